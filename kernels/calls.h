@@ -1,0 +1,24 @@
+// All calls a plan can hold, apart from the collectives of comm/, and how much scratch each engine wants for them.
+#pragma once
+
+#include "kernels/augment.h"
+#include "kernels/batchnorm.h"
+#include "kernels/conv.h"
+#include "kernels/elementwise.h"
+#include "kernels/linear.h"
+#include "kernels/loss.h"
+#include "kernels/optimizer.h"
+#include "kernels/pool.h"
+
+namespace convoy {
+
+template <class... Ts>
+struct TypeList {};
+
+using KernelCalls =
+    TypeList<Augment, ConvForward, ConvDgrad, ConvWgrad, LinearForward, LinearDgrad, LinearWgrad, BiasGrad,
+             MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics, BatchNormMoments,
+             BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward, ActivationForward,
+             ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics, SgdStep, AdamStep>;
+
+}  // namespace convoy

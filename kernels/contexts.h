@@ -1,0 +1,61 @@
+// What a launcher needs besides its call: where the arenas are and the state of the step. The CUDA context, which needs
+// CUDA's headers, is in cuda_context.h.
+#pragma once
+
+#include "src/core/step_state.h"
+#include "src/core/tensor.h"
+
+namespace convoy {
+
+class Communicator;
+class CudaContext;
+
+/// Shared by the host engines. Not owning: the engine that holds the arenas outlives it.
+class HostContext {
+ public:
+  explicit HostContext(Communicator* communicator) : communicator_(communicator) {}
+
+  ArenaPointers arenas;
+  StepState state;
+
+  template <class T>
+  T* data(const Tensor& tensor) const {
+    return arenas.data<T>(tensor);
+  }
+  Communicator& communicator() const { return *communicator_; }
+
+ private:
+  Communicator* communicator_;
+};
+
+/// One thread, plain loops, Real = float or double.
+template <class T>
+class ReferenceContext : public HostContext {
+ public:
+  using Real = T;
+  using HostContext::HostContext;
+};
+
+/// OpenMP threads and vector kernels, float. The team's size never changes results.
+class CpuContext : public HostContext {
+ public:
+  using Real = float;
+  using HostContext::HostContext;
+};
+
+/// Scratch that `Context`'s launcher wants for `call`, in Arena::workspace; fixed by the call's shape alone. A launcher
+/// that wants some declares a specialisation beside its call.
+template <class Context, class Call>
+std::int64_t workspace_bytes(const Call&) {
+  return 0;
+}
+
+/// Declares the launchers of a call that every engine has. Work is queued on (or done by) the context; sizes of zero
+/// are valid and write whatever the call's comment says for them.
+#define CONVOY_LAUNCHERS(CallType)                             \
+  template <class T>                                           \
+  void launch(const ReferenceContext<T>&, const CallType&);    \
+  void launch(const CpuContext&, const CallType&);             \
+  void launch(const CudaContext&, const CallType&)
+
+}  // namespace convoy

@@ -1,0 +1,77 @@
+// Convolution calls. x (N,D,H,W,C) * w (K,T,R,S,C) + bias (K) -> y (N,O,P,Q,K); for images D = T = O = 1.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "kernels/contexts.h"
+#include "src/core/shape.h"
+#include "src/core/tensor.h"
+
+namespace convoy {
+
+struct ConvShape {
+  int n = 0;
+  FeatureShape in;                 ///< D, H, W, C
+  int k = 0, t = 1, r = 1, s = 1;  ///< filters and their depth, height, width
+  Axes stride{1, 1, 1}, pad{0, 0, 0}, dilation{1, 1, 1};
+
+  FeatureShape out() const {       ///< O, P, Q, K
+    return {window_output(in.d, t, stride[0], pad[0], dilation[0]),
+            window_output(in.h, r, stride[1], pad[1], dilation[1]),
+            window_output(in.w, s, stride[2], pad[2], dilation[2]), k};
+  }
+  std::int64_t taps() const { return std::int64_t{t} * r * s; }
+  std::int64_t weights() const { return k * taps() * in.c; }
+  std::int64_t flops() const { return 2 * n * out().pixels() * weights(); }
+  std::string describe() const {
+    return fmt::format("n={} {} -> {} kernel {}x{}x{} stride {} pad {}", n, to_string(in), to_string(out()), t, r, s,
+                       stride[2], pad[2]);
+  }
+};
+
+/// y = x * w (+ bias, when present).
+struct ConvForward {
+  static constexpr const char* name = "conv.fprop";
+  ConvShape shape;
+  Tensor x, w, bias, y;
+  std::int64_t flops() const { return shape.flops(); }
+  std::string describe() const { return shape.describe(); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.x), v.reads(call.w), v.reads(call.bias), v.writes(call.y);
+  }
+};
+
+/// dx (N,D,H,W,C) = the transpose of the forward map applied to dy (N,O,P,Q,K).
+struct ConvDgrad {
+  static constexpr const char* name = "conv.dgrad";
+  ConvShape shape;
+  Tensor dy, w, dx;
+  std::int64_t flops() const { return shape.flops(); }
+  std::string describe() const { return shape.describe(); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.dy), v.reads(call.w), v.writes(call.dx);
+  }
+};
+
+/// dw (K,T,R,S,C) = sum over images and output pixels; zeros when n = 0.
+struct ConvWgrad {
+  static constexpr const char* name = "conv.wgrad";
+  ConvShape shape;
+  Tensor x, dy, dw;
+  std::int64_t flops() const { return shape.flops(); }
+  std::string describe() const { return shape.describe(); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.x), v.reads(call.dy), v.writes(call.dw);
+  }
+};
+
+CONVOY_LAUNCHERS(ConvForward);
+CONVOY_LAUNCHERS(ConvDgrad);
+CONVOY_LAUNCHERS(ConvWgrad);
+
+}  // namespace convoy

@@ -1,0 +1,83 @@
+// Calls that treat tensors as flat arrays: activations, dropout, sums.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "kernels/contexts.h"
+#include "src/core/tensor.h"
+
+namespace convoy {
+
+enum class Activation : std::uint8_t { relu, leaky_relu, gelu, tanh, sigmoid };
+constexpr const char* name_of(Activation kind) {
+  constexpr const char* names[] = {"relu", "leaky_relu", "gelu", "tanh", "sigmoid"};
+  return names[static_cast<int>(kind)];
+}
+/// What the backward formula needs: gelu its input x, the others their output y.
+constexpr bool backward_needs_input(Activation kind) { return kind == Activation::gelu; }
+
+/// y = f(x), elementwise; y may be x. gelu is the exact one, x Φ(x) (Hendrycks & Gimpel, 2016).
+struct ActivationForward {
+  static constexpr const char* name = "activation.fprop";
+  Activation kind = Activation::relu;
+  float slope = 0.01f;  ///< of leaky_relu below zero
+  Tensor x, y;
+  std::int64_t flops() const { return x.count; }
+  std::string describe() const { return fmt::format("{} count={}", name_of(kind), x.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.x), v.writes(call.y);
+  }
+};
+
+/// dx = dy f'(x), from `saved` = x or y as backward_needs_input says; dx may be dy. relu'(0) = 0.
+struct ActivationBackward {
+  static constexpr const char* name = "activation.dgrad";
+  Activation kind = Activation::relu;
+  float slope = 0.01f;
+  Tensor saved, dy, dx;
+  std::int64_t flops() const { return dx.count; }
+  std::string describe() const { return fmt::format("{} count={}", name_of(kind), dx.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.saved), v.reads(call.dy), v.writes(call.dx);
+  }
+};
+
+/// y = keep(i) ? x / (1 - rate) : 0; forward and backward alike. With q = i / 4 and lane = i % 4, i counted over the
+/// global batch (`first` is this rank's first element), element i is kept when
+/// uniform01(random4(seed, Purpose::dropout, layer, step * 2^40 + q).v[lane]) >= rate. y may be x.
+struct Dropout {
+  static constexpr const char* name = "dropout";
+  float rate = 0.5f;
+  std::uint32_t layer = 0;  ///< the stream: which dropout layer of the network
+  std::int64_t first = 0;
+  Tensor x, y;
+  std::int64_t flops() const { return x.count; }
+  std::string describe() const { return fmt::format("rate={} count={}", rate, x.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.x), v.writes(call.y);
+  }
+};
+
+/// y = a + b; y may be a or b.
+struct Add {
+  static constexpr const char* name = "add";
+  Tensor a, b, y;
+  std::int64_t flops() const { return y.count; }
+  std::string describe() const { return fmt::format("count={}", y.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.a), v.reads(call.b), v.writes(call.y);
+  }
+};
+
+CONVOY_LAUNCHERS(ActivationForward);
+CONVOY_LAUNCHERS(ActivationBackward);
+CONVOY_LAUNCHERS(Dropout);
+CONVOY_LAUNCHERS(Add);
+
+}  // namespace convoy

@@ -1,0 +1,50 @@
+// Optimizer steps over the flat parameter block. `decay` holds one weight-decay factor per 64 parameters.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "kernels/contexts.h"
+#include "src/core/tensor.h"
+
+namespace convoy {
+
+/// Parameters begin at multiples of this many elements, so that one decay factor serves a run of as many.
+constexpr std::int64_t parameter_alignment = 64;
+
+/// g' = g + decay w;  m = momentum m + g';  w -= lr (nesterov ? g' + momentum m : m)  (Sutskever et al., 2013, in
+/// PyTorch's form). lr is StepState's. `velocity` is absent when momentum = 0.
+struct SgdStep {
+  static constexpr const char* name = "sgd";
+  float momentum = 0.0f;
+  bool nesterov = false;
+  Tensor parameters, gradients, velocity, decay;
+  std::int64_t flops() const { return 6 * parameters.count; }
+  std::string describe() const { return fmt::format("count={}", parameters.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.updates(call.parameters), v.reads(call.gradients), v.updates(call.velocity), v.reads(call.decay);
+  }
+};
+
+/// Adam (Kingma & Ba, 2015) with bias correction at t = StepState::step + 1; decoupled decay is AdamW (Loshchilov &
+/// Hutter, 2019): w -= lr decay w first, else g += decay w. Epsilon is added after the root of the corrected variance.
+struct AdamStep {
+  static constexpr const char* name = "adam";
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  bool decoupled = false;
+  Tensor parameters, gradients, mean, variance, decay;
+  std::int64_t flops() const { return 14 * parameters.count; }
+  std::string describe() const { return fmt::format("count={}", parameters.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.updates(call.parameters), v.reads(call.gradients), v.updates(call.mean), v.updates(call.variance);
+    v.reads(call.decay);
+  }
+};
+
+CONVOY_LAUNCHERS(SgdStep);
+CONVOY_LAUNCHERS(AdamStep);
+
+}  // namespace convoy

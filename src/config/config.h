@@ -1,0 +1,145 @@
+// What a YAML file says, as plain structs. After parsing nobody reads a string key or a YAML node again.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "kernels/augment.h"
+#include "kernels/elementwise.h"
+#include "src/core/shape.h"
+
+namespace convoy {
+
+/// Where a value stands, for messages: "configs/x.yaml:12" or "command line".
+struct Mark {
+  std::string file;
+  int line = 0;
+  std::string text() const { return line > 0 ? fmt::format("{}:{}", file, line) : file; }
+};
+
+enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100 };
+
+struct DataConfig {
+  Source source = Source::digits;
+  std::string path;                ///< folder of the files; unused by digits
+  std::vector<float> mean, std;    ///< per channel (or one for all), of pixels scaled to [0,1]; default 0 and 1
+  int crop_pad = 0;                ///< augment: [{crop: {pad, mode}}]
+  PadMode crop_mode = PadMode::zero;
+  bool flip = false;               ///< augment: [{flip: horizontal}]
+  double validation_fraction = 0;  ///< 0: the test files ("validation: test"); else a share of the training set
+  enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false
+  Mark mark;
+};
+
+/// One number for all axes or one per axis (2 for images, 3 for volumes).
+using AxisValues = std::vector<int>;
+
+struct ConvConfig {
+  int out = 0;
+  AxisValues kernel, stride{1}, dilation{1};
+  std::optional<AxisValues> pad = AxisValues{0};  ///< empty for `same`: dilation * (kernel - 1) / 2, odd spans only
+  bool bias = true;
+};
+struct LinearConfig {  ///< `linear: 128` or `linear: {out: 128, bias: true}`
+  int out = 0;
+  bool bias = true;
+};
+struct PoolConfig {  ///< `maxpool: 2` or `maxpool: {kernel: 3, stride: 2, pad: 1}`
+  bool max = true;
+  AxisValues kernel, stride;  ///< stride empty: the kernel
+  AxisValues pad{0};
+};
+struct GlobalAvgPoolConfig {};
+struct BatchNormConfig {
+  int group = 0;  ///< images per group; 0: the whole global batch
+  float momentum = 0.1f, epsilon = 1e-5f;
+};
+struct ActivationConfig {
+  Activation kind = Activation::relu;
+  float slope = 0.01f;
+};
+struct DropoutConfig {
+  float rate = 0.5f;
+};
+struct FlattenConfig {};
+struct LayerConfig;
+struct ResidualConfig {
+  std::vector<LayerConfig> body, shortcut;  ///< shortcut empty: identity
+};
+enum class InitScheme { he, glorot, dirac };
+struct LayerConfig {
+  std::variant<ConvConfig, LinearConfig, PoolConfig, GlobalAvgPoolConfig, BatchNormConfig, ActivationConfig,
+               DropoutConfig, FlattenConfig, ResidualConfig>
+      layer;
+  InitScheme init = InitScheme::he;  ///< `init: he | glorot | dirac` of conv and linear
+  Mark mark;
+};
+
+struct ModelConfig {
+  std::vector<int> input;  ///< C,H,W or C,D,H,W
+  std::vector<LayerConfig> layers;
+  Mark mark;
+};
+
+enum class Precision { fp32, fp64 };  ///< fp64: the reference engine only
+struct EarlyStopConfig {
+  enum class Metric { val_loss, val_accuracy } metric = Metric::val_loss;
+  int patience = 5;  ///< epochs without improvement
+};
+struct TrainConfig {
+  int epochs = 1;
+  int global_batch = 128;
+  Precision precision = Precision::fp32;
+  float label_smoothing = 0;
+  bool drop_last = false;
+  std::int64_t bucket_bytes = 4 << 20;  ///< `bucket_mb`: gradients are summed in slices of about this size
+  std::optional<EarlyStopConfig> early_stop;
+};
+struct OptimizerConfig {
+  enum class Name { sgd, adam, adamw } name = Name::sgd;
+  float lr = 0.05f;
+  float momentum = 0;
+  bool nesterov = false;
+  float weight_decay = 0;
+  bool decay_all = false;  ///< weight decay on biases and normalisation parameters too
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+};
+struct ScheduleConfig {
+  enum class Name { constant, step, linear, cosine, one_cycle } name = Name::constant;
+  double warmup_epochs = 0;
+  std::vector<double> milestones;  ///< step: epochs at which lr is multiplied by gamma
+  double gamma = 0.1;
+  double final_factor = 0;   ///< linear, cosine: lr at the end, as a share of the peak
+  double start_factor = 0.04, peak_at = 0.3;  ///< one_cycle: lr at the start (share of the peak), when it peaks
+};
+enum class Device { automatic, cpu, cuda, reference };
+struct CheckpointConfig {
+  int every_epochs = 1;
+  int keep = 3;  ///< newest kept; 0: all
+};
+
+struct Config {
+  std::string name = "run";
+  std::uint64_t seed = 1;
+  DataConfig data;
+  ModelConfig model;
+  TrainConfig train;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  Device device = Device::automatic;
+  CheckpointConfig checkpoint;
+};
+
+/// Parses a YAML text. `name` stands in messages for the file; overrides are "key.path=value", applied on top.
+/// Throws Error (exit code 2) that names key, file and line for anything unknown, duplicate, mistyped or out of range.
+Config parse_config(const std::string& text, const std::string& name, const std::vector<std::string>& overrides);
+/// The same from a file.
+Config load_config(const std::string& path, const std::vector<std::string>& overrides);
+/// The resolved configuration as YAML that parse_config reads back to the same structs.
+std::string to_yaml(const Config& config);
+
+}  // namespace convoy

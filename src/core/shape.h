@@ -1,0 +1,34 @@
+// Shapes of what flows between layers, per image. A volume has depth; for images d = 1.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace convoy {
+
+/// One image's features (D,H,W,C), channels last.
+struct FeatureShape {
+  int d = 1, h = 1, w = 1, c = 1;
+  std::int64_t count() const { return std::int64_t{d} * h * w * c; }
+  std::int64_t pixels() const { return std::int64_t{d} * h * w; }
+  bool operator==(const FeatureShape&) const = default;
+};
+
+inline std::string to_string(const FeatureShape& s) {
+  return s.d == 1 ? fmt::format("({},{},{})", s.h, s.w, s.c)
+                  : fmt::format("({},{},{},{})", s.d, s.h, s.w, s.c);
+}
+
+/// Depth, height, width of a window, stride, padding or dilation.
+using Axes = std::array<int, 3>;
+
+/// Output length of a window sliding over `in`: floor((in + 2 pad - dilation (kernel - 1) - 1) / stride) + 1.
+constexpr int window_output(int in, int kernel, int stride, int pad, int dilation) {
+  const int span = in + 2 * pad - dilation * (kernel - 1) - 1;
+  return span < 0 ? 0 : span / stride + 1;
+}
+
+}  // namespace convoy
