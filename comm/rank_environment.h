@@ -1,0 +1,46 @@
+// Who this process is among the ranks, and the host-side collectives that decisions ride on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace convoy {
+
+/// MPI's lifetime and this process's place in it. Without mpirun or srun: a single rank, MPI untouched.
+/// Constructed once, in main, before any CUDA call.
+class RankEnvironment {
+ public:
+  /// Initialises MPI when a launcher started this process. Throws when the launcher says there are several ranks and MPI
+  /// does not (launcher and library of different MPIs).
+  RankEnvironment(int* argc, char*** argv);
+  ~RankEnvironment();
+  RankEnvironment(const RankEnvironment&) = delete;
+  RankEnvironment& operator=(const RankEnvironment&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  int local_rank() const { return local_rank_; }
+  int local_size() const { return local_size_; }
+  bool is_root() const { return rank_ == 0; }
+  const std::string& host() const { return host_; }
+
+  /// Host collectives; every rank calls them in the same order. Trivial on one rank.
+  void barrier() const;
+  void sum(std::span<double> values) const;
+  std::int64_t max(std::int64_t value) const;
+  void broadcast(void* data, std::size_t bytes, int root = 0) const;
+  /// Empty when `problem` is empty on every rank, else the problem of the lowest rank that has one, prefixed by it.
+  std::string first_problem(const std::string& problem) const;
+
+  /// Ends every rank with this exit code, without unwinding.
+  [[noreturn]] void abort(int exit_code) const;
+
+ private:
+  int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
+  bool mpi_ = false;
+  std::string host_;
+};
+
+}  // namespace convoy

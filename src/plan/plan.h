@@ -1,0 +1,55 @@
+// A training or evaluation step as data: calls in execution order, each bound to ranges of the arenas.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "comm/calls.h"
+#include "kernels/calls.h"
+#include "src/core/tensor.h"
+
+namespace convoy {
+
+namespace detail {
+template <class List, class... More>
+struct ToVariant;
+template <class... Ts, class... More>
+struct ToVariant<TypeList<Ts...>, More...> {
+  using type = std::variant<Ts..., More...>;
+};
+}  // namespace detail
+
+/// One call; a launcher that is missing for an engine fails to compile (or link).
+using Call = detail::ToVariant<KernelCalls, AllReduce, Join>::type;
+
+struct Step {
+  Call call;
+  std::string node;  ///< the layer or parameter group it works for
+};
+
+struct Plan {
+  std::string name;
+  std::vector<Step> steps;
+  ArenaSizes arenas{};  ///< bytes this plan needs of each arena
+};
+
+/// Calls `visitor.reads | writes | updates(Tensor)` for every tensor of the call, absent ones included.
+template <class Visitor>
+void visit_tensors(const Call& call, Visitor&& visitor) {
+  std::visit([&](const auto& c) { std::decay_t<decltype(c)>::visit(c, visitor); }, call);
+}
+/// The same with Tensor&, so that a pass can rebind them.
+template <class Visitor>
+void visit_tensors(Call& call, Visitor&& visitor) {
+  std::visit([&](auto& c) { std::decay_t<decltype(c)>::visit(c, visitor); }, call);
+}
+
+std::string name_of(const Call& call);
+std::string describe(const Call& call);
+std::int64_t flops_of(const Call& call);
+/// Bytes the call has to move: every tensor it reads or writes once, updated ones twice.
+std::int64_t bytes_of(const Call& call);
+
+}  // namespace convoy

@@ -1,0 +1,51 @@
+// What executes plans: one thread of plain loops, OpenMP, or CUDA. The trainer knows only this interface.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "comm/communicator.h"
+#include "comm/rank_environment.h"
+#include "src/core/step_state.h"
+#include "src/plan/plan.h"
+
+namespace convoy {
+
+enum class EngineKind { reference_f32, reference_f64, cpu, cuda };
+
+/// Owns the arenas and the communicator. Work may be asynchronous; read() waits for what was queued.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  /// One line for people: "cpu, 2 threads, avx2" or "NVIDIA H200, 141 GB".
+  virtual std::string describe() const = 0;
+  /// The type of activations and parameters.
+  virtual DType real() const = 0;
+  /// Scratch the engine's launcher wants for a call.
+  virtual std::int64_t workspace_bytes(const Call& call) const = 0;
+  /// Bytes of memory free for arenas where the engine computes.
+  virtual std::int64_t free_bytes() const = 0;
+  /// Allocates every arena once, zero-filled; throws with the numbers when it does not fit.
+  virtual void allocate(const ArenaSizes& bytes) = 0;
+  /// Keeps a plan whose arenas fit what was allocated; returns its handle.
+  virtual int load(const Plan& plan) = 0;
+  /// Queues one execution of a loaded plan.
+  virtual void run(int plan, const StepState& state) = 0;
+  /// Copies host memory to a tensor, after the work queued so far; the host memory may be reused on return.
+  virtual void write(const Tensor& tensor, const void* host) = 0;
+  /// Copies a tensor to host memory after the work queued so far, and waits for it.
+  virtual void read(const Tensor& tensor, void* host) = 0;
+  /// Waits for the work queued so far; throws what went wrong in it.
+  virtual void synchronize() = 0;
+  virtual Communicator& communicator() = 0;
+};
+
+/// The one place that knows which engines this binary has. Throws (exit code 1) for CUDA without a usable device, for
+/// more local ranks than devices, or when the binary was built without CUDA.
+std::unique_ptr<Engine> make_engine(EngineKind kind, const RankEnvironment& ranks);
+/// Usable CUDA devices on this host; 0 when built without CUDA or without a driver.
+int cuda_device_count();
+
+}  // namespace convoy
