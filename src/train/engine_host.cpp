@@ -1,0 +1,187 @@
+// Engines that compute in host memory: the sequential reference and OpenMP.
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <new>
+#include <numeric>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "comm/mpi_communicator.h"
+#include "src/train/engine_factories.h"
+
+namespace convoy {
+namespace {
+
+constexpr std::align_val_t arena_alignment{64};  // a cache line, and the widest vector
+
+struct AlignedDelete {
+  void operator()(std::byte* memory) const { ::operator delete(memory, arena_alignment); }
+};
+
+/// The number after `key` in a file of "key number ..." lines.
+std::optional<std::int64_t> field_of(const char* path, const std::string& key) {
+  std::ifstream file(path);
+  std::string word, rest;
+  for (std::int64_t value = 0; file >> word >> value; std::getline(file, rest)) {
+    if (word == key) return value;
+  }
+  return std::nullopt;
+}
+
+/// What Linux can hand out without swapping, and no more than the control group still allows.
+std::int64_t available_memory() {
+  constexpr auto unlimited = std::numeric_limits<std::int64_t>::max();
+  const auto free_kib = field_of("/proc/meminfo", "MemAvailable:");
+  const std::int64_t available = free_kib ? *free_kib * 1024 : unlimited;
+  std::int64_t limit = 0, used = 0;
+  // Without a limit the first file says "max", which does not read as a number.
+  if (!(std::ifstream("/sys/fs/cgroup/memory.max") >> limit)) return available;
+  if (!(std::ifstream("/sys/fs/cgroup/memory.current") >> used)) return available;
+  used -= field_of("/sys/fs/cgroup/memory.stat", "inactive_file").value_or(0);  // page cache gives way
+  return std::min(available, std::max<std::int64_t>(limit - used, 0));
+}
+
+/// This rank's share of the cores it may run on: a core that several ranks may use counts for a fraction.
+/// Counts over all hosts are divided by their number, which is exact when hosts are alike. OMP_NUM_THREADS
+/// overrules it.
+int fair_share_of_threads(const RankEnvironment& ranks) {
+  cpu_set_t mine;
+  std::array<double, CPU_SETSIZE> sharers{};
+  const bool known = sched_getaffinity(0, sizeof mine, &mine) == 0;
+  for (int cpu = 0; known && cpu < CPU_SETSIZE; ++cpu) sharers[cpu] = CPU_ISSET(cpu, &mine) ? 1.0 : 0.0;
+  ranks.sum(sharers);
+  if (!known || std::getenv("OMP_NUM_THREADS") != nullptr) return omp_get_max_threads();
+  const double hosts = static_cast<double>(ranks.size()) / ranks.local_size();
+  double share = 0.0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &mine)) share += hosts / std::max(sharers[cpu], hosts);
+  }
+  return std::max(1, static_cast<int>(share + 1e-6));
+}
+
+const char* vector_level() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return "avx512";
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
+#endif
+  return "baseline vectors";
+}
+
+std::unique_ptr<Communicator> make_host_communicator(const RankEnvironment& ranks) {
+  if (ranks.size() == 1) return std::make_unique<SingleCommunicator>();
+  return std::make_unique<MpiCommunicator>(ranks);
+}
+
+template <class Context>
+class HostEngine final : public Engine {
+ public:
+  explicit HostEngine(const RankEnvironment& ranks)
+      : communicator_(make_host_communicator(ranks)),
+        context_(communicator_.get()),
+        local_size_(ranks.local_size()) {
+    if constexpr (parallel) omp_set_num_threads(fair_share_of_threads(ranks));
+  }
+
+  std::string describe() const override {
+    if constexpr (parallel) {
+      const int threads = omp_get_max_threads();
+      return fmt::format("cpu, {} thread{}, {}", threads, threads == 1 ? "" : "s", vector_level());
+    } else {
+      return fmt::format("sequential reference, {}", name_of(real()));
+    }
+  }
+  DType real() const override { return dtype_of<typename Context::Real>(); }
+
+  std::int64_t workspace_bytes(const Call& call) const override {
+    return std::visit([](const auto& c) { return convoy::workspace_bytes<Context>(c); }, call);
+  }
+  /// The ranks of one host share its memory evenly.
+  std::int64_t free_bytes() const override { return available_memory() / local_size_; }
+
+  void allocate(const ArenaSizes& bytes) override {
+    check(!allocated_, "arenas are allocated once");
+    const std::int64_t wanted = std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
+    if (const std::int64_t free = free_bytes(); wanted > free) {
+      fail("the plan needs {} bytes of memory, but only {} are free for this rank", wanted, free);
+    }
+    for (std::size_t i = 0; i < arena_count; ++i) {
+      if (bytes[i] == 0) continue;
+      const auto size = static_cast<std::size_t>(bytes[i]);
+      auto* memory = static_cast<std::byte*>(::operator new(size, arena_alignment, std::nothrow));
+      if (memory == nullptr) fail("cannot allocate {} bytes for {}", bytes[i], arena_names[i]);
+      arenas_[i].reset(memory);
+      std::memset(memory, 0, size);
+      context_.arenas.bind(static_cast<Arena>(i), memory, bytes[i]);
+    }
+    sizes_ = bytes;
+    allocated_ = true;
+  }
+
+  int load(const Plan& plan) override {
+    check(allocated_, "a plan is loaded after the arenas are allocated");
+    for (std::size_t i = 0; i < arena_count; ++i)
+      check(plan.arenas[i] <= sizes_[i], "plan larger than the arenas");
+    plans_.push_back(plan);
+    return static_cast<int>(plans_.size()) - 1;
+  }
+
+  void run(int plan, const StepState& state) override {
+    context_.state = state;
+    for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
+      std::visit([this](const auto& call) { launch(std::as_const(context_), call); }, step.call);
+    }
+  }
+
+  void write(const Tensor& tensor, const void* host) override {
+    if (tensor.count > 0)
+      std::memcpy(context_.arenas.raw(tensor), host, static_cast<std::size_t>(tensor.bytes()));
+  }
+  void read(const Tensor& tensor, void* host) override {
+    if (tensor.count > 0)
+      std::memcpy(host, context_.arenas.raw(tensor), static_cast<std::size_t>(tensor.bytes()));
+  }
+  void synchronize() override {}
+  Communicator& communicator() override { return *communicator_; }
+
+ private:
+  static constexpr bool parallel = std::is_same_v<Context, CpuContext>;
+
+  std::unique_ptr<Communicator> communicator_;
+  std::array<std::unique_ptr<std::byte, AlignedDelete>, arena_count> arenas_;
+  ArenaSizes sizes_{};
+  bool allocated_ = false;
+  Context context_;
+  std::vector<Plan> plans_;
+  int local_size_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_host_engine(EngineKind kind, const RankEnvironment& ranks) {
+  switch (kind) {
+    case EngineKind::reference_f32:
+      return std::make_unique<HostEngine<ReferenceContext<float>>>(ranks);
+    case EngineKind::reference_f64:
+      return std::make_unique<HostEngine<ReferenceContext<double>>>(ranks);
+    case EngineKind::cpu:
+      return std::make_unique<HostEngine<CpuContext>>(ranks);
+    case EngineKind::cuda:
+      break;
+  }
+  check(false, "not an engine of the host");
+  return nullptr;
+}
+
+}  // namespace convoy

@@ -1,0 +1,17 @@
+// The CUDA half of the factory in a binary built without CUDA.
+#include "src/train/engine_factories.h"
+
+namespace convoy {
+
+std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment&) {
+  fail(
+      "this binary was built without CUDA: use device: cpu, or build with -DCONVOY_CUDA=ON (preset gpu) "
+      "where a CUDA "
+      "toolkit and NCCL are installed");
+}
+
+int cuda_device_count() {
+  return 0;
+}
+
+}  // namespace convoy
