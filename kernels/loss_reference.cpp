@@ -1,0 +1,67 @@
+// Softmax cross-entropy, row by row.
+#include <cmath>
+
+#include "kernels/loss.h"
+#include "kernels/reference.h"
+
+namespace convoy {
+namespace {
+
+/// The first largest of `values`; -1 when there is a NaN.
+template <class T>
+int first_largest(const T* values, int count) {
+  int best = 0;
+  for (int i = 0; i < count; ++i) {
+    if (std::isnan(values[i])) return -1;
+    if (values[i] > values[best]) best = i;
+  }
+  return best;
+}
+
+}  // namespace
+
+template <class T>
+void launch(const ReferenceContext<T>& context, const SoftmaxCrossEntropy& call) {
+  const int classes = call.classes;
+  const T smoothing = static_cast<T>(call.smoothing);
+  const T* logits = context.template data<T>(call.logits);                // (N,C)
+  const auto* labels = context.template data<std::int32_t>(call.labels);  // (N)
+  T* loss = context.template data<T>(call.loss);                          // (N)
+  auto* hits = context.template data<std::int32_t>(call.hits);            // (N)
+  T* dlogits = context.template data<T>(call.dlogits);                    // (N,C) or null
+  for (std::int64_t n = 0; n < call.n; ++n) {
+    const T* z = logits + n * classes;
+    const int best = first_largest(z, classes);
+    hits[n] = best == labels[n] ? 1 : 0;
+    const T largest = z[best < 0 ? 0 : best];  // subtracted so that no exponential overflows
+    T sum = 0;
+    for (int c = 0; c < classes; ++c) sum += std::exp(z[c] - largest);
+    const T log_sum = std::log(sum);
+    loss[n] = 0;
+    for (int c = 0; c < classes; ++c) {
+      const T log_softmax = z[c] - largest - log_sum;
+      const T target = (c == labels[n] ? 1 - smoothing : T(0)) + smoothing / static_cast<T>(classes);
+      if (target != 0) loss[n] -= target * log_softmax;
+      if (dlogits != nullptr) {
+        dlogits[n * classes + c] = (std::exp(log_softmax) - target) / static_cast<T>(call.global_n);
+      }
+    }
+  }
+}
+
+template <class T>
+void launch(const ReferenceContext<T>& context, const AccumulateMetrics& call) {
+  const T* loss = context.template data<T>(call.loss);                // (N)
+  const auto* hits = context.template data<std::int32_t>(call.hits);  // (N)
+  double* metrics = context.template data<double>(call.metrics);      // (3)
+  for (int n = 0; n < call.n; ++n) {
+    metrics[0] += static_cast<double>(loss[n]);
+    metrics[1] += hits[n];
+  }
+  metrics[2] += call.n;
+}
+
+CONVOY_REFERENCE(SoftmaxCrossEntropy);
+CONVOY_REFERENCE(AccumulateMetrics);
+
+}  // namespace convoy
