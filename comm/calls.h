@@ -33,7 +33,8 @@ struct Join {
 
 template <class Context>
 void launch(const Context& context, const AllReduce& call) {
-  context.communicator().all_reduce_sum_async(context.arenas.raw(call.values), call.values.count, call.values.dtype);
+  context.communicator().all_reduce_sum_async(context.arenas.raw(call.values), call.values.count,
+                                              call.values.dtype);
 }
 template <class Context>
 void launch(const Context& context, const Join&) {

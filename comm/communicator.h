@@ -13,8 +13,8 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// Replaces `count` values (f32 or f64, in the engine's memory) by their sum over ranks. Starts after the work queued
-  /// so far, may overlap with what is queued next; the values are valid after join().
+  /// Replaces `count` values (f32 or f64, in the engine's memory) by their sum over ranks. Starts after the
+  /// work queued so far, may overlap with what is queued next; the values are valid after join().
   virtual void all_reduce_sum_async(void* values, std::int64_t count, DType type) = 0;
   /// Work queued from here on waits for the sums; the host does not, where the engine is asynchronous.
   virtual void join() = 0;

@@ -12,8 +12,8 @@ namespace convoy {
 /// Constructed once, in main, before any CUDA call.
 class RankEnvironment {
  public:
-  /// Initialises MPI when a launcher started this process. Throws when the launcher says there are several ranks and MPI
-  /// does not (launcher and library of different MPIs).
+  /// Initialises MPI when a launcher started this process. Throws when the launcher says there are several
+  /// ranks and MPI does not (launcher and library of different MPIs).
   RankEnvironment(int* argc, char*** argv);
   ~RankEnvironment();
   RankEnvironment(const RankEnvironment&) = delete;
@@ -31,7 +31,8 @@ class RankEnvironment {
   void sum(std::span<double> values) const;
   std::int64_t max(std::int64_t value) const;
   void broadcast(void* data, std::size_t bytes, int root = 0) const;
-  /// Empty when `problem` is empty on every rank, else the problem of the lowest rank that has one, prefixed by it.
+  /// Empty when `problem` is empty on every rank, else the problem of the lowest rank that has one, prefixed
+  /// by it.
   std::string first_problem(const std::string& problem) const;
 
   /// Ends every rank with this exit code, without unwinding.

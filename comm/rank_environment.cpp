@@ -1,0 +1,104 @@
+#include "comm/rank_environment.h"
+
+#include <mpi.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "src/core/error.h"
+
+namespace convoy {
+namespace {
+
+/// The number of ranks the launcher claims to have started, 0 when there is none.
+int launched_ranks() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"}) {
+    if (const char* value = std::getenv(name)) return std::atoi(value);
+  }
+  // srun: a step of several tasks; with PMIx it also sets PMIX_RANK.
+  if (std::getenv("SLURM_STEP_ID") && std::getenv("SLURM_STEP_NUM_TASKS")) {
+    return std::atoi(std::getenv("SLURM_STEP_NUM_TASKS"));
+  }
+  return std::getenv("PMIX_RANK") ? 1 : 0;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+}  // namespace
+
+RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
+  const int launched = launched_ranks();
+  if (launched == 0) return;
+  int provided = 0;
+  MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+  mpi_ = true;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+  MPI_Comm_size(MPI_COMM_WORLD, &size_);
+  if (launched > 1 && size_ == 1) {
+    fail(
+        "the launcher started {} ranks, but MPI sees one: launcher and library belong to different MPIs, or "
+        "srun was "
+        "called without --mpi=pmix",
+        launched);
+  }
+  MPI_Comm local;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
+  MPI_Comm_rank(local, &local_rank_);
+  MPI_Comm_size(local, &local_size_);
+  MPI_Comm_free(&local);
+}
+
+RankEnvironment::~RankEnvironment() {
+  if (mpi_) MPI_Finalize();
+}
+
+void RankEnvironment::barrier() const {
+  if (size_ > 1) MPI_Barrier(MPI_COMM_WORLD);
+}
+
+void RankEnvironment::sum(std::span<double> values) const {
+  if (size_ == 1) return;
+  MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
+                MPI_COMM_WORLD);
+}
+
+std::int64_t RankEnvironment::max(std::int64_t value) const {
+  if (size_ > 1) MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
+  return value;
+}
+
+void RankEnvironment::broadcast(void* data, std::size_t bytes, int root) const {
+  if (size_ == 1) return;
+  constexpr std::size_t chunk = std::size_t{1} << 30;  // counts are ints
+  for (std::size_t done = 0; done < bytes; done += chunk) {
+    MPI_Bcast(static_cast<char*>(data) + done, static_cast<int>(std::min(chunk, bytes - done)), MPI_BYTE,
+              root, MPI_COMM_WORLD);
+  }
+}
+
+std::string RankEnvironment::first_problem(const std::string& problem) const {
+  if (size_ == 1) return problem;
+  const int none = size_;
+  int first = problem.empty() ? none : rank_;
+  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+  if (first == none) return {};
+  std::string text = problem;
+  std::uint64_t length = text.size();
+  broadcast(&length, sizeof length, first);
+  text.resize(length);
+  broadcast(text.data(), length, first);
+  return first == 0 ? text : fmt::format("rank {}: {}", first, text);
+}
+
+void RankEnvironment::abort(int exit_code) const {
+  if (mpi_ && size_ > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);
+}
+
+}  // namespace convoy

@@ -1,0 +1,104 @@
+// The network: nodes with inferred shapes, parameters with names and initialisers. Knows no device and no
+// batch size.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "kernels/conv.h"
+#include "kernels/elementwise.h"
+#include "kernels/pool.h"
+#include "src/config/config.h"
+#include "src/core/shape.h"
+
+namespace convoy {
+
+/// A trained tensor. `dims` is the order in memory; files hold the dimensions in `file_order`, viewed as
+/// `file_shape`, which is PyTorch's: a convolution's (K,T,R,S,C) is stored as [K,C,R,S], a linear layer
+/// behind a flatten has its (K, H,W,C) columns stored as [K, C·H·W].
+struct Parameter {
+  std::string name;  ///< PyTorch's: "3.weight", "4.body.0.bias"
+  std::vector<std::int64_t> dims;
+  std::vector<int> file_order;
+  std::vector<std::int64_t> file_shape;
+  enum class Init { zeros, ones, uniform_fan, he, glorot, dirac } init = Init::zeros;
+  std::int64_t fan_in = 1, fan_out = 1;
+  bool is_weight = false;  ///< weight decay applies; not to biases and normalisation parameters
+
+  std::int64_t count() const;
+};
+
+/// State that is not trained by gradient: BatchNorm's running averages, (C) each.
+struct Statistic {
+  std::string name;
+  std::int64_t count = 0;
+  double initial = 0;
+};
+
+/// Operations of the graph; indices refer to Graph::parameters and Graph::statistics, -1 is "none".
+namespace op {
+struct Input {};
+struct Conv {
+  ConvShape shape;  ///< n = 0
+  int weight = -1, bias = -1;
+};
+struct Linear {
+  int in = 0, out = 0;
+  int weight = -1, bias = -1;
+};
+struct Pool {
+  PoolShape shape;  ///< n = 0
+  bool max = true;
+};
+struct BatchNorm {
+  BatchNormConfig config;
+  int gamma = -1, beta = -1, running_mean = -1, running_var = -1;
+};
+struct Activate {
+  ActivationConfig config;
+};
+struct Drop {
+  float rate = 0;
+  std::uint32_t layer = 0;
+};
+struct Flatten {};
+struct Sum {};  ///< of its two inputs
+}  // namespace op
+using Op = std::variant<op::Input, op::Conv, op::Linear, op::Pool, op::BatchNorm, op::Activate, op::Drop,
+                        op::Flatten, op::Sum>;
+
+struct Node {
+  std::string name;  ///< path in the layer list: "3", "4.body.0"
+  Op op;
+  std::vector<int> inputs;  ///< indices of earlier nodes
+  FeatureShape out;
+};
+
+struct Graph {
+  std::vector<Node> nodes;  ///< in execution order; the first is the input, the last gives the logits
+  std::vector<Parameter> parameters;
+  std::vector<Statistic> statistics;
+
+  const FeatureShape& input() const { return nodes.front().out; }
+  int classes() const { return nodes.back().out.c; }
+  std::int64_t parameter_count() const;
+};
+
+/// Infers every shape. Throws Error (exit code 2) naming file and line of a layer that does not fit its
+/// input.
+Graph build_graph(const ModelConfig& config);
+
+/// The initial value of a parameter, in memory order: a function of (seed, parameter name) alone.
+/// He: He et al., 2015; Glorot: Glorot & Bengio, 2010; Dirac: identity on the centre tap; uniform_fan:
+/// U(±1/sqrt(fan_in)), the usual one for biases.
+std::vector<float> initial_value(const Parameter& parameter, std::uint64_t seed);
+
+/// `values` in memory order -> file order, and back. Works on any element type.
+template <class T>
+std::vector<T> to_file_order(const Parameter& parameter, const std::vector<T>& values);
+template <class T>
+std::vector<T> from_file_order(const Parameter& parameter, const std::vector<T>& values);
+
+}  // namespace convoy

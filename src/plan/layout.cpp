@@ -1,0 +1,95 @@
+#include "src/plan/layout.h"
+
+#include "kernels/optimizer.h"
+
+namespace convoy {
+namespace {
+
+/// Hands out tensors of an arena one after the other, each aligned to 256 bytes.
+class Allocator {
+ public:
+  explicit Allocator(ArenaSizes& sizes) : sizes_(sizes) {}
+  Tensor take(Arena arena, DType dtype, std::int64_t count) {
+    std::int64_t& used = sizes_[static_cast<std::size_t>(arena)];
+    const Tensor tensor{arena, dtype, used, count};
+    used += (tensor.bytes() + 255) / 256 * 256;
+    return tensor;
+  }
+
+ private:
+  ArenaSizes& sizes_;
+};
+
+int moment_blocks(const OptimizerConfig& optimizer) {
+  if (optimizer.name != OptimizerConfig::Name::sgd) return 2;
+  return optimizer.momentum > 0 ? 1 : 0;
+}
+
+std::vector<double> per_channel(const std::vector<float>& values, int channels, double otherwise) {
+  std::vector<double> out(static_cast<std::size_t>(channels), otherwise);
+  if (values.size() == 1) out.assign(out.size(), values[0]);
+  if (values.size() > 1) out.assign(values.begin(), values.end());
+  return out;
+}
+
+}  // namespace
+
+Tensor same_place(const Tensor& parameter, const Tensor& block) {
+  return {block.arena, block.dtype, block.offset + parameter.offset, parameter.count};
+}
+
+Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real) {
+  Layout layout;
+  layout.real = real;
+  Allocator allocator(layout.arenas);
+
+  const std::size_t count = graph.parameters.size();
+  layout.parameters.resize(count);
+  std::int64_t elements = 0;
+  std::vector<double> decay;
+  for (std::size_t i = count; i-- > 0;) {
+    const Parameter& parameter = graph.parameters[i];
+    layout.parameters[i] = {Arena::parameters, real, elements * size_of(real), parameter.count()};
+    const std::int64_t chunks = (parameter.count() + parameter_alignment - 1) / parameter_alignment;
+    const bool decayed = parameter.is_weight || config.optimizer.decay_all;
+    decay.insert(decay.end(), static_cast<std::size_t>(chunks),
+                 decayed ? double{config.optimizer.weight_decay} : 0.0);
+    elements += chunks * parameter_alignment;
+  }
+  layout.all_parameters = allocator.take(Arena::parameters, real, elements);
+  layout.all_gradients = allocator.take(Arena::gradients, real, elements);
+  for (const Tensor& parameter : layout.parameters) {
+    layout.gradients.push_back(same_place(parameter, layout.all_gradients));
+  }
+  for (int i = 0; i < moment_blocks(config.optimizer); ++i) {
+    layout.moments.push_back(allocator.take(Arena::moments, real, elements));
+  }
+  for (const Statistic& statistic : graph.statistics) {
+    layout.statistics.push_back(allocator.take(Arena::statistics, real, statistic.count));
+  }
+  layout.train_metrics = allocator.take(Arena::metrics, DType::f64, 3);
+  layout.validation_metrics = allocator.take(Arena::metrics, DType::f64, 3);
+
+  const FeatureShape& image = graph.input();
+  layout.images = allocator.take(Arena::images, DType::u8, data.image_rows * image.count());
+  layout.labels = allocator.take(Arena::labels, DType::i32, data.samples);
+  layout.order = allocator.take(Arena::order, DType::i32, data.order);
+
+  const auto constant = [&](std::vector<double> values) {
+    const Tensor tensor = allocator.take(Arena::constants, real, static_cast<std::int64_t>(values.size()));
+    layout.constants.push_back({tensor, std::move(values)});
+    return tensor;
+  };
+  layout.decay = constant(std::move(decay));
+  std::vector<double> scale = per_channel(config.data.std, image.c, 1.0);
+  std::vector<double> shift = per_channel(config.data.mean, image.c, 0.0);
+  for (std::size_t i = 0; i < scale.size(); ++i) {
+    scale[i] = 1.0 / scale[i];
+    shift[i] = -shift[i] * scale[i];
+  }
+  layout.scale = constant(std::move(scale));
+  layout.shift = constant(std::move(shift));
+  return layout;
+}
+
+}  // namespace convoy

@@ -1,0 +1,48 @@
+// Where everything that outlives a step is kept: the tensors that all plans of a run share.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "src/config/config.h"
+#include "src/core/tensor.h"
+#include "src/model/graph.h"
+
+namespace convoy {
+
+/// A constant tensor and its values, written once before the first step.
+struct Constant {
+  Tensor tensor;
+  std::vector<double> values;
+};
+
+struct Layout {
+  DType real = DType::f32;
+  /// One per Graph::parameters. The blocks are laid out from the last layer to the first, the order in which
+  /// backward fills gradients, so that a bucket is one contiguous slice; each begins at a multiple of
+  /// parameter_alignment.
+  std::vector<Tensor> parameters, gradients;
+  Tensor all_parameters, all_gradients;
+  std::vector<Tensor> moments;               ///< one block like all_parameters for momentum, two for Adam
+  std::vector<Tensor> statistics;            ///< one per Graph::statistics
+  Tensor train_metrics, validation_metrics;  ///< (3) f64: loss sum, correct, count
+  Tensor images, labels, order;
+  Tensor decay;         ///< one weight-decay factor per parameter_alignment elements
+  Tensor scale, shift;  ///< (C): pixel / 255 * scale + shift
+  std::vector<Constant> constants;
+  ArenaSizes arenas{};  ///< bytes of the arenas above
+};
+
+/// Sizes of what a data set puts into arenas.
+struct DataExtent {
+  std::int64_t image_rows = 0;  ///< samples when resident, staged images otherwise
+  std::int64_t samples = 0;
+  std::int64_t order = 0;  ///< training plus validation ids
+};
+
+Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real);
+
+/// The tensor at the same place of another block with the parameters' layout (gradients, a moment).
+Tensor same_place(const Tensor& parameter, const Tensor& block);
+
+}  // namespace convoy

@@ -1,0 +1,91 @@
+// Liveness: which tensors of a step are needed at the same time, and where each lies in the activation arena.
+#include <algorithm>
+#include <map>
+
+#include "src/plan/passes.h"
+
+namespace convoy {
+namespace {
+
+constexpr std::int64_t alignment = 256;
+
+struct Lifetime {
+  std::int64_t id = 0, bytes = 0;
+  std::size_t first = 0, last = 0;  ///< steps that touch it
+  std::int64_t offset = -1;
+};
+
+struct LifetimeCollector {
+  std::map<std::int64_t, Lifetime> lifetimes;
+  std::size_t step = 0;
+  void touch(const Tensor& tensor) {
+    if (tensor.arena != Arena::unplaced) return;
+    const auto [it, inserted] =
+        lifetimes.try_emplace(tensor.offset, Lifetime{tensor.offset, 0, step, step, -1});
+    it->second.last = step;
+    it->second.bytes = std::max(it->second.bytes, (tensor.bytes() + alignment - 1) / alignment * alignment);
+  }
+  void reads(const Tensor& t) { touch(t); }
+  void writes(const Tensor& t) { touch(t); }
+  void updates(const Tensor& t) { touch(t); }
+};
+
+struct Rebinder {
+  const std::map<std::int64_t, Lifetime>& lifetimes;
+  void bind(Tensor& tensor) const {
+    if (tensor.arena != Arena::unplaced) return;
+    tensor.offset = lifetimes.at(tensor.offset).offset;
+    tensor.arena = Arena::activations;
+  }
+  void reads(Tensor& t) { bind(t); }
+  void writes(Tensor& t) { bind(t); }
+  void updates(Tensor& t) { bind(t); }
+};
+
+/// Greedy by size: the largest first, each at the lowest offset free of tensors that live at the same time
+/// (Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). Returns the arena's
+/// size.
+std::int64_t assign_offsets(std::map<std::int64_t, Lifetime>& lifetimes) {
+  std::vector<Lifetime*> by_size;
+  for (auto& [id, lifetime] : lifetimes) by_size.push_back(&lifetime);
+  std::stable_sort(by_size.begin(), by_size.end(),
+                   [](const auto* a, const auto* b) { return a->bytes > b->bytes; });
+
+  std::vector<const Lifetime*> placed;  // ascending offset
+  std::int64_t size = 0;
+  for (Lifetime* tensor : by_size) {
+    std::int64_t offset = 0;
+    for (const Lifetime* other : placed) {
+      if (other->last < tensor->first || tensor->last < other->first) continue;
+      if (offset + tensor->bytes <= other->offset) break;
+      offset = std::max(offset, other->offset + other->bytes);
+    }
+    tensor->offset = offset;
+    size = std::max(size, offset + tensor->bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), tensor,
+                                   [](const auto* a, const auto* b) { return a->offset < b->offset; }),
+                  tensor);
+  }
+  return size;
+}
+
+}  // namespace
+
+Plan place_tensors(Plan plan, const Layout& layout,
+                   const std::function<std::int64_t(const Call&)>& workspace) {
+  LifetimeCollector collector;
+  for (const Step& step : plan.steps) {
+    visit_tensors(step.call, collector);
+    ++collector.step;
+  }
+  plan.arenas = layout.arenas;
+  plan.arenas[static_cast<std::size_t>(Arena::activations)] = assign_offsets(collector.lifetimes);
+  std::int64_t& scratch = plan.arenas[static_cast<std::size_t>(Arena::workspace)];
+  for (Step& step : plan.steps) {
+    visit_tensors(step.call, Rebinder{collector.lifetimes});
+    scratch = std::max(scratch, workspace(step.call));
+  }
+  return plan;
+}
+
+}  // namespace convoy

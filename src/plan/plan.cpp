@@ -1,0 +1,34 @@
+#include "src/plan/plan.h"
+
+namespace convoy {
+namespace {
+
+struct ByteCounter {
+  std::int64_t bytes = 0;
+  void reads(const Tensor& t) { bytes += t ? t.bytes() : 0; }
+  void writes(const Tensor& t) { bytes += t ? t.bytes() : 0; }
+  void updates(const Tensor& t) { bytes += t ? 2 * t.bytes() : 0; }
+};
+
+}  // namespace
+
+std::string name_of(const Call& call) {
+  return std::visit([](const auto& c) -> std::string { return c.name; }, call);
+}
+std::string describe(const Call& call) {
+  return std::visit([](const auto& c) { return c.describe(); }, call);
+}
+std::int64_t flops_of(const Call& call) {
+  return std::visit([](const auto& c) { return static_cast<std::int64_t>(c.flops()); }, call);
+}
+
+std::int64_t bytes_of(const Call& call) {
+  if (const auto* augment = std::get_if<Augment>(&call)) {  // touches n rows of the data set, not all of it
+    return augment->n * (augment->image.count() + 8) + augment->x.bytes() + augment->y.bytes();
+  }
+  ByteCounter counter;
+  visit_tensors(call, counter);
+  return counter.bytes;
+}
+
+}  // namespace convoy

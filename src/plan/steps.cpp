@@ -1,0 +1,300 @@
+// From a graph to the calls of a step: for every operation its forward rule and, beside it, its autodiff
+// rule.
+#include <optional>
+
+#include "src/plan/passes.h"
+
+namespace convoy {
+namespace {
+
+/// Emits a plan. `values_[i]` is the output of node i, `gradients_[i]` the gradient of the loss by it once
+/// known.
+class Emitter {
+ public:
+  Emitter(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+          bool training)
+      : graph_(graph), layout_(layout), config_(config), batch_(batch), training_(training) {
+    values_.resize(graph.nodes.size());
+    gradients_.resize(graph.nodes.size());
+    saved_.resize(graph.nodes.size());
+    for (const Node& node : graph.nodes) {
+      bool trains = std::visit([](const auto& o) { return has_parameters(o); }, node.op);
+      for (const int input : node.inputs) trains = trains || trains_[at(input)];
+      trains_.push_back(trains);
+    }
+  }
+
+  Plan run(std::string name, bool resident) {
+    plan_.name = std::move(name);
+    load_batch(resident);
+    for (std::size_t i = 1; i < graph_.nodes.size(); ++i) {
+      begin(i);
+      std::visit([&](const auto& o) { forward(o); }, node().op);
+    }
+    loss();
+    if (training_) {
+      for (std::size_t i = graph_.nodes.size() - 1; i > 0; --i) {
+        begin(i);
+        if (trains_[i]) std::visit([&](const auto& o) { backward(o); }, node().op);
+      }
+      optimizer();
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  /// What a forward rule leaves for its backward rule besides input and output.
+  struct Saved {
+    Tensor argmax, mean, inv_std;
+  };
+
+  static std::size_t at(int index) { return static_cast<std::size_t>(index); }
+  template <class O>
+  static bool has_parameters(const O&) {
+    return std::is_same_v<O, op::Conv> || std::is_same_v<O, op::Linear> || std::is_same_v<O, op::BatchNorm>;
+  }
+
+  void begin(std::size_t node_index) { current_ = node_index; }
+  const Node& node() const { return graph_.nodes[current_]; }
+  std::size_t input(std::size_t which = 0) const { return at(node().inputs[which]); }
+  const Tensor& x() const { return values_[input()]; }
+  const Tensor& y() const { return values_[current_]; }
+  const Tensor& dy() const { return gradients_[current_]; }
+  Saved& saved() { return saved_[current_]; }
+  bool wants_dx() const { return trains_[input()]; }
+  int n() const { return batch_.shard.count; }
+
+  Tensor fresh(std::int64_t count, DType dtype) { return {Arena::unplaced, dtype, next_++, count}; }
+  Tensor fresh(std::int64_t count) { return fresh(count, layout_.real); }
+  Tensor make_y() { return values_[current_] = fresh(n() * node().out.count()); }
+  Tensor parameter(int index) const { return index < 0 ? Tensor{} : layout_.parameters[at(index)]; }
+  Tensor gradient(int index) const { return index < 0 ? Tensor{} : layout_.gradients[at(index)]; }
+  Tensor statistic(int index) const { return layout_.statistics[at(index)]; }
+
+  void emit(Call call, const std::string& name) { plan_.steps.push_back({std::move(call), name}); }
+  void emit(Call call) { emit(std::move(call), node().name); }
+
+  /// The gradient by node `to` gets one more term. Terms are summed into a fresh tensor: branches may share
+  /// theirs.
+  void add_gradient(std::size_t to, const Tensor& term) {
+    if (!trains_[to]) return;
+    Tensor& sum = gradients_[to];
+    if (!sum) {
+      sum = term;
+      return;
+    }
+    const Tensor total = fresh(term.count);
+    emit(Add{sum, term, total});
+    sum = total;
+  }
+  Tensor fresh_dx() { return fresh(n() * graph_.nodes[input()].out.count()); }
+
+  /// Sums over ranks that the very next call needs.
+  void all_reduce_now(const Tensor& tensor) {
+    if (batch_.ranks == 1) return;
+    emit(AllReduce{tensor});
+    emit(Join{});
+  }
+
+  void load_batch(bool resident) {
+    Augment call;
+    call.n = n();
+    call.first = batch_.shard.first;
+    call.image = graph_.input();
+    call.resident = resident;
+    if (training_) {
+      call.crop_pad = config_.data.crop_pad;
+      call.pad_mode = config_.data.crop_mode;
+      call.flip = config_.data.flip;
+    }
+    call.images = layout_.images, call.labels = layout_.labels, call.order = layout_.order;
+    call.scale = layout_.scale, call.shift = layout_.shift;
+    call.x = values_[0] = fresh(n() * call.image.count());
+    call.y = labels_ = fresh(n(), DType::i32);
+    emit(call, "input");
+  }
+
+  void loss() {
+    SoftmaxCrossEntropy call;
+    call.n = n();
+    call.classes = graph_.classes();
+    call.global_n = batch_.global_n;
+    call.logits = values_.back();
+    call.labels = labels_;
+    call.loss = fresh(n());
+    call.hits = fresh(n(), DType::i32);
+    if (training_) {
+      call.smoothing = config_.train.label_smoothing;
+      call.dlogits = gradients_.back() = fresh(call.logits.count);
+    }
+    emit(call, "loss");
+    const Tensor metrics = training_ ? layout_.train_metrics : layout_.validation_metrics;
+    emit(AccumulateMetrics{n(), call.loss, call.hits, metrics}, "loss");
+  }
+
+  void optimizer() {
+    const OptimizerConfig& o = config_.optimizer;
+    const Tensor none;
+    if (o.name == OptimizerConfig::Name::sgd) {
+      const Tensor velocity = layout_.moments.empty() ? none : layout_.moments[0];
+      emit(SgdStep{o.momentum, o.nesterov, layout_.all_parameters, layout_.all_gradients, velocity,
+                   layout_.decay},
+           "optimizer");
+    } else {
+      emit(AdamStep{o.beta1, o.beta2, o.epsilon, o.name == OptimizerConfig::Name::adamw,
+                    layout_.all_parameters, layout_.all_gradients, layout_.moments[0], layout_.moments[1],
+                    layout_.decay},
+           "optimizer");
+    }
+  }
+
+  // --- one forward and one backward rule per operation ---
+
+  void forward(const op::Input&) {}
+  void backward(const op::Input&) {}
+
+  ConvShape with_batch(ConvShape shape) const { return shape.n = n(), shape; }
+  void forward(const op::Conv& o) {
+    emit(ConvForward{with_batch(o.shape), x(), parameter(o.weight), parameter(o.bias), make_y()});
+  }
+  void backward(const op::Conv& o) {
+    const ConvShape shape = with_batch(o.shape);
+    if (o.bias >= 0) emit(BiasGrad{n() * shape.out().pixels(), shape.k, dy(), gradient(o.bias)});
+    emit(ConvWgrad{shape, x(), dy(), gradient(o.weight)});
+    if (!wants_dx()) return;
+    const Tensor dx = fresh_dx();
+    emit(ConvDgrad{shape, dy(), parameter(o.weight), dx});
+    add_gradient(input(), dx);
+  }
+
+  void forward(const op::Linear& o) {
+    emit(LinearForward{{n(), o.in, o.out}, x(), parameter(o.weight), parameter(o.bias), make_y()});
+  }
+  void backward(const op::Linear& o) {
+    const LinearShape shape{n(), o.in, o.out};
+    if (o.bias >= 0) emit(BiasGrad{n(), o.out, dy(), gradient(o.bias)});
+    emit(LinearWgrad{shape, x(), dy(), gradient(o.weight)});
+    if (!wants_dx()) return;
+    const Tensor dx = fresh_dx();
+    emit(LinearDgrad{shape, dy(), parameter(o.weight), dx});
+    add_gradient(input(), dx);
+  }
+
+  PoolShape with_batch(PoolShape shape) const { return shape.n = n(), shape; }
+  void forward(const op::Pool& o) {
+    const PoolShape shape = with_batch(o.shape);
+    if (!o.max) return emit(AvgPoolForward{shape, x(), make_y()});
+    const Tensor out = make_y();
+    if (training_) saved().argmax = fresh(out.count, DType::u8);
+    emit(MaxPoolForward{shape, x(), out, saved().argmax});
+  }
+  void backward(const op::Pool& o) {
+    const Tensor dx = fresh_dx();
+    if (o.max) {
+      emit(MaxPoolBackward{with_batch(o.shape), dy(), saved().argmax, dx});
+    } else {
+      emit(AvgPoolBackward{with_batch(o.shape), dy(), dx});
+    }
+    add_gradient(input(), dx);
+  }
+
+  BatchNormShape batchnorm_shape(const op::BatchNorm& o) const {
+    BatchNormShape shape;
+    shape.n = n();
+    shape.first = batch_.shard.first;
+    shape.global_n = batch_.global_n;
+    shape.group = o.config.group > 0 ? std::min(o.config.group, batch_.global_n) : batch_.global_n;
+    shape.pixels = node().out.pixels();
+    shape.c = node().out.c;
+    shape.epsilon = o.config.epsilon;
+    return shape;
+  }
+  void forward(const op::BatchNorm& o) {
+    const BatchNormShape shape = batchnorm_shape(o);
+    const Tensor gamma = parameter(o.gamma), beta = parameter(o.beta);
+    const Tensor running_mean = statistic(o.running_mean), running_var = statistic(o.running_var);
+    if (!training_)
+      return emit(BatchNormInference{shape, x(), running_mean, running_var, gamma, beta, make_y()});
+    const std::int64_t moments = std::int64_t{shape.groups()} * shape.c;
+    const Tensor sums = fresh(2 * moments, DType::f64);
+    saved().mean = fresh(moments), saved().inv_std = fresh(moments);
+    emit(BatchNormStatistics{shape, x(), sums});
+    all_reduce_now(sums);
+    emit(BatchNormMoments{shape, o.config.momentum, sums, saved().mean, saved().inv_std, running_mean,
+                          running_var});
+    emit(BatchNormForward{shape, x(), saved().mean, saved().inv_std, gamma, beta, make_y()});
+  }
+  void backward(const op::BatchNorm& o) {
+    const BatchNormShape shape = batchnorm_shape(o);
+    const Tensor sums = fresh(2 * std::int64_t{shape.groups()} * shape.c, DType::f64);
+    emit(BatchNormReduce{shape, x(), dy(), saved().mean, saved().inv_std, sums, gradient(o.gamma),
+                         gradient(o.beta)});
+    if (!wants_dx()) return;
+    all_reduce_now(sums);
+    const Tensor dx = fresh_dx();
+    emit(BatchNormBackward{shape, x(), dy(), saved().mean, saved().inv_std, parameter(o.gamma), sums, dx});
+    add_gradient(input(), dx);
+  }
+
+  void forward(const op::Activate& o) {
+    emit(ActivationForward{o.config.kind, o.config.slope, x(), make_y()});
+  }
+  void backward(const op::Activate& o) {
+    const Tensor dx = fresh_dx();
+    emit(ActivationBackward{o.config.kind, o.config.slope, backward_needs_input(o.config.kind) ? x() : y(),
+                            dy(), dx});
+    add_gradient(input(), dx);
+  }
+
+  std::int64_t first_element() const { return batch_.shard.first * node().out.count(); }
+  void forward(const op::Drop& o) {
+    if (!training_) {
+      values_[current_] = x();
+      return;
+    }
+    emit(Dropout{o.rate, o.layer, first_element(), x(), make_y()});
+  }
+  void backward(const op::Drop& o) {
+    const Tensor dx = fresh_dx();
+    emit(Dropout{o.rate, o.layer, first_element(), dy(), dx});
+    add_gradient(input(), dx);
+  }
+
+  // Channels-last features are contiguous per image: flattening renames them.
+  void forward(const op::Flatten&) { values_[current_] = x(); }
+  void backward(const op::Flatten&) { add_gradient(input(), dy()); }
+
+  void forward(const op::Sum&) { emit(Add{values_[input(0)], values_[input(1)], make_y()}); }
+  void backward(const op::Sum&) {
+    const Tensor term = dy();
+    add_gradient(input(0), term);
+    add_gradient(input(1), term);
+  }
+
+  const Graph& graph_;
+  const Layout& layout_;
+  const Config& config_;
+  const BatchShape batch_;
+  const bool training_;
+  Plan plan_;
+  std::vector<Tensor> values_, gradients_;
+  std::vector<Saved> saved_;
+  std::vector<bool> trains_;  ///< the node or something before it has parameters
+  Tensor labels_;
+  std::size_t current_ = 0;
+  std::int64_t next_ = 0;  ///< next unplaced tensor's identifier
+};
+
+}  // namespace
+
+Plan training_plan(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+                   bool resident) {
+  return Emitter(graph, layout, config, batch, true).run("training step", resident);
+}
+
+Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+                     bool resident) {
+  return Emitter(graph, layout, config, batch, false).run("evaluation step", resident);
+}
+
+}  // namespace convoy
