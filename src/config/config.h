@@ -25,12 +25,13 @@ enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100 };
 
 struct DataConfig {
   Source source = Source::digits;
-  std::string path;                ///< folder of the files; unused by digits
-  std::vector<float> mean, std;    ///< per channel (or one for all), of pixels scaled to [0,1]; default 0 and 1
-  int crop_pad = 0;                ///< augment: [{crop: {pad, mode}}]
+  std::string path;              ///< folder of the files; unused by digits
+  std::vector<float> mean, std;  ///< per channel (or one for all), of pixels scaled to [0,1]; default 0 and 1
+  int crop_pad = 0;              ///< augment: [{crop: {pad, mode}}]
   PadMode crop_mode = PadMode::zero;
-  bool flip = false;               ///< augment: [{flip: horizontal}]
-  double validation_fraction = 0;  ///< 0: the test files ("validation: test"); else a share of the training set
+  bool flip = false;  ///< augment: [{flip: horizontal}]
+  double validation_fraction =
+      0;  ///< 0: the test files ("validation: test"); else a share of the training set
   enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false
   Mark mark;
 };
@@ -41,7 +42,8 @@ using AxisValues = std::vector<int>;
 struct ConvConfig {
   int out = 0;
   AxisValues kernel, stride{1}, dilation{1};
-  std::optional<AxisValues> pad = AxisValues{0};  ///< empty for `same`: dilation * (kernel - 1) / 2, odd spans only
+  std::optional<AxisValues> pad =
+      AxisValues{0};  ///< empty for `same`: dilation * (kernel - 1) / 2, odd spans only
   bool bias = true;
 };
 struct LinearConfig {  ///< `linear: 128` or `linear: {out: 128, bias: true}`
@@ -113,8 +115,9 @@ struct ScheduleConfig {
   double warmup_epochs = 0;
   std::vector<double> milestones;  ///< step: epochs at which lr is multiplied by gamma
   double gamma = 0.1;
-  double final_factor = 0;   ///< linear, cosine: lr at the end, as a share of the peak
-  double start_factor = 0.04, peak_at = 0.3;  ///< one_cycle: lr at the start (share of the peak), when it peaks
+  double final_factor = 0;  ///< linear, cosine: lr at the end, as a share of the peak
+  double start_factor = 0.04,
+         peak_at = 0.3;  ///< one_cycle: lr at the start (share of the peak), when it peaks
 };
 enum class Device { automatic, cpu, cuda, reference };
 struct CheckpointConfig {
@@ -134,12 +137,16 @@ struct Config {
   CheckpointConfig checkpoint;
 };
 
-/// Parses a YAML text. `name` stands in messages for the file; overrides are "key.path=value", applied on top.
-/// Throws Error (exit code 2) that names key, file and line for anything unknown, duplicate, mistyped or out of range.
-Config parse_config(const std::string& text, const std::string& name, const std::vector<std::string>& overrides);
+/// Parses a YAML text. `name` stands in messages for the file; overrides are "key.path=value", applied on
+/// top. Throws Error (exit code 2) that names key, file and line for anything unknown, duplicate, mistyped or
+/// out of range.
+Config parse_config(const std::string& text, const std::string& name,
+                    const std::vector<std::string>& overrides);
 /// The same from a file.
 Config load_config(const std::string& path, const std::vector<std::string>& overrides);
 /// The resolved configuration as YAML that parse_config reads back to the same structs.
 std::string to_yaml(const Config& config);
+/// Every key with what it accepts, its default and a line of help.
+std::string schema_help();
 
 }  // namespace convoy

@@ -1,0 +1,328 @@
+// The schema of everything but the layers.
+#include <cctype>
+
+#include "src/config/schema.h"
+
+namespace convoy {
+namespace {
+
+// ---- data ----
+
+std::vector<Kind<DataConfig>> make_augment_kinds() {
+  using D = DataConfig;
+  Kind<D> crop;
+  crop.name = "crop";
+  crop.help = "shift by up to `pad` pixels";
+  crop.table.short_key = "pad";
+  crop.table.fields = {
+      field("pad", &D::crop_pad, number<int>(between(0, 1024)), "pixels added on every side").require(),
+      field("mode", &D::crop_mode, choice<PadMode>({{"zero", PadMode::zero}, {"reflect", PadMode::reflect}}),
+            "what the added pixels hold")};
+  Kind<D> flip;
+  flip.name = "flip";
+  flip.help = "mirror half of the images";
+  flip.table.short_key = "direction";
+  flip.table.fields = {
+      field("direction", &D::flip, choice<bool>({{"horizontal", true}}), "left and right change places")
+          .require()};
+  return {std::move(crop), std::move(flip)};
+}
+
+/// `augment`: a list whose entries fill members of DataConfig.
+Field<DataConfig> augment_field() {
+  Field<DataConfig> field;
+  field.key = "augment";
+  field.type = "list of crop, flip";
+  field.help = "random changes of the training images";
+  field.read = [](DataConfig& target, const Place& place) {
+    if (place.value.kind != Value::Kind::list) {
+      place.refuse("expected a list such as [{{crop: {{pad: 2}}}}, {{flip: horizontal}}], got {}",
+                   describe(place.value));
+    }
+    std::vector<std::string> seen;
+    for (std::size_t i = 0; i < place.value.items.size(); ++i) {
+      const std::string& name = find_kind(augment_kinds(), place.item(i)).first->name;
+      if (std::find(seen.begin(), seen.end(), name) != seen.end())
+        place.item(i).refuse("{} given twice", name);
+      seen.push_back(name);
+      read_kind(augment_kinds(), target, place.item(i), false);
+    }
+  };
+  field.write = [](const DataConfig& source) -> std::optional<Value> {
+    Value list = Value::list({});
+    if (source.crop_pad > 0 || source.crop_mode != PadMode::zero)
+      list.items.push_back(write_kind(augment_kinds()[0], source));
+    if (source.flip) list.items.push_back(write_kind(augment_kinds()[1], source));
+    return list;
+  };
+  return field;
+}
+
+Codec<double> validation() {
+  const Codec<double> fraction =
+      number<double>(Range{.low = 0, .high = 1, .low_open = true, .high_open = true});
+  const std::string type = "test | " + fraction.type;
+  return {
+      type,
+      [=](const Place& place) {
+        if (place.value.text == "test") return 0.0;
+        if (place.value.text.empty() || std::isalpha(static_cast<unsigned char>(place.value.text[0])) != 0) {
+          place.refuse("expected {}, got {}", type, describe(place.value));
+        }
+        return fraction.read(place);
+      },
+      [=](const double& value) { return value == 0 ? Value::scalar("test") : fraction.write(value); }};
+}
+
+Table<DataConfig> data_table() {
+  using D = DataConfig;
+  using R = D::Resident;
+  constexpr std::size_t most_channels = 1024;
+  Table<D> normalize;
+  normalize.fields = {
+      field("mean", &D::mean, one_or_list(number<float>(), 1, most_channels),
+            "per channel, of pixels in [0, 1]"),
+      field("std", &D::std, one_or_list(number<float>(above(0)), 1, most_channels), "per channel")};
+  normalize.check = [](const D& data, const Place& place) {
+    const std::size_t mean = data.mean.size(), std = data.std.size();
+    if (mean > 1 && std > 1 && mean != std) place.refuse("mean has {} values, std has {}", mean, std);
+  };
+
+  Table<D> table;
+  table.fields = {
+      field("source", &D::source,
+            choice<Source>({{"digits", Source::digits},
+                            {"mnist", Source::mnist},
+                            {"fashion-mnist", Source::fashion_mnist},
+                            {"cifar10", Source::cifar10},
+                            {"cifar100", Source::cifar100}},
+                           {"folder", "volumes"}),
+            "digits is built in"),
+      field("path", &D::path, string(), "folder of the data set's files; not used by digits"),
+      inner_section("normalize", normalize),
+      augment_field(),
+      field("validation", &D::validation_fraction, validation(),
+            "the test files, or a share of the training set"),
+      field("resident", &D::resident, choice<R>({{"auto", R::automatic}, {"true", R::yes}, {"false", R::no}}),
+            "keep the whole data set in device memory"),
+  };
+  table.check = [](const D& data, const Place& place) {
+    if (data.source != Source::digits && data.path.empty()) {
+      place.at("path").refuse("missing; this source is read from a folder");
+    }
+  };
+  return table;
+}
+
+// ---- model and training ----
+
+Table<ModelConfig> model_table() {
+  using M = ModelConfig;
+  Table<M> table;
+  table.fields = {
+      field("input", &M::input, one_or_list(number<int>(between(1, 65536)), 3, 4), "C, H, W or C, D, H, W")
+          .require(),
+      field("layers", &M::layers, layer_list(false), "see below").require()};
+  return table;
+}
+
+/// Mebibytes in the file, bytes in the struct.
+Codec<std::int64_t> mebibytes(Range range) {
+  constexpr double unit = 1 << 20;
+  const Codec<double> number_of = number<double>(range);
+  return {number_of.type,
+          [=](const Place& place) {
+            return static_cast<std::int64_t>(std::llround(number_of.read(place) * unit));
+          },
+          [=](const std::int64_t& bytes) { return number_of.write(static_cast<double>(bytes) / unit); }};
+}
+
+Table<TrainConfig> train_table() {
+  using T = TrainConfig;
+  using E = EarlyStopConfig;
+  Table<E> early_stop;
+  early_stop.fields = {
+      field("metric", &E::metric,
+            choice<E::Metric>({{"val_loss", E::Metric::val_loss}, {"val_accuracy", E::Metric::val_accuracy}}),
+            "what must improve"),
+      field("patience", &E::patience, number<int>(at_least(1)),
+            "epochs without improvement before training stops")};
+
+  Table<T> table;
+  table.fields = {
+      field("epochs", &T::epochs, number<int>(between(1, 1'000'000)), "passes over the training set"),
+      field("global_batch", &T::global_batch, number<int>(between(1, 1 << 20)),
+            "images per step, over all ranks together"),
+      field(
+          "precision", &T::precision,
+          choice<Precision>({{"fp32", Precision::fp32}, {"fp64", Precision::fp64}}, {"tf32", "fp16", "bf16"}),
+          "fp64: the reference engine only"),
+      field("label_smoothing", &T::label_smoothing, number<float>(half_open(0, 1)),
+            "share of the target spread over all classes"),
+      field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
+      field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),
+            "gradients are summed in slices of about this many MiB"),
+      section("early_stop", &T::early_stop, early_stop)};
+  return table;
+}
+
+Table<OptimizerConfig> optimizer_table() {
+  using O = OptimizerConfig;
+  using N = O::Name;
+  const auto sgd = [](const O& o) { return o.name == N::sgd; };
+  const auto adam = [](const O& o) { return o.name != N::sgd; };
+  Table<O> table;
+  table.short_key = "name";
+  table.fields = {
+      field("name", &O::name, choice<N>({{"sgd", N::sgd}, {"adam", N::adam}, {"adamw", N::adamw}}),
+            "update rule"),
+      field("lr", &O::lr, number<float>(above(0)), "learning rate, at its peak"),
+      field("momentum", &O::momentum, number<float>(half_open(0, 1)), "share of the last update that is kept")
+          .only("name: sgd", sgd),
+      field("nesterov", &O::nesterov, boolean(), "look ahead along the momentum").only("name: sgd", sgd),
+      field("beta1", &O::beta1, number<float>(half_open(0, 1)), "decay of the mean gradient")
+          .only("name: adam | adamw", adam),
+      field("beta2", &O::beta2, number<float>(half_open(0, 1)), "decay of the mean square")
+          .only("name: adam | adamw", adam),
+      field("epsilon", &O::epsilon, number<float>(above(0)), "added to the root")
+          .only("name: adam | adamw", adam),
+      field("weight_decay", &O::weight_decay, number<float>(at_least(0)), "pull towards zero"),
+      field("decay_all", &O::decay_all, boolean(), "decay biases and normalisation parameters too")};
+  table.check = [](const O& o, const Place& place) {
+    if (o.nesterov && o.momentum == 0) place.at("nesterov").refuse("needs momentum > 0");
+  };
+  return table;
+}
+
+Table<ScheduleConfig> schedule_table() {
+  using S = ScheduleConfig;
+  using N = S::Name;
+  const auto is = [](auto... names) { return [=](const S& s) { return ((s.name == names) || ...); }; };
+  const Range share = between(0, 1);
+  Table<S> table;
+  table.short_key = "name";
+  table.fields = {
+      field("name", &S::name,
+            choice<N>({{"constant", N::constant},
+                       {"step", N::step},
+                       {"linear", N::linear},
+                       {"cosine", N::cosine},
+                       {"one_cycle", N::one_cycle}}),
+            "how the learning rate changes"),
+      field("warmup_epochs", &S::warmup_epochs, number<double>(at_least(0)), "linear rise from zero")
+          .only("any name but one_cycle", is(N::constant, N::step, N::linear, N::cosine)),
+      field("milestones", &S::milestones, one_or_list(number<double>(above(0)), 1, 1000),
+            "epochs at which lr is multiplied by gamma")
+          .only("name: step", is(N::step)),
+      field("gamma", &S::gamma, number<double>(above(0)), "see milestones").only("name: step", is(N::step)),
+      field("final_factor", &S::final_factor, number<double>(share), "lr at the end, as a share of the peak")
+          .only("name: linear | cosine", is(N::linear, N::cosine)),
+      field("start_factor", &S::start_factor, number<double>(share),
+            "lr at the start, as a share of the peak")
+          .only("name: one_cycle", is(N::one_cycle)),
+      field("peak_at", &S::peak_at,
+            number<double>(Range{.low = 0, .high = 1, .low_open = true, .high_open = true}),
+            "when lr peaks, as a share of the run")
+          .only("name: one_cycle", is(N::one_cycle))};
+  table.check = [](const S& s, const Place& place) {
+    const auto falls = std::adjacent_find(s.milestones.begin(), s.milestones.end(), std::greater_equal<>());
+    if (falls != s.milestones.end())
+      place.at("milestones").refuse("must ascend; {} stands before {}", falls[0], falls[1]);
+    if (s.name == N::step && s.milestones.empty())
+      place.at("milestones").refuse("missing; name: step needs them");
+  };
+  return table;
+}
+
+// ---- the whole ----
+
+/// A run's folder is called like this, so it must be one plain path component.
+Codec<std::string> file_name() {
+  Codec<std::string> codec = string();
+  codec.type = "letters, digits, '.', '_', '-'";
+  codec.read = [read = codec.read](const Place& place) {
+    const std::string name = read(place);
+    const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+    });
+    if (!plain || name[0] == '.' || name[0] == '-' || name.size() > 100) {
+      place.refuse(
+          "expected at most 100 letters, digits, '.', '_' or '-', beginning with a letter, digit or '_'; got "
+          "{}",
+          describe(place.value));
+    }
+    return name;
+  };
+  return codec;
+}
+
+void check_config(const Config& config, const Place& place) {
+  Problems problems;
+  problems.attempt([&] {
+    if (config.schedule.warmup_epochs >= config.train.epochs) {
+      place.at("schedule")
+          .at("warmup_epochs")
+          .refuse("{} must be less than train.epochs, {}", config.schedule.warmup_epochs,
+                  config.train.epochs);
+    }
+  });
+  problems.attempt([&] {
+    if (config.train.precision == Precision::fp64 && config.device != Device::reference) {
+      place.at("train").at("precision").refuse("fp64 needs device: reference");
+    }
+  });
+  const auto channels = static_cast<std::size_t>(config.model.input[0]);
+  const auto check_channels = [&](const std::vector<float>& values, const char* key) {
+    problems.attempt([&] {
+      if (values.size() > 1 && values.size() != channels) {
+        place.at("data")
+            .at("normalize")
+            .at(key)
+            .refuse("{} values for model.input's {} channels", values.size(), channels);
+      }
+    });
+  };
+  check_channels(config.data.mean, "mean");
+  check_channels(config.data.std, "std");
+  problems.raise();
+}
+
+Table<Config> make_config_table() {
+  using C = Config;
+  Table<CheckpointConfig> checkpoint;
+  checkpoint.fields = {
+      field("every_epochs", &CheckpointConfig::every_epochs, number<int>(at_least(1)), "epochs between two"),
+      field("keep", &CheckpointConfig::keep, number<int>(at_least(0)), "newest kept; 0: all")};
+
+  Table<C> table;
+  table.fields = {field("name", &C::name, file_name(), "of the run's folder"),
+                  field("seed", &C::seed, number<std::uint64_t>(at_least(0)), "of everything random"),
+                  section("data", &C::data, data_table()),
+                  section("model", &C::model, model_table()).require(),
+                  section("train", &C::train, train_table()),
+                  section("optimizer", &C::optimizer, optimizer_table()),
+                  section("schedule", &C::schedule, schedule_table()),
+                  field("device", &C::device,
+                        choice<Device>({{"auto", Device::automatic},
+                                        {"cpu", Device::cpu},
+                                        {"cuda", Device::cuda},
+                                        {"reference", Device::reference}}),
+                        "auto: cuda where there is one; reference: plain loops"),
+                  section("checkpoint", &C::checkpoint, checkpoint)};
+  table.check = check_config;
+  return table;
+}
+
+}  // namespace
+
+const std::vector<Kind<DataConfig>>& augment_kinds() {
+  static const std::vector<Kind<DataConfig>> kinds = make_augment_kinds();
+  return kinds;
+}
+
+const Table<Config>& config_table() {
+  static const Table<Config> table = make_config_table();
+  return table;
+}
+
+}  // namespace convoy
