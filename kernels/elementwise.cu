@@ -1,0 +1,156 @@
+// Activations, dropout and sums over flat arrays: y[i] = f(i, a[i], ...). One thread computes four elements
+// (one where the count or an address is odd). Bytes limit all of them.
+#include "kernels/cuda_device.cuh"
+#include "kernels/elementwise.h"
+#include "src/core/random.h"
+
+namespace convoy {
+namespace {
+
+// Each activation: f(x), and gradient(saved, dy) with `saved` = x for gelu, y for the others.
+struct Relu {
+  __device__ float f(float x) const { return x <= 0.0f ? 0.0f : x; }  // a NaN passes through
+  __device__ float gradient(float y, float dy) const { return y > 0.0f ? dy : 0.0f; }
+};
+struct LeakyRelu {
+  float slope;
+  __device__ float f(float x) const { return x > 0.0f ? x : slope * x; }
+  __device__ float gradient(float y, float dy) const { return y > 0.0f ? dy : slope * dy; }
+};
+struct Gelu {
+  __device__ float f(float x) const { return x * normcdff(x); }
+  __device__ float gradient(float x, float dy) const {
+    constexpr float inv_sqrt_two_pi = 0.398942280401432678f;
+    return dy * (normcdff(x) + x * inv_sqrt_two_pi * expf(-0.5f * x * x));
+  }
+};
+struct Tanh {
+  __device__ float f(float x) const { return tanhf(x); }
+  __device__ float gradient(float y, float dy) const { return dy * (1.0f - y * y); }
+};
+struct Sigmoid {
+  __device__ float f(float x) const { return 1.0f / (1.0f + expf(-x)); }
+  __device__ float gradient(float y, float dy) const { return dy * y * (1.0f - y); }
+};
+
+template <class F>
+struct Fprop {
+  F activation;
+  __device__ float operator()(float x) const { return activation.f(x); }
+};
+template <class F>
+struct Dgrad {
+  F activation;
+  __device__ float operator()(float saved, float dy) const { return activation.gradient(saved, dy); }
+};
+struct Sum {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
+
+// No __restrict__: y may be one of the inputs.
+template <int V, class F, class... Inputs>
+__global__ void __launch_bounds__(block_size)
+    map_kernel(std::int64_t packs, F f, float* y, const Inputs*... inputs) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
+  if (i >= packs) return;
+  const auto apply = [&](const auto&... in) {
+    Pack<V> out;
+#pragma unroll
+    for (int k = 0; k < V; ++k) out.v[k] = f(in.v[k]...);
+    store<V>(y, i, out);
+  };
+  apply(load<V>(inputs, i)...);
+}
+
+template <class F, class... Inputs>
+void map(const CudaContext& context, F f, std::int64_t count, float* y, const Inputs*... inputs) {
+  if (count == 0) return;
+  with_pack_width(in_fours(count, y, inputs...), [&](auto width) {
+    constexpr int v = decltype(width)::value;
+    const std::int64_t packs = count / v;
+    map_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(packs, f, y, inputs...);
+  });
+  check_launch();
+}
+
+/// Calls function(activation) with the struct of `kind`.
+template <class Function>
+void with_activation(Activation kind, float slope, Function function) {
+  switch (kind) {
+    case Activation::relu:
+      return function(Relu{});
+    case Activation::leaky_relu:
+      return function(LeakyRelu{slope});
+    case Activation::gelu:
+      return function(Gelu{});
+    case Activation::tanh:
+      return function(Tanh{});
+    case Activation::sigmoid:
+      return function(Sigmoid{});
+  }
+  check(false, "unknown activation");
+}
+
+/// One thread per four elements of the global batch that share a Philox draw; `first` may lie inside such
+/// four.
+template <int V>
+__global__ void __launch_bounds__(block_size)
+    dropout_kernel(std::int64_t packs, const StepState* state, float rate, float scale, std::uint32_t layer,
+                   std::int64_t first, const float* x, float* y) {
+  const std::int64_t j = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
+  if (j >= packs) return;
+  const auto i = static_cast<std::uint64_t>(first + j * V);
+  const auto step = static_cast<std::uint64_t>(state->step);
+  const Random4 words = random4(state->seed, Purpose::dropout, layer, (step << 40) + i / 4);
+  Pack<V> value = load<V>(x, j);
+#pragma unroll
+  for (int k = 0; k < V; ++k) {
+    std::uint32_t word = words.v[k];
+    if constexpr (V ==
+                  1) {  // selects, because an index known only at run time would send the array to memory
+      const auto lane = static_cast<int>(i % 4);
+      word = lane == 0 ? words.v[0] : lane == 1 ? words.v[1] : lane == 2 ? words.v[2] : words.v[3];
+    }
+    value.v[k] = uniform01(word) >= rate ? value.v[k] * scale : 0.0f;
+  }
+  store<V>(y, j, value);
+}
+
+}  // namespace
+
+void launch(const CudaContext& context, const ActivationForward& call) {
+  const auto* x = context.data<const float>(call.x);
+  auto* y = context.data<float>(call.y);
+  with_activation(call.kind, call.slope,
+                  [&](auto f) { map(context, Fprop<decltype(f)>{f}, call.x.count, y, x); });
+}
+
+void launch(const CudaContext& context, const ActivationBackward& call) {
+  const auto* saved = context.data<const float>(call.saved);
+  const auto* dy = context.data<const float>(call.dy);
+  auto* dx = context.data<float>(call.dx);
+  with_activation(call.kind, call.slope,
+                  [&](auto f) { map(context, Dgrad<decltype(f)>{f}, call.dx.count, dx, saved, dy); });
+}
+
+void launch(const CudaContext& context, const Dropout& call) {
+  const auto* x = context.data<const float>(call.x);
+  auto* y = context.data<float>(call.y);
+  const std::int64_t count = call.x.count;
+  if (count == 0) return;
+  const float scale = 1.0f / (1.0f - call.rate);
+  with_pack_width(call.first % 4 == 0 && in_fours(count, x, y), [&](auto width) {
+    constexpr int v = decltype(width)::value;
+    const std::int64_t packs = count / v;
+    dropout_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
+        packs, context.state, call.rate, scale, call.layer, call.first, x, y);
+  });
+  check_launch();
+}
+
+void launch(const CudaContext& context, const Add& call) {
+  map(context, Sum{}, call.y.count, context.data<float>(call.y), context.data<const float>(call.a),
+      context.data<const float>(call.b));
+}
+
+}  // namespace convoy
