@@ -12,25 +12,34 @@ namespace convoy {
 
 /// All samples of a data set, training and test alike, and which of them are for what.
 struct Dataset {
-  FeatureShape image;                 ///< D, H, W, C of one sample
+  FeatureShape image;  ///< D, H, W, C of one sample
   int classes = 0;
-  std::vector<std::uint8_t> images;   ///< (samples,D,H,W,C)
-  std::vector<std::int32_t> labels;   ///< (samples), in [0, classes)
+  std::vector<std::uint8_t> images;             ///< (samples,D,H,W,C)
+  std::vector<std::int32_t> labels;             ///< (samples), in [0, classes)
   std::vector<std::int32_t> train, validation;  ///< sample ids
 };
 
-/// Reads (or, for digits, draws) the data set. Throws Error (exit code 1) that names the file and the byte offset or
-/// record for a missing, truncated or foreign file or a label out of range. A validation fraction is split off the
-/// training files by `seed`; the test files are then not read.
+/// Reads (or, for digits, draws) the data set. Throws Error (exit code 1) that names the file and the byte
+/// offset or record for a missing, truncated or foreign file or a label out of range. A validation fraction
+/// is split off the training files by `seed`; the test files are then not read.
 Dataset load_dataset(const DataConfig& config, std::uint64_t seed);
 
 /// `ids` in the order of one epoch: a Fisher-Yates shuffle keyed by (seed, epoch).
 std::vector<std::int32_t> epoch_order(std::vector<std::int32_t> ids, std::uint64_t seed, int epoch);
 
-/// A rank's part [first, first + count) of a batch of `n` images: contiguous, sizes differ by at most one.
-struct Shard {
+/// Consecutive positions [first, first + count).
+struct Range {
   int first = 0, count = 0;
+  bool operator==(const Range&) const = default;
 };
+
+/// One pass over `samples` images in batches of `global_batch`. The last may be short, or is left out by
+/// `drop_last`; no batch at all when nothing is left.
+std::vector<Range> batches_of(int samples, int global_batch, bool drop_last);
+
+/// A rank's part of a batch of `n` images: contiguous, sizes differ by at most one, none when n < ranks runs
+/// out.
+using Shard = Range;
 Shard shard_of(int n, int rank, int ranks);
 
 }  // namespace convoy

@@ -18,8 +18,8 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// Begins a sequence of batches, dropping what an earlier one left: batch b holds the images of the sample ids
-  /// batches[b]. Returns at once.
+  /// Begins a sequence of batches, dropping what an earlier one left: batch b holds the images of the sample
+  /// ids batches[b]. Returns at once.
   void start(std::vector<std::vector<std::int32_t>> batches);
   /// Waits until the next batch is staged and returns its slot's index. Rethrows what the thread threw.
   int acquire();

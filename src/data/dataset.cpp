@@ -1,0 +1,102 @@
+#include "src/data/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+#include <utility>
+
+#include "src/core/error.h"
+#include "src/core/random.h"
+#include "src/data/sources.h"
+
+namespace convoy {
+
+namespace {
+
+Dataset read_source(const DataConfig& config, std::uint64_t seed, bool test) {
+  switch (config.source) {
+    case Source::digits:
+      return draw_digits(seed, test);
+    case Source::mnist:
+    case Source::fashion_mnist:
+      return read_idx(config.path, test);
+    case Source::cifar10:
+      return read_cifar10(config.path, test);
+    case Source::cifar100:
+      return read_cifar100(config.path, test);
+  }
+  fail("internal error: data source without a reader");
+}
+
+// Moves a random share of the training ids to validation; both stay in rising order.
+void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t seed) {
+  const auto samples = static_cast<std::int64_t>(data.train.size());
+  const std::int64_t count = std::llround(config.validation_fraction * static_cast<double>(samples));
+  if (count < 1 || count >= samples) {
+    fail_usage("{}: data.validation: {} of {} training images leaves {} to validate and {} to train on",
+               config.mark.text(), config.validation_fraction, samples, count, samples - count);
+  }
+  shuffle(data.train, seed, Purpose::split, 0);
+  data.validation.assign(data.train.end() - count, data.train.end());
+  data.train.resize(static_cast<std::size_t>(samples - count));
+  std::sort(data.train.begin(), data.train.end());
+  std::sort(data.validation.begin(), data.validation.end());
+}
+
+}  // namespace
+
+Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
+  if (config.source != Source::digits && config.path.empty()) {
+    fail_usage("{}: data.path: this source needs the folder that holds its files", config.mark.text());
+  }
+  const bool split = config.validation_fraction > 0;
+  Dataset data = read_source(config, seed, !split);
+  if (split) split_off_validation(data, config, seed);
+  return data;
+}
+
+std::vector<std::int32_t> epoch_order(std::vector<std::int32_t> ids, std::uint64_t seed, int epoch) {
+  shuffle(ids, seed, Purpose::shuffle, static_cast<std::uint32_t>(epoch));
+  return ids;
+}
+
+std::vector<Range> batches_of(int samples, int global_batch, bool drop_last) {
+  check(samples >= 0 && global_batch > 0, "batches of a negative number of samples, or of size zero");
+  std::vector<Range> batches;
+  for (int first = 0; first < samples;) {
+    const int count = std::min(global_batch, samples - first);
+    if (count < global_batch && drop_last) break;
+    batches.push_back({first, count});
+    first += count;
+  }
+  return batches;
+}
+
+Shard shard_of(int n, int rank, int ranks) {
+  check(n >= 0 && ranks > 0 && rank >= 0 && rank < ranks, "shard of a rank that does not exist");
+  const auto begin = [&](int r) { return static_cast<int>(std::int64_t{n} * r / ranks); };
+  return {begin(rank), begin(rank + 1) - begin(rank)};
+}
+
+void append_ids(std::vector<std::int32_t>& ids, std::int64_t first, std::int64_t count) {
+  const std::size_t before = ids.size();
+  ids.resize(before + static_cast<std::size_t>(count));
+  std::iota(ids.begin() + static_cast<std::ptrdiff_t>(before), ids.end(), static_cast<std::int32_t>(first));
+}
+
+void check_folder(const std::filesystem::path& folder, const std::string& expected) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(folder, ignored)) return;
+  fail("data.path: {} is not a folder that can be read (from {}); it should hold {}", folder.string(),
+       std::filesystem::current_path(ignored).string(), expected);
+}
+
+void shuffle(std::vector<std::int32_t>& ids, std::uint64_t seed, Purpose purpose, std::uint32_t stream) {
+  for (std::size_t i = ids.size(); i > 1; --i) {
+    const std::uint32_t word = random4(seed, purpose, stream, i).v[0];
+    std::swap(ids[i - 1], ids[uniform_below(word, static_cast<std::uint32_t>(i))]);
+  }
+}
+
+}  // namespace convoy

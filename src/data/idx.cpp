@@ -1,0 +1,184 @@
+// IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist, kept at
+// https://github.com/cvdf-datasets/mnist): two zero bytes, type 8 (unsigned byte), number of dimensions, then
+// each dimension as big-endian int32, then the data.
+#include <zlib.h>
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "src/core/error.h"
+#include "src/data/sources.h"
+
+namespace convoy {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int classes = 10;
+constexpr const char* expected =
+    "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, "
+    "plain or with "
+    ".gz";
+
+// Reads a file front to back, unpacking it if it is gzipped, and says at which byte of the content something
+// is wrong.
+class Reader {
+ public:
+  explicit Reader(const fs::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
+    if (!file_) fail("{}: cannot be opened: {}", path.string(), std::generic_category().message(errno));
+    gzbuffer(file_.get(), 1 << 17);
+  }
+
+  /// Fills `bytes`; `what` names them in the message when the file ends first or is damaged.
+  void read(std::span<std::uint8_t> bytes, const char* what) {
+    while (!bytes.empty()) {
+      const auto part = static_cast<unsigned>(std::min<std::size_t>(bytes.size(), 1 << 24));
+      const int got = gzread(file_.get(), bytes.data(), part);
+      if (got < 0) fail_damaged();
+      offset_ += got;
+      if (got == 0) {
+        check_unpacked();
+        fail("{}: ends at byte {}, within {}: {} bytes are missing; the file is truncated", path_.string(),
+             offset_, what, bytes.size());
+      }
+      bytes = bytes.subspan(static_cast<std::size_t>(got));
+    }
+  }
+
+  std::uint32_t read_big_endian(const char* what) {
+    std::array<std::uint8_t, 4> b{};
+    read(b, what);
+    return std::uint32_t{b[0]} << 24 | std::uint32_t{b[1]} << 16 | std::uint32_t{b[2]} << 8 |
+           std::uint32_t{b[3]};
+  }
+
+  /// Throws unless the content ends here. For a gzipped file this is also when its checksum is verified.
+  void expect_end() {
+    std::uint8_t byte = 0;
+    const int got = gzread(file_.get(), &byte, 1);
+    if (got < 0) fail_damaged();
+    if (got > 0) fail("{}: goes on after byte {}, where its data should end", path_.string(), offset_);
+    check_unpacked();
+  }
+
+  std::string where() const { return fmt::format("{}: byte {}", path_.string(), offset_); }
+  const fs::path& path() const { return path_; }
+  std::int64_t offset() const { return offset_; }
+
+ private:
+  struct Close {
+    void operator()(gzFile file) const { gzclose(file); }
+  };
+
+  // At the end of what could be read: a gzip stream that stops early is an error that gzread leaves unsaid.
+  void check_unpacked() {
+    int code = Z_OK;
+    gzerror(file_.get(), &code);
+    if (code != Z_OK && code != Z_STREAM_END) fail_damaged();
+  }
+  [[noreturn]] void fail_damaged() {
+    int code = Z_OK;
+    const std::string reason = gzerror(file_.get(), &code);
+    fail("{}: cannot be unpacked at byte {} of its content: {}; the file is truncated or damaged",
+         path_.string(), offset_, reason);
+  }
+
+  fs::path path_;
+  std::unique_ptr<gzFile_s, Close> file_;
+  std::int64_t offset_ = 0;
+};
+
+// `stem` with -idx or .idx, plain or with .gz: whichever is there.
+fs::path find_file(const fs::path& folder, const std::string& stem, int dimensions) {
+  for (const char* joint : {"-", "."}) {
+    for (const char* end : {"", ".gz"}) {
+      const fs::path path = folder / fmt::format("{}{}idx{}-ubyte{}", stem, joint, dimensions, end);
+      if (fs::exists(path)) return path;
+    }
+  }
+  fail("{}: no {}-idx{}-ubyte or {}-idx{}-ubyte.gz here; data.path should hold {}", folder.string(), stem,
+       dimensions, stem, dimensions, expected);
+}
+
+// The header's dimensions. Checked against the size of the file (deflate packs at most 1032:1), so that a
+// foreign header cannot ask for an absurd amount of memory.
+template <std::size_t dimensions>
+std::array<std::int64_t, dimensions> read_header(Reader& file) {
+  const std::uint32_t magic = file.read_big_endian("the magic number");
+  const std::uint32_t wanted = 0x800 + dimensions;
+  if (magic != wanted) {
+    fail(
+        "{}: byte 0: magic number {:#010x} instead of {:#010x}: not an IDX file of unsigned bytes with {} "
+        "dimension(s)",
+        file.path().string(), magic, wanted, dimensions);
+  }
+  std::array<std::int64_t, dimensions> sizes{};
+  double bytes = 1;
+  for (std::int64_t& size : sizes) {
+    const std::string where = file.where();
+    size = file.read_big_endian("the header");
+    if (size < 1 || size > INT32_MAX) fail("{}: a dimension of {}", where, size);
+    bytes *= static_cast<double>(size);
+  }
+  const auto stored = static_cast<double>(fs::file_size(file.path()));
+  if (bytes > 1032 * stored) {
+    fail("{}: byte 4: the header announces {:.0f} bytes of data, which a file of {:.0f} bytes cannot hold",
+         file.path().string(), bytes, stored);
+  }
+  return sizes;
+}
+
+// Appends one pair of files to `data` and returns the number of its images.
+std::int64_t append_part(Dataset& data, const fs::path& folder, const std::string& part) {
+  Reader images(find_file(folder, part + "-images", 3));
+  Reader labels(find_file(folder, part + "-labels", 1));
+  const auto [count, height, width] = read_header<3>(images);
+  const auto [label_count] = read_header<1>(labels);
+  if (count != label_count) {
+    fail("{}: byte 4: {} labels, but {} holds {} images", labels.path().string(), label_count,
+         images.path().string(), count);
+  }
+  const FeatureShape image{1, static_cast<int>(height), static_cast<int>(width), 1};
+  if (data.images.empty()) data.image = image;
+  if (image != data.image) {
+    fail("{}: byte 8: images of {}x{}, but the training images are {}x{}", images.path().string(), height,
+         width, data.image.h, data.image.w);
+  }
+
+  const std::size_t begin = data.images.size();
+  data.images.resize(begin + static_cast<std::size_t>(count * image.count()));
+  images.read(std::span(data.images).subspan(begin), "the pixels");
+  images.expect_end();
+
+  const std::int64_t header = labels.offset();
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count));
+  labels.read(bytes, "the labels");
+  labels.expect_end();
+  for (std::int64_t i = 0; i < count; ++i) {
+    const int label = bytes[static_cast<std::size_t>(i)];
+    if (label >= classes) {
+      fail("{}: byte {}: label {} of image {} is not in 0..{}", labels.path().string(), header + i, label, i,
+           classes - 1);
+    }
+  }
+  data.labels.insert(data.labels.end(), bytes.begin(), bytes.end());
+  return count;
+}
+
+}  // namespace
+
+Dataset read_idx(const fs::path& folder, bool test) {
+  check_folder(folder, expected);
+  Dataset data;
+  data.classes = classes;
+  const std::int64_t train = append_part(data, folder, "train");
+  append_ids(data.train, 0, train);
+  if (test) append_ids(data.validation, train, append_part(data, folder, "t10k"));
+  return data;
+}
+
+}  // namespace convoy

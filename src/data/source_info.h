@@ -1,0 +1,29 @@
+// What is known of a data set before its files are read.
+#pragma once
+
+#include "src/config/config.h"
+#include "src/core/shape.h"
+
+namespace convoy {
+
+struct SourceInfo {
+  FeatureShape image;
+  int classes;
+  int train, test;  ///< samples in the usual files
+};
+
+constexpr SourceInfo source_info(Source source) {
+  switch (source) {
+    case Source::digits:
+    case Source::mnist:
+    case Source::fashion_mnist:
+      return {{1, 28, 28, 1}, 10, 60000, 10000};
+    case Source::cifar10:
+      return {{1, 32, 32, 3}, 10, 50000, 10000};
+    case Source::cifar100:
+      return {{1, 32, 32, 3}, 100, 50000, 10000};
+  }
+  return {};
+}
+
+}  // namespace convoy

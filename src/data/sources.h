@@ -1,0 +1,35 @@
+// One reader per kind of source. Each fills in images, labels and which samples are for training and which
+// for testing; with `test` false the test files are neither opened nor needed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "src/core/random.h"
+#include "src/data/dataset.h"
+
+namespace convoy {
+
+/// Procedural 28x28 glyphs of the ten digits: 60,000 to train on, 10,000 to test, every class equally often.
+/// A sample is a function of seed and index.
+Dataset draw_digits(std::uint64_t seed, bool test);
+
+/// MNIST and its look-alikes: four IDX files, plain or gzipped.
+Dataset read_idx(const std::filesystem::path& folder, bool test);
+
+/// The binary layout of CIFAR-10 and CIFAR-100 (for which the fine label counts).
+Dataset read_cifar10(const std::filesystem::path& folder, bool test);
+Dataset read_cifar100(const std::filesystem::path& folder, bool test);
+
+/// Appends the ids of samples [first, first + count).
+void append_ids(std::vector<std::int32_t>& ids, std::int64_t first, std::int64_t count);
+
+/// Throws what a reader says when `folder` is not one: what was expected there.
+void check_folder(const std::filesystem::path& folder, const std::string& expected);
+
+/// Fisher-Yates with random4(seed, purpose, stream, position).
+void shuffle(std::vector<std::int32_t>& ids, std::uint64_t seed, Purpose purpose, std::uint32_t stream);
+
+}  // namespace convoy
