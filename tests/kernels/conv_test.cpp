@@ -1,0 +1,86 @@
+#include "kernels/conv.h"
+
+#include "kernels/linear.h"
+#include "tests/kernels/op_case.h"
+
+namespace convoy::testing {
+namespace {
+
+/// Forward, both gradients and, with a bias, its gradient.
+OpCase conv_case(const std::string& name, const ConvShape& s, bool bias, bool check_gradients) {
+  OpCase op;
+  op.name = name;
+  const std::int64_t x_count = s.n * s.in.count(), y_count = s.n * s.out().count();
+  const Tensor x = op.input("x", uniform(x_count, -1, 1, 1));
+  const Tensor w = op.input("w", uniform(s.weights(), -1, 1, 2));
+  const Tensor b = bias ? op.input("bias", uniform(s.k, -1, 1, 3)) : Tensor{};
+  const Tensor y = op.result("y", y_count);
+  const Tensor dy = op.project(y, "dy");
+  const Tensor dx = op.result("dx", x_count);
+  const Tensor dw = op.result("dw", s.weights());
+  op.calls = {ConvForward{s, x, w, b, y}, ConvDgrad{s, dy, w, dx}, ConvWgrad{s, x, dy, dw}};
+  if (check_gradients) op.gradients = {{x, dx}, {w, dw}};
+  if (bias) {
+    const Tensor db = op.result("db", s.k);
+    op.calls.emplace_back(BiasGrad{s.n * s.out().pixels(), s.k, dy, db});
+    if (check_gradients) op.gradients.emplace_back(b, db);
+  }
+  return op;
+}
+
+/// An image convolution with a square kernel, the same stride, pad and dilation along both axes.
+ConvShape square(int n, int size, int c, int k, int kernel, int stride, int pad, int dilation = 1) {
+  ConvShape s;
+  s.n = n, s.in = {1, size, size, c}, s.k = k, s.r = s.s = kernel;
+  s.stride = {1, stride, stride}, s.pad = {0, pad, pad}, s.dilation = {1, dilation, dilation};
+  return s;
+}
+
+std::vector<OpCase> conv_cases() {
+  ConvShape tall = square(2, 9, 3, 5, 3, 1, 0);  // kernel, stride, pad and dilation differ by axis
+  tall.in = {1, 11, 6, 3}, tall.r = 4, tall.s = 2, tall.stride = {1, 3, 1}, tall.pad = {0, 2, 1};
+  tall.dilation = {1, 1, 3};
+  ConvShape row = square(3, 1, 4, 6, 3, 1, 1);
+  row.in = {1, 1, 17, 4}, row.r = 1, row.pad = {0, 0, 1};
+  ConvShape volume = square(2, 6, 2, 4, 3, 1, 1);
+  volume.in = {5, 6, 7, 2}, volume.t = 3, volume.stride = {2, 1, 2}, volume.pad = {1, 1, 0};
+  ConvShape dilated_volume = square(1, 6, 1, 3, 2, 1, 1);
+  dilated_volume.in = {7, 6, 5, 1}, dilated_volume.t = 2, dilated_volume.dilation = {3, 2, 1};
+  dilated_volume.pad = {1, 0, 1};
+  ConvShape large_volume = square(3, 12, 8, 16, 3, 1, 1);
+  large_volume.in = {10, 12, 12, 8}, large_volume.t = 3, large_volume.pad = {1, 1, 1};
+  return {
+      conv_case("one_by_one", square(2, 5, 3, 4, 1, 1, 0), true, true),
+      conv_case("same_3x3", square(2, 6, 4, 5, 3, 1, 1), true, true),
+      conv_case("no_bias", square(2, 6, 4, 5, 3, 1, 1), false, true),
+      conv_case("gray_images", square(3, 7, 1, 6, 3, 1, 1), true, true),
+      conv_case("rgb_images", square(2, 8, 3, 7, 3, 1, 1), true, true),
+      conv_case("stride_2", square(2, 9, 3, 4, 5, 2, 2), true, true),
+      conv_case("stride_2_leftover", square(2, 8, 3, 4, 3, 2, 1), true, true),
+      conv_case("stride_3", square(2, 11, 2, 3, 3, 3, 1), true, true),
+      conv_case("stride_beyond_kernel", square(2, 8, 3, 4, 1, 2, 0), false, true),
+      conv_case("dilation_2", square(2, 9, 3, 4, 3, 1, 2, 2), true, true),
+      conv_case("stride_2_dilation_3", square(1, 12, 2, 3, 3, 2, 3, 3), true, true),
+      conv_case("even_kernel", square(2, 7, 3, 4, 4, 1, 2), true, true),
+      conv_case("pad_beyond_kernel", square(2, 4, 3, 4, 1, 1, 2), true, true),
+      conv_case("kernel_is_image", square(3, 5, 4, 6, 5, 1, 0), true, true),
+      conv_case("axes_differ", tall, true, true),
+      conv_case("one_row", row, true, true),
+      conv_case("volume", volume, true, true),
+      conv_case("dilated_volume", dilated_volume, true, true),
+      conv_case("one_image", square(1, 8, 16, 16, 3, 1, 1), true, true),
+      conv_case("no_image", square(0, 8, 3, 4, 3, 1, 1), true, false),
+      conv_case("tile_and_one", square(3, 17, 17, 33, 3, 1, 1), true, false),
+      conv_case("many_channels", square(2, 8, 129, 65, 3, 1, 1), true, false),
+      conv_case("lenet_first", square(33, 28, 1, 32, 3, 1, 1), true, false),
+      conv_case("lenet_second", square(9, 14, 32, 64, 3, 1, 1), true, false),
+      conv_case("stem_7x7", square(2, 33, 3, 64, 7, 2, 3), false, false),
+      conv_case("shortcut_1x1", square(5, 15, 64, 130, 1, 2, 0), false, false),
+      conv_case("large_volume", large_volume, true, false),
+  };
+}
+
+CONVOY_OP_TESTS(Conv, conv_cases);
+
+}  // namespace
+}  // namespace convoy::testing

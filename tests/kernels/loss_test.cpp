@@ -1,0 +1,85 @@
+#include "kernels/loss.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/kernels/op_case.h"
+
+namespace convoy::testing {
+namespace {
+
+OpCase loss_case(const std::string& name, int n, int classes, float smoothing, Values logits_values) {
+  OpCase op;
+  op.name = name;
+  const int global_n = n + 3;  // other ranks hold three more images
+  const Tensor logits = op.input("logits", std::move(logits_values));
+  const Tensor labels = op.input("labels", integers(n, classes, 2), DType::i32);
+  const Tensor loss = op.result("loss", n);
+  const Tensor hits = op.result("hits", n, DType::i32);
+  const Tensor dlogits = op.result("dlogits", logits.count);
+  const Tensor evaluation_loss = op.result("evaluation loss", n);
+  const Tensor evaluation_hits = op.result("evaluation hits", n, DType::i32);
+  const Tensor metrics = op.input("metrics", {0.5, 7, 11}, DType::f64);
+  op.calls = {SoftmaxCrossEntropy{n, classes, global_n, smoothing, logits, labels, loss, hits, dlogits},
+              SoftmaxCrossEntropy{
+                  n, classes, global_n, smoothing, logits, labels, evaluation_loss, evaluation_hits, {}},
+              AccumulateMetrics{n, loss, hits, metrics}};
+  op.output = loss;
+  op.projection.assign(static_cast<std::size_t>(n), 1.0 / global_n);
+  if (n > 0 && logits.count < 3000) op.gradients = {{logits, dlogits}};
+  return op;
+}
+
+OpCase loss_case(const std::string& name, int n, int classes, float smoothing) {
+  return loss_case(name, n, classes, smoothing, uniform(std::int64_t{n} * classes, -3, 3, 1));
+}
+
+std::vector<OpCase> loss_cases() {
+  std::vector<OpCase> cases = {
+      loss_case("two_classes", 5, 2, 0.0f),
+      loss_case("ten_classes", 64, 10, 0.0f),
+      loss_case("ten_classes_smoothed", 33, 10, 0.1f),
+      loss_case("hundred_classes", 17, 100, 0.05f),
+      loss_case("thousand_classes", 3, 1000, 0.1f),
+      loss_case("one_row", 1, 10, 0.0f),
+      loss_case("no_row", 0, 10, 0.1f),
+      loss_case("odd", 257, 33, 0.2f),
+      loss_case("large", 4096, 10, 0.0f),
+      loss_case("large_logits", 16, 10, 0.1f, uniform(160, -1000, 1000, 3)),
+  };
+  cases.push_back(loss_case("ties", 40, 5, 0.1f, integers(200, 2, 4)));
+  cases.back().gradients.clear();  // hits jump there; the loss itself is checked above
+  Values with_nan = uniform(60, -1, 1, 5);
+  with_nan[3] = with_nan[25] = with_nan[50] = std::numeric_limits<double>::quiet_NaN();
+  cases.push_back(loss_case("nan_rows", 6, 10, 0.1f, with_nan));
+  cases.back().gradients.clear();
+  return cases;
+}
+
+CONVOY_OP_TESTS(Loss, loss_cases);
+
+}  // namespace
+
+// Rules that comparing engines cannot show.
+TEST(SoftmaxCrossEntropy, hits_are_the_first_largest_and_never_a_nan) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  OpCase op;
+  const Tensor logits = op.input("logits", {1, 1, 0, 1, 1, 0, nan, 1, 2, 1, 2, nan});
+  const Tensor labels = op.input("labels", {0, 1, 0, 1}, DType::i32);
+  const Tensor loss = op.result("loss", 4), hits = op.result("hits", 4, DType::i32);
+  op.calls = {SoftmaxCrossEntropy{4, 3, 4, 0.0f, logits, labels, loss, hits, {}}};
+  const std::vector<Values> results = OpRunner(op, EngineKind::reference_f64).run();
+  EXPECT_EQ(results[3], (Values{1, 0, 0, 0}));
+  EXPECT_NEAR(results[2][0], std::log(2 + std::exp(-1)), 1e-12);
+  EXPECT_TRUE(std::isnan(results[2][2]));
+}
+
+TEST(AccumulateMetrics, adds_to_what_is_there) {
+  OpCase op;
+  const Tensor loss = op.input("loss", {0.5, 0.25, 4}), hits = op.input("hits", {1, 0, 1}, DType::i32);
+  const Tensor metrics = op.input("metrics", {1, 2, 3}, DType::f64);
+  op.calls = {AccumulateMetrics{3, loss, hits, metrics}};
+  EXPECT_EQ(OpRunner(op, EngineKind::reference_f64).run()[2], (Values{5.75, 4, 6}));
+}
+
+}  // namespace convoy::testing

@@ -1,0 +1,227 @@
+#include "tests/kernels/op_case.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "src/core/random.h"
+#include "tests/test_environment.h"
+
+namespace convoy::testing {
+namespace {
+
+constexpr std::byte poison{0xFF};  // floats read as NaN, integers as -1, bytes as 255: never a valid result
+constexpr std::int64_t alignment = 256, guard = 256;
+
+template <class T>
+void encode(const Values& values, std::byte* to) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const T value = static_cast<T>(values[i]);
+    std::memcpy(to + i * sizeof(T), &value, sizeof(T));
+  }
+}
+template <class T>
+Values decode(const std::byte* from, std::int64_t count) {
+  Values values;
+  for (std::int64_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, from + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+    values.push_back(static_cast<double>(value));
+  }
+  return values;
+}
+void encode(DType type, const Values& values, std::byte* to) {
+  switch (type) {
+    case DType::f32:
+      return encode<float>(values, to);
+    case DType::f64:
+      return encode<double>(values, to);
+    case DType::i32:
+      return encode<std::int32_t>(values, to);
+    case DType::u8:
+      return encode<std::uint8_t>(values, to);
+  }
+}
+Values decode(DType type, const std::byte* from, std::int64_t count) {
+  switch (type) {
+    case DType::f32:
+      return decode<float>(from, count);
+    case DType::f64:
+      return decode<double>(from, count);
+    case DType::i32:
+      return decode<std::int32_t>(from, count);
+    case DType::u8:
+      return decode<std::uint8_t>(from, count);
+  }
+  return {};
+}
+
+/// Replaces declared tensors by bound ones and notes which are written.
+struct Binder {
+  const std::vector<Variable>& bound;
+  std::vector<bool>& written;
+
+  void reads(Tensor& tensor) const {
+    if (tensor) tensor = bound.at(static_cast<std::size_t>(tensor.offset)).tensor;
+  }
+  void writes(Tensor& tensor) const {
+    if (tensor) written.at(static_cast<std::size_t>(tensor.offset)) = true;
+    reads(tensor);
+  }
+  void updates(Tensor& tensor) const { writes(tensor); }
+};
+
+std::uint32_t word(std::uint64_t seed, std::int64_t i) {
+  return random4(seed, Purpose::initialize, 0, static_cast<std::uint64_t>(i)).v[0];
+}
+
+}  // namespace
+
+Tensor OpCase::input(const std::string& variable, Values values, DType type) {
+  const auto id = static_cast<std::int64_t>(variables.size());
+  const Tensor tensor{Arena::unplaced, type, id, static_cast<std::int64_t>(values.size())};
+  variables.push_back({variable, tensor, std::move(values)});
+  return tensor;
+}
+
+Tensor OpCase::result(const std::string& variable, std::int64_t count, DType type) {
+  const Tensor tensor{Arena::unplaced, type, static_cast<std::int64_t>(variables.size()), count};
+  variables.push_back({variable, tensor, {}});
+  return tensor;
+}
+
+Tensor OpCase::project(const Tensor& function_output, const std::string& variable) {
+  output = function_output;
+  projection = uniform(function_output.count, -1, 1, 77);
+  return input(variable, projection);
+}
+
+Values uniform(std::int64_t count, double low, double high, std::uint64_t seed) {
+  Values values;
+  for (std::int64_t i = 0; i < count; ++i) {
+    values.push_back(static_cast<float>(low + (high - low) * static_cast<double>(uniform01(word(seed, i)))));
+  }
+  return values;
+}
+
+Values integers(std::int64_t count, int bound, std::uint64_t seed) {
+  Values values;
+  for (std::int64_t i = 0; i < count; ++i) {
+    values.push_back(uniform_below(word(seed, i), static_cast<std::uint32_t>(bound)));
+  }
+  return values;
+}
+
+Values distinct(std::int64_t count, std::uint64_t seed) {
+  Values values;
+  for (std::int64_t i = 0; i < count; ++i) {
+    values.push_back(static_cast<float>(2.0 * static_cast<double>(i) / static_cast<double>(count) - 1));
+  }
+  for (std::int64_t i = count - 1; i > 0; --i) {
+    const auto j = uniform_below(word(seed, i), static_cast<std::uint32_t>(i + 1));
+    std::swap(values[static_cast<std::size_t>(i)], values[j]);
+  }
+  return values;
+}
+
+OpRunner::OpRunner(const OpCase& op, EngineKind kind)
+    : name_(op.name), variables_(op.variables), state_(op.state), engine_(make_engine(kind, ranks())) {
+  std::int64_t used = guard;
+  for (Variable& variable : variables_) {
+    Tensor& tensor = variable.tensor;
+    if (tensor.dtype == DType::f32) tensor.dtype = engine_->real();
+    tensor.arena = Arena::activations;
+    tensor.offset = used;
+    used += (tensor.bytes() + guard + alignment - 1) / alignment * alignment;
+    initial_.push_back(std::move(variable.initial));
+  }
+  written_.resize(variables_.size());
+
+  Plan plan;
+  plan.name = op.name;
+  std::int64_t scratch = 0;
+  for (Call call : op.calls) {
+    visit_tensors(call, Binder{variables_, written_});
+    scratch = std::max(scratch, engine_->workspace_bytes(call));
+    plan.steps.push_back({std::move(call), op.name});
+  }
+  memory_ = {Arena::activations, DType::u8, 0, used};
+  scratch_ = {Arena::workspace, DType::u8, 0, scratch};
+  plan.arenas[static_cast<std::size_t>(Arena::activations)] = used;
+  plan.arenas[static_cast<std::size_t>(Arena::workspace)] = scratch;
+  engine_->allocate(plan.arenas);
+  plan_ = engine_->load(plan);
+}
+
+std::vector<Values> OpRunner::run() {
+  before_.assign(static_cast<std::size_t>(memory_.count), poison);
+  for (std::size_t i = 0; i < variables_.size(); ++i) {
+    encode(variables_[i].tensor.dtype, initial_[i], before_.data() + variables_[i].tensor.offset);
+  }
+  engine_->write(memory_, before_.data());
+  const std::vector<std::byte> noise(static_cast<std::size_t>(scratch_.count), poison);
+  engine_->write(scratch_, noise.data());
+  engine_->run(plan_, state_);
+  after_.resize(before_.size());
+  engine_->read(memory_, after_.data());
+
+  std::vector<bool> may_change(after_.size());
+  std::vector<Values> results;
+  for (std::size_t i = 0; i < variables_.size(); ++i) {
+    const Tensor& tensor = variables_[i].tensor;
+    const std::byte* data = after_.data() + tensor.offset;
+    results.push_back(decode(tensor.dtype, data, tensor.count));
+    if (!written_[i]) continue;
+    std::fill_n(may_change.begin() + tensor.offset, tensor.bytes(), true);
+    const std::int64_t size = size_of(tensor.dtype);
+    for (std::int64_t e = 0; e < tensor.count; ++e) {
+      if (!std::all_of(data + e * size, data + (e + 1) * size, [](std::byte b) { return b == poison; })) {
+        continue;
+      }
+      ADD_FAILURE() << name_ << ": " << variables_[i].name << "[" << e << "] of " << tensor.count
+                    << " was not written (or is computed from memory that nothing wrote)";
+      break;
+    }
+  }
+  for (std::size_t i = 0; i < after_.size(); ++i) {
+    if (may_change[i] || after_[i] == before_[i]) continue;
+    ADD_FAILURE() << name_ << ": byte " << i << " changed, outside every result";
+    break;
+  }
+  return results;
+}
+
+void expect_close(const std::string& what, const Values& expected, const Values& actual, DType type,
+                  double tolerance) {
+  ASSERT_EQ(expected.size(), actual.size()) << what;
+  double squares = 0;
+  for (const double value : expected) squares += std::isfinite(value) ? value * value : 0;
+  const double scale = expected.empty() ? 0 : std::sqrt(squares / static_cast<double>(expected.size()));
+  const double allowed = type == DType::f32 || type == DType::f64 ? tolerance : 0;
+
+  std::size_t worst = 0, differing = 0;
+  double worst_excess = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double e = expected[i], a = actual[i];
+    if (e == a || (std::isnan(e) && std::isnan(a))) continue;
+    double excess = std::abs(e - a) / (allowed * (std::abs(e) + scale));
+    if (std::isnan(excess)) excess = HUGE_VAL;
+    if (excess <= 1) continue;
+    ++differing;
+    if (excess > worst_excess) worst_excess = excess, worst = i;
+  }
+  if (differing == 0) return;
+  ADD_FAILURE() << what << ": " << differing << " of " << expected.size() << " differ, most at [" << worst
+                << "]: expected " << expected[worst] << ", got " << actual[worst] << ", " << worst_excess
+                << " times the tolerance " << tolerance;
+}
+
+std::vector<OpCase> with_gradients(const std::vector<OpCase>& cases) {
+  std::vector<OpCase> some;
+  std::copy_if(cases.begin(), cases.end(), std::back_inserter(some),
+               [](const OpCase& op) { return !op.gradients.empty(); });
+  return some;
+}
+
+}  // namespace convoy::testing

@@ -1,0 +1,100 @@
+// One case, many tests: a short program of calls with its inputs, run by every engine.
+//
+// A case declares tensors and calls. The same case is checked against central differences (in double, on the
+// reference), and every engine's results against the reference's in double.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/train/engine.h"
+
+namespace convoy::testing {
+
+/// Elements of a tensor of any type; all of them fit a double.
+using Values = std::vector<double>;
+
+/// A declared tensor. Where `initial` is empty the memory is poisoned before the run.
+struct Variable {
+  std::string name;
+  Tensor tensor;
+  Values initial;
+};
+
+struct OpCase {
+  std::string name;
+  std::vector<Variable> variables;
+  std::vector<Call> calls;
+  StepState state;
+  /// Largest allowed |difference| of floats over (|expected| + the expected tensor's root mean square).
+  double tolerance = 1e-5;
+
+  /// For the gradient check: the function is sum(projection * output); `gradients` pairs each variable with
+  /// the tensor in which the calls leave the function's derivative by it.
+  Tensor output;
+  Values projection;
+  std::vector<std::pair<Tensor, Tensor>> gradients;
+
+  /// Declares a tensor; f32 stands for the engine's real type. Empty values declare an empty input.
+  Tensor input(const std::string& variable, Values values, DType type = DType::f32);
+  Tensor result(const std::string& variable, std::int64_t count, DType type = DType::f32);
+  /// The gradient of the function by `output`, for the calls that take it: `count` random values.
+  Tensor project(const Tensor& function_output, const std::string& variable);
+};
+
+/// `count` values that float holds exactly, uniform in [low, high), the same for the same arguments.
+Values uniform(std::int64_t count, double low, double high, std::uint64_t seed);
+/// Integers in [0, bound).
+Values integers(std::int64_t count, int bound, std::uint64_t seed);
+/// A shuffle of `count` values spaced evenly in [-1, 1): no ties, so that a maximum has no kink nearby.
+Values distinct(std::int64_t count, std::uint64_t seed);
+
+/// A case in an engine's memory: every tensor between guard bytes in one arena.
+class OpRunner {
+ public:
+  OpRunner(const OpCase& op, EngineKind kind);
+
+  /// Poisons memory and scratch, writes the inputs, runs, and reports any byte that changed outside the
+  /// results and any result that was not written. Returns the values of every variable afterwards.
+  std::vector<Values> run();
+  /// The input that the next run starts from.
+  Values& initial(const Tensor& declared) { return initial_.at(static_cast<std::size_t>(declared.offset)); }
+  /// All memory after the last run, for comparisons bit by bit.
+  const std::vector<std::byte>& bytes() const { return after_; }
+
+ private:
+  std::string name_;
+  std::vector<Variable> variables_;  ///< with tensors bound to the arena
+  std::vector<Values> initial_;
+  std::vector<bool> written_;  ///< per variable: some call writes or updates it
+  StepState state_;
+  std::unique_ptr<Engine> engine_;
+  Tensor memory_, scratch_;  ///< the whole arenas, as bytes
+  std::vector<std::byte> before_, after_;
+  int plan_ = 0;
+};
+
+/// Reports (as a gtest failure) where `actual` differs from `expected`: floats beyond the tolerance, others
+/// at all.
+void expect_close(const std::string& what, const Values& expected, const Values& actual, DType type,
+                  double tolerance);
+
+/// Suites over cases; a test file instantiates them with its own.
+class OpTest : public ::testing::TestWithParam<OpCase> {};
+class OpGradientTest : public ::testing::TestWithParam<OpCase> {};
+
+/// Those cases that declare gradients.
+std::vector<OpCase> with_gradients(const std::vector<OpCase>& cases);
+
+#define CONVOY_OP_TESTS(Op, cases)                                                           \
+  INSTANTIATE_TEST_SUITE_P(Op, OpTest, ::testing::ValuesIn(cases()),                         \
+                           [](const auto& instance) { return instance.param.name; });        \
+  INSTANTIATE_TEST_SUITE_P(Op, OpGradientTest, ::testing::ValuesIn(with_gradients(cases())), \
+                           [](const auto& instance) { return instance.param.name; })
+
+}  // namespace convoy::testing

@@ -1,0 +1,99 @@
+// What is asked of every case: right gradients, and the same results from every engine.
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "tests/kernels/op_case.h"
+
+namespace convoy::testing {
+namespace {
+
+void compare_with_reference(const OpCase& op, EngineKind kind) {
+  const std::vector<Values> expected = OpRunner(op, EngineKind::reference_f64).run();
+  const std::vector<Values> actual = OpRunner(op, kind).run();
+  for (std::size_t i = 0; i < op.variables.size(); ++i) {
+    expect_close(op.variables[i].name, expected[i], actual[i], op.variables[i].tensor.dtype, op.tolerance);
+  }
+}
+
+/// Indices of at most `limit` elements, spread evenly.
+std::vector<std::size_t> sample(std::size_t count, std::size_t limit) {
+  std::vector<std::size_t> indices(std::min(count, limit));
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = i * count / indices.size();
+  return indices;
+}
+
+}  // namespace
+
+TEST_P(OpGradientTest, central_differences) {
+  const OpCase& op = GetParam();
+  OpRunner runner(op, EngineKind::reference_f64);
+  const std::vector<Values> analytic = runner.run();
+  const auto function = [&] {
+    const Values y = runner.run().at(static_cast<std::size_t>(op.output.offset));
+    return std::inner_product(y.begin(), y.end(), op.projection.begin(), 0.0);
+  };
+  constexpr double h = 1e-5;
+  for (const auto& [variable, gradient] : op.gradients) {
+    const Values& derivative = analytic.at(static_cast<std::size_t>(gradient.offset));
+    const std::vector<std::size_t> indices = sample(derivative.size(), 60);
+    ASSERT_FALSE(indices.empty());
+    Values expected, actual;
+    for (const std::size_t i : indices) {
+      double& value = runner.initial(variable)[i];
+      const double kept = value;
+      value = kept + h;
+      const double above = function();
+      value = kept - h;
+      const double below = function();
+      value = kept;
+      expected.push_back((above - below) / (2 * h));
+      actual.push_back(derivative[i]);
+    }
+    const bool flat =
+        std::all_of(expected.begin(), expected.end(), [](double d) { return std::abs(d) < 1e-8; });
+    EXPECT_FALSE(flat) << "the function does not depend on this variable: nothing is tested";
+    expect_close(op.variables[static_cast<std::size_t>(gradient.offset)].name, expected, actual, DType::f64,
+                 1e-6);
+  }
+}
+
+TEST_P(OpTest, reference_in_float) {
+  compare_with_reference(GetParam(), EngineKind::reference_f32);
+}
+
+TEST_P(OpTest, cpu) {
+  compare_with_reference(GetParam(), EngineKind::cpu);
+}
+
+TEST_P(OpTest, cpu_threads_do_not_change_bits) {
+  const int threads_before = omp_get_max_threads();
+  OpRunner runner(GetParam(), EngineKind::cpu);
+  omp_set_num_threads(1);
+  runner.run();
+  const std::vector<std::byte> alone = runner.bytes();
+  for (const int threads : {2, 3}) {
+    omp_set_num_threads(threads);
+    runner.run();
+    EXPECT_TRUE(runner.bytes() == alone) << threads << " threads give other bits than one";
+  }
+  omp_set_num_threads(threads_before);
+}
+
+TEST_P(OpTest, cuda) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  compare_with_reference(GetParam(), EngineKind::cuda);
+}
+
+TEST_P(OpTest, cuda_repeats_bits) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  OpRunner runner(GetParam(), EngineKind::cuda);
+  runner.run();
+  const std::vector<std::byte> first = runner.bytes();
+  runner.run();
+  EXPECT_TRUE(runner.bytes() == first) << "a second run gives other bits";
+}
+
+}  // namespace convoy::testing

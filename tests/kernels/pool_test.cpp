@@ -1,0 +1,113 @@
+#include "kernels/pool.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/kernels/op_case.h"
+
+namespace convoy::testing {
+namespace {
+
+enum class Gradient { unchecked, checked };
+
+OpCase max_case(const std::string& name, const PoolShape& s, Values x_values,
+                Gradient gradient = Gradient::unchecked) {
+  OpCase op;
+  op.name = "max_" + name;
+  const std::int64_t y_count = s.n * s.out().count();
+  const Tensor x = op.input("x", std::move(x_values));
+  const Tensor y = op.result("y", y_count);
+  const Tensor argmax = op.result("argmax", y_count, DType::u8);
+  const Tensor dy = op.project(y, "dy");
+  const Tensor dx = op.result("dx", x.count);
+  const Tensor y_alone = op.result("y without argmax", y_count);
+  op.calls = {MaxPoolForward{s, x, y, argmax}, MaxPoolBackward{s, dy, argmax, dx},
+              MaxPoolForward{s, x, y_alone, {}}};
+  if (gradient == Gradient::checked) op.gradients = {{x, dx}};
+  return op;
+}
+
+OpCase max_case(const std::string& name, const PoolShape& s) {
+  const std::int64_t count = s.n * s.in.count();
+  return max_case(name, s, distinct(count, 1),
+                  count > 0 && count < 3000 ? Gradient::checked : Gradient::unchecked);
+}
+
+OpCase average_case(const std::string& name, const PoolShape& s) {
+  OpCase op;
+  op.name = "average_" + name;
+  const std::int64_t x_count = s.n * s.in.count();
+  const Tensor x = op.input("x", uniform(x_count, -1, 1, 1));
+  const Tensor y = op.result("y", s.n * s.out().count());
+  const Tensor dy = op.project(y, "dy");
+  const Tensor dx = op.result("dx", x_count);
+  op.calls = {AvgPoolForward{s, x, y}, AvgPoolBackward{s, dy, dx}};
+  if (x_count > 0 && x_count < 3000) op.gradients = {{x, dx}};
+  return op;
+}
+
+PoolShape square(int n, int size, int c, int kernel, int stride, int pad) {
+  return {n, {1, size, size, c}, {1, kernel, kernel}, {1, stride, stride}, {0, pad, pad}};
+}
+
+/// NaN and infinities in some places, among ties.
+Values special_values(std::int64_t count) {
+  Values values = integers(count, 3, 5);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i % 11 == 0) values[i] = std::numeric_limits<double>::quiet_NaN();
+    if (i % 3 == 1) values[i] = -std::numeric_limits<double>::infinity();
+  }
+  return values;
+}
+
+std::vector<OpCase> pool_cases() {
+  const std::vector<std::pair<std::string, PoolShape>> shapes = {
+      {"halves", square(2, 6, 3, 2, 2, 0)},
+      {"leftover", square(2, 7, 3, 2, 2, 0)},
+      {"overlap", square(2, 7, 4, 3, 2, 1)},
+      {"stride_1", square(2, 6, 3, 3, 1, 1)},
+      {"gaps", square(2, 8, 3, 2, 3, 0)},
+      {"one_channel", square(3, 8, 1, 2, 2, 0)},
+      {"odd_channels", square(2, 6, 17, 3, 3, 1)},
+      {"identity", square(2, 5, 3, 1, 1, 0)},
+      {"whole_image", square(3, 7, 5, 7, 7, 0)},
+      {"axes_differ", {2, {1, 9, 8, 3}, {1, 3, 2}, {1, 1, 3}, {0, 1, 0}}},
+      {"volume", {2, {4, 6, 5, 3}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}},
+      {"overlapping_volume", {1, {5, 6, 7, 2}, {3, 3, 3}, {2, 1, 2}, {1, 1, 1}}},
+      {"no_image", square(0, 6, 3, 2, 2, 0)},
+      {"lenet", square(33, 28, 32, 2, 2, 0)},
+      {"stem", square(5, 33, 65, 3, 2, 1)},
+  };
+  std::vector<OpCase> cases;
+  for (const auto& [name, shape] : shapes) {
+    cases.push_back(max_case(name, shape));
+    cases.push_back(average_case(name, shape));
+  }
+  // The first of equal values wins; a NaN wins over everything, the first NaN over later ones.
+  const PoolShape overlap = square(3, 9, 5, 3, 2, 1);
+  cases.push_back(max_case("ties", overlap, integers(overlap.n * overlap.in.count(), 3, 2)));
+  cases.push_back(max_case("specials", overlap, special_values(overlap.n * overlap.in.count())));
+  const PoolShape halves = square(2, 8, 16, 2, 2, 0);
+  cases.push_back(max_case("halves_specials", halves, special_values(halves.n * halves.in.count())));
+  return cases;
+}
+
+CONVOY_OP_TESTS(Pool, pool_cases);
+
+}  // namespace
+
+// The one rule that comparing engines cannot show: what the winner is.
+TEST(MaxPool, first_winner_and_nan) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double low = -std::numeric_limits<double>::infinity();
+  const PoolShape s{1, {1, 1, 8, 1}, {1, 1, 2}, {1, 1, 2}, {0, 0, 0}};
+  const OpCase op = max_case("winners", s, {5, 5, low, low, nan, 9, 2, nan});
+  const std::vector<Values> results = OpRunner(op, EngineKind::reference_f64).run();
+  EXPECT_EQ(results[2], (Values{0, 0, 0, 1}));
+  EXPECT_EQ(results[1][0], 5);
+  EXPECT_EQ(results[1][1], low);
+  EXPECT_TRUE(std::isnan(results[1][2]));
+  EXPECT_TRUE(std::isnan(results[1][3]));
+}
+
+}  // namespace convoy::testing

@@ -1,0 +1,55 @@
+// Runs the tests and ends with a plain account of what was skipped and why.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/test_environment.h"
+
+namespace convoy::testing {
+namespace {
+
+std::unique_ptr<const RankEnvironment> environment;
+
+/// Collects the skipped tests while they run, names them at the end.
+class Summary : public ::testing::EmptyTestEventListener {
+ public:
+  void OnTestEnd(const ::testing::TestInfo& test) override {
+    const ::testing::TestResult& result = *test.result();
+    if (!result.Skipped()) return;
+    std::string reason = "no reason given";
+    for (int i = 0; i < result.total_part_count(); ++i) {
+      if (result.GetTestPartResult(i).skipped()) reason = result.GetTestPartResult(i).message();
+    }
+    while (!reason.empty() && reason.back() == '\n') reason.pop_back();
+    skipped_.push_back(fmt::format("{}.{}: {}", test.test_suite_name(), test.name(), reason));
+  }
+
+  void OnTestProgramEnd(const ::testing::UnitTest& program) override {
+    for (const std::string& line : skipped_) fmt::print("skipped {}\n", line);
+    fmt::print("convoy_tests: {} passed, {} failed, {} skipped\n", program.successful_test_count(),
+               program.failed_test_count(), skipped_.size());
+  }
+
+ private:
+  std::vector<std::string> skipped_;
+};
+
+}  // namespace
+
+const RankEnvironment& ranks() {
+  return *environment;
+}
+
+}  // namespace convoy::testing
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  convoy::testing::environment = std::make_unique<convoy::RankEnvironment>(&argc, &argv);
+  ::testing::UnitTest::GetInstance()->listeners().Append(new convoy::testing::Summary);  // gtest owns it
+  const int result = RUN_ALL_TESTS();
+  convoy::testing::environment.reset();
+  return result;
+}
