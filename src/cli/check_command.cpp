@@ -1,0 +1,130 @@
+// `convoy check`: everything that can fail before the first step, all of it said at once.
+#include <functional>
+
+#include "comm/agree.h"
+#include "src/cli/commands.h"
+#include "src/config/config.h"
+#include "src/train/run_folder.h"
+#include "src/train/setup.h"
+
+namespace convoy {
+namespace {
+
+/// Runs checks on all ranks, prints a verdict for each and remembers the worst.
+class CheckList {
+ public:
+  explicit CheckList(const RankEnvironment& ranks) : ranks_(ranks) {}
+
+  /// `work` returns what to say when all is well. Returns whether it was.
+  bool run(const char* what, const std::function<std::string()>& work) {
+    std::string note;
+    try {
+      agree(ranks_, [&] { note = work(); });
+      say("ok  ", what, note);
+      return true;
+    } catch (const Error& error) {
+      say("FAIL", what, error.what());
+      worst_ = std::max(worst_, static_cast<int>(error.code()));
+      return false;
+    }
+  }
+  void skip(const char* what, const char* why) const { say("skip", what, why); }
+  int exit_code() const { return worst_; }
+
+ private:
+  void say(const char* verdict, const char* what, const std::string& note) const {
+    if (ranks_.is_root()) fmt::print("{}  {:<10} {}\n", verdict, what, note);
+  }
+  const RankEnvironment& ranks_;
+  int worst_ = 0;
+};
+
+std::string fit_of(const Dataset& data, const Graph& graph) {
+  if (data.image != graph.input()) {
+    fail_usage("model.input is {}, the images are {} (H,W,C)", to_string(graph.input()),
+               to_string(data.image));
+  }
+  if (data.classes > graph.classes()) {
+    fail_usage("the last layer gives {} scores, the data set has {} classes", graph.classes(), data.classes);
+  }
+  return fmt::format("{} classes, {} scores", data.classes, graph.classes());
+}
+
+int check_all(const ConfigArguments& arguments, const std::string& output, const RankEnvironment& ranks) {
+  CheckList list(ranks);
+  Config config;
+  if (!list.run("config", [&] {
+        config = load_config(arguments.path, arguments.overrides);
+        return fmt::format("{} ({})", config.name, arguments.path);
+      })) {
+    return list.exit_code();
+  }
+  Graph graph;
+  const bool has_graph = list.run("shapes", [&] {
+    graph = build_graph(config.model);
+    return fmt::format("{} layers' nodes, {} parameters", graph.nodes.size() - 1, graph.parameter_count());
+  });
+  Dataset data;
+  const bool has_data = list.run("data", [&] {
+    data = load_dataset(config.data, config.seed);
+    return fmt::format("{} training and {} validation images {}", data.train.size(), data.validation.size(),
+                       to_string(data.image));
+  });
+  const bool fits = has_graph && has_data && list.run("fit", [&] { return fit_of(data, graph); });
+
+  std::unique_ptr<Engine> engine;
+  try {
+    engine = make_engine(choose_engine(config, ranks), ranks);  // agrees by itself
+  } catch (const Error& error) {
+    list.run("device", [&]() -> std::string { throw Error(error); });
+  }
+  if (engine) list.run("device", [&] { return engine->describe(); });
+  if (engine && fits) {
+    PlanSet plans;
+    try {
+      plans = make_plans(graph, config, sample_counts(data), *engine, ranks);
+      list.run("memory", [&] {
+        if (const std::string problem = memory_problem(plans, config, *engine); !problem.empty())
+          fail("{}", problem);
+        return fmt::format("{} of {} free", human_bytes(plans.total_bytes()),
+                           human_bytes(engine->free_bytes()));
+      });
+    } catch (const Error& error) {
+      list.run("batch", [&]() -> std::string { throw Error(error); });
+    }
+  } else {
+    list.skip("memory", "needs shapes, data and device");
+  }
+  list.run("disk", [&] {
+    const std::filesystem::path folder = output.empty() ? "runs/" + config.name : output;
+    if (!ranks.is_root()) return std::string{};
+    if (const std::string problem = write_problem(folder); !problem.empty()) fail("{}", problem);
+    const std::int64_t free = static_cast<std::int64_t>(std::filesystem::space(folder).available);
+    const std::int64_t wanted = 3 * graph.parameter_count() * 4 * std::max(1, config.checkpoint.keep + 1);
+    if (free < wanted)
+      fail("{}: {} free, checkpoints want {}", folder.string(), human_bytes(free), human_bytes(wanted));
+    return fmt::format("{}: {} free", folder.string(), human_bytes(free));
+  });
+  return list.exit_code();
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, CommandContext& context) {
+  struct Arguments {
+    ConfigArguments config;
+    std::string output;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command =
+      app.add_subcommand("check", "run everything that can fail before the first step; trains nothing");
+  add_config_arguments(*command, arguments->config);
+  command->add_option("--output", arguments->output, "the run's folder (default: runs/<name>)");
+  command->callback([&context, arguments] {
+    context.action = [&context, arguments] {
+      return check_all(arguments->config, arguments->output, context.ranks);
+    };
+  });
+}
+
+}  // namespace convoy

@@ -1,0 +1,43 @@
+#include "comm/agree.h"
+#include "src/cli/commands.h"
+#include "src/config/config.h"
+#include "src/train/checkpoint.h"
+#include "src/train/setup.h"
+
+namespace convoy {
+
+void add_eval(CLI::App& app, CommandContext& context) {
+  struct Arguments {
+    std::string path;
+    std::vector<std::string> overrides;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command =
+      app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation data");
+  command->add_option("RUN|CHECKPOINT", arguments->path, "a run's folder or one of its checkpoints")
+      ->required();
+  command->add_option("key=value", arguments->overrides,
+                      "replace values of its configuration, e.g. data.path=DIR");
+  command->callback([&context, arguments] {
+    context.action = [&context, arguments] {
+      const RankEnvironment& ranks = context.ranks;
+      const std::optional<LoadedCheckpoint> checkpoint = load_checkpoint(arguments->path, ranks);
+      if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", arguments->path));
+      const std::string name = checkpoint->path.string();
+      Config config;
+      agree(ranks, [&] {
+        config = parse_config(checkpoint->file.metadata.at("config"), name, arguments->overrides);
+      });
+      const std::unique_ptr<Session> session = make_session(config, ranks);
+      agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
+      const Metrics metrics = session->evaluate();
+      if (ranks.is_root()) {
+        fmt::print("test accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
+                   100 * metrics.accuracy(), metrics.correct, metrics.count, metrics.loss(), name);
+      }
+      return static_cast<int>(ExitCode::done);
+    };
+  });
+}
+
+}  // namespace convoy

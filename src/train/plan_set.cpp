@@ -1,0 +1,102 @@
+#include "src/train/plan_set.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "src/data/source_info.h"
+
+namespace convoy {
+namespace {
+
+PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
+                  const RankEnvironment& ranks, bool resident) {
+  PlanSet set;
+  set.resident = resident;
+  set.training_batches = batches_of(counts.train, config.train.global_batch, config.train.drop_last);
+  set.evaluation_batches = batches_of(counts.validation, config.train.global_batch, false);
+  const std::int64_t staged = 2 * shard_of(config.train.global_batch, 0, ranks.size()).count;
+  set.layout = make_layout(
+      graph, config, {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation},
+      engine.real());
+
+  const auto finish = [&](Plan plan) {
+    plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes, ranks.size());
+    plan = place_tensors(std::move(plan), set.layout,
+                         [&](const Call& call) { return engine.workspace_bytes(call); });
+    for (std::size_t i = 0; i < arena_count; ++i) set.arenas[i] = std::max(set.arenas[i], plan.arenas[i]);
+    return plan;
+  };
+  const auto batch_shape = [&](const Range& batch) {
+    return BatchShape{batch.count, shard_of(batch.count, ranks.rank(), ranks.size()), ranks.size()};
+  };
+  for (const Range& batch : set.training_batches) {
+    if (set.training.contains(batch.count)) continue;
+    set.training.emplace(batch.count,
+                         finish(training_plan(graph, set.layout, config, batch_shape(batch), resident)));
+  }
+  for (const Range& batch : set.evaluation_batches) {
+    if (set.evaluation.contains(batch.count)) continue;
+    set.evaluation.emplace(batch.count,
+                           finish(evaluation_plan(graph, set.layout, config, batch_shape(batch), resident)));
+  }
+  return set;
+}
+
+}  // namespace
+
+std::int64_t PlanSet::total_bytes() const {
+  return std::accumulate(arenas.begin(), arenas.end(), std::int64_t{0});
+}
+
+SampleCounts sample_counts(const Dataset& dataset) {
+  return {static_cast<int>(dataset.train.size()), static_cast<int>(dataset.validation.size()),
+          static_cast<int>(dataset.labels.size())};
+}
+
+SampleCounts nominal_counts(const DataConfig& config) {
+  const SourceInfo info = source_info(config.source);
+  if (config.validation_fraction == 0) return {info.train, info.test, info.train + info.test};
+  const int validation = static_cast<int>(std::lround(config.validation_fraction * info.train));
+  return {info.train - validation, validation, info.train};
+}
+
+PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
+                   const RankEnvironment& ranks) {
+  if (config.train.global_batch < ranks.size()) {
+    fail_usage(
+        "train.global_batch is {}, but there are {} ranks: every rank needs at least one image of a full "
+        "batch",
+        config.train.global_batch, ranks.size());
+  }
+  using Resident = DataConfig::Resident;
+  PlanSet set = plans_for(graph, config, counts, engine, ranks, config.data.resident != Resident::no);
+  if (config.data.resident != Resident::automatic) return set;
+  const bool too_large = ranks.max(set.total_bytes() > engine.free_bytes() ? 1 : 0) != 0;
+  return too_large ? plans_for(graph, config, counts, engine, ranks, false) : set;
+}
+
+std::string memory_problem(const PlanSet& plans, const Config& config, const Engine& engine) {
+  const std::int64_t free = engine.free_bytes(), total = plans.total_bytes();
+  if (total <= free) return {};
+  const auto of = [&](Arena arena) { return plans.arenas[static_cast<std::size_t>(arena)]; };
+  const std::int64_t per_batch = of(Arena::activations) + of(Arena::workspace);
+  const std::int64_t left = free - (total - per_batch);
+  const std::int64_t fits =
+      left <= 0 ? 0 : config.train.global_batch * left / std::max<std::int64_t>(per_batch, 1);
+  std::string text = fmt::format("the plan needs {} ({} of it for activations), {} are free",
+                                 human_bytes(total), human_bytes(per_batch), human_bytes(free));
+  text += fits > 0 ? fmt::format("; train.global_batch={} would fit", fits)
+                   : std::string("; parameters and data alone do not fit");
+  return text;
+}
+
+std::string human_bytes(std::int64_t bytes) {
+  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+}  // namespace convoy

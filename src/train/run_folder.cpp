@@ -1,0 +1,99 @@
+#include "src/train/run_folder.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <system_error>
+
+#include "src/core/error.h"
+#include "src/io/atomic_file.h"
+
+namespace convoy {
+namespace {
+
+namespace fs = std::filesystem;
+
+nlohmann::ordered_json to_json(const EpochRecord& r) {
+  return {{"epoch", r.epoch},
+          {"step", r.step},
+          {"train_loss", r.train_loss},
+          {"train_accuracy", r.train_accuracy},
+          {"val_loss", r.val_loss},
+          {"val_accuracy", r.val_accuracy},
+          {"lr", r.lr},
+          {"images_per_second", r.images_per_second},
+          {"seconds", r.seconds}};
+}
+
+}  // namespace
+
+std::string write_problem(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return fmt::format("cannot create {}: {}", folder.string(), error.message());
+  const fs::path probe = folder / ".convoy-probe";
+  std::ofstream file(probe);
+  file << "x" << std::flush;
+  if (!file) return fmt::format("cannot write to {}: {}", folder.string(), std::strerror(errno));
+  file.close();
+  fs::remove(probe, error);
+  return {};
+}
+
+std::string RunFolder::prepare_new(const Config& config) const {
+  std::string moved;
+  if (fs::exists(path_ / "metrics.jsonl") || fs::exists(checkpoints())) {
+    fs::path target;
+    for (int i = 1; target.empty() || fs::exists(target); ++i)
+      target = fmt::format("{}.{}", path_.string(), i);
+    std::error_code error;
+    fs::rename(path_, target, error);
+    if (error) fail("cannot move {} to {}: {}", path_.string(), target.string(), error.message());
+    moved = target.string();
+  }
+  create(config);
+  return moved;
+}
+
+void RunFolder::prepare_resumed(const Config& config, int epochs) const {
+  create(config);
+  if (!fs::exists(path_ / "metrics.jsonl")) return;
+  std::istringstream lines(read_file(path_ / "metrics.jsonl"));
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::json::parse(line, nullptr, false);
+    if (record.is_object() && !record.contains("event") && record.value("epoch", 0) <= epochs)
+      kept += line + '\n';
+  }
+  write_file_atomically(path_ / "metrics.jsonl", kept);
+}
+
+void RunFolder::create(const Config& config) const {
+  if (const std::string problem = write_problem(checkpoints()); !problem.empty()) fail("{}", problem);
+  write_file_atomically(path_ / "config.yaml", to_yaml(config));
+}
+
+void RunFolder::append_line(const std::string& line) const {
+  std::ofstream file(path_ / "metrics.jsonl", std::ios::app);
+  file << line << '\n' << std::flush;
+  if (!file) fail("cannot write {}: {}", (path_ / "metrics.jsonl").string(), std::strerror(errno));
+}
+
+void RunFolder::append(const EpochRecord& record) const {
+  append_line(to_json(record).dump());
+}
+
+void RunFolder::append(const SummaryRecord& record) const {
+  nlohmann::ordered_json json = {{"event", "summary"}};
+  json.update(to_json(record.last));
+  json["best_val_accuracy"] = record.best_val_accuracy;
+  json["seconds"] = record.seconds;
+  json["seconds_to_first_step"] = record.seconds_to_first_step;
+  json["ranks"] = record.ranks;
+  json["engine"] = record.engine;
+  append_line(json.dump());
+}
+
+}  // namespace convoy

@@ -1,0 +1,54 @@
+// The files of a run: resolved configuration, metrics, checkpoints.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "src/config/config.h"
+
+namespace convoy {
+
+/// One object of metrics.jsonl.
+struct EpochRecord {
+  int epoch = 0;  ///< from 1
+  std::int64_t step = 0;
+  double train_loss = 0, train_accuracy = 0, val_loss = 0, val_accuracy = 0;
+  double lr = 0, images_per_second = 0, seconds = 0;
+};
+/// The last one: what the run came to.
+struct SummaryRecord {
+  EpochRecord last;
+  double best_val_accuracy = 0;
+  double seconds = 0;                ///< of the whole run
+  double seconds_to_first_step = 0;  ///< from process start until the first step was done
+  int ranks = 1;
+  std::string engine;
+};
+
+/// `DIR/config.yaml`, `DIR/metrics.jsonl`, `DIR/checkpoints/`. Only rank 0 makes one.
+class RunFolder {
+ public:
+  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+
+  /// For a new run: moves what an earlier run left to DIR.1 (or .2, …) and returns that name, empty if there
+  /// was none. Throws Error when the folder cannot be written.
+  std::string prepare_new(const Config& config) const;
+  /// For a resumed run: cuts the metrics back to the first `epochs` epochs.
+  void prepare_resumed(const Config& config, int epochs) const;
+
+  void append(const EpochRecord& record) const;
+  void append(const SummaryRecord& record) const;
+
+ private:
+  void create(const Config& config) const;
+  void append_line(const std::string& line) const;
+  std::filesystem::path path_;
+};
+
+/// Empty when a run can be written to this folder, else why not.
+std::string write_problem(const std::filesystem::path& folder);
+
+}  // namespace convoy

@@ -1,0 +1,210 @@
+#include "src/train/session.h"
+
+#include <algorithm>
+
+#include "comm/agree.h"
+
+namespace convoy {
+namespace {
+
+constexpr std::size_t prefetch_depth = 3;
+
+/// Copies between host doubles and a tensor of either real type.
+template <class T>
+std::vector<double> read_as(Engine& engine, const Tensor& tensor) {
+  std::vector<T> values(static_cast<std::size_t>(tensor.count));
+  engine.read(tensor, values.data());
+  return {values.begin(), values.end()};
+}
+template <class T>
+void write_as(Engine& engine, const Tensor& tensor, const std::vector<double>& values) {
+  std::vector<T> typed(values.size());
+  std::transform(values.begin(), values.end(), typed.begin(), [](double v) { return static_cast<T>(v); });
+  engine.write(tensor, typed.data());
+}
+
+}  // namespace
+
+Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
+                 const RankEnvironment& ranks)
+    : config_(config),
+      ranks_(ranks),
+      dataset_(std::move(dataset)),
+      graph_(build_graph(config.model)),
+      engine_(std::move(engine)) {
+  agree(ranks, [&] { check_dataset(); });
+  agree(ranks, [&] {
+    if (config.train.drop_last &&
+        dataset_.train.size() < static_cast<std::size_t>(config.train.global_batch)) {
+      fail_usage("train.drop_last leaves nothing to train on: {} images, train.global_batch={}",
+                 dataset_.train.size(), config.train.global_batch);
+    }
+  });
+  plans_ = make_plans(graph_, config_, sample_counts(dataset_), *engine_, ranks);
+  agree(ranks, [&] {
+    if (const std::string problem = memory_problem(plans_, config_, *engine_); !problem.empty())
+      fail("{}", problem);
+  });
+  agree(ranks, [&] { engine_->allocate(plans_.arenas); });
+  for (const auto& [count, plan] : plans_.training) training_[count] = engine_->load(plan);
+  for (const auto& [count, plan] : plans_.evaluation) evaluation_[count] = engine_->load(plan);
+
+  for (const Constant& constant : plans_.layout.constants) write_values(constant.tensor, constant.values);
+  engine_->write(plans_.layout.labels, dataset_.labels.data());
+  if (plans_.resident) {
+    engine_->write(plans_.layout.images, dataset_.images.data());
+    dataset_.images = {};
+  } else {
+    const std::int64_t rows = shard_of(config_.train.global_batch, 0, ranks.size()).count;
+    const auto bytes = static_cast<std::size_t>(rows * dataset_.image.count());
+    slots_.assign(prefetch_depth, std::vector<std::uint8_t>(bytes));
+    std::vector<std::uint8_t*> slots;
+    for (auto& slot : slots_) slots.push_back(slot.data());
+    prefetcher_ = std::make_unique<Prefetcher>(dataset_, slots);
+  }
+}
+
+Session::~Session() = default;
+
+void Session::check_dataset() const {
+  if (dataset_.image != graph_.input()) {
+    fail_usage("{}: model.input is {} (H,W,C), but the data set's images are {}", config_.model.mark.text(),
+               to_string(graph_.input()), to_string(dataset_.image));
+  }
+  if (dataset_.classes > graph_.classes()) {
+    fail_usage("{}: the last layer gives {} scores, but the data set has {} classes",
+               config_.model.mark.text(), graph_.classes(), dataset_.classes);
+  }
+}
+
+void Session::initialize() {
+  for (std::size_t i = 0; i < graph_.parameters.size(); ++i) {
+    const std::vector<float> values = initial_value(graph_.parameters[i], config_.seed);
+    write_values(plans_.layout.parameters[i], {values.begin(), values.end()});
+  }
+  for (std::size_t i = 0; i < graph_.statistics.size(); ++i) {
+    const Tensor& tensor = plans_.layout.statistics[i];
+    write_values(tensor,
+                 std::vector<double>(static_cast<std::size_t>(tensor.count), graph_.statistics[i].initial));
+  }
+}
+
+void Session::begin_epoch(int epoch) {
+  write_order(epoch);
+  stage(plans_.training_batches, 0);
+}
+
+/// The epoch's training order, then the validation order, which never changes.
+void Session::write_order(int epoch) {
+  epoch_ = epoch;
+  order_ = epoch_order(dataset_.train, config_.seed, epoch);
+  order_.insert(order_.end(), dataset_.validation.begin(), dataset_.validation.end());
+  engine_->write(plans_.layout.order, order_.data());
+}
+
+void Session::stage(const std::vector<Range>& batches, std::int64_t first) {
+  if (!prefetcher_) return;
+  std::vector<std::vector<std::int32_t>> samples;
+  for (const Range& batch : batches) {
+    const Shard shard = shard_of(batch.count, ranks_.rank(), ranks_.size());
+    const auto begin = order_.begin() + first + batch.first + shard.first;
+    samples.emplace_back(begin, begin + shard.count);
+  }
+  prefetcher_->start(std::move(samples));
+}
+
+int Session::next_slot(const Range& batch) {
+  if (!prefetcher_) return 0;
+  const std::int64_t pixels = dataset_.image.count();
+  const std::int64_t rows = shard_of(batch.count, ranks_.rank(), ranks_.size()).count;
+  const int host_slot = prefetcher_->acquire();
+  const int slot = staged_++ % 2;
+  engine_->write(slice(plans_.layout.images, slot * rows * pixels, rows * pixels),
+                 slots_[static_cast<std::size_t>(host_slot)].data());
+  prefetcher_->release();
+  return slot;
+}
+
+void Session::train_batch(int index, StepState state) {
+  const Range& batch = plans_.training_batches[static_cast<std::size_t>(index)];
+  state.seed = config_.seed;
+  state.epoch = epoch_;
+  state.first = batch.first;
+  state.slot = next_slot(batch);
+  engine_->run(training_.at(batch.count), state);
+}
+
+Metrics Session::evaluate() {
+  if (order_.empty()) write_order(0);
+  const auto first = static_cast<std::int64_t>(dataset_.train.size());
+  stage(plans_.evaluation_batches, first);
+  write_values(plans_.layout.validation_metrics, {0, 0, 0});
+  for (const Range& batch : plans_.evaluation_batches) {
+    StepState state;
+    state.seed = config_.seed;
+    state.first = first + batch.first;
+    state.slot = next_slot(batch);
+    engine_->run(evaluation_.at(batch.count), state);
+  }
+  return sum_over_ranks(read_local(plans_.layout.validation_metrics));
+}
+
+Metrics Session::read_training_metrics() {
+  return sum_over_ranks(read_local_training_metrics());
+}
+
+Metrics Session::read_local_training_metrics() {
+  return read_local(plans_.layout.train_metrics);
+}
+
+void Session::reset_training_metrics() {
+  write_values(plans_.layout.train_metrics, {0, 0, 0});
+}
+
+Metrics Session::read_local(const Tensor& tensor) {
+  const std::vector<double> values = read_values(tensor);
+  return {values[0], values[1], values[2]};
+}
+
+Metrics Session::sum_over_ranks(Metrics local) const {
+  std::array<double, 3> values{local.loss_sum, local.correct, local.count};
+  ranks_.sum(values);
+  return {values[0], values[1], values[2]};
+}
+
+std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
+  const Layout& layout = plans_.layout;
+  std::vector<std::string> moments;
+  if (with_optimizer) {
+    moments = config_.optimizer.name == OptimizerConfig::Name::sgd
+                  ? std::vector<std::string>{"velocity"}
+                  : std::vector<std::string>{"mean", "variance"};
+    moments.resize(layout.moments.size());
+  }
+  std::vector<NamedTensor> out;
+  for (std::size_t i = 0; i < graph_.parameters.size(); ++i) {
+    const Parameter& parameter = graph_.parameters[i];
+    out.push_back({parameter.name, layout.parameters[i], &parameter, parameter.file_shape});
+    for (std::size_t m = 0; m < moments.size(); ++m) {
+      out.push_back({fmt::format("optimizer.{}.{}", moments[m], parameter.name),
+                     same_place(layout.parameters[i], layout.moments[m]), &parameter, parameter.file_shape});
+    }
+  }
+  for (std::size_t i = 0; i < graph_.statistics.size(); ++i) {
+    const Statistic& statistic = graph_.statistics[i];
+    out.push_back({statistic.name, layout.statistics[i], nullptr, {statistic.count}});
+  }
+  return out;
+}
+
+std::vector<double> Session::read_values(const Tensor& tensor) {
+  return tensor.dtype == DType::f64 ? read_as<double>(*engine_, tensor) : read_as<float>(*engine_, tensor);
+}
+
+void Session::write_values(const Tensor& tensor, const std::vector<double>& values) {
+  check(static_cast<std::int64_t>(values.size()) == tensor.count, "as many values as the tensor has");
+  tensor.dtype == DType::f64 ? write_as<double>(*engine_, tensor, values)
+                             : write_as<float>(*engine_, tensor, values);
+}
+
+}  // namespace convoy

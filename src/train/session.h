@@ -1,0 +1,91 @@
+// A network on an engine: plans loaded, data where the steps find it, parameters readable and writable by
+// name.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/config/config.h"
+#include "src/data/dataset.h"
+#include "src/data/prefetch.h"
+#include "src/model/graph.h"
+#include "src/train/engine.h"
+#include "src/train/plan_set.h"
+
+namespace convoy {
+
+/// Sums over all ranks since they were last taken.
+struct Metrics {
+  double loss_sum = 0, correct = 0, count = 0;
+  double loss() const { return loss_sum / count; }
+  double accuracy() const { return correct / count; }
+};
+
+/// A tensor of the run's state under the name that files use.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+  const Parameter* parameter = nullptr;  ///< for the order in files; null: as it lies in memory
+  std::vector<std::int64_t> file_shape;
+};
+
+/// Throws AgreedError when the data does not fit the network or the plans do not fit the memory: labels
+/// beyond the last layer's width, another image shape.
+class Session {
+ public:
+  Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
+          const RankEnvironment& ranks);
+  ~Session();
+
+  const Graph& graph() const { return graph_; }
+  const PlanSet& plans() const { return plans_; }
+  Engine& engine() { return *engine_; }
+  std::int64_t steps_per_epoch() const { return static_cast<std::int64_t>(plans_.training_batches.size()); }
+
+  /// Initial parameters and running averages: functions of the seed and the names.
+  void initialize();
+
+  /// Sets the epoch's order of samples; its batches are then run one after the other.
+  void begin_epoch(int epoch);
+  /// Queues the training step of the epoch's batch `index`; `state` gives step and learning rate.
+  void train_batch(int index, StepState state);
+  /// Waits for the steps queued so far; collective.
+  Metrics read_training_metrics();
+  /// This rank's part alone; not collective.
+  Metrics read_local_training_metrics();
+  void reset_training_metrics();
+  /// One pass over the validation set; collective.
+  Metrics evaluate();
+
+  /// Everything that a checkpoint holds: parameters, running averages and, if asked for, the optimizer's
+  /// moments.
+  std::vector<NamedTensor> named_tensors(bool with_optimizer) const;
+  /// A tensor's values (f32 or f64) in memory order.
+  std::vector<double> read_values(const Tensor& tensor);
+  void write_values(const Tensor& tensor, const std::vector<double>& values);
+
+ private:
+  void check_dataset() const;
+  void write_order(int epoch);
+  void stage(const std::vector<Range>& batches, std::int64_t first);
+  /// Where the next batch's images are: stages them first unless the data set is resident.
+  int next_slot(const Range& batch);
+  Metrics sum_over_ranks(Metrics local) const;
+  Metrics read_local(const Tensor& tensor);
+
+  const Config config_;
+  const RankEnvironment& ranks_;
+  Dataset dataset_;
+  Graph graph_;
+  std::unique_ptr<Engine> engine_;
+  PlanSet plans_;
+  std::map<int, int> training_, evaluation_;  ///< batch size -> handle of the loaded plan
+  std::vector<std::int32_t> order_;
+  int epoch_ = 0;
+  std::vector<std::vector<std::uint8_t>> slots_;  ///< staging memory; empty when resident
+  std::unique_ptr<Prefetcher> prefetcher_;
+  int staged_ = 0;
+};
+
+}  // namespace convoy

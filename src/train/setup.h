@@ -1,0 +1,18 @@
+// From a configuration to a session: engine chosen, data loaded, plans made.
+#pragma once
+
+#include <memory>
+
+#include "src/config/config.h"
+#include "src/train/session.h"
+
+namespace convoy {
+
+/// The engine that `device` and `train.precision` ask for; auto is CUDA where every rank sees a device.
+/// Collective.
+EngineKind choose_engine(const Config& config, const RankEnvironment& ranks);
+
+/// Loads the data set while the engine starts. Collective; throws AgreedError on every rank when one fails.
+std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks);
+
+}  // namespace convoy

@@ -1,0 +1,48 @@
+// Epochs: train, evaluate, record, checkpoint.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+#include "src/config/config.h"
+#include "src/train/checkpoint.h"
+#include "src/train/console.h"
+#include "src/train/run_folder.h"
+#include "src/train/session.h"
+
+namespace convoy {
+
+struct TrainOptions {
+  std::filesystem::path output;  ///< the run's folder
+  std::string resume;  ///< empty, "auto" (newest checkpoint of the folder, if any) or a checkpoint's path
+  std::chrono::steady_clock::time_point process_start;
+};
+
+/// One run from start to end. All ranks make one; rank 0 writes and speaks.
+class Trainer {
+ public:
+  Trainer(const Config& config, const TrainOptions& options, Session& session, const RankEnvironment& ranks);
+  /// Throws AgreedError when the loss stops being finite.
+  SummaryRecord run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void start_or_resume();
+  /// Runs the epoch's steps and returns its training metrics and speed in `record`.
+  void train_epoch(EpochRecord& record);
+  bool improved(const Metrics& validation);
+  void save(const EpochRecord& record);
+
+  const Config& config_;
+  const TrainOptions& options_;
+  Session& session_;
+  const RankEnvironment& ranks_;
+  RunFolder folder_;
+  Console console_;
+  Progress progress_;
+  double seconds_to_first_step_ = 0;
+};
+
+}  // namespace convoy
