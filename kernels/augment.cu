@@ -1,0 +1,93 @@
+// Gather, crop, flip and normalise: stored bytes -> x (N,D,H,W,C) and y (N). A block makes a run of
+// consecutive values of one image, four per thread in one store (one where an image's size is odd); a
+// neighbour's byte comes from the cache.
+#include "kernels/augment.h"
+#include "kernels/cuda_device.cuh"
+
+namespace convoy {
+namespace {
+
+struct AugmentGeometry {
+  int n, first;
+  bool resident;
+  int crop_pad;
+  bool reflect_edges, flip;
+  int h, w, c;
+  std::int64_t count;  // values per image
+  FastDivide by_c, by_w, by_h;
+};
+
+// Grid: x = image, y = run of its packs.
+template <int V>
+__global__ void __launch_bounds__(block_size)
+    augment_kernel(AugmentGeometry g, const StepState* __restrict__ state,
+                   const std::uint8_t* __restrict__ images, const std::int32_t* __restrict__ labels,
+                   const std::int32_t* __restrict__ order, const float* __restrict__ scale,
+                   const float* __restrict__ offset, float* __restrict__ x, std::int32_t* __restrict__ y) {
+  const auto image = static_cast<int>(blockIdx.x);
+  const std::int32_t sample = order[state->first + g.first + image];
+  if (blockIdx.y == 0 && threadIdx.x == 0) y[image] = labels[sample];
+  const std::uint32_t pack = blockIdx.y * block_size + threadIdx.x;
+  if (std::int64_t{pack} * V >= g.count) return;
+
+  ImageShift shift;
+  if (g.crop_pad > 0 || g.flip) shift = image_shift(state->seed, state->epoch, sample, g.crop_pad, g.flip);
+  const std::int64_t row = g.resident ? sample : std::int64_t{state->slot} * g.n + image;
+  const std::uint8_t* pixels = images + row * g.count;
+  Pack<V> out;
+#pragma unroll
+  for (int k = 0; k < V; ++k) {
+    std::uint32_t index = pack * V + k;  // over (D,H,W,C)
+    const auto channel = static_cast<int>(g.by_c.divide(index));
+    int from_w = static_cast<int>(g.by_w.divide(index)) + shift.dw;
+    int from_h = static_cast<int>(g.by_h.divide(index)) + shift.dh;
+    const auto depth = static_cast<int>(index);
+    if (g.reflect_edges) {
+      from_h = reflect(from_h, g.h);
+      from_w = reflect(from_w, g.w);
+    }
+    const bool inside = from_h >= 0 && from_h < g.h && from_w >= 0 && from_w < g.w;
+    if (shift.flip) from_w = g.w - 1 - from_w;
+    float pixel = 0.0f;
+    if (inside) pixel = pixels[((depth * g.h + from_h) * g.w + from_w) * g.c + channel];
+    out.v[k] = pixel / 255.0f * scale[channel] + offset[channel];
+  }
+  store<V>(x + image * g.count, pack, out);
+}
+
+}  // namespace
+
+void launch(const CudaContext& context, const Augment& call) {
+  const FeatureShape& image = call.image;
+  if (call.n == 0) return;
+  check(image.count() > 0 && image.count() < (std::int64_t{1} << 31), "an image too large to augment");
+  const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };
+  const AugmentGeometry g{call.n,
+                          call.first,
+                          call.resident,
+                          call.crop_pad,
+                          call.pad_mode == PadMode::reflect,
+                          call.flip,
+                          image.h,
+                          image.w,
+                          image.c,
+                          image.count(),
+                          divide_by(image.c),
+                          divide_by(image.w),
+                          divide_by(image.h)};
+  auto* x = context.data<float>(call.x);
+  with_pack_width(in_fours(image.count(), x), [&](auto width) {
+    constexpr int v = decltype(width)::value;
+    const unsigned runs = blocks_for(image.count() / v);
+    check(runs <= 65535, "an image too large to augment");
+    const dim3 grid(static_cast<unsigned>(call.n), runs);
+    augment_kernel<v><<<grid, block_size, 0, context.stream>>>(
+        g, context.state, context.data<const std::uint8_t>(call.images),
+        context.data<const std::int32_t>(call.labels), context.data<const std::int32_t>(call.order),
+        context.data<const float>(call.scale), context.data<const float>(call.shift), x,
+        context.data<std::int32_t>(call.y));
+  });
+  check_launch();
+}
+
+}  // namespace convoy

@@ -1,0 +1,124 @@
+// Softmax cross-entropy: one warp per row of logits (N,C), three passes over it (largest, sums, gradient),
+// the last two served by the cache. Sums of the batch for the host: one block. Both are latency-bound at
+// usual sizes.
+#include <climits>
+#include <cmath>
+
+#include "kernels/cuda_device.cuh"
+#include "kernels/loss.h"
+
+namespace convoy {
+namespace {
+
+constexpr int rows_per_block = 4;  // few, so that a small batch spreads over the multiprocessors
+
+struct LossTargets {
+  float on, off;  // target = (label ? on : 0) + off, on = 1 - smoothing, off = smoothing / C
+};
+
+__global__ void __launch_bounds__(rows_per_block* warp_size)
+    softmax_cross_entropy_kernel(int n, int classes, LossTargets target, float inv_global_n,
+                                 const float* __restrict__ logits, const std::int32_t* __restrict__ labels,
+                                 float* __restrict__ loss, std::int32_t* __restrict__ hits,
+                                 float* __restrict__ dlogits) {
+  const int lane = static_cast<int>(threadIdx.x) % warp_size;
+  const std::int64_t row = std::int64_t{blockIdx.x} * rows_per_block + threadIdx.x / warp_size;
+  if (row >= n) return;  // the whole warp
+  const float* z = logits + row * classes;
+  const std::int32_t label = labels[row];
+
+  float largest = -INFINITY;
+  int best = INT_MAX;  // its first index
+  bool has_nan = false;
+  for (int c = lane; c < classes; c += warp_size) {
+    has_nan |= isnan(z[c]);
+    if (z[c] > largest || best == INT_MAX) largest = z[c], best = c;
+  }
+  for (int offset = warp_size / 2; offset > 0; offset /= 2) {
+    const float other = __shfl_xor_sync(~0u, largest, offset);
+    const int other_best = __shfl_xor_sync(~0u, best, offset);
+    if (other_best != INT_MAX &&
+        (best == INT_MAX || other > largest || (other == largest && other_best < best))) {
+      largest = other, best = other_best;
+    }
+  }
+  has_nan = __any_sync(~0u, has_nan);
+  if (has_nan) largest = NAN;  // so that loss and gradients of this row say so
+
+  float sum_exp = 0.0f, sum_shifted = 0.0f, shifted_label = 0.0f;
+  for (int c = lane; c < classes; c += warp_size) {
+    const float shifted = z[c] - largest;
+    sum_exp += expf(shifted);
+    sum_shifted += shifted;
+    if (c == label) shifted_label = shifted;
+  }
+  sum_exp = warp_sum(sum_exp);
+  sum_shifted = warp_sum(sum_shifted);
+  shifted_label = warp_sum(shifted_label);
+  const float log_sum = logf(sum_exp);
+  if (lane == 0) {
+    float value = target.on * (log_sum - shifted_label);
+    // Skipped without smoothing: zero times the log of a vanished probability is no NaN here.
+    if (target.off > 0.0f) value += target.off * (static_cast<float>(classes) * log_sum - sum_shifted);
+    loss[row] = value;
+    hits[row] = !has_nan && best == label ? 1 : 0;
+  }
+  if (dlogits == nullptr) return;
+  const float inv_sum = 1.0f / sum_exp;
+  for (int c = lane; c < classes; c += warp_size) {
+    const float probability = expf(z[c] - largest) * inv_sum;
+    dlogits[row * classes + c] = (probability - (c == label ? target.on : 0.0f) - target.off) * inv_global_n;
+  }
+}
+
+__global__ void __launch_bounds__(block_size)
+    accumulate_metrics_kernel(int n, const float* __restrict__ loss, const std::int32_t* __restrict__ hits,
+                              double* __restrict__ metrics) {
+  __shared__ double sums[2][block_size / warp_size];
+  double loss_sum = 0.0, hit_sum = 0.0;
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += block_size) {
+    loss_sum += static_cast<double>(loss[i]);
+    hit_sum += hits[i];
+  }
+  loss_sum = warp_sum(loss_sum);
+  hit_sum = warp_sum(hit_sum);
+  if (threadIdx.x % warp_size == 0) {
+    sums[0][threadIdx.x / warp_size] = loss_sum;
+    sums[1][threadIdx.x / warp_size] = hit_sum;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    for (int warp = 1; warp < block_size / warp_size; ++warp) {
+      sums[0][0] += sums[0][warp];
+      sums[1][0] += sums[1][warp];
+    }
+    metrics[0] += sums[0][0];
+    metrics[1] += sums[1][0];
+    metrics[2] += n;
+  }
+}
+
+}  // namespace
+
+void launch(const CudaContext& context, const SoftmaxCrossEntropy& call) {
+  if (call.n == 0) return;
+  check(call.classes > 0, "softmax over no class");
+  const LossTargets target{1.0f - call.smoothing, call.smoothing / static_cast<float>(call.classes)};
+  softmax_cross_entropy_kernel<<<blocks_for(call.n, rows_per_block), rows_per_block * warp_size, 0,
+                                 context.stream>>>(
+      call.n, call.classes, target, 1.0f / static_cast<float>(call.global_n),
+      context.data<const float>(call.logits), context.data<const std::int32_t>(call.labels),
+      context.data<float>(call.loss), context.data<std::int32_t>(call.hits),
+      context.data<float>(call.dlogits));
+  check_launch();
+}
+
+void launch(const CudaContext& context, const AccumulateMetrics& call) {
+  if (call.n == 0) return;
+  accumulate_metrics_kernel<<<1, block_size, 0, context.stream>>>(
+      call.n, context.data<const float>(call.loss), context.data<const std::int32_t>(call.hits),
+      context.data<double>(call.metrics));
+  check_launch();
+}
+
+}  // namespace convoy

@@ -1,0 +1,231 @@
+// Max and average pooling, x (N,D,H,W,C) -> y (N,O,P,Q,C) and back. One thread owns one pack of channels of
+// one output pixel (forward) or of one input pixel (backward, which gathers from the windows that cover it:
+// no atomics). Bytes limit all of them; neighbouring windows meet in the caches.
+#include <cmath>
+
+#include "kernels/cuda_device.cuh"
+#include "kernels/pool.h"
+#include "kernels/pool_geometry.h"
+
+namespace convoy {
+namespace {
+
+/// V winning taps, one byte each.
+template <int V>
+struct alignas(V) TapPack {
+  std::uint8_t v[V];
+};
+
+// Square = 2 or 3: a plane window of that side known to the compiler, so that its loads leave together; 0:
+// any window.
+template <int V, int Square>
+__global__ void __launch_bounds__(block_size)
+    max_forward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ x,
+                       float* __restrict__ y, std::uint8_t* __restrict__ argmax) {
+  const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
+  if (i >= count) return;
+  const auto p = g.position(i);
+  const int kernel_h = Square > 0 ? Square : g.h.kernel, kernel_w = Square > 0 ? Square : g.w.kernel;
+  const IndexRange taps_d = Square > 0 ? IndexRange{0, 1} : g.d.taps(p.d);
+  const IndexRange taps_h = g.h.taps(p.h), taps_w = g.w.taps(p.w);
+  const int d0 = Square > 0 ? p.d : g.d.start(p.d), h0 = g.h.start(p.h), w0 = g.w.start(p.w);
+  const int first_tap = (taps_d.first * kernel_h + taps_h.first) * kernel_w + taps_w.first;
+  Pack<V> best;
+  int winner[V];
+#pragma unroll
+  for (int c = 0; c < V; ++c) best.v[c] = -INFINITY, winner[c] = first_tap;
+  const auto visit = [&](int tap, const Pack<V>& value) {
+#pragma unroll
+    for (int c = 0; c < V; ++c) {
+      const float v = value.v[c];
+      if (v > best.v[c] || (isnan(v) && !isnan(best.v[c]))) best.v[c] = v, winner[c] = tap;
+    }
+  };
+  if constexpr (Square > 0) {
+    Pack<V> value[Square * Square];
+#pragma unroll
+    for (int t = 0; t < Square * Square; ++t) {
+      const int kh = t / Square, kw = t % Square;
+      const bool inside = kh >= taps_h.first && kh < taps_h.last && kw >= taps_w.first && kw < taps_w.last;
+#pragma unroll
+      for (int c = 0; c < V; ++c) value[t].v[c] = -INFINITY;  // padding never wins
+      if (inside) value[t] = load<V>(x, g.in_pack(p, d0, h0 + kh, w0 + kw));
+    }
+#pragma unroll
+    for (int t = 0; t < Square * Square; ++t) visit(t, value[t]);
+  } else {
+    for (int kd = taps_d.first; kd < taps_d.last; ++kd) {
+      for (int kh = taps_h.first; kh < taps_h.last; ++kh) {
+        for (int kw = taps_w.first; kw < taps_w.last; ++kw) {
+          visit((kd * kernel_h + kh) * kernel_w + kw, load<V>(x, g.in_pack(p, d0 + kd, h0 + kh, w0 + kw)));
+        }
+      }
+    }
+  }
+  store<V>(y, i, best);
+  if (argmax != nullptr) {
+    TapPack<V> taps;
+#pragma unroll
+    for (int c = 0; c < V; ++c) taps.v[c] = static_cast<std::uint8_t>(winner[c]);
+    reinterpret_cast<TapPack<V>*>(argmax)[i] = taps;
+  }
+}
+
+/// Calls visit(tap, output pack) for every window that covers input pixel p, in the order of the outputs.
+template <class Visit>
+__device__ void for_each_covering(const PoolGeometry& g, const PoolGeometry::Position& p, Visit visit) {
+  const IndexRange over_d = g.d.covering(p.d), over_h = g.h.covering(p.h), over_w = g.w.covering(p.w);
+  for (int od = over_d.first; od < over_d.last; ++od) {
+    for (int oh = over_h.first; oh < over_h.last; ++oh) {
+      for (int ow = over_w.first; ow < over_w.last; ++ow) {
+        const int kd = p.d - g.d.start(od), kh = p.h - g.h.start(oh), kw = p.w - g.w.start(ow);
+        visit((kd * g.h.kernel + kh) * g.w.kernel + kw, g.out_pack(p, od, oh, ow));
+      }
+    }
+  }
+}
+
+template <int V>
+__global__ void __launch_bounds__(block_size)
+    max_backward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ dy,
+                        const std::uint8_t* __restrict__ argmax, float* __restrict__ dx) {
+  const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
+  if (i >= count) return;
+  Pack<V> sum{};
+  for_each_covering(g, g.position(i), [&](int tap, std::int64_t out) {
+    const TapPack<V> winner = reinterpret_cast<const TapPack<V>*>(argmax)[out];
+    const Pack<V> value = load<V>(dy, out);
+#pragma unroll
+    for (int c = 0; c < V; ++c) sum.v[c] += winner.v[c] == tap ? value.v[c] : 0.0f;
+  });
+  store<V>(dx, i, sum);
+}
+
+template <int V>
+__global__ void __launch_bounds__(block_size)
+    average_forward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ x,
+                           float* __restrict__ y) {
+  const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
+  if (i >= count) return;
+  const auto p = g.position(i);
+  const IndexRange taps_d = g.d.taps(p.d), taps_h = g.h.taps(p.h), taps_w = g.w.taps(p.w);
+  const int d0 = g.d.start(p.d), h0 = g.h.start(p.h), w0 = g.w.start(p.w);
+  Pack<V> sum{};
+  for (int kd = taps_d.first; kd < taps_d.last; ++kd) {
+    for (int kh = taps_h.first; kh < taps_h.last; ++kh) {
+#pragma unroll 4
+      for (int kw = taps_w.first; kw < taps_w.last; ++kw) {
+        const Pack<V> value = load<V>(x, g.in_pack(p, d0 + kd, h0 + kh, w0 + kw));
+#pragma unroll
+        for (int c = 0; c < V; ++c) sum.v[c] += value.v[c];
+      }
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < V; ++c) sum.v[c] *= g.inv_taps;
+  store<V>(y, i, sum);
+}
+
+template <int V>
+__global__ void __launch_bounds__(block_size)
+    average_backward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ dy,
+                            float* __restrict__ dx) {
+  const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
+  if (i >= count) return;
+  Pack<V> sum{};
+  for_each_covering(g, g.position(i), [&](int, std::int64_t out) {
+    const Pack<V> value = load<V>(dy, out);
+#pragma unroll
+    for (int c = 0; c < V; ++c) sum.v[c] += value.v[c];
+  });
+#pragma unroll
+  for (int c = 0; c < V; ++c) sum.v[c] *= g.inv_taps;
+  store<V>(dx, i, sum);
+}
+
+/// Calls function(width, geometry, threads, first image) for runs of images short enough for 32-bit indices:
+/// one run, unless a tensor holds 2^31 packs or more.
+template <class Function>
+void for_each_run(const PoolShape& shape, bool fours, bool per_input, Function function) {
+  const std::int64_t per_image = per_input ? shape.in.count() : shape.out().count();
+  if (shape.n == 0 || per_image == 0) return;
+  with_pack_width(fours, [&](auto width) {
+    constexpr int v = decltype(width)::value;
+    const PoolGeometry geometry = pool_geometry(shape, v, per_input);
+    const std::int64_t packs = per_image / v, limit = std::int64_t{1} << 30;
+    check(packs <= limit, "an image too large to pool");
+    const std::int64_t images_per_run = limit / packs;
+    for (std::int64_t first = 0; first < shape.n; first += images_per_run) {
+      const std::int64_t images = std::min<std::int64_t>(images_per_run, shape.n - first);
+      function(width, geometry, static_cast<std::uint32_t>(images * packs), first);
+      check_launch();
+    }
+  });
+}
+
+bool is_plane_square(const PoolShape& s, int side) {
+  return s.kernel == Axes{1, side, side} && s.stride[0] == 1 && s.pad[0] == 0;
+}
+
+}  // namespace
+
+void launch(const CudaContext& context, const MaxPoolForward& call) {
+  const PoolShape& s = call.shape;
+  check(s.taps() <= 255, "max pooling over more than 255 taps");
+  const auto* x = context.data<const float>(call.x);
+  auto* y = context.data<float>(call.y);
+  auto* argmax = context.data<std::uint8_t>(call.argmax);
+  const std::int64_t in = s.in.count(), out = s.out().count();
+  const bool fours = in_fours(s.in.c, x, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
+  for_each_run(
+      s, fours, false, [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+        constexpr int v = decltype(width)::value;
+        auto* kernel = is_plane_square(s, 2)   ? &max_forward_kernel<v, 2>
+                       : is_plane_square(s, 3) ? &max_forward_kernel<v, 3>
+                                               : &max_forward_kernel<v, 0>;
+        kernel<<<blocks_for(count), block_size, 0, context.stream>>>(
+            count, g, x + first * in, y + first * out, argmax == nullptr ? nullptr : argmax + first * out);
+      });
+}
+
+void launch(const CudaContext& context, const MaxPoolBackward& call) {
+  const PoolShape& s = call.shape;
+  const auto* dy = context.data<const float>(call.dy);
+  const auto* argmax = context.data<const std::uint8_t>(call.argmax);
+  auto* dx = context.data<float>(call.dx);
+  const std::int64_t in = s.in.count(), out = s.out().count();
+  const bool fours = in_fours(s.in.c, dy, dx) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
+  for_each_run(
+      s, fours, true, [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+        max_backward_kernel<decltype(width)::value><<<blocks_for(count), block_size, 0, context.stream>>>(
+            count, g, dy + first * out, argmax + first * out, dx + first * in);
+      });
+}
+
+void launch(const CudaContext& context, const AvgPoolForward& call) {
+  const PoolShape& s = call.shape;
+  const auto* x = context.data<const float>(call.x);
+  auto* y = context.data<float>(call.y);
+  const std::int64_t in = s.in.count(), out = s.out().count();
+  for_each_run(s, in_fours(s.in.c, x, y), false,
+               [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                 average_forward_kernel<decltype(width)::value>
+                     <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, x + first * in,
+                                                                            y + first * out);
+               });
+}
+
+void launch(const CudaContext& context, const AvgPoolBackward& call) {
+  const PoolShape& s = call.shape;
+  const auto* dy = context.data<const float>(call.dy);
+  auto* dx = context.data<float>(call.dx);
+  const std::int64_t in = s.in.count(), out = s.out().count();
+  for_each_run(s, in_fours(s.in.c, dy, dx), true,
+               [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                 average_backward_kernel<decltype(width)::value>
+                     <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, dy + first * out,
+                                                                            dx + first * in);
+               });
+}
+
+}  // namespace convoy

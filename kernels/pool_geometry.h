@@ -1,0 +1,84 @@
+// Index arithmetic of pooling for the CUDA kernels, in plain C++ so that a test can run it without a GPU.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/fast_divide.h"
+#include "kernels/pool.h"
+
+namespace convoy {
+
+/// [first, last) along one axis.
+struct IndexRange {
+  int first = 0, last = 0;
+};
+
+/// One axis of a sliding window.
+struct PoolAxis {
+  int in = 1, out = 1, kernel = 1, stride = 1, pad = 0;
+
+  /// Where the window at output o begins in the input; negative inside the padding.
+  CONVOY_HOST_DEVICE int start(int o) const { return o * stride - pad; }
+  /// Taps k of the window at output o with start(o) + k inside the input.
+  CONVOY_HOST_DEVICE IndexRange taps(int o) const {
+    const int s = start(o);
+    return {s < 0 ? -s : 0, in - s < kernel ? in - s : kernel};
+  }
+  /// Outputs whose window covers input i: start(o) <= i < start(o) + kernel.
+  CONVOY_HOST_DEVICE IndexRange covering(int i) const {
+    const int reach = i + pad - kernel;  // the first such o is floor(reach / stride) + 1
+    const int end = (i + pad) / stride + 1;
+    return {reach < 0 ? 0 : reach / stride + 1, end < out ? end : out};
+  }
+};
+
+/// A pooling whose channels move in packs, and the split of a flat index over (N,D,H,W,packs) or
+/// (N,O,P,Q,packs).
+struct PoolGeometry {
+  PoolAxis d, h, w;
+  int packs = 1;       ///< channels / width of a pack
+  float inv_taps = 1;  ///< 1 / taps of the whole window, padding included
+  FastDivide
+      by_packs;  ///< splitters of the side that has one thread per element: the output's or the input's
+  FastDivide by_w, by_h, by_d;
+
+  struct Position {
+    int image, d, h, w, pack;
+  };
+  CONVOY_HOST_DEVICE Position position(std::uint32_t index) const {
+    Position p{};
+    p.pack = static_cast<int>(by_packs.divide(index));
+    p.w = static_cast<int>(by_w.divide(index));
+    p.h = static_cast<int>(by_h.divide(index));
+    p.d = static_cast<int>(by_d.divide(index));
+    p.image = static_cast<int>(index);
+    return p;
+  }
+  CONVOY_HOST_DEVICE std::int64_t in_pack(const Position& p, int id, int ih, int iw) const {
+    return (((std::int64_t{p.image} * d.in + id) * h.in + ih) * w.in + iw) * packs + p.pack;
+  }
+  CONVOY_HOST_DEVICE std::int64_t out_pack(const Position& p, int od, int oh, int ow) const {
+    return (((std::int64_t{p.image} * d.out + od) * h.out + oh) * w.out + ow) * packs + p.pack;
+  }
+};
+
+/// `per_input`: one thread per input pack (backward), else one per output pack (forward).
+inline PoolGeometry pool_geometry(const PoolShape& shape, int pack_width, bool per_input) {
+  const FeatureShape out = shape.out();
+  const auto axis = [&](int i, int in, int o) {
+    const auto a = static_cast<std::size_t>(i);
+    return PoolAxis{in, o, shape.kernel[a], shape.stride[a], shape.pad[a]};
+  };
+  PoolGeometry g;
+  g.d = axis(0, shape.in.d, out.d), g.h = axis(1, shape.in.h, out.h), g.w = axis(2, shape.in.w, out.w);
+  g.packs = shape.in.c / pack_width;
+  g.inv_taps = 1.0f / static_cast<float>(shape.taps());
+  const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };
+  g.by_packs = divide_by(g.packs);
+  g.by_w = divide_by(per_input ? g.w.in : g.w.out);
+  g.by_h = divide_by(per_input ? g.h.in : g.h.out);
+  g.by_d = divide_by(per_input ? g.d.in : g.d.out);
+  return g;
+}
+
+}  // namespace convoy
