@@ -63,24 +63,32 @@ Kind<LayerConfig> with_init(Kind<LayerConfig> layer) {
   return layer;
 }
 
+/// Calls visit(a, b) for every axis that two lists speak of; lists of unequal lengths are told with the
+/// shapes.
+template <class Visit>
+void along_axes(const AxisValues& a, const AxisValues& b, const Visit& visit) {
+  const std::size_t count = std::max(a.size(), b.size());
+  if ((a.size() != count && a.size() != 1) || (b.size() != count && b.size() != 1)) return;
+  for (std::size_t i = 0; i < count; ++i) visit(a[a.size() == 1 ? 0 : i], b[b.size() == 1 ? 0 : i]);
+}
+
 /// `same` keeps the size at stride 1, which needs an odd span: dilation (kernel - 1) even on every axis.
 void check_conv(const LayerConfig& layer, const Place& place) {
   const auto& conv = std::get<ConvConfig>(layer.layer);
   if (conv.pad) return;
-  const std::size_t count = std::max(conv.kernel.size(), conv.dilation.size());
-  const auto along = [](const AxisValues& values, std::size_t i) {
-    return values.size() == 1 ? values[0] : values[i];
-  };
-  for (std::size_t i = 0; i < count; ++i) {
-    if (conv.kernel.size() != count && conv.kernel.size() != 1)
-      break;  // unequal lengths: told with the shapes
-    if (conv.dilation.size() != count && conv.dilation.size() != 1) break;
-    if (along(conv.dilation, i) * (along(conv.kernel, i) - 1) % 2 != 0) {
-      place.at("pad").refuse(
-          "same needs dilation * (kernel - 1) to be even; kernel {} with dilation {} is not",
-          along(conv.kernel, i), along(conv.dilation, i));
-    }
-  }
+  along_axes(conv.kernel, conv.dilation, [&](int kernel, int dilation) {
+    if (dilation * (kernel - 1) % 2 == 0) return;
+    place.at("pad").refuse("same needs an even dilation * (kernel - 1); kernel {} with dilation {} has none",
+                           kernel, dilation);
+  });
+}
+
+/// A window must touch the image: pad <= kernel / 2, the field's usual rule.
+void check_pool(const LayerConfig& layer, const Place& place) {
+  const auto& pool = std::get<PoolConfig>(layer.layer);
+  along_axes(pool.kernel, pool.pad, [&](int kernel, int pad) {
+    if (2 * pad > kernel) place.at("pad").refuse("{} is more than half of the kernel, {}", pad, kernel);
+  });
 }
 
 Kind<LayerConfig> conv_kind() {
@@ -101,11 +109,14 @@ Kind<LayerConfig> pool_kind(const char* name, const char* help, bool max) {
   using P = PoolConfig;
   P prototype;
   prototype.max = max;
-  return kind<P>(
+  auto result = kind<P>(
       name, help, prototype, "kernel",
       {field("kernel", &P::kernel, axes(between(1, 1024)), "window, one number or one per axis").require(),
        field("stride", &P::stride, axes(between(1, 1024)), "step of the window; none: the kernel"),
-       field("pad", &P::pad, axes(between(0, 1024)), "rows added around the image, not counted")});
+       field("pad", &P::pad, axes(between(0, 1024)),
+             max ? "border that never wins" : "border of counted zeros")});
+  result.table.check = check_pool;
+  return result;
 }
 
 Kind<LayerConfig> activation_kind(const char* name, const char* help, Activation activation) {

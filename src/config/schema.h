@@ -59,9 +59,14 @@ std::vector<std::string> keys_of(const Table<S>& table) {
 /// Unknown and repeated keys.
 void check_keys(const Place& place, const std::vector<std::string>& valid, Problems& problems);
 
+/// Tells a struct that keeps its line where it stands.
+template <class S>
+void set_mark(S& target, const Place& place) {
+  if constexpr (requires { target.mark; }) target.mark = place.value.mark;
+}
+
 template <class S>
 void read_table(const Table<S>& table, S& target, const Place& place) {
-  if constexpr (requires { target.mark; }) target.mark = place.value.mark;
   Value spelled_out;
   const Value* map = &place.value;
   if (map->kind != Value::Kind::map && map->kind != Value::Kind::null && !table.short_key.empty()) {
@@ -139,7 +144,10 @@ Field<S> section(std::string key, T S::*member, const Table<T>& table) {
   Field<S> field;
   field.key = std::move(key);
   field.type = fmt::format("a section with keys {}", fmt::join(keys_of(table), ", "));
-  field.read = [=](S& target, const Place& place) { read_table(table, target.*member, place); };
+  field.read = [=](S& target, const Place& place) {
+    set_mark(target.*member, place);
+    read_table(table, target.*member, place);
+  };
   field.write = [=](const S& source) { return write_table(table, source.*member); };
   for (HelpRow& row : help_rows(table, "", T{})) {
     row.key = "." + row.key;
@@ -215,7 +223,10 @@ std::pair<const Kind<S>*, Value> find_kind(const std::vector<Kind<S>>& kinds, co
 template <class S>
 void read_kind(const std::vector<Kind<S>>& kinds, S& target, const Place& place, bool fresh) {
   const auto [kind, arguments] = find_kind(kinds, place);
-  if (fresh) target = kind->prototype;
+  if (fresh) {
+    target = kind->prototype;
+    set_mark(target, place);
+  }
   const Place at{arguments, place.path + "." + kind->name};
   if (kind->table.fields.empty() && !(arguments.kind == Value::Kind::map && arguments.items.empty())) {
     at.refuse("takes no arguments, got {}", describe(arguments));

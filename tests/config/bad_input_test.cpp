@@ -1,0 +1,238 @@
+// Every class of bad input, with the message it earns.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/config/support.h"
+
+namespace convoy {
+namespace {
+
+using testing::minimal;
+using testing::parse;
+using testing::refusal;
+
+struct Case {
+  const char* text;     ///< appended to the minimal configuration: its first line is line 4
+  const char* message;  ///< what the refusal must contain
+};
+
+class BadKey : public ::testing::TestWithParam<Case> {};
+
+TEST_P(BadKey, IsRefusedByLineAndPath) {
+  const std::string message = refusal(minimal + GetParam().text + "\n");
+  EXPECT_NE(message.find(GetParam().message), std::string::npos) << message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, BadKey,
+    ::testing::Values(
+        // Unknown and repeated keys.
+        Case{"tarin: {epochs: 3}", R"(net.yaml:4: tarin: unknown key (did you mean "train"?))"},
+        Case{"train:\n  epoch: 3", R"(net.yaml:5: train.epoch: unknown key (did you mean "epochs"?))"},
+        Case{"train: {zzzzzzzzz: 3}",
+             "net.yaml:4: train.zzzzzzzzz: unknown key; expected one of epochs, global_batch"},
+        Case{"train:\n  epochs: 3\n  epochs: 4",
+             "net.yaml:6: train.epochs: given twice, first at net.yaml:5"},
+        Case{"seed: 1\nseed: 1", "net.yaml:5: seed: given twice, first at net.yaml:4"},
+        Case{"data:\n  normalize: {mean: 0, mean: 0}", "net.yaml:5: data.normalize.mean: given twice"},
+        Case{"train: {<<: {epochs: 3}}", "merge keys are not supported"},
+        Case{"{a: b}: 3", "a key must be a word"}, Case{"\"a\\x01b\": 3", R"("a\x01b": unknown key)"},
+        // Types.
+        Case{"train: 3", "net.yaml:4: train: expected a section with keys epochs, global_batch"},
+        Case{"train:", "net.yaml:4: train: expected a section with keys epochs, global_batch"},
+        Case{"train: {epochs: 3.5}", "train.epochs: expected integer in [1, 1000000], got \"3.5\""},
+        Case{"train: {epochs: 3.0}", "train.epochs: expected integer"},
+        Case{"train: {epochs: 1e3}", "train.epochs: expected integer"},
+        Case{"train: {epochs: \"3\"}",
+             "train.epochs: expected integer in [1, 1000000], got the string \"3\""},
+        Case{"train: {epochs: [3]}", "train.epochs: expected integer in [1, 1000000], got a list"},
+        Case{"train: {epochs: {a: 3}}", "got a map of keys"}, Case{"train: {epochs: }", "got nothing"},
+        Case{"train: {epochs: ~}", "got nothing"}, Case{"train: {epochs: null}", "got nothing"},
+        Case{"train: {epochs: 3 epochs}", "got \"3 epochs\""},
+        Case{"train: {drop_last: yes}", "train.drop_last: expected true or false, got \"yes\""},
+        Case{"train: {drop_last: 'true'}", "got the string \"true\""},
+        Case{"optimizer: {lr: fast}", "optimizer.lr: expected number > 0, got \"fast\""},
+        Case{"optimizer: {lr: .inf}", "optimizer.lr: expected number > 0, got \".inf\""},
+        Case{"optimizer: {lr: nan}", "optimizer.lr: expected number > 0, got \"nan\""},
+        Case{"optimizer: {lr: 1e99}", "optimizer.lr: \"1e99\" does not fit"},
+        Case{"name: [a]", "name: expected text, got a list"},
+        Case{"name:", "name: expected text, got nothing"},
+        // Ranges.
+        Case{"seed: -1", "seed: expected integer >= 0, got \"-1\""},
+        Case{"seed: 18446744073709551616", "seed: \"18446744073709551616\" does not fit"},
+        Case{"train: {epochs: 0}", "train.epochs: out of range: expected integer in [1, 1000000], got 0"},
+        Case{"train: {epochs: 99999999999}", "train.epochs: \"99999999999\" does not fit"},
+        Case{"train: {global_batch: 0}", "train.global_batch: out of range"},
+        Case{"train: {label_smoothing: 1}",
+             "train.label_smoothing: out of range: expected number in [0, 1), got 1"},
+        Case{"train: {bucket_mb: 0}", "train.bucket_mb: out of range"},
+        Case{"train: {early_stop: {patience: 0}}", "train.early_stop.patience: out of range"},
+        Case{"train: {early_stop: 5}", "train.early_stop: expected a section with keys metric, patience"},
+        Case{"optimizer: {lr: 0}", "optimizer.lr: out of range: expected number > 0, got 0"},
+        Case{"optimizer: {momentum: 1}",
+             "optimizer.momentum: out of range: expected number in [0, 1), got 1"},
+        Case{"optimizer: {weight_decay: -1}", "optimizer.weight_decay: out of range"},
+        Case{"optimizer: {name: adam, beta2: 1}", "optimizer.beta2: out of range"},
+        Case{"schedule: {warmup_epochs: -1}", "schedule.warmup_epochs: out of range"},
+        Case{"checkpoint: {keep: -1}", "checkpoint.keep: out of range"},
+        Case{"checkpoint: {every_epochs: 0}", "checkpoint.every_epochs: out of range"},
+        // Words.
+        Case{"device: gpu", "device: expected auto | cpu | cuda | reference, got \"gpu\""},
+        Case{"optimizer: {name: adan}", "got \"adan\" (did you mean \"adam\"?)"},
+        Case{"optimizer: adagrad", "optimizer.name: expected sgd | adam | adamw, got \"adagrad\""},
+        Case{"train: {precision: tf32}",
+             "train.precision: tf32 is not available in this version; expected fp32 | fp64"},
+        Case{"train: {precision: fp16}", "fp16 is not available in this version"},
+        Case{"train: {precision: bf16}", "bf16 is not available in this version"},
+        Case{"train: {precision: fp8}", "train.precision: expected fp32 | fp64, got \"fp8\""},
+        Case{"data: {source: folder, path: x}", "folder is not available in this version"},
+        Case{"data: {source: imagenet}", "data.source: expected digits | mnist"},
+        // Data.
+        Case{"data: {source: mnist}", "net.yaml:4: data.path: missing; this source is read from a folder"},
+        Case{"data: {validation: train}", "data.validation: expected test | number in (0, 1), got \"train\""},
+        Case{"data: {validation: 1}", "data.validation: out of range: expected number in (0, 1), got 1"},
+        Case{"data: {validation: 0}", "data.validation: out of range"},
+        Case{"data: {validation: [0.1]}", "data.validation: expected test | number in (0, 1), got a list"},
+        Case{"data: {resident: maybe}", "data.resident: expected auto | true | false, got \"maybe\""},
+        Case{"data: {normalize: {std: 0}}", "data.normalize.std: out of range: expected number > 0, got 0"},
+        Case{"data: {normalize: {std: [1, -1]}}", "data.normalize.std[1]: out of range"},
+        Case{"data: {normalize: {mean: []}}", "data.normalize.mean: expected 1 to 1024 values, got 0"},
+        Case{"data: {normalize: {mean: [0, 0], std: [1, 1, 1]}}",
+             "data.normalize: mean has 2 values, std has 3"},
+        Case{"data: {normalize: {mean: [0, 0, 0]}}",
+             "data.normalize.mean: 3 values for model.input's 1 channels"},
+        Case{"data: {normalize: true}",
+             "data.normalize: expected a section with keys mean, std; got \"true\""},
+        Case{"data: {augment: crop}", "data.augment: expected a list such as [{crop: {pad: 2}}"},
+        Case{"data: {augment: [crop]}", "data.augment[0].crop.pad: missing"},
+        Case{"data: {augment: [{crop: {pad: -1}}]}", "data.augment[0].crop.pad: out of range"},
+        Case{"data: {augment: [{crop: {pad: 2, mode: wrap}}]}",
+             "crop.mode: expected zero | reflect, got \"wrap\""},
+        Case{"data: {augment: [{flip: vertical}]}", "flip.direction: expected horizontal, got \"vertical\""},
+        Case{"data: {augment: [{flip: horizontal}, {flip: horizontal}]}",
+             "data.augment[1]: flip given twice"},
+        Case{"data: {augment: [{rotate: 5}]}",
+             "data.augment[0]: unknown \"rotate\"; expected one of crop, flip"},
+        // Keys that need or exclude each other.
+        Case{"optimizer: {nesterov: true}", "optimizer.nesterov: needs momentum > 0"},
+        Case{"optimizer: {name: adam, momentum: 0.9}", "optimizer.momentum: only with name: sgd"},
+        Case{"optimizer: {beta1: 0.9}", "optimizer.beta1: only with name: adam | adamw"},
+        Case{"schedule: {gamma: 0.5}", "schedule.gamma: only with name: step"},
+        Case{"schedule: {name: one_cycle, warmup_epochs: 0.5}",
+             "schedule.warmup_epochs: only with any name but one_cycle"},
+        Case{"schedule: step", "schedule.milestones: missing"},
+        Case{"schedule: {name: step, milestones: [3, 2]}",
+             "schedule.milestones: must ascend; 3 stands before 2"},
+        Case{"schedule: {name: step, milestones: [2, 2]}", "schedule.milestones: must ascend"},
+        Case{"schedule: {name: cosine, warmup_epochs: 3}\ntrain: {epochs: 3}",
+             "net.yaml:4: schedule.warmup_epochs: 3 must be less than train.epochs, 3"},
+        Case{"train: {precision: fp64}", "train.precision: fp64 needs device: reference"},
+        // Names of runs.
+        Case{"name: a/b", "name: expected at most 100 letters, digits"},
+        Case{"name: ..", "name: expected at most"}, Case{"name: ''", "name: expected text"}));
+
+TEST(BadConfig, ModelIsRequired) {
+  EXPECT_EQ(refusal("seed: 3\n"), "net.yaml:1: model: missing; expected a section with keys input, layers");
+  EXPECT_NE(refusal("model: {layers: [relu]}\n").find("net.yaml:1: model.input: missing"), std::string::npos);
+  EXPECT_NE(refusal("model: {input: [1, 2, 3]}\n").find("net.yaml:1: model.layers: missing"),
+            std::string::npos);
+  EXPECT_NE(refusal("model: {input: [1, 2, 3], layers: []}\n").find("expected at least one layer"),
+            std::string::npos);
+}
+
+TEST(BadConfig, InputHasThreeOrFourNumbers) {
+  const auto message = [](const std::string& input) {
+    return refusal("model: {layers: [relu], input: " + input + "}\n");
+  };
+  EXPECT_NE(message("[28, 28]").find("model.input: expected 3 to 4 values, got 2"), std::string::npos);
+  EXPECT_NE(message("28").find("model.input: expected a list of 3 to 4"), std::string::npos);
+  EXPECT_NE(message("[1, 0, 28]").find("model.input[1]: out of range"), std::string::npos);
+}
+
+TEST(BadConfig, EveryMistakeIsTold) {
+  const std::string message = refusal(minimal + "sede: 1\ntrain: {epochs: x, batch: 3}\ndevice: tpu\n");
+  for (const char* part :
+       {"net.yaml:4: sede", "net.yaml:5: train.batch", "net.yaml:5: train.epochs", "net.yaml:6: device"}) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
+}
+
+TEST(BadConfig, SyntaxNamesTheLine) {
+  EXPECT_NE(refusal("a: [1\nb: 2\n").find("net.yaml:2: not valid YAML"), std::string::npos);
+  EXPECT_NE(refusal("a: *nowhere\n").find("net.yaml:1: not valid YAML"), std::string::npos);
+  EXPECT_EQ(refusal("a: 1\n---\nb: 2\n"), "net.yaml:3: 2 YAML documents; expected one");
+}
+
+TEST(BadConfig, WhatIsNoConfiguration) {
+  EXPECT_EQ(refusal(""), "net.yaml: empty; expected a configuration");
+  EXPECT_EQ(refusal("# nothing\n"), "net.yaml: empty; expected a configuration");
+  EXPECT_EQ(refusal(std::string("\x7f"
+                                "ELF\0\1",
+                                6)),
+            "net.yaml: not a text file; expected YAML");
+  EXPECT_EQ(refusal("hello"), "net.yaml: expected `key: value` lines, got \"hello\"");
+  EXPECT_EQ(refusal("- a\n"), "net.yaml: expected `key: value` lines, got a list");
+  EXPECT_NE(refusal(std::string(2 << 20, 'a')).find("too long for a configuration (2097152 bytes)"),
+            std::string::npos);
+}
+
+TEST(BadConfig, AliasesCannotBlowUp) {
+  EXPECT_NE(refusal("a: &a [*a]\n").find("nested more than 64 deep"), std::string::npos);
+  std::string bomb = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n";
+  for (int i = 1; i < 9; ++i) {
+    std::string row;
+    for (int j = 0; j < 10; ++j) row += fmt::format("{}*a{}", j > 0 ? ", " : "", i - 1);
+    bomb += fmt::format("a{0}: &a{0} [{1}]\n", i, row);
+  }
+  EXPECT_NE(refusal(bomb).find("more than 100000 values"), std::string::npos);
+  EXPECT_NE(refusal(std::string(20000, '[')).find("not valid YAML"), std::string::npos);
+}
+
+TEST(BadOverride, NamesTheCommandLine) {
+  EXPECT_EQ(refusal(minimal, {"train.epochs=abc"}),
+            "command line: train.epochs=abc: train.epochs: expected integer in [1, 1000000], got \"abc\"");
+  EXPECT_EQ(refusal(minimal, {"train.epoch=3"}),
+            "command line: train.epoch=3: train.epoch: unknown key (did you mean \"epochs\"?)");
+  EXPECT_EQ(refusal(minimal, {"optimizer={name: adam, momentum: 0.5}"}),
+            "command line: optimizer={name: adam, momentum: 0.5}: optimizer.momentum: only with name: sgd");
+  EXPECT_EQ(refusal(minimal, {"tarin.epochs=3"}),
+            "command line: tarin.epochs=3: tarin: unknown key (did you mean \"train\"?)");
+  EXPECT_NE(refusal(minimal, {"train={epochs: 1, epochs: 2}"}).find("train.epochs: given twice"),
+            std::string::npos);
+  EXPECT_NE(
+      refusal(minimal, {"train.epochs="}).find("train.epochs: expected integer in [1, 1000000], got nothing"),
+      std::string::npos);
+}
+
+TEST(BadOverride, WhatIsNoAssignment) {
+  for (const char* text : {"train", "=3", ""}) {
+    EXPECT_NE(refusal(minimal, {text}).find("expected key=value, e.g. train.epochs=5"), std::string::npos);
+  }
+  for (const char* text : {"train.=3", ".seed=3", "train..epochs=3"}) {
+    EXPECT_NE(refusal(minimal, {text}).find("empty key"), std::string::npos);
+  }
+  EXPECT_NE(refusal(minimal, {"seed=[1"}).find("command line: seed=[1: not valid YAML"), std::string::npos);
+  EXPECT_NE(refusal(minimal + "seed: 3\n", {"seed.x=1"}).find("\"seed\" is \"3\" and has no keys"),
+            std::string::npos);
+  EXPECT_NE(refusal(minimal, {"model.layers.0=relu"}).find("\"model.layers\" is a list and has no keys"),
+            std::string::npos);
+}
+
+TEST(BadFile, MissingOrDirectory) {
+  const auto message = [](const std::string& path) -> std::string {
+    try {
+      load_config(path, {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(message("no/such.yaml"), "no/such.yaml: no such file");
+  EXPECT_EQ(message("/"), "/: a directory; expected a YAML file");
+  EXPECT_EQ(message("/dev/null"), "/dev/null: empty; expected a configuration");
+}
+
+}  // namespace
+}  // namespace convoy

@@ -1,0 +1,148 @@
+// What a well-formed configuration is read as.
+#include "tests/config/support.h"
+
+namespace convoy {
+namespace {
+
+using testing::minimal;
+using testing::parse;
+
+TEST(Config, ReadsTheDocumentedExample) {
+  const Config config = parse(R"(name: mnist-lenet
+seed: 7
+data:
+  source: mnist
+  path: data/mnist
+  normalize: {mean: [0.1307], std: [0.3081]}
+  augment: [{crop: {pad: 2, mode: reflect}}, {flip: horizontal}]
+  validation: 0.1
+  resident: false
+model:
+  input: [1, 28, 28]
+  layers:
+    - conv: {out: 32, kernel: 3, pad: same}
+    - relu
+    - maxpool: 2
+    - flatten
+    - linear: 10
+train:
+  epochs: 3
+  global_batch: 64
+  precision: fp32
+  label_smoothing: 0.1
+  drop_last: true
+  bucket_mb: 0.5
+  early_stop: {metric: val_accuracy, patience: 2}
+optimizer: {name: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 5.0e-4, decay_all: true}
+schedule: {name: cosine, warmup_epochs: 1, final_factor: 0.01}
+device: reference
+checkpoint: {every_epochs: 2, keep: 0}
+)");
+  EXPECT_EQ(config.name, "mnist-lenet");
+  EXPECT_EQ(config.seed, 7u);
+  EXPECT_EQ(config.data.source, Source::mnist);
+  EXPECT_EQ(config.data.path, "data/mnist");
+  EXPECT_EQ(config.data.mean, std::vector<float>{0.1307f});
+  EXPECT_EQ(config.data.std, std::vector<float>{0.3081f});
+  EXPECT_EQ(config.data.crop_pad, 2);
+  EXPECT_EQ(config.data.crop_mode, PadMode::reflect);
+  EXPECT_TRUE(config.data.flip);
+  EXPECT_EQ(config.data.validation_fraction, 0.1);
+  EXPECT_EQ(config.data.resident, DataConfig::Resident::no);
+  EXPECT_EQ(config.data.mark.text(), "net.yaml:3");
+  EXPECT_EQ(config.model.input, (std::vector<int>{1, 28, 28}));
+  EXPECT_EQ(config.model.layers.size(), 5u);
+  EXPECT_EQ(config.model.mark.text(), "net.yaml:10");
+  EXPECT_EQ(config.train.epochs, 3);
+  EXPECT_EQ(config.train.global_batch, 64);
+  EXPECT_EQ(config.train.label_smoothing, 0.1f);
+  EXPECT_TRUE(config.train.drop_last);
+  EXPECT_EQ(config.train.bucket_bytes, 512 * 1024);
+  ASSERT_TRUE(config.train.early_stop);
+  EXPECT_EQ(config.train.early_stop->metric, EarlyStopConfig::Metric::val_accuracy);
+  EXPECT_EQ(config.train.early_stop->patience, 2);
+  EXPECT_EQ(config.optimizer.name, OptimizerConfig::Name::sgd);
+  EXPECT_EQ(config.optimizer.lr, 0.05f);
+  EXPECT_EQ(config.optimizer.momentum, 0.9f);
+  EXPECT_TRUE(config.optimizer.nesterov);
+  EXPECT_EQ(config.optimizer.weight_decay, 5e-4f);
+  EXPECT_TRUE(config.optimizer.decay_all);
+  EXPECT_EQ(config.schedule.name, ScheduleConfig::Name::cosine);
+  EXPECT_EQ(config.schedule.warmup_epochs, 1);
+  EXPECT_EQ(config.schedule.final_factor, 0.01);
+  EXPECT_EQ(config.device, Device::reference);
+  EXPECT_EQ(config.checkpoint.every_epochs, 2);
+  EXPECT_EQ(config.checkpoint.keep, 0);
+}
+
+TEST(Config, KeepsDefaultsOfAbsentKeys) {
+  const Config config = parse(minimal), initial;
+  EXPECT_EQ(config.name, initial.name);
+  EXPECT_EQ(config.train.epochs, initial.train.epochs);
+  EXPECT_EQ(config.optimizer.lr, initial.optimizer.lr);
+  EXPECT_FALSE(config.train.early_stop);
+  EXPECT_TRUE(config.data.mean.empty());
+  EXPECT_EQ(config.data.mark.text(), "net.yaml");
+}
+
+TEST(Config, ReadsTheWholeRangeOfSeeds) {
+  EXPECT_EQ(parse(minimal + "seed: 18446744073709551615\n").seed, 18446744073709551615u);
+  EXPECT_EQ(parse(minimal + "seed: 9007199254740993\n").seed, 9007199254740993u);  // no double in between
+}
+
+TEST(Config, NameAloneStandsForAScheduleOrAnOptimizer) {
+  const Config config =
+      parse(minimal + "optimizer: adamw\nschedule: {name: step, milestones: [1, 2.5], gamma: 0.2}\n");
+  EXPECT_EQ(config.optimizer.name, OptimizerConfig::Name::adamw);
+  EXPECT_EQ(config.schedule.milestones, (std::vector<double>{1, 2.5}));
+  EXPECT_EQ(config.schedule.gamma, 0.2);
+  EXPECT_EQ(parse(minimal + "schedule: one_cycle\n").schedule.name, ScheduleConfig::Name::one_cycle);
+}
+
+TEST(Config, FollowsAliases) {
+  const Config config = parse(R"(model:
+  input: [3, 8, 8]
+  layers:
+    - conv: &three {out: 4, kernel: 3}
+    - conv: *three
+)");
+  for (const LayerConfig& layer : config.model.layers) {
+    EXPECT_EQ(std::get<ConvConfig>(layer.layer).out, 4);
+  }
+  EXPECT_EQ(config.model.layers[1].mark.line, 5);  // where the alias is used
+}
+
+TEST(Config, ReadsByteOrderMarkAndWindowsLineEnds) {
+  EXPECT_EQ(parse("\xef\xbb\xbfseed: 3\r\nmodel:\r\n  input: [1, 2, 2]\r\n  layers: [flatten]\r\n").seed, 3u);
+}
+
+TEST(Override, ReplacesAValue) {
+  EXPECT_EQ(parse(minimal + "train: {epochs: 3, global_batch: 7}\n", {"train.epochs=5"}).train.epochs, 5);
+  EXPECT_EQ(parse(minimal + "train: {epochs: 3, global_batch: 7}\n", {"train.epochs=5"}).train.global_batch,
+            7);
+}
+
+TEST(Override, AddsWhatTheFileLeavesOut) {
+  EXPECT_EQ(parse(minimal, {"train.early_stop.patience=9"}).train.early_stop->patience, 9);
+  EXPECT_EQ(parse(minimal, {"name=other"}).name, "other");
+}
+
+TEST(Override, ReplacesAWholeSection) {
+  const Config config =
+      parse(minimal + "optimizer: {momentum: 0.9, nesterov: true}\n", {"optimizer={name: adam, lr: 1e-3}"});
+  EXPECT_EQ(config.optimizer.name, OptimizerConfig::Name::adam);
+  EXPECT_EQ(config.optimizer.lr, 1e-3f);
+  EXPECT_FALSE(config.optimizer.nesterov);
+}
+
+TEST(Override, TheLastOneWins) {
+  EXPECT_EQ(parse(minimal, {"seed=2", "seed=3"}).seed, 3u);
+}
+
+TEST(Override, LeavesItsOwnMark) {
+  const Config config = parse(minimal, {"model.layers=[flatten, linear: 3]"});
+  EXPECT_EQ(config.model.layers[1].mark.text(), "command line: model.layers=[flatten, linear: 3]");
+}
+
+}  // namespace
+}  // namespace convoy

@@ -1,0 +1,272 @@
+// to_yaml writes what parse_config reads back to the same structs.
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <tuple>
+
+#include "tests/config/support.h"
+
+namespace convoy {
+namespace {
+
+// Structured bindings name every member, so that a new member fails to compile here until it is compared.
+bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b);
+
+auto members(const ConvConfig& c) {
+  const auto& [out, kernel, stride, dilation, pad, bias] = c;
+  return std::tie(out, kernel, stride, dilation, pad, bias);
+}
+auto members(const LinearConfig& c) {
+  const auto& [out, bias] = c;
+  return std::tie(out, bias);
+}
+auto members(const PoolConfig& c) {
+  const auto& [max, kernel, stride, pad] = c;
+  return std::tie(max, kernel, stride, pad);
+}
+auto members(const BatchNormConfig& c) {
+  const auto& [group, momentum, epsilon] = c;
+  return std::tie(group, momentum, epsilon);
+}
+auto members(const ActivationConfig& c) {
+  const auto& [kind, slope] = c;
+  return std::tie(kind, slope);
+}
+auto members(const DropoutConfig& c) {
+  return std::tie(c.rate);
+}
+auto members(const GlobalAvgPoolConfig&) {
+  return std::tuple<>{};
+}
+auto members(const FlattenConfig&) {
+  return std::tuple<>{};
+}
+
+auto members(const DataConfig& c) {
+  const auto& [source, path, mean, std, crop_pad, crop_mode, flip, validation, resident, mark] = c;
+  return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, validation, resident);
+}
+auto members(const EarlyStopConfig& c) {
+  return std::tie(c.metric, c.patience);
+}
+auto members(const OptimizerConfig& c) {
+  const auto& [name, lr, momentum, nesterov, weight_decay, decay_all, beta1, beta2, epsilon] = c;
+  return std::tie(name, lr, momentum, nesterov, weight_decay, decay_all, beta1, beta2, epsilon);
+}
+auto members(const ScheduleConfig& c) {
+  const auto& [name, warmup, milestones, gamma, final_factor, start_factor, peak_at] = c;
+  return std::tie(name, warmup, milestones, gamma, final_factor, start_factor, peak_at);
+}
+
+template <class T>
+bool same(const T& a, const T& b) {
+  return members(a) == members(b);
+}
+bool same(const ResidualConfig& a, const ResidualConfig& b) {
+  return same(a.body, b.body) && same(a.shortcut, b.shortcut);
+}
+bool same(const LayerConfig& a, const LayerConfig& b) {
+  return a.init == b.init && a.layer.index() == b.layer.index() &&
+         std::visit([&](const auto& x) { return same(x, std::get<std::decay_t<decltype(x)>>(b.layer)); },
+                    a.layer);
+}
+bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const LayerConfig& x, const LayerConfig& y) { return same(x, y); });
+}
+
+bool same(const TrainConfig& a, const TrainConfig& b) {
+  const auto members_but_stop = [](const TrainConfig& c) {
+    const auto& [epochs, batch, precision, smoothing, drop_last, bucket, early_stop] = c;
+    return std::tie(epochs, batch, precision, smoothing, drop_last, bucket);
+  };
+  return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
+         (!a.early_stop || same(*a.early_stop, *b.early_stop));
+}
+
+void expect_same(const Config& x, const Config& y) {
+  const auto& [name, seed, data, model, train, optimizer, schedule, device, checkpoint] = x;
+  EXPECT_EQ(name, y.name);
+  EXPECT_EQ(seed, y.seed);
+  EXPECT_TRUE(same(data, y.data));
+  EXPECT_EQ(model.input, y.model.input);
+  EXPECT_TRUE(same(model.layers, y.model.layers));
+  EXPECT_TRUE(same(train, y.train));
+  EXPECT_TRUE(same(optimizer, y.optimizer));
+  EXPECT_TRUE(same(schedule, y.schedule));
+  EXPECT_EQ(device, y.device);
+  EXPECT_EQ(checkpoint.every_epochs, y.checkpoint.every_epochs);
+  EXPECT_EQ(checkpoint.keep, y.checkpoint.keep);
+}
+
+/// Draws valid configurations that use every key sooner or later.
+class Dice {
+ public:
+  explicit Dice(unsigned seed) : engine_(seed) {}
+
+  int below(int n) { return static_cast<int>(engine_() % static_cast<unsigned>(n)); }
+  bool coin() { return below(2) == 1; }
+  template <class T>
+  T share() {  // in (0, 1), with all the bits a T has
+    return std::uniform_real_distribution<T>(T(0.001), T(0.999))(engine_);
+  }
+  template <class E>
+  E any(std::initializer_list<E> values) {
+    return values.begin()[below(static_cast<int>(values.size()))];
+  }
+  AxisValues axes(int least) {
+    AxisValues values(static_cast<std::size_t>(1 + below(3)));
+    for (int& value : values) value = least + below(4);
+    return values;
+  }
+
+  LayerConfig layer(int depth) {
+    LayerConfig layer;
+    switch (below(depth > 0 ? 9 : 8)) {
+      case 0: {
+        ConvConfig conv{1 + below(99), axes(1), axes(1), axes(1), axes(0), coin()};
+        if (coin()) {
+          conv.pad.reset();
+          conv.kernel = {1, 3, 5};
+        }
+        layer.layer = conv;
+        layer.init = any({InitScheme::he, InitScheme::glorot, InitScheme::dirac});
+        break;
+      }
+      case 1:
+        layer.layer = LinearConfig{1 + below(99), coin()};
+        layer.init = any({InitScheme::he, InitScheme::glorot, InitScheme::dirac});
+        break;
+      case 2:
+        layer.layer = PoolConfig{coin(), {2 + below(3)}, coin() ? AxisValues{} : axes(1), {below(2)}};
+        break;
+      case 3:
+        layer.layer = GlobalAvgPoolConfig{};
+        break;
+      case 4:
+        layer.layer = BatchNormConfig{below(9), share<float>(), share<float>()};
+        break;
+      case 5: {
+        ActivationConfig activation;
+        activation.kind = any({Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::tanh,
+                               Activation::sigmoid});
+        if (activation.kind == Activation::leaky_relu) activation.slope = share<float>();
+        layer.layer = activation;
+        break;
+      }
+      case 6:
+        layer.layer = DropoutConfig{share<float>()};
+        break;
+      case 7:
+        layer.layer = FlattenConfig{};
+        break;
+      default:
+        layer.layer = ResidualConfig{layers(depth - 1, 1), layers(depth - 1, 0)};
+    }
+    return layer;
+  }
+  std::vector<LayerConfig> layers(int depth, int fewest) {
+    std::vector<LayerConfig> layers;
+    for (int i = fewest + below(4); i > 0; --i) layers.push_back(layer(depth));
+    return layers;
+  }
+
+  Config config() {
+    Config c;
+    c.name = any<std::string>({"run", "a-b_c.9", "null", "123", "true"});
+    c.seed = (std::uint64_t{engine_()} << 32) | engine_();
+    c.data.source =
+        any({Source::mnist, Source::fashion_mnist, Source::cifar10, Source::cifar100, Source::digits});
+    c.data.path =
+        any<std::string>({"data", "a path: with \"signs\" # and \\", "~", "-1", "\xc3\xa9t\xc3\xa9", "a\tb"});
+    c.model.input = coin() ? std::vector{3, 1 + below(50), 7} : std::vector{3, 4, 5, 1 + below(50)};
+    if (coin())
+      c.data.mean = coin() ? std::vector{share<float>()} : std::vector{-share<float>(), 0.f, share<float>()};
+    if (coin())
+      c.data.std = coin() ? std::vector{share<float>()} : std::vector{share<float>(), 1.f, share<float>()};
+    c.data.crop_pad = below(3);
+    c.data.crop_mode = any({PadMode::zero, PadMode::reflect});
+    c.data.flip = coin();
+    c.data.validation_fraction = coin() ? 0 : share<double>();
+    c.data.resident =
+        any({DataConfig::Resident::automatic, DataConfig::Resident::yes, DataConfig::Resident::no});
+    c.model.layers = layers(3, 1);
+    c.train.epochs = 2 + below(100);
+    c.train.global_batch = 1 + below(5000);
+    c.device = any({Device::automatic, Device::cpu, Device::cuda, Device::reference});
+    if (c.device == Device::reference) c.train.precision = any({Precision::fp32, Precision::fp64});
+    c.train.label_smoothing = share<float>();
+    c.train.drop_last = coin();
+    c.train.bucket_bytes = 1000 + below(100'000'000);
+    if (coin()) {
+      c.train.early_stop = {any({EarlyStopConfig::Metric::val_loss, EarlyStopConfig::Metric::val_accuracy}),
+                            1 + below(9)};
+    }
+    using O = OptimizerConfig::Name;
+    c.optimizer.name = any({O::sgd, O::adam, O::adamw});
+    c.optimizer.lr = share<float>() * (coin() ? 1e-20f : 1.f);
+    if (c.optimizer.name == O::sgd) {
+      c.optimizer.momentum = share<float>();
+      c.optimizer.nesterov = coin();
+    } else {
+      c.optimizer.beta1 = share<float>(), c.optimizer.beta2 = share<float>(),
+      c.optimizer.epsilon = share<float>();
+    }
+    c.optimizer.weight_decay = share<float>();
+    c.optimizer.decay_all = coin();
+    using S = ScheduleConfig::Name;
+    c.schedule.name = any({S::constant, S::step, S::linear, S::cosine, S::one_cycle});
+    if (c.schedule.name != S::one_cycle) c.schedule.warmup_epochs = share<double>();
+    if (c.schedule.name == S::step) {
+      c.schedule.milestones = {share<double>(), 1 + share<double>()};
+      if (coin()) c.schedule.milestones.resize(1);
+      c.schedule.gamma = share<double>();
+    }
+    if (c.schedule.name == S::linear || c.schedule.name == S::cosine)
+      c.schedule.final_factor = share<double>();
+    if (c.schedule.name == S::one_cycle)
+      c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
+    c.checkpoint = {1 + below(5), below(5)};
+    return c;
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+TEST(RoundTrip, RandomConfigurations) {
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    const Config config = Dice(seed).config();
+    const std::string text = to_yaml(config);
+    SCOPED_TRACE(text);
+    ASSERT_NO_THROW(expect_same(config, testing::parse(text)));
+    if (HasFailure()) break;
+  }
+}
+
+TEST(RoundTrip, EveryShippedConfiguration) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(CONVOY_SOURCE_DIR "/configs")) {
+    if (entry.path().extension() != ".yaml") continue;
+    SCOPED_TRACE(entry.path());
+    const Config config = load_config(entry.path(), {});
+    const std::string text = to_yaml(config);
+    const Config again = testing::parse(text);
+    expect_same(config, again);
+    EXPECT_EQ(to_yaml(again), text);
+    ++count;
+  }
+  EXPECT_GT(count, 0) << "no configuration was found";
+}
+
+TEST(Help, ListsEveryKeyThatToYamlWrites) {
+  const std::string help = schema_help();
+  for (const char* key : {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
+                          "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "conv", "leaky_relu",
+                          "residual", "not used by digits", "fp32 | fp64", "integer in [1, 1000000]"}) {
+    EXPECT_NE(help.find(key), std::string::npos) << key;
+  }
+}
+
+}  // namespace
+}  // namespace convoy
