@@ -1,22 +1,25 @@
 #include "src/core/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include <memory>
 
 namespace convoy {
 
-void set_log_rank(int rank, int size) {
-  auto logger = spdlog::stderr_logger_st("convoy");
-  logger->set_pattern(size > 1 ? fmt::format("%l: rank {}: %v", rank) : std::string("%l: %v"));
+void set_up_log(int rank, int size) {
+  auto logger =
+      std::make_shared<spdlog::logger>("convoy", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  logger->set_pattern(size > 1 ? fmt::format("%H:%M:%S rank {} %^%l%$ %v", rank) : "%H:%M:%S %^%l%$ %v");
+  logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 }
 
-void log_line(LogLevel level, const std::string& message) {
-  switch (level) {
-    case LogLevel::info: return spdlog::info("{}", message);
-    case LogLevel::warn: return spdlog::warn("{}", message);
-    case LogLevel::error: return spdlog::error("{}", message);
-  }
+void write_log_info(const std::string& line) {
+  spdlog::info("{}", line);
+}
+void write_log_warning(const std::string& line) {
+  spdlog::warn("{}", line);
 }
 
 }  // namespace convoy

@@ -1,30 +1,28 @@
-// Messages for people, on stderr. Results go to stdout.
+// Lines for the person who watches: to stderr, with the time; with the rank where there are several.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <string>
+#include <utility>
 
 namespace convoy {
 
-enum class LogLevel { info, warn, error };
+/// Sends the log to stderr and, with several ranks, puts this one's number before every line. Called once, in
+/// main; the logger itself is spdlog's default one.
+void set_up_log(int rank, int size);
 
-/// One line, with the level and, among several ranks, the rank.
-void log_line(LogLevel level, const std::string& message);
-/// Puts "rank R" before every line of this process. Called once, by main.
-void set_log_rank(int rank, int size);
+void write_log_info(const std::string& line);
+void write_log_warning(const std::string& line);
 
 template <class... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {
-  log_line(LogLevel::info, fmt::format(format, std::forward<Args>(args)...));
+  write_log_info(fmt::format(format, std::forward<Args>(args)...));
 }
+
 template <class... Args>
 void log_warn(fmt::format_string<Args...> format, Args&&... args) {
-  log_line(LogLevel::warn, fmt::format(format, std::forward<Args>(args)...));
-}
-template <class... Args>
-void log_error(fmt::format_string<Args...> format, Args&&... args) {
-  log_line(LogLevel::error, fmt::format(format, std::forward<Args>(args)...));
+  write_log_warning(fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace convoy
