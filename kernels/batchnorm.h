@@ -117,11 +117,26 @@ struct BatchNormBackward {
   }
 };
 
+template <>
+std::int64_t workspace_bytes<CpuContext>(const BatchNormStatistics&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const BatchNormInference&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const BatchNormReduce&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const BatchNormBackward&);
+
 CONVOY_LAUNCHERS(BatchNormStatistics);
 CONVOY_LAUNCHERS(BatchNormMoments);
 CONVOY_LAUNCHERS(BatchNormForward);
 CONVOY_LAUNCHERS(BatchNormInference);
 CONVOY_LAUNCHERS(BatchNormReduce);
 CONVOY_LAUNCHERS(BatchNormBackward);
+
+// Partial sums per block; in batchnorm.cu.
+template <>
+std::int64_t workspace_bytes<CudaContext>(const BatchNormStatistics& call);
+template <>
+std::int64_t workspace_bytes<CudaContext>(const BatchNormReduce& call);
 
 }  // namespace convoy

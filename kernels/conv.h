@@ -17,7 +17,7 @@ struct ConvShape {
   int k = 0, t = 1, r = 1, s = 1;  ///< filters and their depth, height, width
   Axes stride{1, 1, 1}, pad{0, 0, 0}, dilation{1, 1, 1};
 
-  FeatureShape out() const {       ///< O, P, Q, K
+  FeatureShape out() const {  ///< O, P, Q, K
     return {window_output(in.d, t, stride[0], pad[0], dilation[0]),
             window_output(in.h, r, stride[1], pad[1], dilation[1]),
             window_output(in.w, s, stride[2], pad[2], dilation[2]), k};
@@ -26,8 +26,8 @@ struct ConvShape {
   std::int64_t weights() const { return k * taps() * in.c; }
   std::int64_t flops() const { return 2 * n * out().pixels() * weights(); }
   std::string describe() const {
-    return fmt::format("n={} {} -> {} kernel {}x{}x{} stride {} pad {}", n, to_string(in), to_string(out()), t, r, s,
-                       stride[2], pad[2]);
+    return fmt::format("n={} {} -> {} kernel {}x{}x{} stride {} pad {}", n, to_string(in), to_string(out()),
+                       t, r, s, stride[2], pad[2]);
   }
 };
 
@@ -70,8 +70,17 @@ struct ConvWgrad {
   }
 };
 
+template <>
+std::int64_t workspace_bytes<CpuContext>(const ConvForward&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const ConvDgrad&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const ConvWgrad&);
+
 CONVOY_LAUNCHERS(ConvForward);
 CONVOY_LAUNCHERS(ConvDgrad);
 CONVOY_LAUNCHERS(ConvWgrad);
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvWgrad&);  // defined where CUDA sources are compiled
 
 }  // namespace convoy

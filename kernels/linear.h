@@ -69,9 +69,20 @@ struct BiasGrad {
   }
 };
 
+template <>
+std::int64_t workspace_bytes<CpuContext>(const LinearForward&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const LinearDgrad&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const LinearWgrad&);
+template <>
+std::int64_t workspace_bytes<CpuContext>(const BiasGrad&);
+
 CONVOY_LAUNCHERS(LinearForward);
 CONVOY_LAUNCHERS(LinearDgrad);
 CONVOY_LAUNCHERS(LinearWgrad);
 CONVOY_LAUNCHERS(BiasGrad);
+template <>
+std::int64_t workspace_bytes<CudaContext>(const BiasGrad&);  // defined where CUDA sources are compiled
 
 }  // namespace convoy

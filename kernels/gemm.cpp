@@ -1,0 +1,151 @@
+// Dispatch and blocking of matrix products; the tile of a processor without AVX2.
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace convoy {
+
+extern const GemmKernel gemm_avx2, gemm_avx512;
+
+namespace {
+
+/// Four floats in any baseline's 128-bit registers. Multiply and add round separately where the baseline has
+/// no fused instruction, so this kernel's last bits differ from those of the others.
+struct Baseline {
+  typedef float Type __attribute__((vector_size(16)));
+  typedef float Unaligned __attribute__((vector_size(16), aligned(4)));
+  static constexpr int width = 4;
+  static Type load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
+  static void store(float* p, Type v) { *reinterpret_cast<Unaligned*>(p) = v; }
+  static Type broadcast(const float* p) { return Type{*p, *p, *p, *p}; }
+  static Type multiply_add(Type a, Type b, Type c) { return a * b + c; }
+};
+
+constexpr void (*tiles[])(const GemmTile&) = {gemm_tile<Baseline, 1>, gemm_tile<Baseline, 2>,
+                                              gemm_tile<Baseline, 3>, gemm_tile<Baseline, 4>,
+                                              gemm_tile<Baseline, 5>, gemm_tile<Baseline, 6>};
+constexpr GemmKernel gemm_baseline{"baseline", 6, 8, tiles};
+
+/// Steps of the reduction per pass over the rows: a panel of B this long stays in the first-level cache.
+constexpr std::int64_t depth_block = 256;
+
+}  // namespace
+
+std::span<const GemmKernel* const> gemm_kernels() {
+  static const auto all = [] {
+    __builtin_cpu_init();
+    std::vector<const GemmKernel*> usable;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+      usable.push_back(&gemm_avx512);
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) usable.push_back(&gemm_avx2);
+    usable.push_back(&gemm_baseline);
+    return usable;
+  }();
+  return all;
+}
+
+void gemm(const Gemm& product) {
+  const GemmKernel& kernel = gemm_kernel();
+  const auto rows = static_cast<std::int64_t>(product.a.size());
+  const auto segments = static_cast<std::int64_t>(product.segments.size());
+  for (int j = 0; j < product.columns; j += kernel.columns) {
+    std::int64_t first = 0;
+    do {
+      std::int64_t last = first, depth = 0;
+      while (last < segments && (last == first || depth + product.segments[last].length <= depth_block)) {
+        depth += product.segments[last++].length;
+      }
+      GemmTile tile;
+      tile.a_step = product.a_step;
+      tile.b = product.b + j / kernel.columns * product.b_panel;
+      tile.b_step = product.b_step;
+      tile.segments = product.segments.data() + first;
+      tile.segment_count = static_cast<int>(last - first);
+      tile.c_offset = j;
+      tile.columns = std::min(kernel.columns, product.columns - j);
+      tile.bias = product.bias ? product.bias + j : nullptr;
+      tile.accumulate = product.accumulate || first > 0;
+      for (std::int64_t i = 0; i < rows; i += kernel.rows) {
+        tile.a = product.a.data() + i;
+        tile.c = product.c + i;
+        kernel.run[std::min<std::int64_t>(kernel.rows, rows - i) - 1](tile);
+      }
+      first = last;
+    } while (first < segments);
+  }
+}
+
+void pack_panel(float* panel, const float* b, std::int64_t depth, std::ptrdiff_t row_step, int columns,
+                std::ptrdiff_t column_step) {
+  const int width = gemm_kernel().columns;
+  for (std::int64_t k = 0; k < depth; ++k, panel += width, b += row_step) {
+    if (column_step == 1) {
+      for (int j = 0; j < columns; ++j) panel[j] = b[j];
+    } else {
+      for (int j = 0; j < columns; ++j) panel[j] = b[j * column_step];
+    }
+    for (int j = columns; j < width; ++j) panel[j] = 0.0f;
+  }
+}
+
+void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixView a, MatrixView b,
+                    const float* bias, float* c, float* scratch) {
+  if (rows == 0 || columns == 0) return;
+  const GemmKernel& kernel = gemm_kernel();
+  const int width = kernel.columns;
+  const std::int64_t panels = (columns + width - 1) / width;
+  const std::int64_t blocks = (depth + depth_block - 1) / depth_block;
+  constexpr std::int64_t row_block = 48;  // a multiple of every kernel's rows
+  const std::int64_t row_blocks = (rows + row_block - 1) / row_block;
+  float* const padded_bias = scratch + padded_columns(columns) * depth;
+  if (bias) {
+    std::copy(bias, bias + columns, padded_bias);
+    std::fill(padded_bias + columns, padded_bias + padded_columns(columns), 0.0f);
+  }
+#pragma omp parallel
+  {
+#pragma omp for collapse(2) schedule(static)
+    for (std::int64_t panel = 0; panel < panels; ++panel) {
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        const std::int64_t k = block * depth_block, j = panel * width;
+        pack_panel(scratch + (panel * depth + k) * width, b.data + k * b.row_step + j * b.column_step,
+                   std::min(depth_block, depth - k), b.row_step,
+                   static_cast<int>(std::min<std::int64_t>(width, columns - j)), b.column_step);
+      }
+    }
+#pragma omp for collapse(2) schedule(dynamic)
+    for (std::int64_t panel = 0; panel < panels; ++panel) {
+      for (std::int64_t first = 0; first < row_blocks; ++first) {
+        std::array<const float*, row_block> a_rows;
+        std::array<float*, row_block> c_rows;
+        const std::int64_t count = std::min(row_block, rows - first * row_block);
+        for (std::int64_t i = 0; i < count; ++i) {
+          a_rows[i] = a.data + (first * row_block + i) * a.row_step;
+          c_rows[i] = c + (first * row_block + i) * columns + panel * width;
+        }
+        Gemm product;
+        product.a = std::span(a_rows).first(count);
+        product.a_step = a.column_step;
+        product.b_step = width;
+        product.c = c_rows.data();
+        product.columns = static_cast<int>(std::min<std::int64_t>(width, columns - panel * width));
+        product.bias = bias ? padded_bias + panel * width : nullptr;
+        std::int64_t block = 0;
+        do {  // once even for an empty reduction, which is zeros
+          const std::int64_t k = block * depth_block;
+          const GemmSegment segment{k * a.column_step, k, static_cast<int>(std::min(depth_block, depth - k))};
+          product.segments = std::span(&segment, 1);
+          product.b = scratch + panel * depth * width;
+          product.accumulate = block > 0;
+          gemm(product);
+        } while (++block < blocks);
+      }
+    }
+  }
+}
+
+}  // namespace convoy

@@ -1,0 +1,62 @@
+// Softmax cross-entropy on the CPU: rows shared out, each row one thread's. logits (N,C).
+#include "kernels/loss.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace convoy {
+
+void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
+  const float* logits = context.data<float>(call.logits);
+  const std::int32_t* labels = context.data<std::int32_t>(call.labels);
+  float* loss = context.data<float>(call.loss);
+  std::int32_t* hits = context.data<std::int32_t>(call.hits);
+  float* dlogits = context.data<float>(call.dlogits);
+  const int classes = call.classes;
+  const float on = 1.0f - call.smoothing, off = call.smoothing / static_cast<float>(classes);
+  const float scale = 1.0f / static_cast<float>(call.global_n);
+#pragma omp parallel for schedule(static)
+  for (int i = 0; i < call.n; ++i) {
+    const float* row = logits + std::int64_t{i} * classes;
+    const std::int32_t label = labels[i];
+    int best = 0;
+    bool nan = false;
+    for (int c = 0; c < classes; ++c) {
+      nan |= std::isnan(row[c]);
+      if (row[c] > row[best]) best = c;
+    }
+    // sum t (log_sum - (x - max)) = log_sum - on (x_label - max) - off sum (x - max), as the targets add up
+    // to one
+    const float largest = row[best];
+    float sum = 0.0f, total = 0.0f;
+    for (int c = 0; c < classes; ++c) {
+      sum += std::exp(row[c] - largest);
+      total += row[c] - largest;
+    }
+    const float log_sum = std::log(sum);
+    const float smoothed = call.smoothing > 0.0f ? off * total : 0.0f;  // 0 · -inf would be NaN
+    loss[i] = log_sum - on * (row[label] - largest) - smoothed;
+    hits[i] = !nan && best == label;
+    if (dlogits) {
+      float* gradient = dlogits + std::int64_t{i} * classes;
+      for (int c = 0; c < classes; ++c) gradient[c] = (std::exp(row[c] - largest) / sum - off) * scale;
+      gradient[label] -= on * scale;
+    }
+  }
+}
+
+void launch(const CpuContext& context, const AccumulateMetrics& call) {
+  const float* loss = context.data<float>(call.loss);
+  const std::int32_t* hits = context.data<std::int32_t>(call.hits);
+  double* metrics = context.data<double>(call.metrics);
+  double losses = 0.0, correct = 0.0;
+  for (int i = 0; i < call.n; ++i) {
+    losses += static_cast<double>(loss[i]);
+    correct += hits[i];
+  }
+  metrics[0] += losses;
+  metrics[1] += correct;
+  metrics[2] += call.n;
+}
+
+}  // namespace convoy

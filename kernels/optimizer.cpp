@@ -1,0 +1,84 @@
+// Optimizer steps on the CPU: one pass over parameters, gradients and moments, bound by memory.
+#include "kernels/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace convoy {
+namespace {
+
+/// Calls body(first, end, decay factor) for every run of parameters with one decay factor.
+template <class Body>
+void for_each_run(std::int64_t count, const float* decay, Body&& body) {
+  const std::int64_t runs = (count + parameter_alignment - 1) / parameter_alignment;
+#pragma omp parallel for schedule(static)
+  for (std::int64_t run = 0; run < runs; ++run) {
+    const std::int64_t first = run * parameter_alignment;
+    body(first, std::min(count, first + parameter_alignment), decay[run]);
+  }
+}
+
+template <bool nesterov>
+void sgd_momentum(float* w, const float* g, float* m, const float* decay, std::int64_t count, float rate,
+                  float momentum) {
+  for_each_run(count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
+    for (; i < end; ++i) {
+      const float gradient = g[i] + factor * w[i];
+      const float velocity = momentum * m[i] + gradient;
+      m[i] = velocity;
+      w[i] -= rate * (nesterov ? gradient + momentum * velocity : velocity);
+    }
+  });
+}
+
+template <bool decoupled>
+void adam(const AdamStep& call, float* w, const float* g, float* mean, float* variance, const float* decay,
+          float rate, double step) {
+  const float beta1 = call.beta1, beta2 = call.beta2, epsilon = call.epsilon;
+  const auto correction1 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta1), step));
+  const auto correction2 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta2), step));
+  const float scaled_rate = rate / correction1, inv_root = 1.0f / std::sqrt(correction2);
+  for_each_run(call.parameters.count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
+    for (; i < end; ++i) {
+      const float gradient = decoupled ? g[i] : g[i] + factor * w[i];
+      const float weight = decoupled ? w[i] - rate * factor * w[i] : w[i];
+      const float m = beta1 * mean[i] + (1.0f - beta1) * gradient;
+      const float v = beta2 * variance[i] + (1.0f - beta2) * gradient * gradient;
+      mean[i] = m;
+      variance[i] = v;
+      w[i] = weight - scaled_rate * m / (std::sqrt(v) * inv_root + epsilon);
+    }
+  });
+}
+
+}  // namespace
+
+void launch(const CpuContext& context, const SgdStep& call) {
+  float* w = context.data<float>(call.parameters);
+  const float* g = context.data<float>(call.gradients);
+  const float* decay = context.data<float>(call.decay);
+  const std::int64_t count = call.parameters.count;
+  const float rate = context.state.learning_rate;
+  if (!call.velocity) {
+    for_each_run(count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
+      for (; i < end; ++i) w[i] -= rate * (g[i] + factor * w[i]);
+    });
+  } else if (call.nesterov) {
+    sgd_momentum<true>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum);
+  } else {
+    sgd_momentum<false>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum);
+  }
+}
+
+void launch(const CpuContext& context, const AdamStep& call) {
+  float* w = context.data<float>(call.parameters);
+  const float* g = context.data<float>(call.gradients);
+  float* mean = context.data<float>(call.mean);
+  float* variance = context.data<float>(call.variance);
+  const float* decay = context.data<float>(call.decay);
+  const auto step = static_cast<double>(context.state.step + 1);
+  const auto run = call.decoupled ? adam<true> : adam<false>;
+  run(call, w, g, mean, variance, decay, context.state.learning_rate, step);
+}
+
+}  // namespace convoy
