@@ -14,6 +14,7 @@ void set_up_log(int rank, int size);
 
 void write_log_info(const std::string& line);
 void write_log_warning(const std::string& line);
+void write_log_error(const std::string& line);
 
 template <class... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {
@@ -23,6 +24,11 @@ void log_info(fmt::format_string<Args...> format, Args&&... args) {
 template <class... Args>
 void log_warn(fmt::format_string<Args...> format, Args&&... args) {
   write_log_warning(fmt::format(format, std::forward<Args>(args)...));
+}
+
+template <class... Args>
+void log_error(fmt::format_string<Args...> format, Args&&... args) {
+  write_log_error(fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace convoy
