@@ -1,0 +1,58 @@
+// fprop and wgrad of convolutions whose images have one to four channels (conv_first_layer.cuh).
+
+#include "kernels/conv_first_layer.cuh"
+#include "kernels/conv_first_layer.h"
+#include "kernels/conv_plan.h"
+#include "kernels/cuda_context.h"
+#include "kernels/split_sum.h"
+
+namespace convoy {
+bool is_first_layer(const ConvShape& shape) {
+  return shape.in.c <= 4 && shape.taps() * shape.in.c <= first_layer_most_columns;
+}
+
+int first_layer_wgrad_splits(const ConvShape& shape) {
+  return plan_first_layer_wgrad(shape).splits;
+}
+
+bool first_layer_fprop(const CudaContext& context, const ConvForward& call) {
+  const ConvShape& s = call.shape;
+  if (!is_first_layer(s)) return false;
+  const Gather x = forward_gather(s, context.data<const float>(call.x));  // (N,D,H,W,C)
+  const auto* w = context.data<const float>(call.w);                      // (K,T,R,S,C)
+  const auto* bias = context.data<const float>(call.bias);                // (K) or null
+  auto* y = context.data<float>(call.y);                                  // (N,O,P,Q,K)
+  const bool quads = s.k % 4 == 0 && reinterpret_cast<std::uintptr_t>(y) % 16 == 0;
+  const int tile_n = s.k <= 32 ? 32 : 64;
+  const dim3 blocks(static_cast<unsigned>(blocks_for(x.rows, 128)),
+                    static_cast<unsigned>(blocks_for(s.k, tile_n)));
+  const auto run = [&](auto kernel) {
+    kernel<<<blocks, first_layer_threads, 0, context.stream>>>(x, w, bias, y, s.k);
+    check_launch();
+  };
+  if (tile_n == 32)
+    run(quads ? first_layer_fprop_kernel<4, true> : first_layer_fprop_kernel<4, false>);
+  else
+    run(quads ? first_layer_fprop_kernel<8, true> : first_layer_fprop_kernel<8, false>);
+  return true;
+}
+
+bool first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
+  const ConvShape& s = call.shape;
+  if (!is_first_layer(s)) return false;
+  const Gather x = forward_gather(s, context.data<const float>(call.x));  // (N,D,H,W,C)
+  const auto* dy = context.data<const float>(call.dy);                    // (N,O,P,Q,K)
+  auto* dw = context.data<float>(call.dw);                                // (K,T,R,S,C)
+  const FirstLayerWgradPlan plan = plan_first_layer_wgrad(s);
+  float* partials =
+      plan.splits == 1 ? dw : context.arenas.workspace<float>(workspace_bytes<CudaContext>(call));
+  const dim3 blocks(static_cast<unsigned>(plan.filter_blocks), static_cast<unsigned>(plan.splits));
+  const bool quads = s.k % 4 == 0 && reinterpret_cast<std::uintptr_t>(dy) % 16 == 0;
+  const auto kernel = quads ? first_layer_wgrad_kernel<true> : first_layer_wgrad_kernel<false>;
+  kernel<<<blocks, first_layer_threads, 0, context.stream>>>(x, dy, partials, s.k, plan);
+  check_launch();
+  if (plan.splits > 1) sum_splits(context, partials, dw, plan.splits, s.weights());
+  return true;
+}
+
+}  // namespace convoy

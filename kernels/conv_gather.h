@@ -1,0 +1,199 @@
+// Convolution as matrix products: which element of which tensor stands at (row, column) of each operand.
+//
+// fprop  y (pixels,K)      = gather(x) (pixels, taps·C) * w (K, taps·C)ᵀ
+// dgrad  dx (pixels,C)     = gather(dy) (pixels, taps·K) * w (taps·K, C), one product per residue of the
+// stride, so
+//                            that no tap is multiplied that does not reach the pixel
+// wgrad  dw (K, taps·C)    = dy (pixels,K)ᵀ * gather(x) (pixels, taps·C)
+//
+// Operands are never stored: a kernel asks them for addresses. No CUDA here, so that tests reach it without a
+// GPU.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/conv.h"
+#include "src/core/random.h"
+
+namespace convoy {
+
+/// x / divisor for 0 <= x < 2^31 by a multiplication (Granlund & Montgomery, PLDI 1994).
+struct FastDivide {
+  std::uint32_t multiplier = 0, shift = 0, divisor = 1;
+
+  FastDivide() = default;
+  explicit FastDivide(int by) : divisor(static_cast<std::uint32_t>(by)) {
+    while (shift < 31 && (std::uint32_t{1} << shift) < divisor) ++shift;
+    multiplier = static_cast<std::uint32_t>(((std::uint64_t{1} << (31 + shift)) + divisor - 1) / divisor);
+  }
+  CONVOY_HOST_DEVICE std::uint32_t quotient(std::uint32_t x) const {
+    return static_cast<std::uint32_t>((std::uint64_t{x} * multiplier) >> 31) >> shift;
+  }
+};
+
+/// Window i reads, at its tap j, the source coordinate i·stride + offset + j·step; outside [0, length) it
+/// reads zero.
+struct GatherAxis {
+  int windows = 1, stride = 1, offset = 0, taps = 1, step = 1, length = 1;
+};
+
+/// Which pixels a window sees: `origin` points at the (possibly outside) coordinate (d,h,w) of its first tap.
+struct GatherPixel {
+  const float* origin;
+  int d, h, w;
+};
+
+/// A position (t,r,s,c) in the window and its distance from the window's first tap, in coordinates and
+/// elements.
+struct GatherTap {
+  int c, t, r, s;
+  int d, h, w, offset;
+};
+
+constexpr int outside_source = -(1 << 30);  ///< a coordinate that no window or tap brings back inside
+
+/// The matrix (images · windows, taps · channels) gathered from source (N,D,H,W,channels).
+struct Gather {
+  const float* source = nullptr;
+  int channels = 1;
+  GatherAxis d, h, w;
+  int rows = 0;     ///< images · windows
+  int columns = 0;  ///< taps · channels
+  FastDivide by_d, by_h, by_w;
+
+  void finish(int n) {
+    rows = n * d.windows * h.windows * w.windows;
+    columns = d.taps * h.taps * w.taps * channels;
+    by_d = FastDivide(std::max(1, d.windows)), by_h = FastDivide(std::max(1, h.windows));
+    by_w = FastDivide(std::max(1, w.windows));
+  }
+
+  struct Window {
+    int n, d, h, w;
+  };
+  CONVOY_HOST_DEVICE Window window(int row) const {
+    const auto nhd = by_w.quotient(static_cast<std::uint32_t>(row)), nd = by_h.quotient(nhd),
+               n = by_d.quotient(nd);
+    return {static_cast<int>(n), static_cast<int>(nd) - static_cast<int>(n) * d.windows,
+            static_cast<int>(nhd) - static_cast<int>(nd) * h.windows,
+            row - static_cast<int>(nhd) * w.windows};
+  }
+  CONVOY_HOST_DEVICE GatherPixel pixel(int row) const {
+    if (row >= rows) return {source, outside_source, outside_source, outside_source};
+    const Window at = window(row);
+    const int pd = at.d * d.stride + d.offset, ph = at.h * h.stride + h.offset,
+              pw = at.w * w.stride + w.offset;
+    const std::int64_t row_index = (std::int64_t{at.n} * d.length + pd) * h.length + ph;
+    return {source + (row_index * w.length + pw) * channels, pd, ph, pw};
+  }
+  CONVOY_HOST_DEVICE void place(GatherTap& tap) const {
+    tap.d = tap.t < d.taps ? tap.t * d.step : outside_source;
+    tap.h = tap.r * h.step;
+    tap.w = tap.s * w.step;
+    tap.offset = ((tap.t * d.step * h.length + tap.h) * w.length + tap.w) * channels + tap.c;
+  }
+  CONVOY_HOST_DEVICE GatherTap tap(int column) const {
+    const int position = column / channels, tr = position / w.taps;
+    GatherTap tap{column - position * channels, tr / h.taps, tr % h.taps, position % w.taps, 0, 0, 0, 0};
+    place(tap);
+    return tap;
+  }
+  CONVOY_HOST_DEVICE void advance(GatherTap& tap, int columns_further) const {
+    tap.c += columns_further;
+    tap.offset += columns_further;
+    while (tap.c >= channels) {
+      tap.c -= channels;
+      if (++tap.s == w.taps) {
+        tap.s = 0;
+        if (++tap.r == h.taps) tap.r = 0, ++tap.t;
+      }
+      place(tap);
+    }
+  }
+  /// Null where the matrix is zero.
+  CONVOY_HOST_DEVICE const float* address(const GatherPixel& pixel, const GatherTap& tap) const {
+    const bool inside = static_cast<unsigned>(pixel.d + tap.d) < static_cast<unsigned>(d.length) &&
+                        static_cast<unsigned>(pixel.h + tap.h) < static_cast<unsigned>(h.length) &&
+                        static_cast<unsigned>(pixel.w + tap.w) < static_cast<unsigned>(w.length);
+    return inside ? pixel.origin + tap.offset : nullptr;
+  }
+};
+
+/// The gather of fprop and wgrad: windows are output pixels, the source is x.
+inline Gather forward_gather(const ConvShape& shape, const float* x) {
+  const FeatureShape out = shape.out();
+  const auto axis = [&](int i, int windows, int taps, int length) {
+    return GatherAxis{windows, shape.stride[i], -shape.pad[i], taps, shape.dilation[i], length};
+  };
+  Gather gather;
+  gather.source = x;
+  gather.channels = shape.in.c;
+  gather.d = axis(0, out.d, shape.t, shape.in.d);
+  gather.h = axis(1, out.h, shape.r, shape.in.h);
+  gather.w = axis(2, out.w, shape.s, shape.in.w);
+  gather.finish(shape.n);
+  return gather;
+}
+
+/// One axis of a residue class of dgrad: input coordinates first + i·stride, reached by taps tap_first +
+/// j·tap_step only.
+struct DgradAxis {
+  GatherAxis gather;
+  int first = 0, stride = 1, tap_first = 0, tap_step = 1;
+};
+
+/// Input coordinate i meets tap t at output (i + pad - t·dilation) / stride where that is whole. The taps
+/// that solve it for i = residue (mod stride) are an arithmetic progression, and the output coordinate is
+/// affine in its index.
+inline DgradAxis dgrad_axis(int residue, int in, int out, int taps, int stride, int pad, int dilation) {
+  DgradAxis axis;
+  axis.first = residue, axis.stride = stride;
+  axis.gather.windows = (in - residue + stride - 1) / stride;
+  axis.gather.length = out;
+  axis.tap_step = 1;
+  while (axis.tap_step * dilation % stride != 0) ++axis.tap_step;  // stride / gcd(stride, dilation)
+  int t = 0;
+  while (t < axis.tap_step && (residue + pad - t * dilation) % stride != 0) ++t;
+  const bool reached = t < axis.tap_step && t < taps;
+  axis.tap_first = reached ? t : 0;
+  axis.gather.taps = reached ? (taps - 1 - t) / axis.tap_step + 1 : 0;
+  axis.gather.offset = reached ? (residue + pad - t * dilation) / stride : 0;
+  axis.gather.step = -(axis.tap_step * dilation / stride);
+  return axis;
+}
+
+/// One residue class: dx at its pixels = gather(dy) (windows, taps·K) * w at its taps (taps·K, C).
+struct DgradClass {
+  Gather gather;
+  DgradAxis d, h, w;
+};
+
+/// The classes of a dgrad that have pixels, those with most taps first: the long ones should not be started
+/// last.
+inline std::vector<DgradClass> dgrad_classes(const ConvShape& shape, const float* dy) {
+  const FeatureShape out = shape.out();
+  std::vector<DgradClass> classes;
+  for (int d = 0; d < std::min(shape.stride[0], shape.in.d); ++d) {
+    for (int h = 0; h < std::min(shape.stride[1], shape.in.h); ++h) {
+      for (int w = 0; w < std::min(shape.stride[2], shape.in.w); ++w) {
+        DgradClass c;
+        c.d = dgrad_axis(d, shape.in.d, out.d, shape.t, shape.stride[0], shape.pad[0], shape.dilation[0]);
+        c.h = dgrad_axis(h, shape.in.h, out.h, shape.r, shape.stride[1], shape.pad[1], shape.dilation[1]);
+        c.w = dgrad_axis(w, shape.in.w, out.w, shape.s, shape.stride[2], shape.pad[2], shape.dilation[2]);
+        c.gather.source = dy;
+        c.gather.channels = shape.k;
+        c.gather.d = c.d.gather, c.gather.h = c.h.gather, c.gather.w = c.w.gather;
+        c.gather.finish(shape.n);
+        classes.push_back(c);
+      }
+    }
+  }
+  std::stable_sort(classes.begin(), classes.end(), [](const DgradClass& a, const DgradClass& b) {
+    return a.gather.columns > b.gather.columns;
+  });
+  return classes;
+}
+
+}  // namespace convoy

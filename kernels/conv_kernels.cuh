@@ -1,0 +1,170 @@
+// The three matrix products of a convolution on the implicit-GEMM core: their operands, outputs and kernels.
+#pragma once
+
+#include "kernels/implicit_gemm.cuh"
+
+namespace convoy {
+
+/// Rows of a gathered matrix, K along (tap, channel): A of fprop and dgrad.
+struct GatherRows {
+  static constexpr bool contiguous_k = true;
+  using Lane = GatherPixel;
+  using Cursor = GatherTap;
+  const Gather& gather;  ///< stays in the kernel's parameters
+  CONVOY_HOST_DEVICE Lane lane(int row) const { return gather.pixel(row); }
+  CONVOY_HOST_DEVICE Cursor cursor(int k) const { return gather.tap(k); }
+  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { gather.advance(cursor, steps); }
+  CONVOY_HOST_DEVICE const float* address(const Lane& lane, const Cursor& cursor) const {
+    return gather.address(lane, cursor);
+  }
+};
+
+/// The gathered matrix with K along its rows, (tap, channel) across: B of wgrad.
+struct GatherColumns {
+  static constexpr bool contiguous_k = false;
+  using Lane = GatherTap;
+  struct Cursor {
+    int row;
+    GatherPixel pixel;
+  };
+  const Gather& gather;
+  CONVOY_HOST_DEVICE Lane lane(int column) const { return gather.tap(column); }
+  CONVOY_HOST_DEVICE Cursor cursor(int k) const { return {k, gather.pixel(k)}; }
+  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const {
+    cursor.row += steps;
+    cursor.pixel = gather.pixel(cursor.row);
+  }
+  CONVOY_HOST_DEVICE const float* address(const Lane& lane, const Cursor& cursor) const {
+    return gather.address(cursor.pixel, lane);
+  }
+};
+
+/// w (K, taps·C) as B (taps·C, K) of fprop.
+struct FilterColumns {
+  static constexpr bool contiguous_k = true;
+  using Lane = const float*;
+  using Cursor = int;
+  const float* w;
+  int filters, length;
+  CONVOY_HOST_DEVICE Lane lane(int k) const { return k < filters ? w + std::int64_t{k} * length : nullptr; }
+  CONVOY_HOST_DEVICE Cursor cursor(int i) const { return i; }
+  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { cursor += steps; }
+  CONVOY_HOST_DEVICE const float* address(Lane lane, Cursor cursor) const {
+    return lane != nullptr && cursor < length ? lane + cursor : nullptr;
+  }
+};
+
+/// w (K,T,R,S,C) at a class's taps as B (taps·K, C) of dgrad; `gather` counts the taps and, as channels, the
+/// filters.
+struct FilterRows {
+  static constexpr bool contiguous_k = false;
+  using Lane = int;
+  using Cursor = GatherTap;
+  const float* w;
+  const DgradClass& cls;
+  int r, s, c;          ///< kernel height and width, channels of x
+  std::int64_t filter;  ///< elements of one filter
+  CONVOY_HOST_DEVICE Lane lane(int channel) const { return channel; }
+  CONVOY_HOST_DEVICE Cursor cursor(int k) const { return cls.gather.tap(k); }
+  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { cls.gather.advance(cursor, steps); }
+  CONVOY_HOST_DEVICE const float* address(Lane channel, const Cursor& at) const {
+    if (channel >= c || at.t >= cls.d.gather.taps) return nullptr;
+    const int t = cls.d.tap_first + at.t * cls.d.tap_step, row = cls.h.tap_first + at.r * cls.h.tap_step,
+              column = cls.w.tap_first + at.s * cls.w.tap_step;
+    return w + at.c * filter + (static_cast<std::int64_t>(t * r + row) * s + column) * c + channel;
+  }
+};
+
+/// dy (pixels,K) as A (K, pixels) of wgrad.
+struct PixelColumns {
+  static constexpr bool contiguous_k = false;
+  using Lane = int;
+  using Cursor = int;
+  const float* dy;
+  int pixels, filters;
+  CONVOY_HOST_DEVICE Lane lane(int k) const { return k; }
+  CONVOY_HOST_DEVICE Cursor cursor(int pixel) const { return pixel; }
+  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { cursor += steps; }
+  CONVOY_HOST_DEVICE const float* address(Lane k, Cursor pixel) const {
+    return k < filters && pixel < pixels ? dy + std::int64_t{pixel} * filters + k : nullptr;
+  }
+};
+
+/// A row-major matrix, its bias optional.
+struct MatrixOutput {
+  float* data;
+  const float* bias_data;
+  int rows, columns;
+  CONVOY_HOST_DEVICE float* row(int m) const { return m < rows ? data + std::int64_t{m} * columns : nullptr; }
+  CONVOY_HOST_DEVICE float bias(int n) const { return bias_data != nullptr ? bias_data[n] : 0.0f; }
+};
+
+/// The pixels of dx (N,D,H,W,C) that belong to a residue class.
+struct ClassOutput {
+  float* dx;
+  const DgradClass& cls;
+  int d, h, w, c;
+  CONVOY_HOST_DEVICE float* row(int m) const {
+    if (m >= cls.gather.rows) return nullptr;
+    const Gather::Window at = cls.gather.window(m);
+    const std::int64_t nd = std::int64_t{at.n} * d + cls.d.first + at.d * cls.d.stride;
+    const std::int64_t ndh = nd * h + cls.h.first + at.h * cls.h.stride;
+    return dx + (ndh * w + cls.w.first + at.w * cls.w.stride) * c;
+  }
+  CONVOY_HOST_DEVICE float bias(int) const { return 0.0f; }
+};
+
+/// Neighbouring blocks share rows of A, the larger operand, and meet them in the L2 cache.
+struct BlockTile {
+  int m, n;
+};
+template <class T>
+__device__ __forceinline__ BlockTile block_tile(int n_columns) {
+  const int across = (n_columns + T::BN - 1) / T::BN, block = static_cast<int>(blockIdx.x);
+  return {block / across * T::BM, block % across * T::BN};
+}
+
+template <class T, int Vec>
+__global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
+    conv_fprop_kernel(const __grid_constant__ Gather x, const __grid_constant__ FilterColumns w,
+                      const __grid_constant__ MatrixOutput y) {
+  const BlockTile at = block_tile<T>(y.columns);
+  implicit_gemm<T, Vec>(GatherRows{x}, w, y, at.m, at.n, 0, w.length, y.columns);
+}
+
+/// Up to `max_dgrad_classes` residue classes side by side, one per blockIdx.y.
+constexpr int max_dgrad_classes = 8;
+struct DgradProblem {
+  DgradClass classes[max_dgrad_classes];
+  const float* w;
+  float* dx;
+  int d, h, width, c, r, s;
+  std::int64_t filter;
+};
+
+template <class T, int Vec>
+__global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
+    conv_dgrad_kernel(const __grid_constant__ DgradProblem problem) {
+  const DgradClass& cls = problem.classes[blockIdx.y];
+  const BlockTile at = block_tile<T>(problem.c);
+  if (at.m >= cls.gather.rows) return;
+  const GatherRows dy{cls.gather};
+  const FilterRows w{problem.w, cls, problem.r, problem.s, problem.c, problem.filter};
+  const ClassOutput dx{problem.dx, cls, problem.d, problem.h, problem.width, problem.c};
+  implicit_gemm<T, Vec>(dy, w, dx, at.m, at.n, 0, cls.gather.columns, problem.c);
+}
+
+/// Block z sums pixels [z·chunk, (z+1)·chunk) into partial z of `dw` (splits,K,taps·C).
+template <class T, int Vec>
+__global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
+    conv_wgrad_kernel(const __grid_constant__ PixelColumns dy, const __grid_constant__ Gather x,
+                      const __grid_constant__ MatrixOutput dw, int chunk) {
+  const BlockTile at = block_tile<T>(dw.columns);
+  const int split = static_cast<int>(blockIdx.y), begin = split * chunk;
+  MatrixOutput partial = dw;
+  partial.data += std::int64_t{split} * dw.rows * dw.columns;
+  implicit_gemm<T, Vec>(dy, GatherColumns{x}, partial, at.m, at.n, begin, min(begin + chunk, dy.pixels),
+                        dw.columns);
+}
+
+}  // namespace convoy

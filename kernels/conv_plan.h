@@ -1,0 +1,110 @@
+// How a convolution's matrix products are cut into blocks. Plain C++: tests reach it without a GPU.
+//
+// The tile may depend on the device, because it never changes a bit. The number of splits changes the order
+// of a sum and therefore follows from the shape alone, planned for the reference machine below whatever GPU
+// runs it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/conv.h"
+
+namespace convoy {
+
+struct TileShape {
+  int m, n, threads;
+  double efficiency;  ///< share of the multiply-adds' peak that a full machine reaches, estimated; only
+                      ///< ratios matter
+};
+/// In the order of the kernels in `conv.cu` that have them.
+constexpr std::array<TileShape, 5> conv_tiles = {{{128, 128, 256, 1.0},
+                                                  {128, 64, 128, 0.95},
+                                                  {64, 64, 128, 0.85},
+                                                  {128, 32, 128, 0.75},
+                                                  {64, 32, 128, 0.65}}};
+
+constexpr std::int64_t blocks_for(std::int64_t extent, std::int64_t tile) {
+  return (extent + tile - 1) / tile;
+}
+
+/// Clock cycles, roughly, for out (m,n) = A (m,k) B (k,n), each of `splits` blocks summing a part of k.
+inline double gemm_cycles(const TileShape& tile, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
+                          int sms) {
+  const auto blocks = static_cast<double>(blocks_for(m, tile.m) * blocks_for(n, tile.n) * splits);
+  const double per_sm = std::ceil(blocks / sms);
+  // Below eight warps a multiprocessor waits for its own multiply-adds and loads.
+  const double busy = std::min(1.0, per_sm * tile.threads / 256.0);
+  const double fma_per_cycle = 128 * tile.efficiency * busy, start_and_end = 2000;
+  return start_and_end +
+         per_sm * tile.m * tile.n * std::ceil(static_cast<double>(k) / splits) / fma_per_cycle;
+}
+
+/// Index into conv_tiles.
+inline int pick_tile(std::int64_t m, std::int64_t n, std::int64_t k, int splits, int sms) {
+  const auto cycles = [&](const TileShape& tile) { return gemm_cycles(tile, m, n, k, splits, sms); };
+  return static_cast<int>(
+      std::min_element(conv_tiles.begin(), conv_tiles.end(),
+                       [&](const auto& a, const auto& b) { return cycles(a) < cycles(b); }) -
+      conv_tiles.begin());
+}
+
+struct WgradPlan {
+  int splits = 1;
+  int chunk = 0;  ///< pixels per split, a multiple of every tile's K step
+};
+
+/// dw (K, taps·C) summed over n·O·P·Q pixels.
+inline WgradPlan plan_wgrad(const ConvShape& shape) {
+  constexpr int reference_sms = 132, step = 16, fewest_pixels = 64, most_splits = 512;
+  constexpr double reference_bytes_per_cycle = 2000;
+  const std::int64_t pixels = shape.n * shape.out().pixels(), columns = shape.taps() * shape.in.c;
+  WgradPlan best;
+  double best_cycles = 0;
+  for (int splits = 1; splits <= most_splits; ++splits) {
+    const std::int64_t chunk = blocks_for(blocks_for(pixels, splits), step) * step;
+    if (splits > 1 && (chunk < fewest_pixels || blocks_for(pixels, chunk) != splits)) continue;
+    const int tile = pick_tile(shape.k, columns, pixels, splits, reference_sms);
+    double cycles = gemm_cycles(conv_tiles[static_cast<std::size_t>(tile)], shape.k, columns, pixels, splits,
+                                reference_sms);
+    if (splits > 1) cycles += 8.0 * splits * static_cast<double>(shape.weights()) / reference_bytes_per_cycle;
+    if (splits == 1 || cycles < best_cycles) best = {splits, static_cast<int>(chunk)}, best_cycles = cycles;
+  }
+  return best;
+}
+
+constexpr int first_layer_threads = 256;
+
+/// How a wgrad block divides its threads: filter quads × groups of `taps_per_group` columns × pixels side by
+/// side.
+constexpr int taps_per_group = 9, padded_group = 12, first_layer_shared_floats = 6144;
+constexpr int first_layer_most_columns = 48 * taps_per_group;  ///< leaves eight pixels a stage
+struct FirstLayerWgradPlan {
+  int quads, groups, pixel_lanes;  ///< per block
+  int filter_blocks;               ///< blocks along K
+  int stage;                       ///< pixels gathered at once, a power of two
+  int splits, chunk;               ///< of the pixels, over blocks
+};
+
+/// From the shape alone: lanes, stages and splits all set the order of the sum.
+inline FirstLayerWgradPlan plan_first_layer_wgrad(const ConvShape& shape) {
+  constexpr int most_splits = 528, step = 64;
+  FirstLayerWgradPlan plan{};
+  const std::int64_t pixels = shape.n * shape.out().pixels();
+  plan.groups = static_cast<int>(blocks_for(shape.taps() * shape.in.c, taps_per_group));
+  const int all_quads = static_cast<int>(blocks_for(shape.k, 4));
+  plan.quads = std::min(all_quads, first_layer_threads / plan.groups);
+  plan.filter_blocks = static_cast<int>(blocks_for(all_quads, plan.quads));
+  plan.pixel_lanes = first_layer_threads / (plan.quads * plan.groups);
+  plan.stage = static_cast<int>(std::bit_floor(
+      static_cast<unsigned>(std::min(128, first_layer_shared_floats / (plan.groups * padded_group)))));
+  const std::int64_t wanted = std::clamp<std::int64_t>(pixels / 128, 1, most_splits);
+  plan.chunk = static_cast<int>(blocks_for(blocks_for(pixels, wanted), step) * step);
+  plan.splits = static_cast<int>(std::max<std::int64_t>(1, blocks_for(pixels, plan.chunk)));
+  return plan;
+}
+
+}  // namespace convoy

@@ -1,0 +1,64 @@
+// Fully connected layers: y (N,K) = x (N,C) w (K,C)ᵀ + bias, dx = dy w, dw = dyᵀ x. cuBLAS multiplies, in
+// fp32. It counts in columns, so every row-major matrix here is its transpose there.
+#include "kernels/cuda_context.h"
+#include "kernels/linear.h"
+
+namespace convoy {
+namespace {
+
+/// One matrix as cuBLAS sees it: transposed or not, and the length of a row in memory.
+struct Operand {
+  cublasOperation_t transpose;
+  const float* data;
+  int row;
+};
+
+/// out (n,m) row-major = the product over k of b (n,k) and a (k,m), as column-major out (m,n) = a (m,k) b
+/// (k,n).
+void multiply(const CudaContext& context, int m, int n, int k, Operand a, Operand b, float* out) {
+  if (std::int64_t{m} * n == 0) return;
+  if (k == 0) {
+    check_cuda(cudaMemsetAsync(
+        out, 0, sizeof(float) * static_cast<std::size_t>(m) * static_cast<std::size_t>(n), context.stream));
+    return;
+  }
+  const float one = 1.0f, zero = 0.0f;
+  check_cublas(cublasSgemm(context.blas, a.transpose, b.transpose, m, n, k, &one, a.data, a.row, b.data,
+                           b.row, &zero, out, m));
+}
+
+/// y (rows,K) += bias (K). Limited by bytes.
+__global__ void add_bias_kernel(float* __restrict__ y, const float* __restrict__ bias, std::int64_t count,
+                                int k) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i < count) y[i] += bias[i % k];
+}
+
+}  // namespace
+
+void launch(const CudaContext& context, const LinearForward& call) {
+  const auto [n, c, k] = call.shape;
+  auto* y = context.data<float>(call.y);  // (N,K)
+  multiply(context, k, n, c, {CUBLAS_OP_T, context.data<const float>(call.w), c},
+           {CUBLAS_OP_N, context.data<const float>(call.x), c}, y);
+  const std::int64_t count = std::int64_t{n} * k;
+  if (!call.bias || count == 0) return;
+  constexpr int threads = 256;
+  add_bias_kernel<<<static_cast<unsigned>((count + threads - 1) / threads), threads, 0, context.stream>>>(
+      y, context.data<const float>(call.bias), count, k);
+  check_launch();
+}
+
+void launch(const CudaContext& context, const LinearDgrad& call) {
+  const auto [n, c, k] = call.shape;
+  multiply(context, c, n, k, {CUBLAS_OP_N, context.data<const float>(call.w), c},
+           {CUBLAS_OP_N, context.data<const float>(call.dy), k}, context.data<float>(call.dx));
+}
+
+void launch(const CudaContext& context, const LinearWgrad& call) {
+  const auto [n, c, k] = call.shape;
+  multiply(context, c, k, n, {CUBLAS_OP_N, context.data<const float>(call.x), c},
+           {CUBLAS_OP_T, context.data<const float>(call.dy), k}, context.data<float>(call.dw));
+}
+
+}  // namespace convoy
