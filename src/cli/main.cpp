@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   const auto process_start = std::chrono::steady_clock::now();
   try {
     const RankEnvironment ranks(&argc, &argv);
-    set_log_rank(ranks.rank(), ranks.size());
+    set_up_log(ranks.rank(), ranks.size());
     CommandContext context{ranks, process_start, {}};
     try {
       return run_cli(argc, argv, context);
