@@ -7,7 +7,7 @@
 
 namespace convoy {
 
-void set_log_rank(int rank, int size) {
+void set_up_log(int rank, int size) {
   auto logger =
       std::make_shared<spdlog::logger>("convoy", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->set_pattern(size > 1 ? fmt::format("%H:%M:%S rank {} %^%l%$ %v", rank) : "%H:%M:%S %^%l%$ %v");
@@ -20,6 +20,9 @@ void write_log_info(const std::string& line) {
 }
 void write_log_warning(const std::string& line) {
   spdlog::warn("{}", line);
+}
+void write_log_error(const std::string& line) {
+  spdlog::error("{}", line);
 }
 
 }  // namespace convoy
