@@ -75,8 +75,8 @@ std::vector<Range> batches_of(int samples, int global_batch, bool drop_last) {
 
 Shard shard_of(int n, int rank, int ranks) {
   check(n >= 0 && ranks > 0 && rank >= 0 && rank < ranks, "shard of a rank that does not exist");
-  const auto begin = [&](int r) { return static_cast<int>(std::int64_t{n} * r / ranks); };
-  return {begin(rank), begin(rank + 1) - begin(rank)};
+  const int share = n / ranks, larger = n % ranks;  // the first `larger` ranks take one more
+  return {rank * share + std::min(rank, larger), share + (rank < larger ? 1 : 0)};
 }
 
 void append_ids(std::vector<std::int32_t>& ids, std::int64_t first, std::int64_t count) {

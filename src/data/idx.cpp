@@ -3,11 +3,14 @@
 // each dimension as big-endian int32, then the data.
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <system_error>
 
 #include "src/core/error.h"
 #include "src/data/sources.h"
@@ -82,9 +85,8 @@ class Reader {
   }
   [[noreturn]] void fail_damaged() {
     int code = Z_OK;
-    const std::string reason = gzerror(file_.get(), &code);
-    fail("{}: cannot be unpacked at byte {} of its content: {}; the file is truncated or damaged",
-         path_.string(), offset_, reason);
+    const std::string reason = gzerror(file_.get(), &code);  // begins with the path
+    fail("{}; what could be unpacked ends after byte {}: the file is truncated or damaged", reason, offset_);
   }
 
   fs::path path_;

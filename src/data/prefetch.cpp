@@ -25,7 +25,8 @@ struct Prefetcher::State {
   void work(const std::stop_token& stop) {
     std::unique_lock lock(mutex);
     const auto has_work = [&] {
-      return !problem && staged < batches->size() && staged - released < slots.size();
+      return !stop.stop_requested() && !problem && staged < batches->size() &&
+             staged - released < slots.size();
     };
     while (changed.wait(lock, stop, has_work)) {
       const auto sequence = batches;  // keeps the ids alive when start() replaces them meanwhile

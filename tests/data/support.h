@@ -1,0 +1,106 @@
+// Files that a test writes itself, and the message of the error that reading them leads to.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "src/core/error.h"
+#include "src/data/dataset.h"
+
+namespace convoy::testing {
+
+using Bytes = std::vector<std::uint8_t>;
+
+/// A new folder that is removed with everything in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "convoy-test-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) fail("no temporary folder at {}", name);
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  void write(const std::string& name, const Bytes& bytes) const {
+    std::ofstream file(path_ / name, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    if (!file) fail("cannot write {}", name);
+  }
+  void write_gzipped(const std::string& name, const Bytes& bytes) const {
+    gzFile file = gzopen((path_ / name).c_str(), "wb");
+    const int written = gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
+    if (gzclose(file) != Z_OK || written != static_cast<int>(bytes.size())) fail("cannot write {}", name);
+  }
+  Bytes read(const std::string& name) const {
+    std::ifstream file(path_ / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  void remove(const std::string& name) const { std::filesystem::remove(path_ / name); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline void append_big_endian(Bytes& bytes, std::uint32_t value) {
+  for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<std::uint8_t>(value >> shift));
+}
+/// An IDX file of images whose bytes count up from `from`, and one of labels.
+inline Bytes idx_images(int count, int height, int width, int from) {
+  Bytes bytes;
+  for (const int value : {0x803, count, height, width})
+    append_big_endian(bytes, static_cast<std::uint32_t>(value));
+  for (int i = 0; i < count * height * width; ++i) bytes.push_back(static_cast<std::uint8_t>(from + i));
+  return bytes;
+}
+inline Bytes idx_labels(const Bytes& values) {
+  Bytes bytes;
+  append_big_endian(bytes, 0x801);
+  append_big_endian(bytes, static_cast<std::uint32_t>(values.size()));
+  bytes.insert(bytes.end(), values.begin(), values.end());
+  return bytes;
+}
+
+inline DataConfig data_config(Source source, const std::filesystem::path& path) {
+  DataConfig config;
+  config.source = source;
+  config.path = path.string();
+  return config;
+}
+
+/// What `work` complains of; "no error" when it does not. `code` is the exit code it must lead to.
+template <class Work>
+std::string message_of(Work&& work, ExitCode code = ExitCode::failure) {
+  try {
+    work();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    return error.what();
+  }
+  return "no error";
+}
+
+/// The same for reading a data set.
+inline std::string message_of_loading(const DataConfig& config) {
+  return message_of([&] { load_dataset(config, 1); });
+}
+
+inline void expect_contains(const std::string& text, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts)
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\nis not in\n" << text;
+}
+
+}  // namespace convoy::testing
