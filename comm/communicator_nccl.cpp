@@ -1,0 +1,120 @@
+#include "comm/communicator_nccl.h"
+
+#include <exception>
+#include <source_location>
+
+#include "comm/agree.h"
+
+namespace convoy {
+namespace {
+
+void check_nccl(ncclResult_t status, ncclComm_t comm = nullptr,
+                std::source_location where = std::source_location::current()) {
+  if (status != ncclSuccess) {
+    fail("NCCL: {}: {} ({}:{}); NCCL_DEBUG=INFO tells more", ncclGetErrorString(status),
+         ncclGetLastError(comm), where.file_name(), where.line());
+  }
+}
+
+ncclDataType_t nccl_type(DType type) {
+  check(type == DType::f32 || type == DType::f64, "only f32 and f64 are summed over ranks");
+  return type == DType::f32 ? ncclFloat32 : ncclFloat64;
+}
+
+CudaStream make_urgent_stream() {
+  int lowest = 0, highest = 0;
+  check_cuda(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+  cudaStream_t stream = nullptr;
+  check_cuda(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, highest));
+  return CudaStream(stream);
+}
+
+CudaEvent make_event() {
+  cudaEvent_t event = nullptr;
+  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return CudaEvent(event);
+}
+
+}  // namespace
+
+NcclCommunicator::NcclCommunicator(const RankEnvironment& ranks, cudaStream_t compute)
+    : rank_(ranks.rank()), size_(ranks.size()), compute_(compute) {
+  ncclUniqueId id{};
+  DeviceMemory<float> one;
+  agree(ranks, [&] {
+    stream_ = make_urgent_stream();
+    ready_ = make_event();
+    done_ = make_event();
+    one = allocate_device<float>(1);
+    if (ranks.is_root()) check_nccl(ncclGetUniqueId(&id));
+  });
+  ranks.broadcast(&id, sizeof id);
+  // From here to the sum a rank that fails takes the others along through NCCL or the launcher, not by
+  // agreement.
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 1;
+  ncclComm_t comm = nullptr;
+  check_nccl(ncclCommInitRankConfig(&comm, size_, id, rank_, &config));
+  comm_ = comm;
+
+  // A first sum opens the connections before any capture; and where peer-to-peer traffic is broken (IOMMU,
+  // ACS), better no training than a wrong one.
+  float value = 1.0f;
+  try {
+    check_cuda(cudaMemcpyAsync(one.get(), &value, sizeof value, cudaMemcpyHostToDevice, compute_));
+    all_reduce_sum_async(one.get(), 1, DType::f32);
+    join();
+    check_cuda(cudaMemcpyAsync(&value, one.get(), sizeof value, cudaMemcpyDeviceToHost, compute_));
+    check_cuda(cudaStreamSynchronize(compute_));
+    if (value != static_cast<float>(size_)) {
+      fail(
+          "NCCL: the sum of 1 over {} ranks came out as {}: try NCCL_P2P_DISABLE=1, and have the machine's "
+          "peer-to-peer set-up (IOMMU, ACS) checked",
+          size_, value);
+    }
+  } catch (...) {
+    abort();
+    throw;
+  }
+}
+
+NcclCommunicator::~NcclCommunicator() {
+  if (std::uncaught_exceptions() > 0) abort();  // the other ranks may never finish what was begun
+  if (const ncclComm_t comm = comm_.exchange(nullptr)) ncclCommDestroy(comm);
+}
+
+ncclComm_t NcclCommunicator::handle() const {
+  const ncclComm_t comm = comm_.load();
+  if (comm == nullptr) fail("NCCL: the communicator was aborted");
+  return comm;
+}
+
+void NcclCommunicator::all_reduce_sum_async(void* values, std::int64_t count, DType type) {
+  check_cuda(cudaEventRecord(ready_.get(), compute_));
+  check_cuda(cudaStreamWaitEvent(stream_.get(), ready_.get(), 0));
+  const ncclComm_t comm = handle();
+  check_nccl(ncclAllReduce(values, values, static_cast<std::size_t>(count), nccl_type(type), ncclSum, comm,
+                           stream_.get()),
+             comm);
+  pending_ = true;
+}
+
+void NcclCommunicator::join() {
+  if (!pending_) return;
+  check_cuda(cudaEventRecord(done_.get(), stream_.get()));
+  check_cuda(cudaStreamWaitEvent(compute_, done_.get(), 0));
+  pending_ = false;
+}
+
+void NcclCommunicator::abort() noexcept {
+  if (const ncclComm_t comm = comm_.exchange(nullptr)) ncclCommAbort(comm);
+}
+
+void NcclCommunicator::check_health() const {
+  const ncclComm_t comm = handle();
+  ncclResult_t fault = ncclSuccess;
+  check_nccl(ncclCommGetAsyncError(comm, &fault), comm);
+  if (fault != ncclInProgress) check_nccl(fault, comm);
+}
+
+}  // namespace convoy

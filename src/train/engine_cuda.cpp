@@ -1,0 +1,295 @@
+// The CUDA engine: each plan becomes one CUDA graph, captured without executing at its first run and replayed
+// from then on.
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <exception>
+#include <numeric>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "comm/agree.h"
+#include "comm/communicator_nccl.h"
+#include "kernels/cuda_context.h"
+#include "kernels/step_state.h"
+#include "src/train/engine_factories.h"
+
+namespace convoy {
+namespace {
+
+constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what NVIDIA recommends for Hopper
+constexpr std::int64_t reserved_bytes = std::int64_t{256} << 20;     // for graphs and modules loaded later
+
+/// Before the first CUDA call. A kernel is loaded when first used, here under stream capture, which drivers
+/// allow from CUDA 12.3 on; an older one loads everything at start, which takes seconds.
+int count_devices(cudaError_t& status) {
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver < 12030)
+    setenv("CUDA_MODULE_LOADING", "EAGER", 1);
+  int count = 0;
+  status = cudaGetDeviceCount(&count);
+  static_cast<void>(cudaGetLastError());  // not to be met again by an unrelated check
+  return status == cudaSuccess ? count : 0;
+}
+
+std::string version_of(int number) {
+  return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
+}
+
+/// Throws unless this rank has a device that can run this binary; makes it current.
+int select_device(const RankEnvironment& ranks) {
+  cudaError_t status = cudaSuccess;
+  const int count = count_devices(status);
+  if (status == cudaErrorInsufficientDriver) {
+    int driver = 0;
+    check_cuda(cudaDriverGetVersion(&driver));
+    if (driver == 0) fail("no NVIDIA driver on host {}", ranks.host());
+    fail(
+        "the NVIDIA driver on host {} supports CUDA {}, this binary was built with CUDA {}: update the "
+        "driver, or "
+        "build with an older toolkit (12.2 or newer)",
+        ranks.host(), version_of(driver), version_of(CUDART_VERSION));
+  }
+  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
+    fail("no CUDA device on host {}", ranks.host());
+  }
+  check_cuda(status);
+  if (ranks.local_size() > count) {
+    fail(
+        "{} ranks on host {} but it has {} CUDA device{} (one rank per device; CUDA_VISIBLE_DEVICES hides "
+        "devices)",
+        ranks.local_size(), ranks.host(), count, count == 1 ? "" : "s");
+  }
+  const int device = ranks.local_rank();
+  check_cuda(cudaSetDevice(device));
+  check_cuda(cudaFree(nullptr));  // makes the context now, where an exclusive or broken device shows itself
+
+  status = probe_machine_code();
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) {
+    cudaDeviceProp properties{};
+    check_cuda(cudaGetDeviceProperties(&properties, device));
+    fail(
+        "this binary has no machine code for {} (compute capability {}.{}): rebuild with "
+        "-DCMAKE_CUDA_ARCHITECTURES={}{}-real",
+        properties.name, properties.major, properties.minor, properties.major, properties.minor);
+  }
+  check_cuda(status);
+  return device;
+}
+
+CudaStream make_stream() {
+  cudaStream_t stream = nullptr;
+  check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return CudaStream(stream);
+}
+
+/// fp32 as it says, TF32 nowhere; no atomics, so that results repeat. A first product on the way makes cuBLAS
+/// set itself up outside of any capture.
+CublasHandle make_blas(cudaStream_t stream, void* workspace) {
+  cublasHandle_t handle = nullptr;
+  check_cublas(cublasCreate(&handle));
+  CublasHandle blas(handle);
+  check_cublas(cublasSetStream(handle, stream));
+  check_cublas(
+      cublasSetWorkspace(handle, workspace, blas_workspace_bytes));  // after the stream, which resets it
+  check_cublas(cublasSetMathMode(handle, CUBLAS_DEFAULT_MATH));
+  check_cublas(cublasSetAtomicsMode(handle, CUBLAS_ATOMICS_NOT_ALLOWED));
+  constexpr int n = 16;
+  const auto matrices = allocate_device<float>(std::size_t{3} * n * n);
+  float* a = matrices.get();
+  const float one = 1.0f, zero = 0.0f;
+  check_cuda(cudaMemsetAsync(a, 0, std::size_t{3} * n * n * sizeof(float), stream));
+  check_cublas(cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, n, n, n, &one, a, n, a + n * n, n, &zero,
+                           a + 2 * n * n, n));
+  check_cuda(cudaStreamSynchronize(stream));
+  return blas;
+}
+
+/// What a rank makes without the others.
+struct Device {
+  explicit Device(const RankEnvironment& ranks)
+      : number(select_device(ranks)),
+        stream(make_stream()),
+        state(allocate_device<StepState>(1)),
+        blas_workspace(allocate_device<std::byte>(blas_workspace_bytes)),
+        blas(make_blas(stream.get(), blas_workspace.get())) {}
+
+  int number;
+  CudaStream stream;
+  DeviceMemory<StepState> state;
+  DeviceMemory<std::byte> blas_workspace;
+  CublasHandle blas;
+};
+
+class CudaEngine final : public Engine {
+ public:
+  /// Collective. Without NCCL where there is one rank.
+  CudaEngine(Device device, const RankEnvironment& ranks) : device_(std::move(device)) {
+    if (ranks.size() > 1) {
+      nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
+      context_ = CudaContext(nccl_.get(), stream(), device_.blas.get(), device_.state.get());
+    } else {
+      context_ = CudaContext(&single_, stream(), device_.blas.get(), device_.state.get());
+    }
+  }
+  ~CudaEngine() override;
+  CudaEngine(const CudaEngine&) = delete;
+  CudaEngine& operator=(const CudaEngine&) = delete;
+
+  std::string describe() const override;
+  DType real() const override { return DType::f32; }
+  std::int64_t workspace_bytes(const Call& call) const override {
+    return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);
+  }
+  std::int64_t free_bytes() const override;
+  void allocate(const ArenaSizes& bytes) override;
+  int load(const Plan& plan) override;
+  void run(int plan, const StepState& state) override;
+  void write(const Tensor& tensor, const void* host) override;
+  void read(const Tensor& tensor, void* host) override;
+  void synchronize() override;
+  Communicator& communicator() override { return context_.communicator(); }
+
+ private:
+  struct LoadedPlan {
+    Plan plan;
+    CudaGraphExec graph;  ///< null until the first run
+  };
+  cudaStream_t stream() const { return device_.stream.get(); }
+  CudaGraphExec capture(const Plan& plan);
+
+  // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
+  Device device_;
+  SingleCommunicator single_;
+  std::unique_ptr<NcclCommunicator> nccl_;
+  std::array<DeviceMemory<std::byte>, arena_count> arenas_;
+  ArenaSizes sizes_{};
+  bool allocated_ = false;
+  CudaContext context_{nullptr, nullptr, nullptr, nullptr};
+  std::vector<LoadedPlan> plans_;
+};
+
+CudaEngine::~CudaEngine() {
+  if (std::uncaught_exceptions() == 0) {
+    cudaStreamSynchronize(stream());
+    return;
+  }
+  // A collective of a graph may be waiting for a rank that failed: nothing here may wait for it. The graphs,
+  // which NCCL's memory hangs on, are left to the end of the process.
+  for (LoadedPlan& loaded : plans_) static_cast<void>(loaded.graph.release());
+  communicator().abort();
+}
+
+std::string CudaEngine::describe() const {
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device_.number));
+  const double gib = static_cast<double>(properties.totalGlobalMem) / (1 << 30);
+  return fmt::format("{}, {:.0f} GiB, compute capability {}.{}", properties.name, gib, properties.major,
+                     properties.minor);
+}
+
+std::int64_t CudaEngine::free_bytes() const {
+  std::size_t free = 0, total = 0;
+  check_cuda(cudaMemGetInfo(&free, &total));
+  return std::max<std::int64_t>(static_cast<std::int64_t>(free) - reserved_bytes, 0);
+}
+
+void CudaEngine::allocate(const ArenaSizes& bytes) {
+  check(!allocated_, "arenas are allocated once");
+  const std::int64_t wanted = std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
+  if (const std::int64_t free = free_bytes(); wanted > free) {
+    fail("the plan needs {} bytes of device memory, but only {} are free on {}", wanted, free, describe());
+  }
+  for (std::size_t i = 0; i < arena_count; ++i) {
+    if (bytes[i] == 0) continue;
+    const auto size = static_cast<std::size_t>(bytes[i]);
+    arenas_[i] = allocate_device<std::byte>(size);
+    check_cuda(cudaMemsetAsync(arenas_[i].get(), 0, size, stream()));
+    context_.arenas.bind(static_cast<Arena>(i), arenas_[i].get(), bytes[i]);
+  }
+  sizes_ = bytes;
+  allocated_ = true;
+}
+
+int CudaEngine::load(const Plan& plan) {
+  check(allocated_, "a plan is loaded after the arenas are allocated");
+  for (std::size_t i = 0; i < arena_count; ++i)
+    check(plan.arenas[i] <= sizes_[i], "plan larger than the arenas");
+  plans_.push_back({plan, nullptr});
+  return static_cast<int>(plans_.size()) - 1;
+}
+
+CudaGraphExec CudaEngine::capture(const Plan& plan) {
+  // Relaxed: loading a kernel allocates, which the stricter modes refuse.
+  check_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed));
+  cudaGraph_t captured = nullptr;
+  const Step* current = nullptr;
+  try {
+    for (const Step& step : plan.steps) {
+      current = &step;
+      std::visit([this](const auto& call) { launch(std::as_const(context_), call); }, step.call);
+    }
+    communicator().join();  // a fork that never joins again would spoil the capture
+  } catch (const Error& error) {
+    cudaStreamEndCapture(stream(), &captured);
+    const CudaGraph partial(captured);
+    throw Error(fmt::format("{} (plan {}, {} of {})", error.what(), plan.name,
+                            current == nullptr ? "start" : name_of(current->call),
+                            current == nullptr ? "" : current->node),
+                error.code());
+  }
+  check_cuda(cudaStreamEndCapture(stream(), &captured));
+  const CudaGraph graph(captured);
+  cudaGraphExec_t executable = nullptr;
+  // Keeps the communication stream's priority.
+  check_cuda(cudaGraphInstantiate(&executable, captured, cudaGraphInstantiateFlagUseNodePriority));
+  return CudaGraphExec(executable);
+}
+
+void CudaEngine::run(int plan, const StepState& state) {
+  LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
+  if (loaded.graph == nullptr) loaded.graph = capture(loaded.plan);
+  store_step_state(stream(), device_.state.get(), state);
+  check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
+}
+
+void CudaEngine::write(const Tensor& tensor, const void* host) {
+  if (tensor.count == 0) return;
+  check_cuda(cudaMemcpyAsync(context_.arenas.raw(tensor), host, static_cast<std::size_t>(tensor.bytes()),
+                             cudaMemcpyHostToDevice, stream()));
+  synchronize();
+}
+
+void CudaEngine::read(const Tensor& tensor, void* host) {
+  if (tensor.count == 0) return;
+  synchronize();  // first: a copy to pageable memory waits inside CUDA, deaf to a collective's failure
+  check_cuda(cudaMemcpyAsync(host, context_.arenas.raw(tensor), static_cast<std::size_t>(tensor.bytes()),
+                             cudaMemcpyDeviceToHost, stream()));
+  check_cuda(cudaStreamSynchronize(stream()));
+}
+
+void CudaEngine::synchronize() {
+  if (nccl_ == nullptr) return check_cuda(cudaStreamSynchronize(stream()));
+  // Looks at both: when a peer is gone, the stream would never finish and only NCCL knows why.
+  for (cudaError_t status; (status = cudaStreamQuery(stream())) != cudaSuccess; std::this_thread::yield()) {
+    if (status != cudaErrorNotReady) check_cuda(status);
+    nccl_->check_health();
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment& ranks) {
+  std::optional<Device> device;
+  agree(ranks, [&] { device.emplace(ranks); });
+  return std::make_unique<CudaEngine>(std::move(*device), ranks);
+}
+
+int cuda_device_count() {
+  cudaError_t status = cudaSuccess;
+  return count_devices(status);
+}
+
+}  // namespace convoy
