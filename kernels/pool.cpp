@@ -1,24 +1,29 @@
 // Pooling on the CPU: output rows (forward) or input rows (backward) shared out, vectorised over channels,
 // bound by memory. x (N,D,H,W,C), y (N,O,P,Q,C).
 //
-// Backward gathers: a pixel of dx visits the windows that cover it, in order, so nothing is added from two
-// threads.
+// Backward, a pixel of dx is added up by one thread from the windows that cover it, in order; where windows
+// do not overlap, a window writes its pixels instead.
 #include "kernels/pool.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "kernels/simd.h"
 
 namespace convoy {
 namespace {
 
-/// Channels handled at once: sums, maxima and indices of so many stay in registers.
-constexpr int lanes = 16;
-
-/// Calls body(first, count) for every block of channels; count is the constant `lanes` but for a last block.
+/// Calls body(first, count) for every block of channels; only a last block counts fewer than simd_lanes.
 template <class Body>
 inline void for_each_channel_block(int channels, Body&& body) {
   int c = 0;
-  for (; c + lanes <= channels; c += lanes) body(c, std::integral_constant<int, lanes>{});
+  for (; c + simd_lanes <= channels; c += simd_lanes) body(c, std::integral_constant<int, simd_lanes>{});
   if (c < channels) body(c, channels - c);
 }
 
@@ -37,31 +42,48 @@ Range windows_over(int in, int kernel, int stride, int pad, int windows) {
   return {reach < 0 ? 0 : reach / stride + 1, std::min(windows, (in + pad) / stride + 1)};
 }
 
-/// For every output pixel: body(index of y's first channel, visit), where visit(f) calls f(tap, index of x's
-/// first channel) for the taps inside the image, in order.
+/// A tap of a window inside the image.
+struct Tap {
+  int index;            ///< (kd * kernel_h + kh) * kernel_w + kw
+  std::int64_t offset;  ///< of its pixel from that of the window's first tap, in floats
+};
+
+/// For every output pixel: body(index of y's first channel, index of x's at the window's first tap, which may
+/// lie outside the image, and the taps inside, in order).
 template <class Body>
 void for_each_output(const PoolShape& shape, Body&& body) {
   const FeatureShape in = shape.in, out = shape.out();
   const auto [kernel, stride, pad] = std::tuple(shape.kernel, shape.stride, shape.pad);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t row = 0; row < std::int64_t{shape.n} * out.d * out.h; ++row) {
-    const int o = static_cast<int>(row / out.h % out.d), p = static_cast<int>(row % out.h);
-    const std::int64_t image = row / out.h / out.d * in.count();
-    const Range ds = taps_inside(o, kernel[0], stride[0], pad[0], in.d);
-    const Range hs = taps_inside(p, kernel[1], stride[1], pad[1], in.h);
-    for (int q = 0; q < out.w; ++q) {
-      const Range ws = taps_inside(q, kernel[2], stride[2], pad[2], in.w);
-      body((row * out.w + q) * out.c, [&](auto&& visit) {
-        for (int i = ds.first; i < ds.last; ++i) {
-          for (int j = hs.first; j < hs.last; ++j) {
-            for (int k = ws.first; k < ws.last; ++k) {
-              const std::int64_t d = o * stride[0] - pad[0] + i, h = p * stride[1] - pad[1] + j;
-              const std::int64_t w = q * stride[2] - pad[2] + k;
-              visit((i * kernel[1] + j) * kernel[2] + k, image + ((d * in.h + h) * in.w + w) * in.c);
+#pragma omp parallel
+  {
+    thread_local std::vector<Tap> taps;
+#pragma omp for schedule(static)
+    for (std::int64_t row = 0; row < std::int64_t{shape.n} * out.d * out.h; ++row) {
+      const int o = static_cast<int>(row / out.h % out.d), p = static_cast<int>(row % out.h);
+      const std::int64_t image = row / out.h / out.d;
+      const Range ds = taps_inside(o, kernel[0], stride[0], pad[0], in.d);
+      const Range hs = taps_inside(p, kernel[1], stride[1], pad[1], in.h);
+      const std::int64_t corner =
+          (((image * in.d + o * stride[0] - pad[0]) * in.h + p * stride[1] - pad[1]) * in.w - pad[2]) * in.c;
+      Range known{0, -1};
+      for (int q = 0; q < out.w; ++q) {
+        const Range ws = taps_inside(q, kernel[2], stride[2], pad[2], in.w);
+        if (ws.first != known.first ||
+            ws.last != known.last) {  // but for the edges, the same as its neighbour's
+          known = ws;
+          taps.clear();
+          for (int i = ds.first; i < ds.last; ++i) {
+            for (int j = hs.first; j < hs.last; ++j) {
+              for (int k = ws.first; k < ws.last; ++k) {
+                taps.push_back(
+                    {(i * kernel[1] + j) * kernel[2] + k, ((std::int64_t{i} * in.h + j) * in.w + k) * in.c});
+              }
             }
           }
         }
-      });
+        body((row * out.w + q) * out.c, corner + std::int64_t{q} * stride[2] * in.c,
+             std::span<const Tap>(taps));
+      }
     }
   }
 }
@@ -96,62 +118,90 @@ void for_each_input(const PoolShape& shape, Body&& body) {
   }
 }
 
+/// dx where windows may overlap: each pixel adds up the windows that it won.
+void max_pool_gather(const PoolShape& shape, const float* dy, const std::uint8_t* argmax, float* dx) {
+  for_each_input(shape, [=, channels = shape.in.c](std::int64_t to, auto&& for_each_window) {
+    for_each_channel_block(channels, [&](int c, auto count) {
+      Float16 sum{};
+      for_each_window([&](std::int32_t tap, std::int64_t from) {
+        const Int16 won = equal_lanes(load_lanes(argmax + from + c, count), static_cast<std::uint8_t>(tap));
+        sum = map_lanes(std::plus<>{}, sum, keep_lanes(won, load_lanes(dy + from + c, count)));
+      });
+      store_lanes(dx + to + c, sum, count);
+    });
+  });
+}
+
+/// dx where they do not: each window writes all its pixels, and what no window covers is zero.
+void max_pool_scatter(const PoolShape& shape, const float* dy, const std::uint8_t* argmax, float* dx) {
+  bool covered = true;
+  const FeatureShape in = shape.in, out = shape.out();
+  const Axes inputs{in.d, in.h, in.w}, outputs{out.d, out.h, out.w};
+  for (int axis = 0; axis < 3; ++axis) {
+    covered &= shape.kernel[axis] == shape.stride[axis] &&
+               outputs[axis] * shape.stride[axis] >= inputs[axis] + shape.pad[axis];
+  }
+  if (!covered) {
+#pragma omp parallel for schedule(static)
+    for (int n = 0; n < shape.n; ++n) std::fill_n(dx + n * in.count(), in.count(), 0.0f);
+  }
+  for_each_output(shape, [=](std::int64_t from, std::int64_t to, std::span<const Tap> taps) {
+    for_each_channel_block(in.c, [&](int c, auto count) {
+      const Float16 gradient = load_lanes(dy + from + c, count);
+      const Byte16 winner = load_lanes(argmax + from + c, count);
+      for (const Tap& tap : taps) {
+        const Int16 won = equal_lanes(winner, static_cast<std::uint8_t>(tap.index));
+        store_lanes(dx + to + tap.offset + c, keep_lanes(won, gradient), count);
+      }
+    });
+  });
+}
+
 }  // namespace
 
 void launch(const CpuContext& context, const MaxPoolForward& call) {
   const float* x = context.data<float>(call.x);
   float* y = context.data<float>(call.y);
   std::uint8_t* argmax = context.data<std::uint8_t>(call.argmax);
-  for_each_output(call.shape, [=, channels = call.shape.in.c](std::int64_t to, auto&& for_each_tap) {
+  for_each_output(call.shape, [=, channels = call.shape.in.c](std::int64_t to, std::int64_t from,
+                                                              std::span<const Tap> taps) {
     for_each_channel_block(channels, [&](int c, auto count) {
-      float best[lanes];
-      std::int32_t winner[lanes];
-      std::fill_n(best, lanes, -std::numeric_limits<float>::infinity());
-      std::fill_n(winner, lanes, -1);
-      for_each_tap([&](std::int32_t tap, std::int64_t from) {
-        const float* value = x + from + c;
-        for (int l = 0; l < count; ++l) {  // a first tap wins always, a NaN over all but a NaN
-          const float v = value[l], b = best[l];
-          const bool wins = (v > b) | (winner[l] < 0) | ((v != v) & (b == b));
-          best[l] = wins ? v : b;
-          winner[l] = wins ? tap : winner[l];
-        }
-      });
-      for (int l = 0; l < count; ++l) y[to + c + l] = best[l];
-      if (argmax) {
-        for (int l = 0; l < count; ++l) argmax[to + c + l] = static_cast<std::uint8_t>(winner[l]);
+      const Float4 lowest = Float4{} - std::numeric_limits<float>::infinity();
+      const Int4 first = Int4{} + (taps.empty() ? 0 : taps.front().index);
+      Float16 best{lowest, lowest, lowest, lowest};
+      Int16 winner{first, first, first, first};
+      for (const Tap& tap : taps) {
+        const Float16 value = load_lanes(x + from + tap.offset + c, count);
+        const Int16 wins = map_lanes(  // greater, or the first NaN
+            [](Float4 v, Float4 top) { return ~(v <= top) & (top == top); }, value, best);
+        best = map_lanes([](Int4 w, Float4 v, Float4 top) { return w ? v : top; }, wins, value, best);
+        winner = map_lanes([=](Int4 w, Int4 old) { return (w & tap.index) | (~w & old); }, wins, winner);
       }
+      store_lanes(y + to + c, best, count);
+      if (argmax) store_lanes(argmax + to + c, narrow_lanes(winner), count);
     });
   });
 }
 
 void launch(const CpuContext& context, const MaxPoolBackward& call) {
-  const float* dy = context.data<float>(call.dy);
-  const std::uint8_t* argmax = context.data<std::uint8_t>(call.argmax);
-  float* dx = context.data<float>(call.dx);
-  for_each_input(call.shape, [=, channels = call.shape.in.c](std::int64_t to, auto&& for_each_window) {
-    for_each_channel_block(channels, [&](int c, auto count) {
-      float sum[lanes] = {};
-      for_each_window([&](std::int32_t tap, std::int64_t from) {
-        const std::uint8_t* winner = argmax + from + c;
-        for (int l = 0; l < count; ++l) sum[l] += winner[l] == tap ? dy[from + c + l] : 0.0f;
-      });
-      for (int l = 0; l < count; ++l) dx[to + c + l] = sum[l];
-    });
-  });
+  const auto [kernel, stride] = std::pair(call.shape.kernel, call.shape.stride);
+  const bool apart = stride[0] >= kernel[0] && stride[1] >= kernel[1] && stride[2] >= kernel[2];
+  (apart ? max_pool_scatter : max_pool_gather)(call.shape, context.data<float>(call.dy),
+                                               context.data<std::uint8_t>(call.argmax),
+                                               context.data<float>(call.dx));
 }
 
 void launch(const CpuContext& context, const AvgPoolForward& call) {
   const float* x = context.data<float>(call.x);
   float* y = context.data<float>(call.y);
   const float scale = 1.0f / static_cast<float>(call.shape.taps());
-  for_each_output(call.shape, [=, channels = call.shape.in.c](std::int64_t to, auto&& for_each_tap) {
+  for_each_output(call.shape, [=, channels = call.shape.in.c](std::int64_t to, std::int64_t from,
+                                                              std::span<const Tap> taps) {
     for_each_channel_block(channels, [&](int c, auto count) {
-      float sum[lanes] = {};
-      for_each_tap([&](std::int32_t, std::int64_t from) {
-        for (int l = 0; l < count; ++l) sum[l] += x[from + c + l];
-      });
-      for (int l = 0; l < count; ++l) y[to + c + l] = sum[l] * scale;
+      Float16 sum{};
+      for (const Tap& tap : taps)
+        sum = map_lanes(std::plus<>{}, sum, load_lanes(x + from + tap.offset + c, count));
+      store_lanes(y + to + c, map_lanes([=](Float4 total) { return total * scale; }, sum), count);
     });
   });
 }
@@ -162,11 +212,11 @@ void launch(const CpuContext& context, const AvgPoolBackward& call) {
   const float scale = 1.0f / static_cast<float>(call.shape.taps());
   for_each_input(call.shape, [=, channels = call.shape.in.c](std::int64_t to, auto&& for_each_window) {
     for_each_channel_block(channels, [&](int c, auto count) {
-      float sum[lanes] = {};
+      Float16 sum{};
       for_each_window([&](std::int32_t, std::int64_t from) {
-        for (int l = 0; l < count; ++l) sum[l] += dy[from + c + l];
+        sum = map_lanes(std::plus<>{}, sum, load_lanes(dy + from + c, count));
       });
-      for (int l = 0; l < count; ++l) dx[to + c + l] = sum[l] * scale;
+      store_lanes(dx + to + c, map_lanes([=](Float4 total) { return total * scale; }, sum), count);
     });
   });
 }
