@@ -43,20 +43,6 @@ void encode(DType type, const Values& values, std::byte* to) {
       return encode<std::uint8_t>(values, to);
   }
 }
-Values decode(DType type, const std::byte* from, std::int64_t count) {
-  switch (type) {
-    case DType::f32:
-      return decode<float>(from, count);
-    case DType::f64:
-      return decode<double>(from, count);
-    case DType::i32:
-      return decode<std::int32_t>(from, count);
-    case DType::u8:
-      return decode<std::uint8_t>(from, count);
-  }
-  return {};
-}
-
 /// Replaces declared tensors by bound ones and notes which are written.
 struct Binder {
   const std::vector<Variable>& bound;
@@ -77,6 +63,20 @@ std::uint32_t word(std::uint64_t seed, std::int64_t i) {
 }
 
 }  // namespace
+
+Values decode(DType type, const std::byte* from, std::int64_t count) {
+  switch (type) {
+    case DType::f32:
+      return decode<float>(from, count);
+    case DType::f64:
+      return decode<double>(from, count);
+    case DType::i32:
+      return decode<std::int32_t>(from, count);
+    case DType::u8:
+      return decode<std::uint8_t>(from, count);
+  }
+  return {};
+}
 
 Tensor OpCase::input(const std::string& variable, Values values, DType type) {
   const auto id = static_cast<std::int64_t>(variables.size());

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,9 @@ namespace convoy::testing {
 
 /// Elements of a tensor of any type; all of them fit a double.
 using Values = std::vector<double>;
+
+/// Elements as they lie in memory.
+Values decode(DType type, const std::byte* from, std::int64_t count);
 
 /// A declared tensor. Where `initial` is empty the memory is poisoned before the run.
 struct Variable {
@@ -46,6 +50,11 @@ struct OpCase {
   /// The gradient of the function by `output`, for the calls that take it: `count` random values.
   Tensor project(const Tensor& function_output, const std::string& variable);
 };
+
+/// For gtest's messages.
+inline void PrintTo(const OpCase& op, std::ostream* out) {
+  *out << op.name;
+}
 
 /// `count` values that float holds exactly, uniform in [low, high), the same for the same arguments.
 Values uniform(std::int64_t count, double low, double high, std::uint64_t seed);

@@ -18,10 +18,16 @@ void compare_with_reference(const OpCase& op, EngineKind kind) {
   }
 }
 
-/// Indices of at most `limit` elements, spread evenly.
-std::vector<std::size_t> sample(std::size_t count, std::size_t limit) {
-  std::vector<std::size_t> indices(std::min(count, limit));
-  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = i * count / indices.size();
+/// Some elements: the 30 largest, and as many spread evenly.
+std::vector<std::size_t> sample(const Values& values) {
+  constexpr std::size_t some = 30;
+  std::vector<std::size_t> indices(values.size());
+  std::iota(indices.begin(), indices.end(), std::size_t{0});
+  if (indices.size() <= 2 * some) return indices;
+  std::stable_sort(indices.begin(), indices.end(),
+                   [&](std::size_t a, std::size_t b) { return std::abs(values[a]) > std::abs(values[b]); });
+  indices.resize(some);
+  for (std::size_t i = 0; i < some; ++i) indices.push_back(i * values.size() / some);
   return indices;
 }
 
@@ -38,7 +44,7 @@ TEST_P(OpGradientTest, central_differences) {
   constexpr double h = 1e-5;
   for (const auto& [variable, gradient] : op.gradients) {
     const Values& derivative = analytic.at(static_cast<std::size_t>(gradient.offset));
-    const std::vector<std::size_t> indices = sample(derivative.size(), 60);
+    const std::vector<std::size_t> indices = sample(derivative);
     ASSERT_FALSE(indices.empty());
     Values expected, actual;
     for (const std::size_t i : indices) {
