@@ -21,7 +21,7 @@ void with_tile(int index, Visit visit) {
     case 0:
       return visit(Tile<128, 128, 8, 8, 8, 2>{});
     case 1:
-      return visit(Tile<128, 64, 8, 8, 8, 4>{});
+      return visit(Tile<128, 64, 8, 8, 8, 3>{});
     case 2:
       return visit(Tile<64, 64, 16, 8, 4, 4>{});
     case 3:
@@ -97,7 +97,7 @@ void launch(const CudaContext& context, const ConvDgrad& call) {
   problem.w = context.data<const float>(call.w);        // (K,T,R,S,C)
   problem.dx = context.data<float>(call.dx);            // (N,D,H,W,C)
   problem.d = s.in.d, problem.h = s.in.h, problem.width = s.in.w, problem.c = s.in.c;
-  problem.r = s.r, problem.s = s.s, problem.filter = s.taps() * s.in.c;
+  problem.r = s.r, problem.s = s.s, problem.filter = static_cast<int>(s.taps() * s.in.c);
   const std::vector<DgradClass> classes = dgrad_classes(s, dy);
   for (std::size_t first = 0; first < classes.size(); first += max_dgrad_classes) {
     const std::size_t count = std::min<std::size_t>(max_dgrad_classes, classes.size() - first);

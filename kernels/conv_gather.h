@@ -15,23 +15,10 @@
 #include <vector>
 
 #include "kernels/conv.h"
+#include "kernels/fast_divide.h"
 #include "src/core/random.h"
 
 namespace convoy {
-
-/// x / divisor for 0 <= x < 2^31 by a multiplication (Granlund & Montgomery, PLDI 1994).
-struct FastDivide {
-  std::uint32_t multiplier = 0, shift = 0, divisor = 1;
-
-  FastDivide() = default;
-  explicit FastDivide(int by) : divisor(static_cast<std::uint32_t>(by)) {
-    while (shift < 31 && (std::uint32_t{1} << shift) < divisor) ++shift;
-    multiplier = static_cast<std::uint32_t>(((std::uint64_t{1} << (31 + shift)) + divisor - 1) / divisor);
-  }
-  CONVOY_HOST_DEVICE std::uint32_t quotient(std::uint32_t x) const {
-    return static_cast<std::uint32_t>((std::uint64_t{x} * multiplier) >> 31) >> shift;
-  }
-};
 
 /// Window i reads, at its tap j, the source coordinate i·stride + offset + j·step; outside [0, length) it
 /// reads zero.
@@ -66,19 +53,19 @@ struct Gather {
   void finish(int n) {
     rows = n * d.windows * h.windows * w.windows;
     columns = d.taps * h.taps * w.taps * channels;
-    by_d = FastDivide(std::max(1, d.windows)), by_h = FastDivide(std::max(1, h.windows));
-    by_w = FastDivide(std::max(1, w.windows));
+    const auto divide_by = [](int windows) {
+      return FastDivide(static_cast<std::uint32_t>(std::max(1, windows)));
+    };
+    by_d = divide_by(d.windows), by_h = divide_by(h.windows), by_w = divide_by(w.windows);
   }
 
   struct Window {
     int n, d, h, w;
   };
   CONVOY_HOST_DEVICE Window window(int row) const {
-    const auto nhd = by_w.quotient(static_cast<std::uint32_t>(row)), nd = by_h.quotient(nhd),
-               n = by_d.quotient(nd);
-    return {static_cast<int>(n), static_cast<int>(nd) - static_cast<int>(n) * d.windows,
-            static_cast<int>(nhd) - static_cast<int>(nd) * h.windows,
-            row - static_cast<int>(nhd) * w.windows};
+    auto rest = static_cast<std::uint32_t>(row);
+    const auto at_w = by_w.divide(rest), at_h = by_h.divide(rest), at_d = by_d.divide(rest);
+    return {static_cast<int>(rest), static_cast<int>(at_d), static_cast<int>(at_h), static_cast<int>(at_w)};
   }
   CONVOY_HOST_DEVICE GatherPixel pixel(int row) const {
     if (row >= rows) return {source, outside_source, outside_source, outside_source};
@@ -100,24 +87,26 @@ struct Gather {
     place(tap);
     return tap;
   }
-  CONVOY_HOST_DEVICE void advance(GatherTap& tap, int columns_further) const {
+  /// True when the tap has changed, not only the channel.
+  CONVOY_HOST_DEVICE bool advance(GatherTap& tap, int columns_further) const {
     tap.c += columns_further;
     tap.offset += columns_further;
-    while (tap.c >= channels) {
+    if (tap.c < channels) return false;
+    do {
       tap.c -= channels;
       if (++tap.s == w.taps) {
         tap.s = 0;
         if (++tap.r == h.taps) tap.r = 0, ++tap.t;
       }
-      place(tap);
-    }
+    } while (tap.c >= channels);
+    place(tap);
+    return true;
   }
-  /// Null where the matrix is zero.
-  CONVOY_HOST_DEVICE const float* address(const GatherPixel& pixel, const GatherTap& tap) const {
-    const bool inside = static_cast<unsigned>(pixel.d + tap.d) < static_cast<unsigned>(d.length) &&
-                        static_cast<unsigned>(pixel.h + tap.h) < static_cast<unsigned>(h.length) &&
-                        static_cast<unsigned>(pixel.w + tap.w) < static_cast<unsigned>(w.length);
-    return inside ? pixel.origin + tap.offset : nullptr;
+  /// Elsewhere the matrix is zero.
+  CONVOY_HOST_DEVICE bool inside(const GatherPixel& pixel, const GatherTap& tap) const {
+    return static_cast<unsigned>(pixel.d + tap.d) < static_cast<unsigned>(d.length) &&
+           static_cast<unsigned>(pixel.h + tap.h) < static_cast<unsigned>(h.length) &&
+           static_cast<unsigned>(pixel.w + tap.w) < static_cast<unsigned>(w.length);
   }
 };
 

@@ -13,9 +13,12 @@ struct GatherRows {
   const Gather& gather;  ///< stays in the kernel's parameters
   CONVOY_HOST_DEVICE Lane lane(int row) const { return gather.pixel(row); }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const { return gather.tap(k); }
-  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { gather.advance(cursor, steps); }
+  CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return gather.advance(cursor, steps); }
+  CONVOY_HOST_DEVICE bool inside(const Lane& lane, const Cursor& cursor) const {
+    return gather.inside(lane, cursor);
+  }
   CONVOY_HOST_DEVICE const float* address(const Lane& lane, const Cursor& cursor) const {
-    return gather.address(lane, cursor);
+    return lane.origin + cursor.offset;
   }
 };
 
@@ -30,12 +33,16 @@ struct GatherColumns {
   const Gather& gather;
   CONVOY_HOST_DEVICE Lane lane(int column) const { return gather.tap(column); }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const { return {k, gather.pixel(k)}; }
-  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const {
+  CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const {
     cursor.row += steps;
     cursor.pixel = gather.pixel(cursor.row);
+    return true;
+  }
+  CONVOY_HOST_DEVICE bool inside(const Lane& lane, const Cursor& cursor) const {
+    return gather.inside(cursor.pixel, lane);
   }
   CONVOY_HOST_DEVICE const float* address(const Lane& lane, const Cursor& cursor) const {
-    return gather.address(cursor.pixel, lane);
+    return cursor.pixel.origin + lane.offset;
   }
 };
 
@@ -48,10 +55,11 @@ struct FilterColumns {
   int filters, length;
   CONVOY_HOST_DEVICE Lane lane(int k) const { return k < filters ? w + std::int64_t{k} * length : nullptr; }
   CONVOY_HOST_DEVICE Cursor cursor(int i) const { return i; }
-  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { cursor += steps; }
-  CONVOY_HOST_DEVICE const float* address(Lane lane, Cursor cursor) const {
-    return lane != nullptr && cursor < length ? lane + cursor : nullptr;
+  CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return (cursor += steps) >= length; }
+  CONVOY_HOST_DEVICE bool inside(Lane lane, Cursor cursor) const {
+    return lane != nullptr && cursor < length;
   }
+  CONVOY_HOST_DEVICE const float* address(Lane lane, Cursor cursor) const { return lane + cursor; }
 };
 
 /// w (K,T,R,S,C) at a class's taps as B (taps·K, C) of dgrad; `gather` counts the taps and, as channels, the
@@ -59,19 +67,34 @@ struct FilterColumns {
 struct FilterRows {
   static constexpr bool contiguous_k = false;
   using Lane = int;
-  using Cursor = GatherTap;
+  using Cursor = GatherTap;  ///< its offset is the tap's filter element here
   const float* w;
   const DgradClass& cls;
-  int r, s, c;          ///< kernel height and width, channels of x
-  std::int64_t filter;  ///< elements of one filter
+  int r, s, c;  ///< kernel height and width, channels of x
+  int filter;   ///< elements of one filter
   CONVOY_HOST_DEVICE Lane lane(int channel) const { return channel; }
-  CONVOY_HOST_DEVICE Cursor cursor(int k) const { return cls.gather.tap(k); }
-  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { cls.gather.advance(cursor, steps); }
-  CONVOY_HOST_DEVICE const float* address(Lane channel, const Cursor& at) const {
-    if (channel >= c || at.t >= cls.d.gather.taps) return nullptr;
+  CONVOY_HOST_DEVICE void place(Cursor& at) const {
     const int t = cls.d.tap_first + at.t * cls.d.tap_step, row = cls.h.tap_first + at.r * cls.h.tap_step,
               column = cls.w.tap_first + at.s * cls.w.tap_step;
-    return w + at.c * filter + (static_cast<std::int64_t>(t * r + row) * s + column) * c + channel;
+    at.offset = at.c * filter + ((t * r + row) * s + column) * c;
+  }
+  CONVOY_HOST_DEVICE Cursor cursor(int k) const {
+    Cursor at = cls.gather.tap(k);
+    place(at);
+    return at;
+  }
+  CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const {
+    const int further = cursor.offset + steps * filter;
+    const bool next_tap = cls.gather.advance(cursor, steps);
+    cursor.offset = further;
+    if (next_tap) place(cursor);
+    return next_tap;
+  }
+  CONVOY_HOST_DEVICE bool inside(Lane channel, const Cursor& at) const {
+    return channel < c && at.t < cls.d.gather.taps;
+  }
+  CONVOY_HOST_DEVICE const float* address(Lane channel, const Cursor& at) const {
+    return w + at.offset + channel;
   }
 };
 
@@ -84,9 +107,10 @@ struct PixelColumns {
   int pixels, filters;
   CONVOY_HOST_DEVICE Lane lane(int k) const { return k; }
   CONVOY_HOST_DEVICE Cursor cursor(int pixel) const { return pixel; }
-  CONVOY_HOST_DEVICE void advance(Cursor& cursor, int steps) const { cursor += steps; }
+  CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return (cursor += steps) >= pixels; }
+  CONVOY_HOST_DEVICE bool inside(Lane k, Cursor pixel) const { return k < filters && pixel < pixels; }
   CONVOY_HOST_DEVICE const float* address(Lane k, Cursor pixel) const {
-    return k < filters && pixel < pixels ? dy + std::int64_t{pixel} * filters + k : nullptr;
+    return dy + std::int64_t{pixel} * filters + k;
   }
 };
 
@@ -139,7 +163,7 @@ struct DgradProblem {
   const float* w;
   float* dx;
   int d, h, width, c, r, s;
-  std::int64_t filter;
+  int filter;
 };
 
 template <class T, int Vec>

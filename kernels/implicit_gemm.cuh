@@ -9,8 +9,10 @@
 // An operand has
 //   contiguous_k              whether neighbours in memory follow K (else M or N)
 //   Lane lane(mn)             what is fixed for a row of A or a column of B
-//   Cursor cursor(k)          a place along K, moved with advance(cursor, steps)
-//   address(lane, cursor)     null where the matrix is zero or ends
+//   Cursor cursor(k)          a place along K
+//   advance(cursor, steps)    moves it; true when inside() may have changed, for any lane
+//   inside(lane, cursor)      whether the matrix is zero or ends there; if not
+//   address(lane, cursor)     is where the element is
 #pragma once
 
 #include "kernels/conv_gather.h"
@@ -25,12 +27,12 @@ struct Tile {
 };
 
 template <int Vec>
-__device__ __forceinline__ void load_or_zero(const float* address, float (&values)[Vec]) {
+__device__ __forceinline__ void load_or_zero(bool inside, const float* address, float (&values)[Vec]) {
   if constexpr (Vec == 4) {
-    const float4 v = address ? __ldg(reinterpret_cast<const float4*>(address)) : make_float4(0, 0, 0, 0);
+    const float4 v = inside ? __ldg(reinterpret_cast<const float4*>(address)) : make_float4(0, 0, 0, 0);
     values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;
   } else {
-    values[0] = address ? __ldg(address) : 0.0f;
+    values[0] = inside ? __ldg(address) : 0.0f;
   }
 }
 
@@ -59,11 +61,14 @@ class TileLoader {
     cursor_ = operand.cursor(k_begin + k_);
 #pragma unroll
     for (int i = 0; i < items; ++i) lane_[i] = operand.lane(mn_begin + mn_ + i * stride);
+    look();
   }
   __device__ __forceinline__ void fetch() {
 #pragma unroll
-    for (int i = 0; i < items; ++i) load_or_zero<Vec>(operand_.address(lane_[i], cursor_), values_[i]);
-    operand_.advance(cursor_, BK);
+    for (int i = 0; i < items; ++i) {
+      load_or_zero<Vec>(inside_[i], operand_.address(lane_[i], cursor_), values_[i]);
+    }
+    if (operand_.advance(cursor_, BK)) look();
   }
   __device__ __forceinline__ void store(Buffer& to) const {
 #pragma unroll
@@ -82,6 +87,11 @@ class TileLoader {
   }
 
  private:
+  __device__ __forceinline__ void look() {
+#pragma unroll
+    for (int i = 0; i < items; ++i) inside_[i] = operand_.inside(lane_[i], cursor_);
+  }
+
   static constexpr int lanes =
       Threads / BK;  ///< threads along M or N per row of K, when that axis is contiguous
   static constexpr int stride = Operand::contiguous_k ? Threads / (BK / Vec) : lanes * Vec;
@@ -92,6 +102,7 @@ class TileLoader {
   int k_, mn_;
   typename Operand::Cursor cursor_;
   typename Operand::Lane lane_[items];
+  bool inside_[items];
   float values_[items][Vec];
 };
 
