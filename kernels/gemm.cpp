@@ -1,9 +1,14 @@
 // Dispatch and blocking of matrix products; the tile of a processor without AVX2.
 #include "kernels/gemm.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
+
+#include "src/core/error.h"
 
 namespace convoy {
 
@@ -30,6 +35,32 @@ constexpr GemmKernel gemm_baseline{"baseline", 6, 8, tiles};
 
 /// Steps of the reduction per pass over the rows: a panel of B this long stays in the first-level cache.
 constexpr std::int64_t depth_block = 256;
+
+/// As pack_panel, for a width known to the compiler, so that whole rows are vector moves.
+template <int width>
+void pack(float* panel, const float* b, std::int64_t depth, std::ptrdiff_t row_step, int columns,
+          std::ptrdiff_t column_step) {
+  std::int64_t k = 0;
+  if (columns == width && column_step == 1) {
+    for (; k < depth; ++k) std::memcpy(panel + k * width, b + k * row_step, width * sizeof(float));
+  } else if (columns == width && row_step == 1) {
+    for (; k + 4 <= depth; k += 4) {
+      for (int j = 0; j < width; j += 4) {
+        const float* from = b + k + j * column_step;
+        float* to = panel + k * width + j;
+        __m128 r0 = _mm_loadu_ps(from), r1 = _mm_loadu_ps(from + column_step);
+        __m128 r2 = _mm_loadu_ps(from + 2 * column_step), r3 = _mm_loadu_ps(from + 3 * column_step);
+        _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+        _mm_storeu_ps(to, r0), _mm_storeu_ps(to + width, r1);
+        _mm_storeu_ps(to + 2 * width, r2), _mm_storeu_ps(to + 3 * width, r3);
+      }
+    }
+  }
+  for (; k < depth; ++k) {
+    for (int j = 0; j < width; ++j)
+      panel[k * width + j] = j < columns ? b[k * row_step + j * column_step] : 0.0f;
+  }
+}
 
 }  // namespace
 
@@ -81,15 +112,15 @@ void gemm(const Gemm& product) {
 
 void pack_panel(float* panel, const float* b, std::int64_t depth, std::ptrdiff_t row_step, int columns,
                 std::ptrdiff_t column_step) {
-  const int width = gemm_kernel().columns;
-  for (std::int64_t k = 0; k < depth; ++k, panel += width, b += row_step) {
-    if (column_step == 1) {
-      for (int j = 0; j < columns; ++j) panel[j] = b[j];
-    } else {
-      for (int j = 0; j < columns; ++j) panel[j] = b[j * column_step];
-    }
-    for (int j = columns; j < width; ++j) panel[j] = 0.0f;
+  switch (gemm_kernel().columns) {
+    case 8:
+      return pack<8>(panel, b, depth, row_step, columns, column_step);
+    case 16:
+      return pack<16>(panel, b, depth, row_step, columns, column_step);
+    case 32:
+      return pack<32>(panel, b, depth, row_step, columns, column_step);
   }
+  fail("internal error: no packing for a kernel {} columns wide", gemm_kernel().columns);
 }
 
 void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixView a, MatrixView b,
@@ -99,15 +130,25 @@ void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixVi
   const int width = kernel.columns;
   const std::int64_t panels = (columns + width - 1) / width;
   const std::int64_t blocks = (depth + depth_block - 1) / depth_block;
-  constexpr std::int64_t row_block = 48;  // a multiple of every kernel's rows
-  const std::int64_t row_blocks = (rows + row_block - 1) / row_block;
+  constexpr std::int64_t row_block = 48;                    // a multiple of every kernel's rows
+  const std::int64_t group = columns >= 1024 ? 64 : width;  // columns of a task
   float* const padded_bias = scratch + padded_columns(columns) * depth;
+  float* const transposed = padded_bias + padded_columns(columns);  // a, where its rows are not contiguous
+  const bool strided = a.column_step != 1;
   if (bias) {
     std::copy(bias, bias + columns, padded_bias);
     std::fill(padded_bias + columns, padded_bias + padded_columns(columns), 0.0f);
   }
 #pragma omp parallel
   {
+    if (strided) {
+#pragma omp for schedule(static) nowait
+      for (std::int64_t i = 0; i < rows; ++i) {
+        for (std::int64_t k = 0; k < depth; ++k) {
+          transposed[i * depth + k] = a.data[i * a.row_step + k * a.column_step];
+        }
+      }
+    }
 #pragma omp for collapse(2) schedule(static)
     for (std::int64_t panel = 0; panel < panels; ++panel) {
       for (std::int64_t block = 0; block < blocks; ++block) {
@@ -118,31 +159,30 @@ void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixVi
       }
     }
 #pragma omp for collapse(2) schedule(dynamic)
-    for (std::int64_t panel = 0; panel < panels; ++panel) {
-      for (std::int64_t first = 0; first < row_blocks; ++first) {
+    for (std::int64_t j = 0; j < columns; j += group) {
+      for (std::int64_t first = 0; first < rows; first += row_block) {
         std::array<const float*, row_block> a_rows;
         std::array<float*, row_block> c_rows;
-        const std::int64_t count = std::min(row_block, rows - first * row_block);
+        const std::int64_t count = std::min(row_block, rows - first);
         for (std::int64_t i = 0; i < count; ++i) {
-          a_rows[i] = a.data + (first * row_block + i) * a.row_step;
-          c_rows[i] = c + (first * row_block + i) * columns + panel * width;
+          a_rows[i] = strided ? transposed + (first + i) * depth : a.data + (first + i) * a.row_step;
+          c_rows[i] = c + (first + i) * columns + j;
         }
         Gemm product;
         product.a = std::span(a_rows).first(count);
-        product.a_step = a.column_step;
+        product.b = scratch + j * depth;
+        product.b_panel = depth * width;
         product.b_step = width;
         product.c = c_rows.data();
-        product.columns = static_cast<int>(std::min<std::int64_t>(width, columns - panel * width));
-        product.bias = bias ? padded_bias + panel * width : nullptr;
-        std::int64_t block = 0;
+        product.columns = static_cast<int>(std::min<std::int64_t>(group, columns - j));
+        product.bias = bias ? padded_bias + j : nullptr;
+        std::int64_t k = 0;
         do {  // once even for an empty reduction, which is zeros
-          const std::int64_t k = block * depth_block;
-          const GemmSegment segment{k * a.column_step, k, static_cast<int>(std::min(depth_block, depth - k))};
+          const GemmSegment segment{k, k, static_cast<int>(std::min(depth_block, depth - k))};
           product.segments = std::span(&segment, 1);
-          product.b = scratch + panel * depth * width;
-          product.accumulate = block > 0;
+          product.accumulate = k > 0;
           gemm(product);
-        } while (++block < blocks);
+        } while ((k += depth_block) < depth);
       }
     }
   }

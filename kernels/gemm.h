@@ -53,8 +53,8 @@ struct MatrixView {
 /// `scratch` holds matrix_product_scratch floats.
 void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixView a, MatrixView b,
                     const float* bias, float* c, float* scratch);
-constexpr std::int64_t matrix_product_scratch(std::int64_t columns, std::int64_t depth) {
-  return padded_columns(columns) * (depth + 1);
+constexpr std::int64_t matrix_product_scratch(std::int64_t rows, std::int64_t columns, std::int64_t depth) {
+  return padded_columns(columns) * (depth + 1) + rows * depth;
 }
 
 }  // namespace convoy

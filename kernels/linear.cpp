@@ -16,23 +16,23 @@ std::int64_t bias_chunks(const BiasGrad& call) {
   return (call.rows + bias_rows(call) - 1) / bias_rows(call);
 }
 
-std::int64_t scratch_bytes(std::int64_t columns, std::int64_t depth) {
-  return matrix_product_scratch(columns, depth) * static_cast<std::int64_t>(sizeof(float));
+std::int64_t scratch_bytes(std::int64_t rows, std::int64_t columns, std::int64_t depth) {
+  return matrix_product_scratch(rows, columns, depth) * static_cast<std::int64_t>(sizeof(float));
 }
 
 }  // namespace
 
 template <>
 std::int64_t workspace_bytes<CpuContext>(const LinearForward& call) {
-  return scratch_bytes(call.shape.k, call.shape.c);
+  return scratch_bytes(call.shape.n, call.shape.k, call.shape.c);
 }
 template <>
 std::int64_t workspace_bytes<CpuContext>(const LinearDgrad& call) {
-  return scratch_bytes(call.shape.c, call.shape.k);
+  return scratch_bytes(call.shape.n, call.shape.c, call.shape.k);
 }
 template <>
 std::int64_t workspace_bytes<CpuContext>(const LinearWgrad& call) {
-  return scratch_bytes(call.shape.c, call.shape.n);
+  return scratch_bytes(call.shape.k, call.shape.c, call.shape.n);
 }
 template <>
 std::int64_t workspace_bytes<CpuContext>(const BiasGrad& call) {
