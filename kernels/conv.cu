@@ -19,7 +19,7 @@ template <class Visit>
 void with_tile(int index, Visit visit) {
   switch (index) {
     case 0:
-      return visit(Tile<128, 128, 8, 8, 8, 2>{});
+      return visit(Tile<128, 128, 16, 8, 8, 2>{});
     case 1:
       return visit(Tile<128, 64, 8, 8, 8, 3>{});
     case 2:

@@ -20,9 +20,8 @@ __device__ __forceinline__ TapStep tap_step(const Gather& x, int column) {
   return {tap.d, tap.h, tap.w, tap.offset};
 }
 __device__ __forceinline__ float gathered(const Gather& x, const GatherPixel& pixel, const TapStep& step) {
-  return x.inside(pixel, {0, 0, 0, 0, step.d, step.h, step.w, step.offset})
-             ? __ldg(pixel.origin + step.offset)
-             : 0.0f;
+  return x.inside(pixel, {0, 0, step.d, step.h, step.w, step.offset}) ? __ldg(pixel.origin + step.offset)
+                                                                      : 0.0f;
 }
 
 /// y (pixels,K) = gather(x) (pixels, length) wᵀ + bias. A block: 128 pixels × 8·TM filters; a thread TM × 4

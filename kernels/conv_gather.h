@@ -32,10 +32,10 @@ struct GatherPixel {
   int d, h, w;
 };
 
-/// A position (t,r,s,c) in the window and its distance from the window's first tap, in coordinates and
+/// A channel of a tap, counted over T·R·S, and how far it is from the window's first, in coordinates and
 /// elements.
 struct GatherTap {
-  int c, t, r, s;
+  int c, tap;
   int d, h, w, offset;
 };
 
@@ -48,15 +48,19 @@ struct Gather {
   GatherAxis d, h, w;
   int rows = 0;     ///< images · windows
   int columns = 0;  ///< taps · channels
-  FastDivide by_d, by_h, by_w;
+  int taps = 1;
+  FastDivide by_d, by_h, by_w;  ///< windows
+  FastDivide by_channels, by_taps_h, by_taps_w;
 
   void finish(int n) {
     rows = n * d.windows * h.windows * w.windows;
-    columns = d.taps * h.taps * w.taps * channels;
+    taps = d.taps * h.taps * w.taps;
+    columns = taps * channels;
     const auto divide_by = [](int windows) {
       return FastDivide(static_cast<std::uint32_t>(std::max(1, windows)));
     };
     by_d = divide_by(d.windows), by_h = divide_by(h.windows), by_w = divide_by(w.windows);
+    by_channels = divide_by(channels), by_taps_h = divide_by(h.taps), by_taps_w = divide_by(w.taps);
   }
 
   struct Window {
@@ -75,17 +79,28 @@ struct Gather {
     const std::int64_t row_index = (std::int64_t{at.n} * d.length + pd) * h.length + ph;
     return {source + (row_index * w.length + pw) * channels, pd, ph, pw};
   }
+  struct Tap {
+    int t, r, s;
+  };
+  CONVOY_HOST_DEVICE Tap tap_at(int tap) const {
+    auto rest = static_cast<std::uint32_t>(tap);
+    const auto s = by_taps_w.divide(rest), r = by_taps_h.divide(rest);
+    return {static_cast<int>(rest), static_cast<int>(r), static_cast<int>(s)};
+  }
   CONVOY_HOST_DEVICE void place(GatherTap& tap) const {
-    tap.d = tap.t < d.taps ? tap.t * d.step : outside_source;
-    tap.h = tap.r * h.step;
-    tap.w = tap.s * w.step;
-    tap.offset = ((tap.t * d.step * h.length + tap.h) * w.length + tap.w) * channels + tap.c;
+    const Tap at = tap_at(tap.tap);
+    const int steps_d = at.t * d.step;
+    tap.d = tap.tap < taps ? steps_d : outside_source;
+    tap.h = at.r * h.step;
+    tap.w = at.s * w.step;
+    tap.offset = ((steps_d * h.length + tap.h) * w.length + tap.w) * channels + tap.c;
   }
   CONVOY_HOST_DEVICE GatherTap tap(int column) const {
-    const int position = column / channels, tr = position / w.taps;
-    GatherTap tap{column - position * channels, tr / h.taps, tr % h.taps, position % w.taps, 0, 0, 0, 0};
-    place(tap);
-    return tap;
+    auto tap = static_cast<std::uint32_t>(column);
+    const auto c = by_channels.divide(tap);
+    GatherTap at{static_cast<int>(c), static_cast<int>(tap), 0, 0, 0, 0};
+    place(at);
+    return at;
   }
   /// True when the tap has changed, not only the channel.
   CONVOY_HOST_DEVICE bool advance(GatherTap& tap, int columns_further) const {
@@ -94,10 +109,7 @@ struct Gather {
     if (tap.c < channels) return false;
     do {
       tap.c -= channels;
-      if (++tap.s == w.taps) {
-        tap.s = 0;
-        if (++tap.r == h.taps) tap.r = 0, ++tap.t;
-      }
+      ++tap.tap;
     } while (tap.c >= channels);
     place(tap);
     return true;

@@ -74,8 +74,9 @@ struct FilterRows {
   int filter;   ///< elements of one filter
   CONVOY_HOST_DEVICE Lane lane(int channel) const { return channel; }
   CONVOY_HOST_DEVICE void place(Cursor& at) const {
-    const int t = cls.d.tap_first + at.t * cls.d.tap_step, row = cls.h.tap_first + at.r * cls.h.tap_step,
-              column = cls.w.tap_first + at.s * cls.w.tap_step;
+    const Gather::Tap tap = cls.gather.tap_at(at.tap);
+    const int t = cls.d.tap_first + tap.t * cls.d.tap_step, row = cls.h.tap_first + tap.r * cls.h.tap_step,
+              column = cls.w.tap_first + tap.s * cls.w.tap_step;
     at.offset = at.c * filter + ((t * r + row) * s + column) * c;
   }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const {
@@ -91,7 +92,7 @@ struct FilterRows {
     return next_tap;
   }
   CONVOY_HOST_DEVICE bool inside(Lane channel, const Cursor& at) const {
-    return channel < c && at.t < cls.d.gather.taps;
+    return channel < c && at.tap < cls.gather.taps;
   }
   CONVOY_HOST_DEVICE const float* address(Lane channel, const Cursor& at) const {
     return w + at.offset + channel;
