@@ -123,7 +123,7 @@ struct Word {
 
 /// One of a few words. `later` are words that the schema knows and this version cannot do.
 template <class E>
-Codec<E> choice(std::vector<Word<E>> words, std::vector<std::string> later = {}) {
+Codec<E> choice(std::vector<Word<E>> words, const std::vector<std::string>& later = {}) {
   std::vector<std::string> texts;
   for (const Word<E>& word : words) texts.emplace_back(word.text);
   const std::string type = fmt::format("{}", fmt::join(texts, " | "));
