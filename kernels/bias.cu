@@ -26,7 +26,7 @@ BiasPlan plan_bias(std::int64_t rows, int c) {
   const int width = plan.quads ? c / 4 : c;
   plan.columns = std::max(1, std::min(width, 32));
   plan.lanes = static_cast<int>(std::bit_floor(static_cast<unsigned>(threads / plan.columns)));
-  plan.column_blocks = static_cast<int>(blocks_for(width, plan.columns));
+  plan.column_blocks = std::max(1, static_cast<int>(blocks_for(width, plan.columns)));
   const std::int64_t wanted =
       std::clamp<std::int64_t>(rows / (plan.lanes * fewest_rows_per_lane), 1,
                                std::max<std::int64_t>(1, most_splits / plan.column_blocks));

@@ -102,7 +102,8 @@ inline FirstLayerWgradPlan plan_first_layer_wgrad(const ConvShape& shape) {
   plan.stage = static_cast<int>(std::bit_floor(
       static_cast<unsigned>(std::min(128, first_layer_shared_floats / (plan.groups * padded_group)))));
   const std::int64_t wanted = std::clamp<std::int64_t>(pixels / 128, 1, most_splits);
-  plan.chunk = static_cast<int>(blocks_for(blocks_for(pixels, wanted), step) * step);
+  plan.chunk =
+      static_cast<int>(blocks_for(std::max<std::int64_t>(1, blocks_for(pixels, wanted)), step) * step);
   plan.splits = static_cast<int>(std::max<std::int64_t>(1, blocks_for(pixels, plan.chunk)));
   return plan;
 }

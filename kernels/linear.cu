@@ -1,6 +1,9 @@
 // Fully connected layers: y (N,K) = x (N,C) w (K,C)ᵀ + bias, dx = dy w, dw = dyᵀ x. cuBLAS multiplies, in
 // fp32. It counts in columns, so every row-major matrix here is its transpose there.
+#include <limits>
+
 #include "kernels/cuda_context.h"
+#include "kernels/fast_divide.h"
 #include "kernels/linear.h"
 
 namespace convoy {
@@ -28,10 +31,12 @@ void multiply(const CudaContext& context, int m, int n, int k, Operand a, Operan
 }
 
 /// y (rows,K) += bias (K). Limited by bytes.
-__global__ void add_bias_kernel(float* __restrict__ y, const float* __restrict__ bias, std::int64_t count,
-                                int k) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < count) y[i] += bias[i % k];
+__global__ void add_bias_kernel(float* __restrict__ y, const float* __restrict__ bias, int count,
+                                const FastDivide k) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i >= count) return;
+  auto row = static_cast<std::uint32_t>(i);
+  y[i] += bias[k.divide(row)];
 }
 
 }  // namespace
@@ -43,9 +48,11 @@ void launch(const CudaContext& context, const LinearForward& call) {
            {CUBLAS_OP_N, context.data<const float>(call.x), c}, y);
   const std::int64_t count = std::int64_t{n} * k;
   if (!call.bias || count == 0) return;
+  check(count <= std::numeric_limits<int>::max() / 2, "linear layer with 2^30 outputs");
   constexpr int threads = 256;
   add_bias_kernel<<<static_cast<unsigned>((count + threads - 1) / threads), threads, 0, context.stream>>>(
-      y, context.data<const float>(call.bias), count, k);
+      y, context.data<const float>(call.bias), static_cast<int>(count),
+      FastDivide(static_cast<std::uint32_t>(k)));
   check_launch();
 }
 
