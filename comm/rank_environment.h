@@ -15,6 +15,8 @@ class RankEnvironment {
   /// Initialises MPI when a launcher started this process. Throws when the launcher says there are several
   /// ranks and MPI does not (launcher and library of different MPIs).
   RankEnvironment(int* argc, char*** argv);
+  /// A single rank, whatever the launcher says: for comparing with, not for a run of its own.
+  static RankEnvironment alone() { return {}; }
   ~RankEnvironment();
   RankEnvironment(const RankEnvironment&) = delete;
   RankEnvironment& operator=(const RankEnvironment&) = delete;
@@ -39,6 +41,8 @@ class RankEnvironment {
   [[noreturn]] void abort(int exit_code) const;
 
  private:
+  RankEnvironment() = default;
+
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
   bool mpi_ = false;
   std::string host_;

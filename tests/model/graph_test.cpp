@@ -1,0 +1,125 @@
+#include "src/model/graph.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace convoy::testing {
+namespace {
+
+Graph graph_of(const std::string& input, const std::string& layers) {
+  const std::string text = "data: {source: digits}\nmodel:\n  input: " + input + "\n  layers:\n" + layers +
+                           "train: {epochs: 1}\noptimizer: {name: sgd, lr: 0.1}\n";
+  return build_graph(parse_config(text, "net.yaml", {}).model);
+}
+
+std::string refusal(const std::string& input, const std::string& layers) {
+  try {
+    graph_of(input, layers);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Graph, InfersShapes) {
+  const Graph g = graph_of("[3, 33, 20]",
+                           "    - conv: {out: 8, kernel: [5, 3], stride: 2, pad: [2, 1], dilation: 1}\n"
+                           "    - maxpool: {kernel: 3, stride: 2, pad: 1}\n"
+                           "    - globalavgpool\n"
+                           "    - linear: 7\n");
+  EXPECT_EQ(g.nodes[1].out, (FeatureShape{1, 17, 10, 8}));
+  EXPECT_EQ(g.nodes[2].out, (FeatureShape{1, 9, 5, 8}));
+  EXPECT_EQ(g.nodes[3].out, (FeatureShape{1, 1, 1, 8}));
+  EXPECT_EQ(g.classes(), 7);
+  EXPECT_EQ(g.parameter_count(), 8 * 5 * 3 * 3 + 8 + 8 * 7 + 7);
+}
+
+TEST(Graph, CarriesTheDepthOfVolumes) {
+  const Graph g = graph_of(
+      "[1, 8, 16, 16]",
+      "    - conv: {out: 2, kernel: 3, pad: same}\n    - maxpool: 2\n    - flatten\n    - linear: 2\n");
+  EXPECT_EQ(g.nodes[2].out, (FeatureShape{4, 8, 8, 2}));
+  EXPECT_EQ(g.parameters[0].file_shape, (std::vector<std::int64_t>{2, 1, 3, 3, 3}));
+}
+
+TEST(Graph, NamesParametersByTheirPath) {
+  const Graph g = graph_of("[1, 4, 4]",
+                           "    - residual: {body: [{conv: {out: 1, kernel: 3, pad: same}}, batchnorm]}\n"
+                           "    - flatten\n    - linear: 2\n");
+  EXPECT_EQ(g.parameters[0].name, "0.body.0.weight");
+  EXPECT_EQ(g.parameters[2].name, "0.body.1.weight");
+  EXPECT_FALSE(g.parameters[2].is_weight) << "no weight decay on normalisation";
+  EXPECT_EQ(g.statistics[1].name, "0.body.1.running_var");
+}
+
+TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
+  const auto expect = [](const std::string& message, const char* part) {
+    EXPECT_NE(message.find("net.yaml:"), std::string::npos) << message;
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect(refusal("[1, 8, 8]", "    - conv: {out: 4, kernel: 9}\n    - flatten\n    - linear: 2\n"),
+         "does not fit");
+  expect(refusal("[1, 8, 8]", "    - relu\n    - linear: 2\n"), "flatten");
+  expect(refusal("[1, 8, 8]", "    - conv: {out: 4, kernel: 3}\n"), "end with linear");
+  expect(refusal("[1, 8, 8]", "    - conv: {out: 4, kernel: 2, pad: same}\n    - flatten\n    - linear: 2\n"),
+         "odd");
+  expect(refusal("[1, 8, 8]", "    - conv: {out: 4, kernel: [3, 3, 3]}\n    - flatten\n    - linear: 2\n"),
+         "axes");
+  expect(refusal("[1, 8, 8]",
+                 "    - residual: {body: [{conv: {out: 4, kernel: 3}}]}\n    - flatten\n    - linear: 2\n"),
+         "shortcut");
+  expect(refusal("[1, 8, 8]", "    - flatten\n"), "nothing to train");
+}
+
+TEST(Graph, FileOrderIsAPermutationAndItsInverse) {
+  const Graph g =
+      graph_of("[2, 3, 4]", "    - conv: {out: 3, kernel: 3, pad: same}\n    - flatten\n    - linear: 5\n");
+  for (const Parameter& p : g.parameters) {
+    std::vector<float> values(static_cast<std::size_t>(p.count()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+    EXPECT_EQ(from_file_order(p, to_file_order(p, values)), values);
+  }
+  // conv (K,T,R,S,C) -> [K,C,R,S]: element (k=0, c=1, r=0, s=0) lies at memory index 1 and file index 9.
+  std::vector<float> conv(54, 0);
+  conv[1] = 1;
+  EXPECT_EQ(to_file_order(g.parameters[0], conv)[9], 1);
+  // linear behind a flatten of (3,4,3): column (h=0,w=1,c=2) is 5 here and c*12 + 1 in the file.
+  std::vector<float> linear(180, 0);
+  linear[5] = 1;
+  EXPECT_EQ(to_file_order(g.parameters[2], linear)[25], 1);
+}
+
+TEST(Initializers, HaveTheirVariance) {
+  const Graph g =
+      graph_of("[16, 8, 8]",
+               "    - conv: {out: 64, kernel: 3, init: he}\n    - conv: {out: 64, kernel: 3, init: glorot}\n"
+               "    - globalavgpool\n    - linear: 2\n");
+  const auto variance = [](const std::vector<float>& v) {
+    double sum = 0, squares = 0;
+    for (const float x : v) sum += x, squares += double{x} * x;
+    const double n = static_cast<double>(v.size());
+    return squares / n - sum / n * (sum / n);
+  };
+  EXPECT_NEAR(variance(initial_value(g.parameters[0], 1)), 2.0 / 144, 0.05 * 2.0 / 144);
+  EXPECT_NEAR(variance(initial_value(g.parameters[2], 1)), 2.0 / (576 + 576), 0.05 * 2.0 / 1152);
+  EXPECT_NE(initial_value(g.parameters[0], 1), initial_value(g.parameters[0], 2)) << "keyed by the seed";
+}
+
+TEST(Initializers, DiracPassesChannelsThrough) {
+  const Graph g = graph_of(
+      "[2, 4, 4]", "    - conv: {out: 3, kernel: 3, init: dirac}\n    - globalavgpool\n    - linear: 2\n");
+  const std::vector<float> w =
+      to_file_order(g.parameters[0], initial_value(g.parameters[0], 1));  // [3,2,3,3]
+  for (int k = 0; k < 3; ++k) {
+    for (int c = 0; c < 2; ++c) {
+      for (int tap = 0; tap < 9; ++tap) {
+        EXPECT_EQ(w[static_cast<std::size_t>((k * 2 + c) * 9 + tap)], k == c && tap == 4 ? 1.0f : 0.0f);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace convoy::testing

@@ -1,0 +1,150 @@
+// Buckets and placement, each on its own.
+#include "src/plan/passes.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "tests/train/support.h"
+
+namespace convoy::testing {
+namespace {
+
+class Passes : public ::testing::Test {
+ protected:
+  Plan plan(int ranks, int n = 8) const {
+    return training_plan(graph_, layout_, config_, {n, shard_of(n, 0, ranks), ranks}, true);
+  }
+  Config config_ = tiny_config();
+  Graph graph_ = build_graph(config_.model);
+  Layout layout_ = make_layout(graph_, config_, {22, 22, 22}, DType::f32);
+};
+
+std::vector<Tensor> summed(const Plan& plan, Arena arena) {
+  std::vector<Tensor> out;
+  for (const Step& step : plan.steps) {
+    const auto* call = std::get_if<AllReduce>(&step.call);
+    if (call && call->values.arena == arena) out.push_back(call->values);
+  }
+  return out;
+}
+
+TEST_F(Passes, BucketsCoverEveryGradientOnce) {
+  for (const std::int64_t bytes : {1, 500, 1 << 20}) {
+    const std::vector<Tensor> buckets =
+        summed(insert_all_reduces(plan(2), layout_, bytes, 2), Arena::gradients);
+    std::int64_t next = 0;
+    for (const Tensor& bucket : buckets) {
+      EXPECT_EQ(bucket.offset, next);
+      next += bucket.bytes();
+    }
+    EXPECT_EQ(next, layout_.all_gradients.bytes());
+    if (bytes == 1) {
+      EXPECT_EQ(buckets.size(), graph_.parameters.size());
+    }
+    if (bytes == 1 << 20) {
+      EXPECT_EQ(buckets.size(), 1u);
+    }
+  }
+}
+
+TEST_F(Passes, ABucketIsSummedAfterItsLastGradientAndBeforeTheOptimizer) {
+  const Plan with = insert_all_reduces(plan(2), layout_, 500, 2);
+  std::set<std::int64_t> written;
+  bool joined = false;
+  struct Writes {
+    std::set<std::int64_t>& offsets;
+    void reads(const Tensor&) {}
+    void updates(const Tensor&) {}
+    void writes(const Tensor& t) {
+      if (t.arena == Arena::gradients) offsets.insert(t.offset);
+    }
+  };
+  for (const Step& step : with.steps) {
+    if (const auto* call = std::get_if<AllReduce>(&step.call);
+        call && call->values.arena == Arena::gradients) {
+      for (const Tensor& gradient : layout_.gradients) {
+        const bool inside = gradient.offset >= call->values.offset &&
+                            gradient.offset < call->values.offset + call->values.bytes();
+        EXPECT_TRUE(!inside || written.contains(gradient.offset));
+      }
+      joined = false;
+    }
+    if (std::holds_alternative<Join>(step.call)) joined = true;
+    EXPECT_TRUE(joined || !std::holds_alternative<SgdStep>(step.call));
+    visit_tensors(step.call, Writes{written});
+  }
+}
+
+TEST_F(Passes, OneRankHasNoCollectives) {
+  const Plan single = insert_all_reduces(plan(1), layout_, 500, 1);
+  for (const Step& step : single.steps) {
+    EXPECT_FALSE(std::holds_alternative<AllReduce>(step.call) || std::holds_alternative<Join>(step.call));
+  }
+}
+
+/// Replays a placed plan on paper: every byte remembers which unplaced tensor was last written there.
+TEST_F(Passes, PlacedTensorsKeepTheirBytesUntilTheirLastUse) {
+  const Plan before = plan(2);
+  const Plan after = place_tensors(before, layout_, [](const Call&) { return std::int64_t{0}; });
+  ASSERT_EQ(before.steps.size(), after.steps.size());
+  struct Tensors {
+    std::vector<Tensor> read, written;
+    void reads(const Tensor& t) { read.push_back(t); }
+    void writes(const Tensor& t) { written.push_back(t); }
+    void updates(const Tensor& t) { reads(t), writes(t); }
+  };
+  std::map<std::int64_t, std::int64_t> owner;  // 4-byte word of the arena -> identifier
+  std::int64_t plain = 0, reads = 0;
+  for (std::size_t i = 0; i < before.steps.size(); ++i) {
+    Tensors unplaced, placed;
+    visit_tensors(before.steps[i].call, unplaced);
+    visit_tensors(after.steps[i].call, placed);
+    const auto words = [](const Tensor& t, auto f) {
+      for (std::int64_t w = t.offset / 4; w < (t.offset + t.bytes()) / 4; ++w) f(w);
+    };
+    for (std::size_t t = 0; t < placed.read.size(); ++t) {
+      if (placed.read[t].arena != Arena::activations) continue;
+      words(placed.read[t],
+            [&](std::int64_t w) { EXPECT_EQ(owner.at(w), unplaced.read[t].offset), ++reads; });
+    }
+    for (std::size_t t = 0; t < placed.written.size(); ++t) {
+      if (placed.written[t].arena != Arena::activations) continue;
+      EXPECT_LE(placed.written[t].offset + placed.written[t].bytes(),
+                after.arenas[static_cast<std::size_t>(Arena::activations)]);
+      words(placed.written[t], [&](std::int64_t w) { owner[w] = unplaced.written[t].offset; });
+      plain += placed.written[t].bytes();
+    }
+  }
+  EXPECT_GT(reads, 1000);
+  EXPECT_LT(after.arenas[static_cast<std::size_t>(Arena::activations)], plain) << "space is reused";
+}
+
+TEST_F(Passes, ARankWithoutImagesMakesTheSameCollectives) {
+  const auto collectives = [&](int rank) {
+    Plan p = training_plan(graph_, layout_, config_, {1, shard_of(1, rank, 3), 3}, true);
+    p = insert_all_reduces(std::move(p), layout_, 500, 3);
+    std::vector<std::pair<std::int64_t, DType>> out;
+    for (const Step& step : p.steps) {
+      if (const auto* call = std::get_if<AllReduce>(&step.call))
+        out.emplace_back(call->values.count, call->values.dtype);
+    }
+    return out;
+  };
+  EXPECT_EQ(collectives(0), collectives(2));
+  EXPECT_FALSE(collectives(0).empty());
+}
+
+TEST_F(Passes, FlopsAreThoseOfTheShapes) {
+  const Plan p = plan(1);
+  std::int64_t conv = 0;
+  for (const Step& step : p.steps) {
+    if (name_of(step.call).starts_with("conv.")) conv += flops_of(step.call);
+  }
+  const std::int64_t first = 2LL * 8 * 36 * 4 * 9 * 2, second = 2LL * 8 * 36 * 4 * 9 * 4;
+  EXPECT_EQ(conv, 2 * first + 3 * second) << "the first layer needs no dgrad";
+}
+
+}  // namespace
+}  // namespace convoy::testing

@@ -1,0 +1,141 @@
+// What must not depend on the number of ranks. Started by mpirun with 2, 3 and 4 of them; each rank computes
+// the single-rank result too and compares.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/test_environment.h"
+#include "tests/train/support.h"
+
+namespace convoy::testing {
+namespace {
+
+class Ranks : public ::testing::TestWithParam<EngineKind> {
+ protected:
+  void SetUp() override {
+    if (ranks().size() == 1) GTEST_SKIP() << "needs several ranks: mpirun -np 2 convoy_tests";
+    if (GetParam() == EngineKind::cuda && cuda_device_count() < ranks().local_size()) {
+      GTEST_SKIP() << "needs " << ranks().local_size() << " CUDA devices, found " << cuda_device_count();
+    }
+  }
+  static std::unique_ptr<Session> session(const Config& config, const Dataset& data,
+                                          const RankEnvironment& environment) {
+    return std::make_unique<Session>(config, data, make_engine(GetParam(), environment), environment);
+  }
+  static double tolerance() { return GetParam() == EngineKind::reference_f64 ? 1e-12 : 2e-5; }
+};
+
+std::string engine_name(const ::testing::TestParamInfo<EngineKind>& info) {
+  switch (info.param) {
+    case EngineKind::reference_f32:
+      return "reference_f32";
+    case EngineKind::reference_f64:
+      return "reference_f64";
+    case EngineKind::cpu:
+      return "cpu";
+    case EngineKind::cuda:
+      return "cuda";
+  }
+  return "unknown";
+}
+
+// 17 images in batches of 8: the last batch has one image, so most ranks have none.
+TEST_P(Ranks, TrainTheWeightsOfOneRank) {
+  const Config config = tiny_config();
+  const Dataset data = tiny_data(17, 5);
+  const RankEnvironment alone = RankEnvironment::alone();
+  const auto single = session(config, data, alone);
+  const auto several = session(config, data, ranks());
+  for (Session* s : {single.get(), several.get()}) {
+    s->initialize();
+    train_epochs(*s, config, 1, 2);
+  }
+  EXPECT_LT(largest_difference(weights_of(*single), weights_of(*several)), tolerance());
+}
+
+TEST_P(Ranks, HoldTheSameBits) {
+  const Config config = tiny_config();
+  const auto several = session(config, tiny_data(17, 5), ranks());
+  several->initialize();
+  train_epochs(*several, config, 1, 2);
+  const std::vector<double> mine = weights_of(*several);
+  std::vector<double> root = mine;
+  ranks().broadcast(root.data(), root.size() * sizeof(double));
+  EXPECT_EQ(mine, root);
+}
+
+TEST_P(Ranks, CountEveryValidationImageOnce) {
+  const Config config = tiny_config();
+  const Dataset data = tiny_data(17, 29);
+  const RankEnvironment alone = RankEnvironment::alone();
+  const auto single = session(config, data, alone);
+  const auto several = session(config, data, ranks());
+  for (Session* s : {single.get(), several.get()}) s->initialize();
+  const Metrics expected = single->evaluate(), got = several->evaluate();
+  EXPECT_EQ(got.count, 29);
+  EXPECT_EQ(got.correct, expected.correct);
+  EXPECT_NEAR(got.loss(), expected.loss(), tolerance());
+}
+
+/// One training step by hand, with or without the sums over ranks in its plan.
+std::vector<double> weights_after_a_step(EngineKind kind, const Dataset& data, bool with_sums) {
+  const Config config = tiny_config();
+  const Graph graph = build_graph(config.model);
+  const std::unique_ptr<Engine> engine = make_engine(kind, ranks());
+  PlanSet plans = make_plans(graph, config, sample_counts(data), *engine, ranks());
+  Plan plan = plans.training.at(8);
+  if (!with_sums) {
+    std::erase_if(plan.steps, [](const Step& step) {
+      return std::holds_alternative<AllReduce>(step.call) || std::holds_alternative<Join>(step.call);
+    });
+  }
+  engine->allocate(plans.arenas);
+  const int handle = engine->load(plan);
+  const auto write = [&](const Tensor& tensor, const std::vector<double>& values) {
+    if (engine->real() == DType::f64) return engine->write(tensor, values.data());
+    const std::vector<float> typed(values.begin(), values.end());
+    engine->write(tensor, typed.data());
+  };
+  for (const Constant& constant : plans.layout.constants) write(constant.tensor, constant.values);
+  for (std::size_t i = 0; i < graph.parameters.size(); ++i) {
+    const auto values = initial_value(graph.parameters[i], config.seed);
+    write(plans.layout.parameters[i], {values.begin(), values.end()});
+  }
+  engine->write(plans.layout.images, data.images.data());
+  engine->write(plans.layout.labels, data.labels.data());
+  std::vector<std::int32_t> order = data.train;
+  order.insert(order.end(), data.validation.begin(), data.validation.end());
+  engine->write(plans.layout.order, order.data());
+  StepState state;
+  state.learning_rate = 0.1f;
+  engine->run(handle, state);
+  std::vector<double> out(static_cast<std::size_t>(plans.layout.all_parameters.count));
+  if (engine->real() == DType::f64) {
+    engine->read(plans.layout.all_parameters, out.data());
+  } else {
+    std::vector<float> typed(out.size());
+    engine->read(plans.layout.all_parameters, typed.data());
+    out.assign(typed.begin(), typed.end());
+  }
+  return out;
+}
+
+// Shows that the comparisons above can fail: without the sums, ranks drift apart at once.
+TEST_P(Ranks, DriftApartWithoutTheAllReduce) {
+  const Dataset data = tiny_data(17, 5);
+  for (const bool with_sums : {true, false}) {
+    const std::vector<double> mine = weights_after_a_step(GetParam(), data, with_sums);
+    std::vector<double> root = mine;
+    ranks().broadcast(root.data(), root.size() * sizeof(double));
+    const double apart =
+        static_cast<double>(ranks().max(largest_difference(mine, root) > tolerance() ? 1 : 0));
+    EXPECT_EQ(apart, with_sums ? 0 : 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Ranks,
+                         ::testing::Values(EngineKind::reference_f64, EngineKind::cpu, EngineKind::cuda),
+                         engine_name);
+
+}  // namespace
+}  // namespace convoy::testing

@@ -1,0 +1,161 @@
+// A run that stops and goes on, and two equal runs, end with the same bits.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "src/io/atomic_file.h"
+#include "src/train/trainer.h"
+#include "tests/test_environment.h"
+#include "tests/train/support.h"
+
+namespace convoy::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Resume : public ::testing::TestWithParam<EngineKind> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == EngineKind::cuda && cuda_device_count() == 0) GTEST_SKIP() << "needs a CUDA device";
+  }
+  /// Trains into `folder` and returns the final weights.
+  static std::vector<double> train(const Config& config, const fs::path& folder, const std::string& resume) {
+    const RankEnvironment alone = RankEnvironment::alone();
+    Session session(config, tiny_data(37, 5), make_engine(GetParam(), alone), alone);
+    const TrainOptions options{folder, resume, std::chrono::steady_clock::now()};
+    Trainer(config, options, session, alone).run();
+    return weights_of(session);
+  }
+  static std::size_t lines_in(const fs::path& path) {
+    const std::string text = read_file(path);
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+};
+
+TEST_P(Resume, EqualRunsHaveEqualBits) {
+  const TemporaryFolder a, b;
+  EXPECT_EQ(train(tiny_config(), a.path() / "run", ""), train(tiny_config(), b.path() / "run", ""));
+}
+
+TEST_P(Resume, AnotherSeedDiffers) {
+  const TemporaryFolder a, b;
+  EXPECT_NE(train(tiny_config(), a.path() / "run", ""), train(tiny_config({"seed=4"}), b.path() / "run", ""));
+}
+
+TEST_P(Resume, InterruptedEqualsUninterrupted) {
+  for (const char* optimizer :
+       {"{name: sgd, lr: 0.1, momentum: 0.9}", "{name: adamw, lr: 0.01, weight_decay: 0.1}"}) {
+    const std::vector<std::string> overrides{"train.epochs=4", fmt::format("optimizer={}", optimizer)};
+    const Config config = tiny_config(overrides);
+    const TemporaryFolder whole, cut;
+    const std::vector<double> expected = train(config, whole.path() / "run", "");
+
+    // Killed after epoch 2: later checkpoints were never written.
+    train(config, cut.path() / "run", "");
+    for (const int epoch : {3, 4}) fs::remove(checkpoint_path(cut.path() / "run/checkpoints", epoch));
+    EXPECT_EQ(train(config, cut.path() / "run", "auto"), expected);
+    EXPECT_EQ(lines_in(cut.path() / "run/metrics.jsonl"), 5u) << "four epochs and a summary, none twice";
+  }
+}
+
+TEST_P(Resume, FallsBackFromADamagedCheckpoint) {
+  const Config config = tiny_config({"train.epochs=3"});
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  const std::vector<double> expected = train(config, run, "");
+  const fs::path newest = checkpoint_path(run / "checkpoints", 3);
+  fs::resize_file(newest, fs::file_size(newest) / 2);
+  EXPECT_EQ(train(config, run, "auto"), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Resume,
+                         ::testing::Values(EngineKind::reference_f32, EngineKind::cpu, EngineKind::cuda),
+                         [](const auto& param_info) {
+                           return std::string(param_info.param == EngineKind::cuda  ? "cuda"
+                                              : param_info.param == EngineKind::cpu ? "cpu"
+                                                                                    : "reference");
+                         });
+
+// Data that is staged batch by batch gives the bits of data that is resident.
+TEST(Staging, ChangesNothing) {
+  const RankEnvironment alone = RankEnvironment::alone();
+  std::vector<std::vector<double>> weights;
+  std::vector<double> correct;
+  for (const char* resident : {"true", "false"}) {
+    const Config config = tiny_config({fmt::format("data.resident={}", resident)});
+    Session session(config, tiny_data(37, 11), make_engine(EngineKind::cpu, alone), alone);
+    session.initialize();
+    train_epochs(session, config, 1, 2);
+    weights.push_back(weights_of(session));
+    correct.push_back(session.evaluate().correct);
+  }
+  EXPECT_EQ(weights[0], weights[1]);
+  EXPECT_EQ(correct[0], correct[1]);
+}
+
+class CheckpointFiles : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    session_ =
+        std::make_unique<Session>(config_, tiny_data(16, 4), make_engine(EngineKind::cpu, alone_), alone_);
+    session_->initialize();
+    bytes_ = to_safetensors(make_checkpoint(*session_, config_, {2, 10, 0.5, 1}));
+  }
+  static std::string message_of(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing thrown";
+  }
+  RankEnvironment alone_ = RankEnvironment::alone();
+  Config config_ = tiny_config();
+  std::unique_ptr<Session> session_;
+  std::string bytes_;
+};
+
+TEST_F(CheckpointFiles, AnyAlteredByteIsNoticed) {
+  for (std::size_t at = 8; at < bytes_.size(); at += bytes_.size() / 97 + 1) {
+    std::string altered = bytes_;
+    altered[at] = static_cast<char>(altered[at] ^ 1);
+    EXPECT_THROW(from_safetensors(altered, "x"), Error) << "byte " << at;
+  }
+}
+
+TEST_F(CheckpointFiles, EveryTruncationIsNoticed) {
+  for (const double share : {0.0, 0.001, 0.3, 0.9, 0.9999}) {
+    const std::string cut =
+        bytes_.substr(0, static_cast<std::size_t>(share * static_cast<double>(bytes_.size())));
+    EXPECT_NE(message_of([&] { from_safetensors(cut, "x.safetensors"); }).find("x.safetensors: truncated"),
+              std::string::npos);
+  }
+}
+
+TEST_F(CheckpointFiles, OfAnotherModelNamesTheTensor) {
+  const Config other = tiny_config({"optimizer={name: adam, lr: 0.1}"});
+  Session session(other, tiny_data(16, 4), make_engine(EngineKind::cpu, alone_), alone_);
+  const TensorFile file = from_safetensors(bytes_, "x");
+  EXPECT_NE(message_of([&] { restore_checkpoint(session, file, "x", true); }).find("optimizer.mean.0.weight"),
+            std::string::npos);
+}
+
+TEST_F(CheckpointFiles, WeightsStandInPyTorchsOrder) {
+  const TensorFile file = from_safetensors(bytes_, "x");
+  EXPECT_EQ(file.tensors.at("0.weight").shape, (std::vector<std::int64_t>{4, 2, 3, 3}));
+  EXPECT_EQ(file.tensors.at("7.weight").shape, (std::vector<std::int64_t>{3, 36}));
+}
+
+TEST_F(CheckpointFiles, OldOnesAreRemoved) {
+  const TemporaryFolder folder;
+  for (const int epoch : {1, 2, 9, 10, 11})
+    write_file_atomically(checkpoint_path(folder.path(), epoch), bytes_);
+  remove_old_checkpoints(folder.path(), 2);
+  const auto left = list_checkpoints(folder.path());
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_EQ(left[0], checkpoint_path(folder.path(), 11));
+  EXPECT_EQ(left[1], checkpoint_path(folder.path(), 10));
+}
+
+}  // namespace
+}  // namespace convoy::testing

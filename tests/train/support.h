@@ -1,0 +1,110 @@
+// A small network and data set for tests of whole steps and runs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "src/config/config.h"
+#include "src/core/random.h"
+#include "src/data/dataset.h"
+#include "src/train/session.h"
+
+namespace convoy::testing {
+
+/// Every kind of layer that could make a step depend on the rank count: groups that span ranks, dropout,
+/// branches.
+inline const std::string tiny_yaml = R"(
+name: tiny
+seed: 3
+data: {source: digits, normalize: {mean: [0.4], std: [0.3]}, augment: [{crop: {pad: 1, mode: reflect}}, {flip: horizontal}]}
+model:
+  input: [2, 6, 6]
+  layers:
+    - conv: {out: 4, kernel: 3, pad: same}
+    - batchnorm: {group: 3}
+    - relu
+    - residual:
+        body:
+          - conv: {out: 4, kernel: 3, pad: same, bias: false}
+          - batchnorm
+          - gelu
+    - maxpool: 2
+    - dropout: 0.25
+    - flatten
+    - linear: 3
+train: {epochs: 2, global_batch: 8, label_smoothing: 0.1, bucket_mb: 0.0005}
+optimizer: {name: sgd, lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.01}
+device: cpu
+checkpoint: {every_epochs: 1, keep: 0}
+)";
+
+/// Random images and labels; `train` of them for training, `validation` more behind them.
+inline Dataset tiny_data(int train, int validation) {
+  Dataset data;
+  data.image = {1, 6, 6, 2};
+  data.classes = 3;
+  for (int i = 0; i < train + validation; ++i) {
+    (i < train ? data.train : data.validation).push_back(i);
+    data.labels.push_back(
+        static_cast<int>(random4(5, Purpose::split, 1, static_cast<std::uint64_t>(i)).v[0] % 3));
+    for (int p = 0; p < 72; ++p) {
+      const auto index = static_cast<std::uint64_t>(i * 72 + p);
+      data.images.push_back(static_cast<std::uint8_t>(random4(5, Purpose::split, 2, index).v[0]));
+    }
+  }
+  return data;
+}
+
+inline Config tiny_config(std::vector<std::string> overrides = {}) {
+  return parse_config(tiny_yaml, "tiny.yaml", overrides);
+}
+
+/// Runs `epochs` epochs of a session, all steps at the peak learning rate.
+inline void train_epochs(Session& session, const Config& config, int first, int epochs) {
+  for (int epoch = first; epoch < first + epochs; ++epoch) {
+    session.begin_epoch(epoch);
+    for (int i = 0; i < session.steps_per_epoch(); ++i) {
+      StepState state;
+      state.step = (epoch - 1) * session.steps_per_epoch() + i;
+      state.learning_rate = config.optimizer.lr;
+      session.train_batch(i, state);
+    }
+  }
+}
+
+/// All parameters and running averages, one after the other.
+inline std::vector<double> weights_of(Session& session) {
+  std::vector<double> all;
+  for (const NamedTensor& named : session.named_tensors(false)) {
+    const std::vector<double> values = session.read_values(named.tensor);
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+/// The largest |a - b|, infinity when the sizes differ.
+inline double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() != b.size()) return 1e300;
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+/// A fresh folder that is removed with its contents.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "convoy-test-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace convoy::testing
