@@ -10,7 +10,7 @@
 namespace convoy::testing {
 namespace {
 
-class Ranks : public ::testing::TestWithParam<EngineKind> {
+class Distributed : public ::testing::TestWithParam<EngineKind> {
  protected:
   void SetUp() override {
     if (ranks().size() == 1) GTEST_SKIP() << "needs several ranks: mpirun -np 2 convoy_tests";
@@ -40,7 +40,7 @@ std::string engine_name(const ::testing::TestParamInfo<EngineKind>& info) {
 }
 
 // 17 images in batches of 8: the last batch has one image, so most ranks have none.
-TEST_P(Ranks, TrainTheWeightsOfOneRank) {
+TEST_P(Distributed, TrainTheWeightsOfOneRank) {
   const Config config = tiny_config();
   const Dataset data = tiny_data(17, 5);
   const RankEnvironment alone = RankEnvironment::alone();
@@ -53,7 +53,7 @@ TEST_P(Ranks, TrainTheWeightsOfOneRank) {
   EXPECT_LT(largest_difference(weights_of(*single), weights_of(*several)), tolerance());
 }
 
-TEST_P(Ranks, HoldTheSameBits) {
+TEST_P(Distributed, HoldTheSameBits) {
   const Config config = tiny_config();
   const auto several = session(config, tiny_data(17, 5), ranks());
   several->initialize();
@@ -64,7 +64,7 @@ TEST_P(Ranks, HoldTheSameBits) {
   EXPECT_EQ(mine, root);
 }
 
-TEST_P(Ranks, CountEveryValidationImageOnce) {
+TEST_P(Distributed, CountEveryValidationImageOnce) {
   const Config config = tiny_config();
   const Dataset data = tiny_data(17, 29);
   const RankEnvironment alone = RankEnvironment::alone();
@@ -121,7 +121,7 @@ std::vector<double> weights_after_a_step(EngineKind kind, const Dataset& data, b
 }
 
 // Shows that the comparisons above can fail: without the sums, ranks drift apart at once.
-TEST_P(Ranks, DriftApartWithoutTheAllReduce) {
+TEST_P(Distributed, DriftApartWithoutTheAllReduce) {
   const Dataset data = tiny_data(17, 5);
   for (const bool with_sums : {true, false}) {
     const std::vector<double> mine = weights_after_a_step(GetParam(), data, with_sums);
@@ -133,7 +133,7 @@ TEST_P(Ranks, DriftApartWithoutTheAllReduce) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Ranks,
+INSTANTIATE_TEST_SUITE_P(Engines, Distributed,
                          ::testing::Values(EngineKind::reference_f64, EngineKind::cpu, EngineKind::cuda),
                          engine_name);
 
