@@ -30,7 +30,8 @@ BiasPlan plan_bias(std::int64_t rows, int c) {
   const std::int64_t wanted =
       std::clamp<std::int64_t>(rows / (plan.lanes * fewest_rows_per_lane), 1,
                                std::max<std::int64_t>(1, most_splits / plan.column_blocks));
-  plan.chunk = std::max<std::int64_t>(1, blocks_for(rows, wanted));
+  // A second launch costs more than a few more rows.
+  plan.chunk = std::max<std::int64_t>(1, blocks_for(rows, wanted < 4 ? 1 : wanted));
   plan.splits = static_cast<int>(std::max<std::int64_t>(1, blocks_for(rows, plan.chunk)));
   return plan;
 }
