@@ -34,7 +34,7 @@ constexpr void (*tiles[])(const GemmTile&) = {gemm_tile<Baseline, 1>, gemm_tile<
 constexpr GemmKernel gemm_baseline{"baseline", 6, 8, tiles};
 
 /// Steps of the reduction per pass over the rows: a panel of B this long stays in the first-level cache.
-constexpr std::int64_t depth_block = 256;
+constexpr std::int64_t depth_block = 320;
 
 /// As pack_panel, for a width known to the compiler, so that whole rows are vector moves.
 template <int width>
@@ -83,31 +83,44 @@ void gemm(const Gemm& product) {
   const GemmKernel& kernel = gemm_kernel();
   const auto rows = static_cast<std::int64_t>(product.a.size());
   const auto segments = static_cast<std::int64_t>(product.segments.size());
-  for (int j = 0; j < product.columns; j += kernel.columns) {
-    std::int64_t first = 0;
-    do {
-      std::int64_t last = first, depth = 0;
-      while (last < segments && (last == first || depth + product.segments[last].length <= depth_block)) {
-        depth += product.segments[last++].length;
+  std::int64_t depth = 0;
+  for (const GemmSegment& segment : product.segments) depth += segment.length;
+  const std::int64_t blocks = std::max<std::int64_t>(1, (depth + depth_block - 1) / depth_block);
+  const std::int64_t block_depth = std::max<std::int64_t>(1, (depth + blocks - 1) / blocks);
+
+  GemmTile tile;
+  tile.a_step = product.a_step;
+  tile.b_step = product.b_step;
+  tile.accumulate = product.accumulate;
+  const auto run = [&](std::int64_t i, int j) {
+    tile.a = product.a.data() + i;
+    tile.b = product.b + j / kernel.columns * product.b_panel;
+    tile.c = product.c + i;
+    tile.c_offset = j;
+    tile.columns = std::min(kernel.columns, product.columns - j);
+    tile.bias = product.bias ? product.bias + j : nullptr;
+    kernel.run[std::min<std::int64_t>(kernel.rows, rows - i) - 1](tile);
+  };
+  std::int64_t first = 0;
+  do {
+    std::int64_t last = first;
+    for (std::int64_t length = 0; last < segments && length < block_depth; ++last) {
+      length += product.segments[last].length;
+    }
+    tile.segments = product.segments.data() + first;
+    tile.segment_count = static_cast<int>(last - first);
+    if (product.a_step == 1) {  // a panel of B stays in the first-level cache
+      for (int j = 0; j < product.columns; j += kernel.columns) {
+        for (std::int64_t i = 0; i < rows; i += kernel.rows) run(i, j);
       }
-      GemmTile tile;
-      tile.a_step = product.a_step;
-      tile.b = product.b + j / kernel.columns * product.b_panel;
-      tile.b_step = product.b_step;
-      tile.segments = product.segments.data() + first;
-      tile.segment_count = static_cast<int>(last - first);
-      tile.c_offset = j;
-      tile.columns = std::min(kernel.columns, product.columns - j);
-      tile.bias = product.bias ? product.bias + j : nullptr;
-      tile.accumulate = product.accumulate || first > 0;
+    } else {  // the strided rows of A do, and B streams
       for (std::int64_t i = 0; i < rows; i += kernel.rows) {
-        tile.a = product.a.data() + i;
-        tile.c = product.c + i;
-        kernel.run[std::min<std::int64_t>(kernel.rows, rows - i) - 1](tile);
+        for (int j = 0; j < product.columns; j += kernel.columns) run(i, j);
       }
-      first = last;
-    } while (first < segments);
-  }
+    }
+    tile.accumulate = true;
+    first = last;
+  } while (first < segments);
 }
 
 void pack_panel(float* panel, const float* b, std::int64_t depth, std::ptrdiff_t row_step, int columns,
