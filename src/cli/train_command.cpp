@@ -9,6 +9,7 @@ namespace convoy {
 void add_config_arguments(CLI::App& command, ConfigArguments& arguments) {
   command.add_option("CONFIG", arguments.path, "YAML file of the network and its training")->required();
   command.add_option("key=value", arguments.overrides, "replace values of the file, e.g. train.epochs=5");
+  command.footer("Keys of CONFIG:\n" + schema_help());
 }
 
 Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks) {

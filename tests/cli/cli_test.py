@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Runs the program as a user would, on one and on two ranks: what it says, how it exits, what it leaves behind.
+
+usage: cli_test.py CONVOY [unittest arguments]
+"""
+import gzip
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CONVOY = ""
+SMALL = """
+name: small
+data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
+model:
+  input: [1, 28, 28]
+  layers:
+    - maxpool: 4
+    - flatten
+    - linear: 10
+train: {epochs: 2, global_batch: 1000}
+optimizer: {name: sgd, lr: 0.1}
+device: cpu
+"""
+
+
+def launch(arguments, ranks=1, cwd=None):
+    command = [CONVOY, *arguments]
+    if ranks > 1:
+        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
+    environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
+                       OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+class Cli(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-cli-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def write(self, text, name="net.yaml"):
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
+    def refuse(self, code, parts, *arguments, ranks=(1, 2)):
+        """The command exits with `code`, and one line, from one rank, holds all `parts`."""
+        for count in ranks:
+            with self.subTest(arguments=arguments, ranks=count):
+                result = launch(arguments, count, cwd=self.folder)
+                self.assertEqual(result.returncode, code, result.stderr)
+                lines = [line for line in result.stderr.splitlines() if all(part in line for part in parts)]
+                self.assertEqual(len(lines), 1, f"{parts} in: {result.stderr}{result.stdout}")
+                self.assertFalse((self.folder / "runs").exists(), "nothing is half-written")
+
+    def mnist(self, images=20, rows=28, magic=0x803, labels=None, cut=0, name="mnist"):
+        """A folder of IDX files; `cut` bytes are missing at the end of the training images."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        values = labels or [i % 10 for i in range(images)]
+        for part in ("train", "t10k"):
+            pixels = struct.pack(">IIII", magic, images, rows, 28) + bytes(images * rows * 28)
+            (folder / f"{part}-images-idx3-ubyte").write_bytes(pixels[:len(pixels) - cut])
+            with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz", "wb") as file:
+                file.write(struct.pack(">II", 0x801, len(values)) + bytes(values))
+        return f"data={{source: mnist, path: {folder}}}"
+
+    # --- bad configurations: exit code 2 ---
+
+    def test_configuration_mistakes_name_file_line_and_key(self):
+        self.refuse(2, ["bad.yaml:10", "global_batch"], "train", self.write(SMALL.replace("global_batch", "globl_batch"), "bad.yaml"))
+        self.refuse(2, ["bad.yaml:10", "epochs"], "train", self.write(SMALL.replace("epochs: 2", "epochs: two"), "bad.yaml"), ranks=(1,))
+        self.refuse(2, ["bad.yaml:10", "epochs"], "train", self.write(SMALL.replace("epochs: 2", "epochs: -2"), "bad.yaml"), ranks=(1,))
+        self.refuse(2, ["bad.yaml:11", "lr"], "train", self.write(SMALL.replace("lr: 0.1", "lr: 0.1, lr: 0.2"), "bad.yaml"), ranks=(1,))
+        self.refuse(2, ["bad.yaml:9", "flat"], "train", self.write(SMALL.replace("    - flatten\n", ""), "bad.yaml"), ranks=(1,))
+
+    def test_overrides_are_as_strict(self):
+        config = self.write(SMALL)
+        self.refuse(2, ["train.epoch"], "train", config, "train.epoch=3")
+        self.refuse(2, ["train.epochs"], "train", config, "train.epochs=1.5", ranks=(1,))
+
+    def test_missing_configuration(self):
+        self.refuse(2, ["nowhere.yaml"], "train", "nowhere.yaml")
+
+    def test_unknown_command_line_option(self):
+        self.assertEqual(launch(["train", "--nonsense"]).returncode, 2)
+        self.assertEqual(launch([]).returncode, 2)
+
+    def test_batch_smaller_than_the_ranks(self):
+        self.refuse(2, ["global_batch", "2 ranks"], "train", self.write(SMALL), "train.global_batch=1", ranks=(2,))
+
+    def test_image_shape_of_another_data_set(self):
+        config = self.write(SMALL.replace("[1, 28, 28]", "[3, 32, 32]"))
+        self.refuse(2, ["model.input", "(28,28,1)"], "train", config)
+
+    def test_labels_beyond_the_last_layer(self):
+        self.refuse(2, ["7 scores", "10 classes"], "train", self.write(SMALL.replace("linear: 10", "linear: 7")))
+
+    # --- bad data: exit code 1 ---
+
+    def test_missing_data(self):
+        self.refuse(1, ["nowhere"], "train", self.write(SMALL), "data={source: mnist, path: nowhere}")
+
+    def test_truncated_data_names_file_and_offset(self):
+        self.refuse(1, ["train-images-idx3-ubyte", "byte"], "train", self.write(SMALL), self.mnist(cut=100))
+
+    def test_foreign_data(self):
+        self.refuse(1, ["train-images-idx3-ubyte"], "train", self.write(SMALL), self.mnist(magic=0x1234), ranks=(1,))
+
+    def test_label_out_of_range(self):
+        self.refuse(1, ["labels", "77"], "train", self.write(SMALL), self.mnist(labels=[77] * 20), ranks=(1,))
+
+    # --- what cannot be written or read back ---
+
+    def test_output_that_cannot_be_written(self):
+        (self.folder / "taken").write_text("a file, not a folder")
+        self.refuse(1, ["taken"], "train", self.write(SMALL), "--output", str(self.folder / "taken" / "run"))
+
+    def test_damaged_checkpoint(self):
+        config, run = self.write(SMALL), self.folder / "run"
+        self.assertEqual(launch(["train", config, self.mnist(), "--output", str(run)]).returncode, 0)
+        checkpoint = run / "checkpoints" / "epoch-0002.safetensors"
+        whole = checkpoint.read_bytes()
+        checkpoint.write_bytes(whole[:-10])
+        self.refuse(1, ["epoch-0002", "truncated"], "eval", str(checkpoint))
+        checkpoint.write_bytes(whole[:-10] + b"x" * 10)
+        self.refuse(1, ["epoch-0002", "altered"], "eval", str(checkpoint), ranks=(1,))
+        checkpoint.write_bytes(b"not a checkpoint at all")
+        self.refuse(1, ["epoch-0002"], "eval", str(checkpoint), ranks=(1,))
+
+    def test_missing_run(self):
+        self.refuse(1, ["nowhere"], "eval", "nowhere")
+
+    # --- the good path ---
+
+    def test_train_eval_resume(self):
+        config, data, run = self.write(SMALL), self.mnist(images=50), self.folder / "run"
+        result = launch(["train", config, data, "train.global_batch=16", "--output", str(run)], ranks=2)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("test accuracy", result.stdout)
+        records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([r.get("event") for r in records], [None, None, "summary"])
+        for key in ("epoch", "step", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
+                    "images_per_second", "seconds"):
+            self.assertIn(key, records[0])
+        accuracies = set()
+        for ranks in (1, 2, 3):
+            result = launch(["eval", str(run)], ranks=ranks)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            accuracies.add(result.stdout.split("(")[1].split(")")[0])
+        self.assertEqual(len(accuracies), 1, accuracies)
+        self.assertIn("of 50", accuracies.pop())
+        again = launch(["train", config, data, "train.epochs=3", "--output", str(run), "--resume", "auto"])
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("resuming after epoch 2", again.stdout)
+
+    def test_a_new_run_keeps_the_old_one(self):
+        config, data = self.write(SMALL), self.mnist()
+        for _ in range(2):
+            self.assertEqual(launch(["train", config, data], cwd=self.folder).returncode, 0)
+        self.assertTrue((self.folder / "runs" / "small.1" / "metrics.jsonl").exists())
+        self.assertTrue((self.folder / "runs" / "small" / "metrics.jsonl").exists())
+
+    def test_plan_counts_and_check_lists(self):
+        config, data = self.write(SMALL), self.mnist()
+        plan = launch(["plan", config])
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+        for part in ("linear.wgrad", "sgd", "arenas", "activations", "MFLOP"):
+            self.assertIn(part, plan.stdout)
+        check = launch(["check", config, data], cwd=self.folder)
+        self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
+        bad = launch(["check", self.write(SMALL.replace("linear: 10", "linear: 7")), data, "--output", "/proc/none"])
+        self.assertEqual(bad.stdout.count("FAIL"), 2, bad.stdout)
+
+    def test_help_lists_every_key(self):
+        text = launch(["train", "--help"]).stdout
+        for key in ("global_batch", "label_smoothing", "weight_decay", "warmup_epochs", "--resume", "--output"):
+            self.assertIn(key, text)
+
+
+if __name__ == "__main__":
+    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main()
