@@ -93,14 +93,14 @@ TEST_F(Idx, NoPathIsAnErrorOfUsage) {
 
 TEST_F(Idx, TruncatedPixels) {
   Bytes bytes = images(3);
-  bytes.resize(bytes.size() - 5);
+  bytes.erase(bytes.end() - 5, bytes.end());
   folder.write("train-images-idx3-ubyte", bytes);
   expect_contains(message(), {path("train-images-idx3-ubyte"), "byte 29", "pixels", "5 bytes are missing"});
 }
 
 TEST_F(Idx, TruncatedHeader) {
   Bytes bytes = idx_labels({1, 2});
-  bytes.resize(6);
+  bytes.erase(bytes.begin() + 6, bytes.end());
   folder.write("t10k-labels-idx1-ubyte", bytes);
   expect_contains(message(), {path("t10k-labels-idx1-ubyte"), "byte 6", "header"});
   folder.write("t10k-labels-idx1-ubyte", {});
