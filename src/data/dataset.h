@@ -37,8 +37,8 @@ struct Range {
 /// `drop_last`; no batch at all when nothing is left.
 std::vector<Range> batches_of(int samples, int global_batch, bool drop_last);
 
-/// A rank's part of a batch of `n` images: contiguous, sizes differ by at most one, none when n < ranks runs
-/// out.
+/// A rank's part of a batch of `n` images: contiguous, sizes differ by at most one, the first ranks hold the
+/// larger ones.
 using Shard = Range;
 Shard shard_of(int n, int rank, int ranks);
 
