@@ -90,6 +90,7 @@ ncclComm_t NcclCommunicator::handle() const {
 }
 
 void NcclCommunicator::all_reduce_sum_async(void* values, std::int64_t count, DType type) {
+  if (count == 0) return;
   check_cuda(cudaEventRecord(ready_.get(), compute_));
   check_cuda(cudaStreamWaitEvent(stream_.get(), ready_.get(), 0));
   const ncclComm_t comm = handle();
