@@ -32,6 +32,12 @@ class Bench {
     check(used_ <= bytes(activations_), "benchmark arena too small");
     return tensor;
   }
+  /// A tensor that the optimizer updates: counted, as the plan lays it out.
+  Tensor take_parameter(std::int64_t count) {
+    parameters_ += (count + parameter_alignment - 1) / parameter_alignment * parameter_alignment;
+    return take(count);
+  }
+  std::int64_t parameters() const { return parameters_; }
   template <class Call>
   void add(const std::string& layer, const Call& call) {
     benchmark::RegisterBenchmark(
@@ -75,7 +81,7 @@ class Bench {
   }
 
   std::vector<float> activations_, workspace_;
-  std::int64_t used_ = 0;
+  std::int64_t used_ = 0, parameters_ = 0;
   CpuContext context_{nullptr};
   std::vector<std::function<void()>> step_;
 };
@@ -85,7 +91,7 @@ Tensor add_stage(Bench& bench, const std::string& name, const FeatureShape& in, 
                  bool first) {
   ConvShape conv{.n = batch, .in = in, .k = filters, .r = 3, .s = 3, .pad = {0, 1, 1}};
   PoolShape pool{.n = batch, .in = conv.out(), .kernel = {1, 2, 2}, .stride = {1, 2, 2}};
-  const Tensor w = bench.take(conv.weights()), bias = bench.take(filters);
+  const Tensor w = bench.take_parameter(conv.weights()), bias = bench.take_parameter(filters);
   const Tensor y = bench.take(batch * conv.out().count()), dy = bench.take(y.count);
   const Tensor pooled = bench.take(batch * pool.out().count()), dpooled = bench.take(pooled.count);
   const Tensor argmax = bench.take(pooled.count, DType::u8);
@@ -103,7 +109,7 @@ Tensor add_stage(Bench& bench, const std::string& name, const FeatureShape& in, 
 
 Tensor add_linear(Bench& bench, const std::string& name, int inputs, int outputs, const Tensor& x) {
   const LinearShape linear{batch, inputs, outputs};
-  const Tensor w = bench.take(std::int64_t{inputs} * outputs), bias = bench.take(outputs);
+  const Tensor w = bench.take_parameter(std::int64_t{inputs} * outputs), bias = bench.take_parameter(outputs);
   const Tensor y = bench.take(std::int64_t{batch} * outputs), dy = bench.take(y.count),
                dx = bench.take(x.count);
   bench.add(name, LinearForward{linear, x, w, bias, y});
@@ -121,7 +127,7 @@ void add_lenet(Bench& bench) {
   bench.add("linear1", ActivationForward{Activation::relu, 0.0f, hidden, hidden});
   bench.add("linear1", ActivationBackward{Activation::relu, 0.0f, hidden, hidden, bench.take(hidden.count)});
   add_linear(bench, "linear2", 128, 10, hidden);
-  const std::int64_t parameters = 421696;  // of the network, padded to parameter_alignment
+  const std::int64_t parameters = bench.parameters();
   bench.add("all", SgdStep{0.9f, true, bench.take(parameters), bench.take(parameters), bench.take(parameters),
                            bench.take(parameters / parameter_alignment)});
   bench.add_step();
