@@ -1,10 +1,12 @@
 // Fully connected layers: y (N,K) = x (N,C) w (K,C)ᵀ + bias, dx = dy w, dw = dyᵀ x. cuBLAS multiplies, in
-// fp32. It counts in columns, so every row-major matrix here is its transpose there.
+// fp32. It counts in columns, so every row-major matrix here is its transpose there. Layers with few outputs
+// go to linear_narrow.cu.
 #include <limits>
 
 #include "kernels/cuda_context.h"
 #include "kernels/fast_divide.h"
 #include "kernels/linear.h"
+#include "kernels/linear_narrow.h"
 
 namespace convoy {
 namespace {
@@ -42,6 +44,7 @@ __global__ void add_bias_kernel(float* __restrict__ y, const float* __restrict__
 }  // namespace
 
 void launch(const CudaContext& context, const LinearForward& call) {
+  if (is_narrow(call.shape)) return narrow_forward(context, call);
   const auto [n, c, k] = call.shape;
   auto* y = context.data<float>(call.y);  // (N,K)
   multiply(context, k, n, c, {CUBLAS_OP_T, context.data<const float>(call.w), c},
@@ -57,12 +60,14 @@ void launch(const CudaContext& context, const LinearForward& call) {
 }
 
 void launch(const CudaContext& context, const LinearDgrad& call) {
+  if (is_narrow(call.shape)) return narrow_dgrad(context, call);
   const auto [n, c, k] = call.shape;
   multiply(context, c, n, k, {CUBLAS_OP_N, context.data<const float>(call.w), c},
            {CUBLAS_OP_N, context.data<const float>(call.dy), k}, context.data<float>(call.dx));
 }
 
 void launch(const CudaContext& context, const LinearWgrad& call) {
+  if (is_narrow(call.shape)) return narrow_wgrad(context, call);
   const auto [n, c, k] = call.shape;
   multiply(context, c, k, n, {CUBLAS_OP_N, context.data<const float>(call.x), c},
            {CUBLAS_OP_T, context.data<const float>(call.dy), k}, context.data<float>(call.dw));

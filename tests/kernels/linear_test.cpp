@@ -33,6 +33,7 @@ std::vector<OpCase> linear_cases() {
       linear_case("no_bias", {4, 6, 3}, false, true),
       linear_case("one_row", {1, 33, 9}, true, true),
       linear_case("no_row", {0, 4, 3}, true, false),
+      linear_case("no_row_wide", {0, 4, 100}, true, false),
       linear_case("one_output", {17, 40, 1}, true, true),
       linear_case("tile_and_one", {129, 65, 33}, true, false),
       linear_case("deep", {7, 3001, 3}, true, false),
