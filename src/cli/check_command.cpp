@@ -1,10 +1,11 @@
 // `convoy check`: everything that can fail before the first step, all of it said at once.
+#include <unistd.h>
+
 #include <functional>
 
 #include "comm/agree.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
-#include "src/train/run_folder.h"
 #include "src/train/setup.h"
 
 namespace convoy {
@@ -48,6 +49,22 @@ std::string fit_of(const Dataset& data, const Graph& graph) {
     fail_usage("the last layer gives {} scores, the data set has {} classes", graph.classes(), data.classes);
   }
   return fmt::format("{} classes, {} scores", data.classes, graph.classes());
+}
+
+/// Looks at the nearest folder above `output` that exists and leaves nothing behind.
+std::string disk_note(const std::filesystem::path& output, std::int64_t parameters,
+                      const CheckpointConfig& checkpoint) {
+  std::filesystem::path folder = std::filesystem::absolute(output);
+  while (!std::filesystem::exists(folder)) folder = folder.parent_path();
+  if (!std::filesystem::is_directory(folder))
+    fail("{}: {} is not a folder", output.string(), folder.string());
+  if (::access(folder.c_str(), W_OK) != 0) fail("{}: cannot write to {}", output.string(), folder.string());
+  const auto free = static_cast<std::int64_t>(std::filesystem::space(folder).available);
+  constexpr std::int64_t blocks = 3;  // parameters and up to two moments
+  const std::int64_t wanted = blocks * parameters * size_of(DType::f32) * (checkpoint.keep + 1);
+  if (free < wanted)
+    fail("{}: {} free, checkpoints want {}", output.string(), human_bytes(free), human_bytes(wanted));
+  return fmt::format("{}: {} free", output.string(), human_bytes(free));
 }
 
 int check_all(const ConfigArguments& arguments, const std::string& output, const RankEnvironment& ranks) {
@@ -96,14 +113,9 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
     list.skip("memory", "needs shapes, data and device");
   }
   list.run("disk", [&] {
-    const std::filesystem::path folder = output.empty() ? "runs/" + config.name : output;
     if (!ranks.is_root()) return std::string{};
-    if (const std::string problem = write_problem(folder); !problem.empty()) fail("{}", problem);
-    const std::int64_t free = static_cast<std::int64_t>(std::filesystem::space(folder).available);
-    const std::int64_t wanted = 3 * graph.parameter_count() * 4 * std::max(1, config.checkpoint.keep + 1);
-    if (free < wanted)
-      fail("{}: {} free, checkpoints want {}", folder.string(), human_bytes(free), human_bytes(wanted));
-    return fmt::format("{}: {} free", folder.string(), human_bytes(free));
+    return disk_note(output.empty() ? "runs/" + config.name : output, graph.parameter_count(),
+                     config.checkpoint);
   });
   return list.exit_code();
 }

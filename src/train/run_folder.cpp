@@ -29,19 +29,6 @@ nlohmann::ordered_json to_json(const EpochRecord& r) {
 
 }  // namespace
 
-std::string write_problem(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return fmt::format("cannot create {}: {}", folder.string(), error.message());
-  const fs::path probe = folder / ".convoy-probe";
-  std::ofstream file(probe);
-  file << "x" << std::flush;
-  if (!file) return fmt::format("cannot write to {}: {}", folder.string(), std::strerror(errno));
-  file.close();
-  fs::remove(probe, error);
-  return {};
-}
-
 std::string RunFolder::prepare_new(const Config& config) const {
   std::string moved;
   if (fs::exists(path_ / "metrics.jsonl") || fs::exists(checkpoints())) {
@@ -71,7 +58,9 @@ void RunFolder::prepare_resumed(const Config& config, int epochs) const {
 }
 
 void RunFolder::create(const Config& config) const {
-  if (const std::string problem = write_problem(checkpoints()); !problem.empty()) fail("{}", problem);
+  std::error_code error;
+  fs::create_directories(checkpoints(), error);
+  if (error) fail("cannot create {}: {}", checkpoints().string(), error.message());
   write_file_atomically(path_ / "config.yaml", to_yaml(config));
 }
 

@@ -48,7 +48,4 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-/// Empty when a run can be written to this folder, else why not.
-std::string write_problem(const std::filesystem::path& folder);
-
 }  // namespace convoy
