@@ -2,9 +2,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "tests/test_environment.h"
 
@@ -24,17 +25,23 @@ class Summary : public ::testing::EmptyTestEventListener {
       if (result.GetTestPartResult(i).skipped()) reason = result.GetTestPartResult(i).message();
     }
     while (!reason.empty() && reason.back() == '\n') reason.pop_back();
-    skipped_.push_back(fmt::format("{}.{}: {}", test.test_suite_name(), test.name(), reason));
+    const std::string name = fmt::format("{}.{}", test.test_suite_name(), test.name());
+    const std::size_t instance = name.find('/', name.find('.'));  // cases of one test share a line
+    ++skipped_[{name.substr(0, instance), reason}];
+    ++skipped_count_;
   }
 
   void OnTestProgramEnd(const ::testing::UnitTest& program) override {
-    for (const std::string& line : skipped_) fmt::print("skipped {}\n", line);
+    for (const auto& [test, count] : skipped_) {
+      fmt::print("skipped: {} ({} case{}): {}\n", test.first, count, count == 1 ? "" : "s", test.second);
+    }
     fmt::print("convoy_tests: {} passed, {} failed, {} skipped\n", program.successful_test_count(),
-               program.failed_test_count(), skipped_.size());
+               program.failed_test_count(), skipped_count_);
   }
 
  private:
-  std::vector<std::string> skipped_;
+  std::map<std::pair<std::string, std::string>, int> skipped_;  ///< (test, reason) -> cases
+  int skipped_count_ = 0;
 };
 
 }  // namespace

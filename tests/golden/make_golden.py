@@ -326,6 +326,7 @@ model:
 RESIDUAL_YAML = """
 data:
   source: cifar10
+  path: unused
   normalize: {mean: [0.49, 0.48, 0.45], std: [0.25, 0.24, 0.26]}
 model:
   input: [3, 8, 8]
