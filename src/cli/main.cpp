@@ -31,6 +31,11 @@ int run_cli(int argc, char** argv, CommandContext& context) {
   return context.action();
 }
 
+/// For an error that the other ranks do not know of.
+void report_alone(const RankEnvironment& ranks, const std::exception& error) {
+  log_error("{}{}", error.what(), ranks.size() == 1 ? "" : fmt::format(" (host {})", ranks.host()));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -45,10 +50,10 @@ int main(int argc, char** argv) {
       if (ranks.is_root()) log_error("{}", error.what());
       return static_cast<int>(error.code());
     } catch (const Error& error) {
-      log_error("{} ({})", error.what(), ranks.host());
+      report_alone(ranks, error);
       ranks.abort(static_cast<int>(error.code()));
     } catch (const std::exception& error) {
-      log_error("{} ({})", error.what(), ranks.host());
+      report_alone(ranks, error);
       ranks.abort(static_cast<int>(ExitCode::failure));
     }
   } catch (const std::exception& error) {  // before there are ranks

@@ -3,12 +3,28 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace convoy {
 
 using std::chrono::steady_clock;
 
-Console::Console(bool is_root) : is_root_(is_root), is_terminal_(isatty(STDOUT_FILENO) == 1) {}
+namespace {
+
+/// mpirun gives its ranks a pseudo-terminal of its own; what counts there is where mpirun writes.
+bool stdout_is_terminal() {
+  if (isatty(STDOUT_FILENO) != 1) return false;
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return true;
+  std::error_code error;
+  const auto target = std::filesystem::read_symlink(fmt::format("/proc/{}/fd/1", getppid()), error).string();
+  return !error && (target.starts_with("/dev/pts/") || target.starts_with("/dev/tty"));
+}
+
+}  // namespace
+
+Console::Console(bool is_root) : is_root_(is_root), is_terminal_(stdout_is_terminal()) {}
 
 void Console::clear_live() {
   if (live_shown_) fmt::print("\r\033[K");

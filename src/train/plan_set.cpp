@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "comm/agree.h"
 #include "src/data/source_info.h"
 
 namespace convoy {
@@ -64,10 +65,10 @@ SampleCounts nominal_counts(const DataConfig& config) {
 PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
                    const RankEnvironment& ranks) {
   if (config.train.global_batch < ranks.size()) {
-    fail_usage(
-        "train.global_batch is {}, but there are {} ranks: every rank needs at least one image of a full "
-        "batch",
-        config.train.global_batch, ranks.size());
+    throw AgreedError(fmt::format("train.global_batch is {}, but there are {} ranks: every rank needs at "
+                                  "least one image of a full batch",
+                                  config.train.global_batch, ranks.size()),
+                      ExitCode::usage);
   }
   using Resident = DataConfig::Resident;
   PlanSet set = plans_for(graph, config, counts, engine, ranks, config.data.resident != Resident::no);

@@ -28,8 +28,8 @@ struct PlanSet {
 };
 
 /// Builds every plan of this rank. When the data set is neither forced to be resident nor fits beside the
-/// rest, only two staged batches are kept. Throws Error (exit code 2) for a global batch smaller than the
-/// rank count.
+/// rest, only two staged batches are kept. Throws AgreedError (exit code 2) for a global batch smaller than
+/// the rank count.
 PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
                    const RankEnvironment& ranks);
 

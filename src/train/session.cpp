@@ -27,13 +27,10 @@ void write_as(Engine& engine, const Tensor& tensor, const std::vector<double>& v
 
 Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
                  const RankEnvironment& ranks)
-    : config_(config),
-      ranks_(ranks),
-      dataset_(std::move(dataset)),
-      graph_(build_graph(config.model)),
-      engine_(std::move(engine)) {
-  agree(ranks, [&] { check_dataset(); });
+    : config_(config), ranks_(ranks), dataset_(std::move(dataset)), engine_(std::move(engine)) {
   agree(ranks, [&] {
+    graph_ = build_graph(config.model);
+    check_dataset();
     if (config.train.drop_last &&
         dataset_.train.size() < static_cast<std::size_t>(config.train.global_batch)) {
       fail_usage("train.drop_last leaves nothing to train on: {} images, train.global_batch={}",

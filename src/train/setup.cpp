@@ -9,7 +9,7 @@ namespace convoy {
 EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
   const bool fp64 = config.train.precision == Precision::fp64;
   if (fp64 && config.device != Device::reference) {
-    fail_usage("train.precision: fp64 is for device: reference only");
+    throw AgreedError("train.precision: fp64 is for device: reference only", ExitCode::usage);
   }
   switch (config.device) {
     case Device::reference:

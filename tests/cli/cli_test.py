@@ -78,7 +78,7 @@ class Cli(unittest.TestCase):
         self.refuse(2, ["bad.yaml:10", "epochs"], "train", self.write(SMALL.replace("epochs: 2", "epochs: two"), "bad.yaml"), ranks=(1,))
         self.refuse(2, ["bad.yaml:10", "epochs"], "train", self.write(SMALL.replace("epochs: 2", "epochs: -2"), "bad.yaml"), ranks=(1,))
         self.refuse(2, ["bad.yaml:11", "lr"], "train", self.write(SMALL.replace("lr: 0.1", "lr: 0.1, lr: 0.2"), "bad.yaml"), ranks=(1,))
-        self.refuse(2, ["bad.yaml:9", "flat"], "train", self.write(SMALL.replace("    - flatten\n", ""), "bad.yaml"), ranks=(1,))
+        self.refuse(2, ["bad.yaml:8", "flat"], "train", self.write(SMALL.replace("    - flatten\n", ""), "bad.yaml"))
 
     def test_overrides_are_as_strict(self):
         config = self.write(SMALL)
@@ -94,6 +94,9 @@ class Cli(unittest.TestCase):
 
     def test_batch_smaller_than_the_ranks(self):
         self.refuse(2, ["global_batch", "2 ranks"], "train", self.write(SMALL), "train.global_batch=1", ranks=(2,))
+
+    def test_double_precision_needs_the_reference(self):
+        self.refuse(2, ["fp64", "reference"], "train", self.write(SMALL), "train.precision=fp64")
 
     def test_image_shape_of_another_data_set(self):
         config = self.write(SMALL.replace("[1, 28, 28]", "[3, 32, 32]"))
@@ -144,6 +147,7 @@ class Cli(unittest.TestCase):
         result = launch(["train", config, data, "train.global_batch=16", "--output", str(run)], ranks=2)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("test accuracy", result.stdout)
+        self.assertNotIn("\r", result.stdout, "no live line where nobody watches")
         records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         self.assertEqual([r.get("event") for r in records], [None, None, "summary"])
         for key in ("epoch", "step", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
