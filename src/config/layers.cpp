@@ -63,37 +63,9 @@ Kind<LayerConfig> with_init(Kind<LayerConfig> layer) {
   return layer;
 }
 
-/// Calls visit(a, b) for every axis that two lists speak of; lists of unequal lengths are told with the
-/// shapes.
-template <class Visit>
-void along_axes(const AxisValues& a, const AxisValues& b, const Visit& visit) {
-  const std::size_t count = std::max(a.size(), b.size());
-  if ((a.size() != count && a.size() != 1) || (b.size() != count && b.size() != 1)) return;
-  for (std::size_t i = 0; i < count; ++i) visit(a[a.size() == 1 ? 0 : i], b[b.size() == 1 ? 0 : i]);
-}
-
-/// `same` keeps the size at stride 1, which needs an odd span: dilation (kernel - 1) even on every axis.
-void check_conv(const LayerConfig& layer, const Place& place) {
-  const auto& conv = std::get<ConvConfig>(layer.layer);
-  if (conv.pad) return;
-  along_axes(conv.kernel, conv.dilation, [&](int kernel, int dilation) {
-    if (dilation * (kernel - 1) % 2 == 0) return;
-    place.at("pad").refuse("same needs an even dilation * (kernel - 1); kernel {} with dilation {} has none",
-                           kernel, dilation);
-  });
-}
-
-/// A window must touch the image: pad <= kernel / 2, the field's usual rule.
-void check_pool(const LayerConfig& layer, const Place& place) {
-  const auto& pool = std::get<PoolConfig>(layer.layer);
-  along_axes(pool.kernel, pool.pad, [&](int kernel, int pad) {
-    if (2 * pad > kernel) place.at("pad").refuse("{} is more than half of the kernel, {}", pad, kernel);
-  });
-}
-
 Kind<LayerConfig> conv_kind() {
   using C = ConvConfig;
-  auto result = with_init(kind<C>(
+  return with_init(kind<C>(
       "conv", "convolution", {}, "",
       {field("out", &C::out, number<int>(between(1, widest)), "output channels").require(),
        field("kernel", &C::kernel, axes(between(1, 1024)), "window, one number or one per axis").require(),
@@ -101,22 +73,18 @@ Kind<LayerConfig> conv_kind() {
        field("pad", &C::pad, padding(), "zeros around the image"),
        field("dilation", &C::dilation, axes(between(1, 1024)), "distance between the window's taps"),
        field("bias", &C::bias, boolean(), "add a number per output channel")}));
-  result.table.check = check_conv;
-  return result;
 }
 
 Kind<LayerConfig> pool_kind(const char* name, const char* help, bool max) {
   using P = PoolConfig;
   P prototype;
   prototype.max = max;
-  auto result = kind<P>(
+  return kind<P>(
       name, help, prototype, "kernel",
       {field("kernel", &P::kernel, axes(between(1, 1024)), "window, one number or one per axis").require(),
        field("stride", &P::stride, axes(between(1, 1024)), "step of the window; none: the kernel"),
        field("pad", &P::pad, axes(between(0, 1024)),
              max ? "border that never wins" : "border of counted zeros")});
-  result.table.check = check_pool;
-  return result;
 }
 
 Kind<LayerConfig> activation_kind(const char* name, const char* help, Activation activation) {
