@@ -13,7 +13,7 @@
 #include "comm/agree.h"
 #include "comm/communicator_nccl.h"
 #include "kernels/cuda_context.h"
-#include "kernels/step_state.h"
+#include "kernels/cuda_step_state.h"
 #include "src/train/engine_factories.h"
 
 namespace convoy {

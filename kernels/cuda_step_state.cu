@@ -1,4 +1,4 @@
-#include "kernels/step_state.h"
+#include "kernels/cuda_step_state.h"
 #include "src/core/cuda.h"
 
 namespace convoy {
