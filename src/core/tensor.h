@@ -14,19 +14,27 @@ enum class DType : std::uint8_t { f32, f64, i32, u8 };
 
 constexpr std::int64_t size_of(DType type) {
   switch (type) {
-    case DType::f32: return 4;
-    case DType::f64: return 8;
-    case DType::i32: return 4;
-    case DType::u8: return 1;
+    case DType::f32:
+      return 4;
+    case DType::f64:
+      return 8;
+    case DType::i32:
+      return 4;
+    case DType::u8:
+      return 1;
   }
   return 0;
 }
 constexpr const char* name_of(DType type) {
   switch (type) {
-    case DType::f32: return "f32";
-    case DType::f64: return "f64";
-    case DType::i32: return "i32";
-    case DType::u8: return "u8";
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::i32:
+      return "i32";
+    case DType::u8:
+      return "u8";
   }
   return "?";
 }
@@ -34,9 +42,12 @@ constexpr const char* name_of(DType type) {
 template <class T>
 constexpr DType dtype_of() {
   using U = std::remove_const_t<T>;
-  if constexpr (std::is_same_v<U, float>) return DType::f32;
-  else if constexpr (std::is_same_v<U, double>) return DType::f64;
-  else if constexpr (std::is_same_v<U, std::int32_t>) return DType::i32;
+  if constexpr (std::is_same_v<U, float>)
+    return DType::f32;
+  else if constexpr (std::is_same_v<U, double>)
+    return DType::f64;
+  else if constexpr (std::is_same_v<U, std::int32_t>)
+    return DType::i32;
   else {
     static_assert(std::is_same_v<U, std::uint8_t>);
     return DType::u8;
@@ -62,9 +73,11 @@ enum class Arena : std::uint8_t {
 };
 constexpr std::size_t arena_count = static_cast<std::size_t>(Arena::count);
 constexpr std::array<const char*, arena_count> arena_names = {
-    "none",       "unplaced",    "parameters", "gradients", "moments",   "statistics",
-    "activations", "workspace", "metrics",    "constants", "images", "labels", "order"};
-constexpr const char* name_of(Arena arena) { return arena_names[static_cast<std::size_t>(arena)]; }
+    "none",      "unplaced", "parameters", "gradients", "moments", "statistics", "activations",
+    "workspace", "metrics",  "constants",  "images",    "labels",  "order"};
+constexpr const char* name_of(Arena arena) {
+  return arena_names[static_cast<std::size_t>(arena)];
+}
 
 /// A contiguous range of one arena.
 struct Tensor {
