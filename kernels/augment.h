@@ -14,8 +14,8 @@ namespace convoy {
 
 enum class PadMode : std::uint8_t { zero, reflect };
 
-/// Where an augmented pixel comes from: output (d,h,w) reads the stored pixel (d, h + dh, flip ? W-1-w' : w'),
-/// w' = w + dw, after reflecting or zero-filling outside the image.
+/// Where an augmented pixel comes from: output (d,h,w) reads the stored pixel (d, h + dh, flip ? W-1-w' :
+/// w'), w' = w + dw, after reflecting or zero-filling outside the image.
 struct ImageShift {
   int dh = 0, dw = 0;
   bool flip = false;
@@ -24,8 +24,8 @@ struct ImageShift {
 /// The crop and flip of one sample in one epoch: the same on every device and rank count.
 CONVOY_HOST_DEVICE inline ImageShift image_shift(std::uint64_t seed, std::int32_t epoch, std::int32_t sample,
                                                  int crop_pad, bool flip) {
-  const Random4 r = random4(seed, Purpose::augment, static_cast<std::uint32_t>(epoch),
-                            static_cast<std::uint64_t>(sample));
+  const Random4 r =
+      random4(seed, Purpose::augment, static_cast<std::uint32_t>(epoch), static_cast<std::uint64_t>(sample));
   const auto span = static_cast<std::uint32_t>(2 * crop_pad + 1);
   ImageShift shift;
   shift.dh = static_cast<int>(uniform_below(r.v[0], span)) - crop_pad;
@@ -34,15 +34,17 @@ CONVOY_HOST_DEVICE inline ImageShift image_shift(std::uint64_t seed, std::int32_
   return shift;
 }
 
-/// -i for i < 0, 2 (length - 1) - i for i >= length: reflection that does not repeat the edge. |shift| < length.
+/// -i for i < 0, 2 (length - 1) - i for i >= length: reflection that does not repeat the edge. |shift| <
+/// length.
 CONVOY_HOST_DEVICE inline int reflect(int i, int length) {
   if (i < 0) return -i;
   return i >= length ? 2 * (length - 1) - i : i;
 }
 
-/// x (N,D,H,W,C) = pixel / 255 * scale + shift per channel (a padded pixel is the stored value 0 before that: black),
-/// y (N) = label. Image i is sample `order[state.first + first + i]`; its pixels are the row of that sample in a
-/// resident data set, else row `state.slot * n + i` of the staged batches; its label is always the sample's.
+/// x (N,D,H,W,C) = pixel / 255 * scale + shift per channel (a padded pixel is the stored value 0 before that:
+/// black), y (N) = label. Image i is sample `order[state.first + first + i]`; its pixels are the row of that
+/// sample in a resident data set, else row `state.slot * n + i` of the staged batches; its label is always
+/// the sample's.
 struct Augment {
   static constexpr const char* name = "augment";
   int n = 0;

@@ -1,8 +1,10 @@
-// Batch normalisation (Ioffe & Szegedy, 2015) whose statistics cover groups of consecutive images of the global batch.
+// Batch normalisation (Ioffe & Szegedy, 2015) whose statistics cover groups of consecutive images of the
+// global batch.
 //
-// A rank holds images [first, first + n) of the global batch. Group g covers images [g * group, (g + 1) * group), the
-// last may be shorter. Sums are kept for every group of the global batch; a rank fills in what its images contribute
-// (zero elsewhere) and an all-reduce completes them, so the rank count never changes the mathematics.
+// A rank holds images [first, first + n) of the global batch. Group g covers images [g * group, (g + 1) *
+// group), the last may be shorter. Sums are kept for every group of the global batch; a rank fills in what
+// its images contribute (zero elsewhere) and an all-reduce completes them, so the rank count never changes
+// the mathematics.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,7 +30,9 @@ struct BatchNormShape {
   int group_of(int local_image) const { return (first + local_image) / group; }
   int images_in(int g) const { return std::min(group, global_n - g * group); }
   std::int64_t count() const { return n * pixels * c; }
-  std::string describe() const { return fmt::format("n={} pixels={} c={} groups={}", n, pixels, c, groups()); }
+  std::string describe() const {
+    return fmt::format("n={} pixels={} c={} groups={}", n, pixels, c, groups());
+  }
 };
 
 /// sums (groups,2,C) f64: sum of x and of x² over this rank's images of each group.
@@ -44,8 +48,8 @@ struct BatchNormStatistics {
   }
 };
 
-/// mean, inv_std (groups,C) from the completed sums; running averages move by `momentum` towards the mean over groups
-/// of the batch mean and of the unbiased batch variance.
+/// mean, inv_std (groups,C) from the completed sums; running averages move by `momentum` towards the mean
+/// over groups of the batch mean and of the unbiased batch variance.
 struct BatchNormMoments {
   static constexpr const char* name = "batchnorm.moments";
   BatchNormShape shape;
@@ -83,13 +87,14 @@ struct BatchNormInference {
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
-    v.reads(call.x), v.reads(call.running_mean), v.reads(call.running_var), v.reads(call.gamma), v.reads(call.beta);
+    v.reads(call.x), v.reads(call.running_mean), v.reads(call.running_var), v.reads(call.gamma),
+        v.reads(call.beta);
     v.writes(call.y);
   }
 };
 
-/// sums (groups,2,C) f64: sum of dy and of dy·x̂ over this rank's images of each group, x̂ = (x - mean) inv_std;
-/// dbeta and dgamma (C) are their sums over the groups, this rank's share of the gradient.
+/// sums (groups,2,C) f64: sum of dy and of dy·x̂ over this rank's images of each group, x̂ = (x - mean)
+/// inv_std; dbeta and dgamma (C) are their sums over the groups, this rank's share of the gradient.
 struct BatchNormReduce {
   static constexpr const char* name = "batchnorm.reduce";
   BatchNormShape shape;

@@ -1,4 +1,5 @@
-// All calls a plan can hold, apart from the collectives of comm/, and how much scratch each engine wants for them.
+// All calls a plan can hold, apart from the collectives of comm/, and how much scratch each engine wants for
+// them.
 #pragma once
 
 #include "kernels/augment.h"
@@ -17,8 +18,9 @@ struct TypeList {};
 
 using KernelCalls =
     TypeList<Augment, ConvForward, ConvDgrad, ConvWgrad, LinearForward, LinearDgrad, LinearWgrad, BiasGrad,
-             MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics, BatchNormMoments,
-             BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward, ActivationForward,
-             ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics, SgdStep, AdamStep>;
+             MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
+             BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
+             ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
+             SgdStep, AdamStep>;
 
 }  // namespace convoy

@@ -1,5 +1,5 @@
-// What a launcher needs besides its call: where the arenas are and the state of the step. The CUDA context, which needs
-// CUDA's headers, is in cuda_context.h.
+// What a launcher needs besides its call: where the arenas are and the state of the step. The CUDA context,
+// which needs CUDA's headers, is in cuda_context.h.
 #pragma once
 
 #include "src/core/step_state.h"
@@ -43,19 +43,19 @@ class CpuContext : public HostContext {
   using HostContext::HostContext;
 };
 
-/// Scratch that `Context`'s launcher wants for `call`, in Arena::workspace; fixed by the call's shape alone. A launcher
-/// that wants some declares a specialisation beside its call.
+/// Scratch that `Context`'s launcher wants for `call`, in Arena::workspace; fixed by the call's shape alone.
+/// A launcher that wants some declares a specialisation beside its call.
 template <class Context, class Call>
 std::int64_t workspace_bytes(const Call&) {
   return 0;
 }
 
-/// Declares the launchers of a call that every engine has. Work is queued on (or done by) the context; sizes of zero
-/// are valid and write whatever the call's comment says for them.
-#define CONVOY_LAUNCHERS(CallType)                             \
-  template <class T>                                           \
-  void launch(const ReferenceContext<T>&, const CallType&);    \
-  void launch(const CpuContext&, const CallType&);             \
+/// Declares the launchers of a call that every engine has. Work is queued on (or done by) the context; sizes
+/// of zero are valid and write whatever the call's comment says for them.
+#define CONVOY_LAUNCHERS(CallType)                          \
+  template <class T>                                        \
+  void launch(const ReferenceContext<T>&, const CallType&); \
+  void launch(const CpuContext&, const CallType&);          \
   void launch(const CudaContext&, const CallType&)
 
 }  // namespace convoy

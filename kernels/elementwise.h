@@ -16,7 +16,9 @@ constexpr const char* name_of(Activation kind) {
   return names[static_cast<int>(kind)];
 }
 /// What the backward formula needs: gelu its input x, the others their output y.
-constexpr bool backward_needs_input(Activation kind) { return kind == Activation::gelu; }
+constexpr bool backward_needs_input(Activation kind) {
+  return kind == Activation::gelu;
+}
 
 /// y = f(x), elementwise; y may be x. gelu is the exact one, x Φ(x) (Hendrycks & Gimpel, 2016).
 struct ActivationForward {
@@ -46,8 +48,8 @@ struct ActivationBackward {
   }
 };
 
-/// y = keep(i) ? x / (1 - rate) : 0; forward and backward alike. With q = i / 4 and lane = i % 4, i counted over the
-/// global batch (`first` is this rank's first element), element i is kept when
+/// y = keep(i) ? x / (1 - rate) : 0; forward and backward alike. With q = i / 4 and lane = i % 4, i counted
+/// over the global batch (`first` is this rank's first element), element i is kept when
 /// uniform01(random4(seed, Purpose::dropout, layer, step * 2^40 + q).v[lane]) >= rate. y may be x.
 struct Dropout {
   static constexpr const char* name = "dropout";

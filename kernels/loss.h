@@ -11,8 +11,8 @@
 namespace convoy {
 
 /// For each row of logits (N,C), with target t = (1 - smoothing) onehot(label) + smoothing / C:
-/// loss (N) = -sum_c t_c log softmax(logits)_c; hits (N) i32 = 1 where the label is the first largest logit, and
-/// dlogits (N,C) = (softmax - t) / global_n, absent in evaluation. A row with a NaN is never a hit.
+/// loss (N) = -sum_c t_c log softmax(logits)_c; hits (N) i32 = 1 where the label is the first largest logit,
+/// and dlogits (N,C) = (softmax - t) / global_n, absent in evaluation. A row with a NaN is never a hit.
 struct SoftmaxCrossEntropy {
   static constexpr const char* name = "softmax_cross_entropy";
   int n = 0, classes = 0;
@@ -23,7 +23,8 @@ struct SoftmaxCrossEntropy {
   std::string describe() const { return fmt::format("n={} classes={}", n, classes); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
-    v.reads(call.logits), v.reads(call.labels), v.writes(call.loss), v.writes(call.hits), v.writes(call.dlogits);
+    v.reads(call.logits), v.reads(call.labels), v.writes(call.loss), v.writes(call.hits),
+        v.writes(call.dlogits);
   }
 };
 

@@ -13,8 +13,8 @@ namespace convoy {
 /// Parameters begin at multiples of this many elements, so that one decay factor serves a run of as many.
 constexpr std::int64_t parameter_alignment = 64;
 
-/// g' = g + decay w;  m = momentum m + g';  w -= lr (nesterov ? g' + momentum m : m)  (Sutskever et al., 2013, in
-/// PyTorch's form). lr is StepState's. `velocity` is absent when momentum = 0.
+/// g' = g + decay w;  m = momentum m + g';  w -= lr (nesterov ? g' + momentum m : m)  (Sutskever et al.,
+/// 2013, in PyTorch's form). lr is StepState's. `velocity` is absent when momentum = 0.
 struct SgdStep {
   static constexpr const char* name = "sgd";
   float momentum = 0.0f;
@@ -28,8 +28,9 @@ struct SgdStep {
   }
 };
 
-/// Adam (Kingma & Ba, 2015) with bias correction at t = StepState::step + 1; decoupled decay is AdamW (Loshchilov &
-/// Hutter, 2019): w -= lr decay w first, else g += decay w. Epsilon is added after the root of the corrected variance.
+/// Adam (Kingma & Ba, 2015) with bias correction at t = StepState::step + 1; decoupled decay is AdamW
+/// (Loshchilov & Hutter, 2019): w -= lr decay w first, else g += decay w. Epsilon is added after the root of
+/// the corrected variance.
 struct AdamStep {
   static constexpr const char* name = "adam";
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;

@@ -24,8 +24,8 @@ struct PoolShape {
   int taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   std::int64_t flops() const { return n * out().count() * taps(); }
   std::string describe() const {
-    return fmt::format("n={} {} -> {} kernel {}x{}x{}", n, to_string(in), to_string(out()), kernel[0], kernel[1],
-                       kernel[2]);
+    return fmt::format("n={} {} -> {} kernel {}x{}x{}", n, to_string(in), to_string(out()), kernel[0],
+                       kernel[1], kernel[2]);
   }
 };
 

@@ -14,15 +14,22 @@
 namespace convoy {
 
 /// What a random number is for; part of the key, so that streams never meet.
-enum class Purpose : std::uint32_t { shuffle = 1, augment = 2, dropout = 3, initialize = 4, digits = 5, split = 6 };
+enum class Purpose : std::uint32_t {
+  shuffle = 1,
+  augment = 2,
+  dropout = 3,
+  initialize = 4,
+  digits = 5,
+  split = 6
+};
 
 struct Random4 {
   std::uint32_t v[4];
 };
 
 /// Four 32-bit words for counter (c0,c1,c2,c3) and key (k0,k1).
-CONVOY_HOST_DEVICE inline Random4 philox(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3,
-                                         std::uint32_t k0, std::uint32_t k1) {
+CONVOY_HOST_DEVICE inline Random4 philox(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2,
+                                         std::uint32_t c3, std::uint32_t k0, std::uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0;
     const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c2;
@@ -36,7 +43,8 @@ CONVOY_HOST_DEVICE inline Random4 philox(std::uint32_t c0, std::uint32_t c1, std
   return {{c0, c1, c2, c3}};
 }
 
-/// Four words for the 64-bit `index` and the 32-bit `stream` (an epoch, a layer) of one purpose under one seed.
+/// Four words for the 64-bit `index` and the 32-bit `stream` (an epoch, a layer) of one purpose under one
+/// seed.
 CONVOY_HOST_DEVICE inline Random4 random4(std::uint64_t seed, Purpose purpose, std::uint32_t stream,
                                           std::uint64_t index) {
   return philox(static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), stream,

@@ -7,10 +7,10 @@ namespace convoy {
 
 struct StepState {
   std::uint64_t seed = 0;
-  std::int64_t step = 0;       ///< optimizer steps done before this one; keys dropout
-  std::int64_t first = 0;      ///< where in Arena::order the global batch begins
-  std::int32_t epoch = 0;      ///< keys the augmentation
-  std::int32_t slot = 0;       ///< which staged batch to read when the data set is not resident
+  std::int64_t step = 0;   ///< optimizer steps done before this one; keys dropout
+  std::int64_t first = 0;  ///< where in Arena::order the global batch begins
+  std::int32_t epoch = 0;  ///< keys the augmentation
+  std::int32_t slot = 0;   ///< which staged batch to read when the data set is not resident
   float learning_rate = 0.0f;
 };
 
