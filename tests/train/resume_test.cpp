@@ -1,4 +1,4 @@
-// A run that stops and goes on, and two equal runs, end with the same bits.
+// A run that stops and goes on, two equal runs, and a run on staged data end with the same bits.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Resume : public ::testing::TestWithParam<EngineKind> {
+class Runs : public ::testing::TestWithParam<EngineKind> {
  protected:
   void SetUp() override {
     if (GetParam() == EngineKind::cuda && cuda_device_count() == 0) GTEST_SKIP() << "needs a CUDA device";
@@ -32,17 +32,17 @@ class Resume : public ::testing::TestWithParam<EngineKind> {
   }
 };
 
-TEST_P(Resume, EqualRunsHaveEqualBits) {
+TEST_P(Runs, EqualRunsHaveEqualBits) {
   const TemporaryFolder a, b;
   EXPECT_EQ(train(tiny_config(), a.path() / "run", ""), train(tiny_config(), b.path() / "run", ""));
 }
 
-TEST_P(Resume, AnotherSeedDiffers) {
+TEST_P(Runs, AnotherSeedDiffers) {
   const TemporaryFolder a, b;
   EXPECT_NE(train(tiny_config(), a.path() / "run", ""), train(tiny_config({"seed=4"}), b.path() / "run", ""));
 }
 
-TEST_P(Resume, InterruptedEqualsUninterrupted) {
+TEST_P(Runs, InterruptedEqualsUninterrupted) {
   for (const char* optimizer :
        {"{name: sgd, lr: 0.1, momentum: 0.9}", "{name: adamw, lr: 0.01, weight_decay: 0.1}"}) {
     const std::vector<std::string> overrides{"train.epochs=4", fmt::format("optimizer={}", optimizer)};
@@ -58,7 +58,7 @@ TEST_P(Resume, InterruptedEqualsUninterrupted) {
   }
 }
 
-TEST_P(Resume, FallsBackFromADamagedCheckpoint) {
+TEST_P(Runs, FallsBackFromADamagedCheckpoint) {
   const Config config = tiny_config({"train.epochs=3"});
   const TemporaryFolder folder;
   const fs::path run = folder.path() / "run";
@@ -68,22 +68,14 @@ TEST_P(Resume, FallsBackFromADamagedCheckpoint) {
   EXPECT_EQ(train(config, run, "auto"), expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Resume,
-                         ::testing::Values(EngineKind::reference_f32, EngineKind::cpu, EngineKind::cuda),
-                         [](const auto& param_info) {
-                           return std::string(param_info.param == EngineKind::cuda  ? "cuda"
-                                              : param_info.param == EngineKind::cpu ? "cpu"
-                                                                                    : "reference");
-                         });
-
 // Data that is staged batch by batch gives the bits of data that is resident.
-TEST(Staging, ChangesNothing) {
+TEST_P(Runs, StagedDataChangesNothing) {
   const RankEnvironment alone = RankEnvironment::alone();
   std::vector<std::vector<double>> weights;
   std::vector<double> correct;
   for (const char* resident : {"true", "false"}) {
     const Config config = tiny_config({fmt::format("data.resident={}", resident)});
-    Session session(config, tiny_data(37, 11), make_engine(EngineKind::cpu, alone), alone);
+    Session session(config, tiny_data(37, 11), make_engine(GetParam(), alone), alone);
     session.initialize();
     train_epochs(session, config, 1, 2);
     weights.push_back(weights_of(session));
@@ -92,6 +84,14 @@ TEST(Staging, ChangesNothing) {
   EXPECT_EQ(weights[0], weights[1]);
   EXPECT_EQ(correct[0], correct[1]);
 }
+
+INSTANTIATE_TEST_SUITE_P(Engines, Runs,
+                         ::testing::Values(EngineKind::reference_f32, EngineKind::cpu, EngineKind::cuda),
+                         [](const auto& param_info) {
+                           return std::string(param_info.param == EngineKind::cuda  ? "cuda"
+                                              : param_info.param == EngineKind::cpu ? "cpu"
+                                                                                    : "reference");
+                         });
 
 class CheckpointFiles : public ::testing::Test {
  protected:
