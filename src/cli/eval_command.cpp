@@ -32,8 +32,9 @@ void add_eval(CLI::App& app, CommandContext& context) {
       agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
       const Metrics metrics = session->evaluate();
       if (ranks.is_root()) {
-        fmt::print("test accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
-                   100 * metrics.accuracy(), metrics.correct, metrics.count, metrics.loss(), name);
+        fmt::print("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
+                   name_of_validation(config.data), 100 * metrics.accuracy(), metrics.correct, metrics.count,
+                   metrics.loss(), name);
       }
       return static_cast<int>(ExitCode::done);
     };

@@ -35,6 +35,10 @@ struct DataConfig {
   enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false
   Mark mark;
 };
+/// What to call the images that are validated on.
+inline const char* name_of_validation(const DataConfig& data) {
+  return data.validation_fraction == 0 ? "test" : "validation";
+}
 
 /// One number for all axes or one per axis (2 for images, 3 for volumes).
 using AxisValues = std::vector<int>;

@@ -29,6 +29,11 @@ std::vector<double> to_values(const std::vector<std::byte>& bytes) {
   return {typed.begin(), typed.end()};
 }
 
+/// By epoch: longer names have more digits, so a larger one.
+bool is_later(const fs::path& a, const fs::path& b) {
+  return std::pair(a.string().size(), a) > std::pair(b.string().size(), b);
+}
+
 const std::string& metadata(const TensorFile& file, const std::string& key, const std::string& name) {
   const auto it = file.metadata.find(key);
   if (it == file.metadata.end()) fail("{}: not a Convoy checkpoint: its metadata has no \"{}\"", name, key);
@@ -100,11 +105,14 @@ std::vector<fs::path> list_checkpoints(const fs::path& folder) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("epoch-") && entry.path().extension() == extension) paths.push_back(entry.path());
   }
-  // Longer names have more digits, so a larger epoch.
-  std::sort(paths.begin(), paths.end(), [](const fs::path& a, const fs::path& b) {
-    return std::pair(a.string().size(), a) > std::pair(b.string().size(), b);
-  });
+  std::sort(paths.begin(), paths.end(), is_later);
   return paths;
+}
+
+void set_aside_later_checkpoints(const fs::path& folder, int epochs_done) {
+  for (const fs::path& path : list_checkpoints(folder)) {
+    if (is_later(path, checkpoint_path(folder, epochs_done))) fs::rename(path, path.string() + ".old");
+  }
 }
 
 void remove_old_checkpoints(const fs::path& folder, int keep) {

@@ -34,6 +34,9 @@ Progress restore_checkpoint(Session& session, const TensorFile& file, const std:
 std::filesystem::path checkpoint_path(const std::filesystem::path& folder, int epochs_done);
 /// All checkpoints in the folder, newest first.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
+/// Renames those of later epochs to "<name>.old", when a run goes on from before them: they would count as
+/// its newest ones.
+void set_aside_later_checkpoints(const std::filesystem::path& folder, int epochs_done);
 /// Removes all but the newest `keep` (0: keeps all).
 void remove_old_checkpoints(const std::filesystem::path& folder, int keep);
 

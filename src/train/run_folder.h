@@ -25,7 +25,7 @@ struct SummaryRecord {
   std::string engine;
 };
 
-/// `DIR/config.yaml`, `DIR/metrics.jsonl`, `DIR/checkpoints/`. Only rank 0 makes one.
+/// `DIR/config.yaml`, `DIR/metrics.jsonl`, `DIR/checkpoints/`. Only rank 0 writes.
 class RunFolder {
  public:
   explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}

@@ -44,8 +44,11 @@ void Trainer::start_or_resume() {
         fmt::format("resuming after epoch {} from {}", progress_.epochs_done, checkpoint->path.string()));
   }
   agree(ranks_, [&] {
-    if (!ranks_.is_root()) return;
-    if (checkpoint) return folder_.prepare_resumed(config_, progress_.epochs_done);
+    if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
+    if (checkpoint) {
+      folder_.prepare_resumed(config_, progress_.epochs_done);
+      return set_aside_later_checkpoints(folder_.checkpoints(), progress_.epochs_done);
+    }
     const std::string moved = folder_.prepare_new(config_);
     if (!moved.empty()) console_.line(fmt::format("the earlier run of this name is now in {}", moved));
   });
@@ -53,17 +56,16 @@ void Trainer::start_or_resume() {
 
 SummaryRecord Trainer::run() {
   start_or_resume();
-  const SampleCounts counts{static_cast<int>(session_.plans().layout.order.count), 0, 0};
   console_.line(fmt::format("{}: {} parameters, {} rank{}, {}, {} images in all, {} for arenas per rank",
                             config_.name, session_.graph().parameter_count(), ranks_.size(),
-                            ranks_.size() == 1 ? "" : "s", session_.engine().describe(), counts.train,
+                            ranks_.size() == 1 ? "" : "s", session_.engine().describe(),
+                            session_.plans().layout.order.count,
                             human_bytes(session_.plans().total_bytes())));
   SummaryRecord summary;
   summary.ranks = ranks_.size();
   summary.engine = session_.engine().describe();
   const Clock::time_point start = Clock::now();
-  bool stop = false;
-  while (progress_.epochs_done < config_.train.epochs && !stop) {
+  while (!is_finished()) {
     const Clock::time_point epoch_start = Clock::now();
     EpochRecord record;
     record.epoch = progress_.epochs_done + 1;
@@ -71,14 +73,14 @@ SummaryRecord Trainer::run() {
     const Metrics validation = session_.evaluate();
     record.val_loss = validation.loss();
     record.val_accuracy = validation.accuracy();
+    require_finite(record.val_loss, "validation", record.epoch);  // the last step may have spoilt the weights
     record.seconds = seconds_since(epoch_start);
     summary.best_val_accuracy = std::max(summary.best_val_accuracy, record.val_accuracy);
     summary.last = record;
     console_.epoch(record, config_.train.epochs);
 
     progress_.epochs_since_best = improved(validation) ? 0 : progress_.epochs_since_best + 1;
-    stop = config_.train.early_stop && progress_.epochs_since_best >= config_.train.early_stop->patience;
-    if (stop)
+    if (out_of_patience())
       console_.line(
           fmt::format("stopping early: {} epochs without improvement", progress_.epochs_since_best));
     ++progress_.epochs_done;
@@ -87,15 +89,15 @@ SummaryRecord Trainer::run() {
   summary.seconds = seconds_since(start);
   summary.seconds_to_first_step = seconds_to_first_step_;
   if (summary.last.epoch == 0) {
-    console_.line(
-        fmt::format("nothing to do: {} of {} epochs are done", progress_.epochs_done, config_.train.epochs));
+    console_.line(fmt::format("nothing to do: {} of {} epochs are done{}", progress_.epochs_done,
+                              config_.train.epochs, out_of_patience() ? ", stopped early" : ""));
     return summary;
   }
   if (ranks_.is_root()) folder_.append(summary);
   console_.line(fmt::format(
-      "test accuracy {:.2f} %, {:.0f} images/s in the last epoch, {:.1f} s in all; run written to {}",
-      100 * summary.last.val_accuracy, summary.last.images_per_second, summary.seconds,
-      folder_.path().string()));
+      "{} accuracy {:.2f} %, {:.0f} images/s in the last epoch, {:.1f} s in all; run written to {}",
+      name_of_validation(config_.data), 100 * summary.last.val_accuracy, summary.last.images_per_second,
+      summary.seconds, folder_.path().string()));
   return summary;
 }
 
@@ -134,12 +136,23 @@ void Trainer::train_epoch(EpochRecord& record) {
   record.train_loss = train.loss();
   record.train_accuracy = train.accuracy();
   record.images_per_second = images / seconds;
-  if (!std::isfinite(record.train_loss)) {  // the sum over ranks: every rank comes to this together
-    throw AgreedError(
-        fmt::format("the training loss is not finite in epoch {}: lower optimizer.lr or check the data; "
-                    "the last good checkpoint is of epoch {}",
-                    record.epoch, progress_.epochs_done));
-  }
+  require_finite(record.train_loss, "training", record.epoch);
+}
+
+void Trainer::require_finite(double loss, const char* which, int epoch) const {
+  if (std::isfinite(loss)) return;
+  throw AgreedError(fmt::format(
+      "the {} loss is not finite in epoch {}: lower optimizer.lr or check the data; the last epoch "
+      "with finite losses is {}",
+      which, epoch, progress_.epochs_done));
+}
+
+bool Trainer::is_finished() const {
+  return progress_.epochs_done >= config_.train.epochs || out_of_patience();
+}
+
+bool Trainer::out_of_patience() const {
+  return config_.train.early_stop && progress_.epochs_since_best >= config_.train.early_stop->patience;
 }
 
 bool Trainer::improved(const Metrics& validation) {
@@ -157,13 +170,12 @@ void Trainer::save(const EpochRecord& record) {
   if (!ranks_.is_root()) return;
   folder_.append(record);
   const int every = config_.checkpoint.every_epochs;
-  const bool last = progress_.epochs_done == config_.train.epochs;
-  if (every == 0 || (progress_.epochs_done % every != 0 && !last)) return;
+  if (progress_.epochs_done % every != 0 && !is_finished()) return;
   try {
     write_file_atomically(checkpoint_path(folder_.checkpoints(), progress_.epochs_done),
                           to_safetensors(make_checkpoint(session_, config_, progress_)));
     remove_old_checkpoints(folder_.checkpoints(), config_.checkpoint.keep);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     log_warn("no checkpoint of epoch {}: {}; the run goes on", progress_.epochs_done, error.what());
   }
 }

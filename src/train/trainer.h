@@ -23,7 +23,7 @@ struct TrainOptions {
 class Trainer {
  public:
   Trainer(const Config& config, const TrainOptions& options, Session& session, const RankEnvironment& ranks);
-  /// Throws AgreedError when the loss stops being finite.
+  /// Throws AgreedError when the training or validation loss stops being finite.
   SummaryRecord run();
 
  private:
@@ -32,7 +32,15 @@ class Trainer {
   void start_or_resume();
   /// Runs the epoch's steps and returns its training metrics and speed in `record`.
   void train_epoch(EpochRecord& record);
+  /// Throws AgreedError on every rank: `loss` is a sum over all of them.
+  void require_finite(double loss, const char* which, int epoch) const;
   bool improved(const Metrics& validation);
+  /// Early stopping has had as many epochs without improvement as it allows, in this run or before it
+  /// resumed.
+  bool out_of_patience() const;
+  bool is_finished() const;
+  /// Rank 0 alone: the epoch's metrics and, where one is due, its checkpoint, whose failure is only warned
+  /// of.
   void save(const EpochRecord& record);
 
   const Config& config_;

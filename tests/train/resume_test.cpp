@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "comm/agree.h"
 #include "src/io/atomic_file.h"
 #include "src/train/trainer.h"
 #include "tests/test_environment.h"
@@ -66,6 +67,43 @@ TEST_P(Runs, FallsBackFromADamagedCheckpoint) {
   const fs::path newest = checkpoint_path(run / "checkpoints", 3);
   fs::resize_file(newest, fs::file_size(newest) / 2);
   EXPECT_EQ(train(config, run, "auto"), expected);
+}
+
+TEST_P(Runs, GoesOnFromAnOlderCheckpointOnRequest) {
+  const Config config = tiny_config({"train.epochs=4", "checkpoint={every_epochs: 1, keep: 2}"});
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run", checkpoints = run / "checkpoints";
+  const std::vector<double> expected = train(config, run, "");
+  train(tiny_config({"train.epochs=3"}), folder.path() / "other", "");
+  EXPECT_EQ(train(config, run, checkpoint_path(folder.path() / "other/checkpoints", 1).string()), expected);
+  const std::vector<fs::path> left = list_checkpoints(checkpoints);
+  ASSERT_EQ(left.size(), 2u) << "its own, not those of the epochs it had done before";
+  EXPECT_EQ(left[0], checkpoint_path(checkpoints, 4));
+  EXPECT_TRUE(fs::exists(checkpoint_path(checkpoints, 4).string() + ".old"));
+}
+
+TEST_P(Runs, AnEarlyStopIsFinal) {
+  // Not learning at all: the first epoch stays the best, the second ends the run, and its weights are kept.
+  const Config config = tiny_config({"train={epochs: 9, global_batch: 8, early_stop: {patience: 1}}",
+                                     "model.layers=[flatten, {linear: 3}]",
+                                     "optimizer={name: sgd, lr: 1e-30}", "checkpoint.every_epochs=5"});
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  train(config, run, "");
+  const std::vector<fs::path> left = list_checkpoints(run / "checkpoints");
+  ASSERT_EQ(left.size(), 1u);
+  const std::size_t lines = lines_in(run / "metrics.jsonl");
+  train(config, run, "auto");
+  EXPECT_EQ(list_checkpoints(run / "checkpoints"), left) << "resuming trains no further";
+  EXPECT_EQ(lines_in(run / "metrics.jsonl"), lines) << "and keeps the summary";
+}
+
+TEST_P(Runs, WeightsSpoiltByTheLastStepAreNotKept) {
+  const Config config = tiny_config({"train={epochs: 1, global_batch: 64}", "optimizer={name: sgd, lr: 3e38}",
+                                     "model.layers=[flatten, {linear: 8}, {linear: 3}]"});
+  const TemporaryFolder folder;
+  EXPECT_THROW(train(config, folder.path() / "run", ""), AgreedError);
+  EXPECT_TRUE(list_checkpoints(folder.path() / "run/checkpoints").empty());
 }
 
 // Data that is staged batch by batch gives the bits of data that is resident.
