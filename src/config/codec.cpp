@@ -48,7 +48,7 @@ std::string did_you_mean(const std::string& text, const std::vector<std::string>
   return nearest == nullptr ? "" : fmt::format(" (did you mean {}?)", quote(*nearest));
 }
 
-std::string Range::text() const {
+std::string Interval::text() const {
   if (std::isinf(low) && std::isinf(high)) return "";
   if (std::isinf(high)) return fmt::format(" {} {}", low_open ? ">" : ">=", low);
   return fmt::format(" in {}{}, {}{}", low_open ? "(" : "[", low, high, high_open ? ")" : "]");

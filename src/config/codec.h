@@ -58,8 +58,8 @@ class Problems {
 /// The word nearest to `text` by edit distance, as ` (did you mean "epochs"?)`; empty when none is near.
 std::string did_you_mean(const std::string& text, const std::vector<std::string>& words);
 
-/// An interval of numbers.
-struct Range {
+/// Of numbers, each end closed, open or at infinity.
+struct Interval {
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
   bool low_open = false, high_open = false;
   bool contains(double x) const {
@@ -67,16 +67,16 @@ struct Range {
   }
   std::string text() const;  ///< " >= 1", " in [0, 1)"
 };
-constexpr Range at_least(double low) {
+constexpr Interval at_least(double low) {
   return {.low = low};
 }
-constexpr Range above(double low) {
+constexpr Interval above(double low) {
   return {.low = low, .low_open = true};
 }
-constexpr Range between(double low, double high) {
+constexpr Interval between(double low, double high) {
   return {.low = low, .high = high};
 }
-constexpr Range half_open(double low, double high) {
+constexpr Interval half_open(double low, double high) {
   return {.low = low, .high = high, .high_open = true};
 }
 
@@ -89,7 +89,7 @@ struct Codec {
 
 /// Integers and reals: plain, finite, whole text, in range.
 template <class T>
-Codec<T> number(Range range = {}) {
+Codec<T> number(Interval range = {}) {
   const std::string type = (std::is_integral_v<T> ? "integer" : "number") + range.text();
   return {type,
           [=](const Place& place) {

@@ -6,7 +6,7 @@ namespace {
 
 constexpr double widest = 1 << 20;
 
-Codec<AxisValues> axes(Range range) {
+Codec<AxisValues> axes(Interval range) {
   return one_or_list(number<int>(range), 1, 3);
 }
 
@@ -111,7 +111,7 @@ std::vector<Kind<LayerConfig>> make_layer_kinds() {
       kind<GlobalAvgPoolConfig>("globalavgpool", "mean over all pixels", {}),
       kind<B>("batchnorm", "batch normalisation", {}, "",
               {field("group", &B::group, number<int>(at_least(0)), "images per group; 0: the global batch"),
-               field("momentum", &B::momentum, number<float>(Range{.low = 0, .high = 1, .low_open = true}),
+               field("momentum", &B::momentum, number<float>(Interval{.low = 0, .high = 1, .low_open = true}),
                      "weight of the newest batch in the running statistics"),
                field("epsilon", &B::epsilon, number<float>(above(0)), "added to the variance")}),
       activation_kind("relu", "max(x, 0)", Activation::relu),

@@ -60,7 +60,7 @@ Field<DataConfig> augment_field() {
 
 Codec<double> validation() {
   const Codec<double> fraction =
-      number<double>(Range{.low = 0, .high = 1, .low_open = true, .high_open = true});
+      number<double>(Interval{.low = 0, .high = 1, .low_open = true, .high_open = true});
   const std::string type = "test | " + fraction.type;
   return {
       type,
@@ -127,7 +127,7 @@ Table<ModelConfig> model_table() {
 }
 
 /// Mebibytes in the file, bytes in the struct.
-Codec<std::int64_t> mebibytes(Range range) {
+Codec<std::int64_t> mebibytes(Interval range) {
   constexpr double unit = 1 << 20;
   const Codec<double> number_of = number<double>(range);
   return {number_of.type,
@@ -198,7 +198,7 @@ Table<ScheduleConfig> schedule_table() {
   using S = ScheduleConfig;
   using N = S::Name;
   const auto is = [](auto... names) { return [=](const S& s) { return ((s.name == names) || ...); }; };
-  const Range share = between(0, 1);
+  const Interval share = between(0, 1);
   Table<S> table;
   table.short_key = "name";
   table.fields = {
@@ -221,7 +221,7 @@ Table<ScheduleConfig> schedule_table() {
             "lr at the start, as a share of the peak")
           .only("name: one_cycle", is(N::one_cycle)),
       field("peak_at", &S::peak_at,
-            number<double>(Range{.low = 0, .high = 1, .low_open = true, .high_open = true}),
+            number<double>(Interval{.low = 0, .high = 1, .low_open = true, .high_open = true}),
             "when lr peaks, as a share of the run")
           .only("name: one_cycle", is(N::one_cycle))};
   table.check = [](const S& s, const Place& place) {
@@ -282,6 +282,15 @@ void check_config(const Config& config, const Place& place) {
       }
     });
   };
+  problems.attempt([&] {
+    const auto& input = config.model.input;
+    const int side = std::min(input[input.size() - 2], input.back());
+    if (config.data.crop_mode == PadMode::reflect && config.data.crop_pad >= side) {
+      place.at("data").at("augment").refuse(
+          "crop.pad: {} with mode: reflect must be less than model.input's height and width, {}",
+          config.data.crop_pad, side);
+    }
+  });
   check_channels(config.data.mean, "mean");
   check_channels(config.data.std, "std");
   problems.raise();

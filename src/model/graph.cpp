@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 #include "src/core/error.h"
@@ -11,6 +12,14 @@ namespace {
 
 std::int64_t product(const std::vector<std::int64_t>& dims) {
   return std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+/// Of an image's features and of a parameter: kernels and MPI count in int.
+constexpr double most_elements = std::numeric_limits<int>::max();
+
+/// In floating point, which does not overflow.
+double elements_of(const FeatureShape& shape) {
+  return static_cast<double>(shape.d) * shape.h * shape.w * shape.c;
 }
 
 /// Builds a graph layer by layer. One `add` per layer type: its shape rule and its parameters.
@@ -43,10 +52,18 @@ class Builder {
   const FeatureShape& shape(int node) const { return graph_.nodes[static_cast<std::size_t>(node)].out; }
 
   int push(std::string name, Op op, std::vector<int> inputs, FeatureShape out) {
+    if (elements_of(out) > most_elements)
+      reject(name, "its output {} has more than 2^31 - 1 elements per image", to_string(out));
     graph_.nodes.push_back({std::move(name), std::move(op), std::move(inputs), out});
     return static_cast<int>(graph_.nodes.size()) - 1;
   }
   int push(Parameter parameter) {
+    double elements = 1;
+    for (const std::int64_t dim : parameter.dims) elements *= static_cast<double>(dim);
+    if (elements > most_elements) {
+      fail_usage("{}: model.layers.{}: {:.0f} elements are more than 2^31 - 1", layer_->mark.text(),
+                 parameter.name, elements);
+    }
     graph_.parameters.push_back(std::move(parameter));
     return static_cast<int>(graph_.parameters.size()) - 1;
   }
@@ -252,6 +269,10 @@ Graph build_graph(const ModelConfig& config) {
   const std::vector<int>& in = config.input;
   const FeatureShape input =
       in.size() == 3 ? FeatureShape{1, in[1], in[2], in[0]} : FeatureShape{in[1], in[2], in[3], in[0]};
+  if (elements_of(input) > most_elements) {
+    fail_usage("{}: model.input: an image {} has more than 2^31 - 1 elements", config.mark.text(),
+               to_string(input));
+  }
   Builder builder(input);
   const int last = builder.chain(config.layers, 0, "");
   Graph graph = std::move(builder).finish();

@@ -107,6 +107,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"data: {augment: crop}", "data.augment: expected a list such as [{crop: {pad: 2}}"},
         Case{"data: {augment: [crop]}", "data.augment[0].crop.pad: missing"},
         Case{"data: {augment: [{crop: {pad: -1}}]}", "data.augment[0].crop.pad: out of range"},
+        Case{"data: {augment: [{crop: {pad: 999, mode: reflect}}]}",
+             "net.yaml:4: data.augment: crop.pad: 999 with mode: reflect must be less than"},
         Case{"data: {augment: [{crop: {pad: 2, mode: wrap}}]}",
              "crop.mode: expected zero | reflect, got \"wrap\""},
         Case{"data: {augment: [{flip: vertical}]}", "flip.direction: expected horizontal, got \"vertical\""},

@@ -179,7 +179,7 @@ class Dice {
         any({Source::mnist, Source::fashion_mnist, Source::cifar10, Source::cifar100, Source::digits});
     c.data.path =
         any<std::string>({"data", "a path: with \"signs\" # and \\", "~", "-1", "\xc3\xa9t\xc3\xa9", "a\tb"});
-    c.model.input = coin() ? std::vector{3, 1 + below(50), 7} : std::vector{3, 4, 5, 1 + below(50)};
+    c.model.input = coin() ? std::vector{3, 3 + below(50), 7} : std::vector{3, 4, 5, 3 + below(50)};
     if (coin())
       c.data.mean = coin() ? std::vector{share<float>()} : std::vector{-share<float>(), 0.f, share<float>()};
     if (coin())
