@@ -40,17 +40,6 @@ class CheckList {
   int worst_ = 0;
 };
 
-std::string fit_of(const Dataset& data, const Graph& graph) {
-  if (data.image != graph.input()) {
-    fail_usage("model.input is {}, the images are {} (H,W,C)", to_string(graph.input()),
-               to_string(data.image));
-  }
-  if (data.classes > graph.classes()) {
-    fail_usage("the last layer gives {} scores, the data set has {} classes", graph.classes(), data.classes);
-  }
-  return fmt::format("{} classes, {} scores", data.classes, graph.classes());
-}
-
 /// Looks at the nearest folder above `output` that exists and leaves nothing behind.
 std::string disk_note(const std::filesystem::path& output, std::int64_t parameters,
                       const CheckpointConfig& checkpoint) {
@@ -87,12 +76,15 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
     return fmt::format("{} training and {} validation images {}", data.train.size(), data.validation.size(),
                        to_string(data.image));
   });
-  const bool fits = has_graph && has_data && list.run("fit", [&] { return fit_of(data, graph); });
+  const bool fits = has_graph && has_data && list.run("fit", [&] {
+    check_fit(config, data, graph);
+    return fmt::format("{} classes, {} scores", data.classes, graph.classes());
+  });
 
   std::unique_ptr<Engine> engine;
   try {
     engine = make_engine(choose_engine(config, ranks), ranks);  // agrees by itself
-  } catch (const Error& error) {
+  } catch (const AgreedError& error) {  // any other is one rank's: the rest still wait for it
     list.run("device", [&]() -> std::string { throw Error(error); });
   }
   if (engine) list.run("device", [&] { return engine->describe(); });
@@ -106,7 +98,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
         return fmt::format("{} of {} free", human_bytes(plans.total_bytes()),
                            human_bytes(engine->free_bytes()));
       });
-    } catch (const Error& error) {
+    } catch (const AgreedError& error) {
       list.run("batch", [&]() -> std::string { throw Error(error); });
     }
   } else {

@@ -1,13 +1,14 @@
 // The CUDA half of the factory in a binary built without CUDA.
+#include "comm/agree.h"
 #include "src/train/engine_factories.h"
 
 namespace convoy {
 
 std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment&) {
-  fail(
+  throw AgreedError(
       "this binary was built without CUDA: use device: cpu, or build with -DCONVOY_CUDA=ON (preset gpu) "
-      "where a CUDA "
-      "toolkit and NCCL are installed");
+      "where "
+      "a CUDA toolkit and NCCL are installed");
 }
 
 int cuda_device_count() {

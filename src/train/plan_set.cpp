@@ -70,6 +70,12 @@ PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts&
                                   config.train.global_batch, ranks.size()),
                       ExitCode::usage);
   }
+  if (config.train.drop_last && counts.train < config.train.global_batch) {
+    throw AgreedError(
+        fmt::format("train.drop_last leaves nothing to train on: {} images, train.global_batch={}",
+                    counts.train, config.train.global_batch),
+        ExitCode::usage);
+  }
   using Resident = DataConfig::Resident;
   PlanSet set = plans_for(graph, config, counts, engine, ranks, config.data.resident != Resident::no);
   if (config.data.resident != Resident::automatic) return set;

@@ -29,7 +29,7 @@ struct PlanSet {
 
 /// Builds every plan of this rank. When the data set is neither forced to be resident nor fits beside the
 /// rest, only two staged batches are kept. Throws AgreedError (exit code 2) for a global batch smaller than
-/// the rank count.
+/// the rank count, or one that drop_last leaves out for want of images.
 PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
                    const RankEnvironment& ranks);
 

@@ -30,12 +30,7 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
     : config_(config), ranks_(ranks), dataset_(std::move(dataset)), engine_(std::move(engine)) {
   agree(ranks, [&] {
     graph_ = build_graph(config.model);
-    check_dataset();
-    if (config.train.drop_last &&
-        dataset_.train.size() < static_cast<std::size_t>(config.train.global_batch)) {
-      fail_usage("train.drop_last leaves nothing to train on: {} images, train.global_batch={}",
-                 dataset_.train.size(), config.train.global_batch);
-    }
+    check_fit(config, dataset_, graph_);
   });
   plans_ = make_plans(graph_, config_, sample_counts(dataset_), *engine_, ranks);
   agree(ranks, [&] {
@@ -63,14 +58,14 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
 
 Session::~Session() = default;
 
-void Session::check_dataset() const {
-  if (dataset_.image != graph_.input()) {
-    fail_usage("{}: model.input is {} (H,W,C), but the data set's images are {}", config_.model.mark.text(),
-               to_string(graph_.input()), to_string(dataset_.image));
+void check_fit(const Config& config, const Dataset& dataset, const Graph& graph) {
+  if (dataset.image != graph.input()) {
+    fail_usage("{}: model.input is {} (H,W,C), but the data set's images are {}", config.model.mark.text(),
+               to_string(graph.input()), to_string(dataset.image));
   }
-  if (dataset_.classes > graph_.classes()) {
+  if (dataset.classes > graph.classes()) {
     fail_usage("{}: the last layer gives {} scores, but the data set has {} classes",
-               config_.model.mark.text(), graph_.classes(), dataset_.classes);
+               config.model.mark.text(), graph.classes(), dataset.classes);
   }
 }
 

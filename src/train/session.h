@@ -30,6 +30,10 @@ struct NamedTensor {
   std::vector<std::int64_t> file_shape;
 };
 
+/// Throws Error (exit code 2) when the network takes other images or gives fewer scores than there are
+/// classes.
+void check_fit(const Config& config, const Dataset& dataset, const Graph& graph);
+
 /// Throws AgreedError when the data does not fit the network or the plans do not fit the memory: labels
 /// beyond the last layer's width, another image shape.
 class Session {
@@ -66,7 +70,6 @@ class Session {
   void write_values(const Tensor& tensor, const std::vector<double>& values);
 
  private:
-  void check_dataset() const;
   void write_order(int epoch);
   void stage(const std::vector<Range>& batches, std::int64_t first);
   /// Where the next batch's images are: stages them first unless the data set is resident.

@@ -95,6 +95,19 @@ class Cli(unittest.TestCase):
     def test_batch_smaller_than_the_ranks(self):
         self.refuse(2, ["global_batch", "2 ranks"], "train", self.write(SMALL), "train.global_batch=1", ranks=(2,))
 
+    def test_nothing_to_train_on(self):
+        config = self.write(SMALL)
+        for command in ("train", "plan"):
+            self.refuse(2, ["drop_last", "60000 images"], command, config, "train.drop_last=true",
+                        "train.global_batch=70000", ranks=(1,))
+        check = launch(["check", config, "train.drop_last=true", "train.global_batch=70000"], cwd=self.folder)
+        self.assertEqual(check.returncode, 2)
+        self.assertIn("FAIL  batch", check.stdout)
+
+    def test_a_device_that_is_not_there_is_said_once(self):
+        if "without CUDA" in launch(["train", self.write(SMALL), "device=cuda"], cwd=self.folder).stderr:
+            self.refuse(1, ["built without CUDA"], "train", self.write(SMALL), "device=cuda")
+
     def test_double_precision_needs_the_reference(self):
         self.refuse(2, ["fp64", "reference"], "train", self.write(SMALL), "train.precision=fp64")
 
