@@ -89,7 +89,7 @@ TEST(Augment, is_flip_then_crop_of_the_right_sample) {
   for (const OpCase& op : augment_cases()) {
     const Augment& call = std::get<Augment>(op.calls[0]);
     const auto initial = [&](const Tensor& t) {
-      return op.variables[static_cast<std::size_t>(t.offset)].initial;
+      return op.variables[static_cast<std::size_t>(t.offset)].initial.values();
     };
     const Values images = initial(call.images), labels = initial(call.labels), order = initial(call.order);
     const Values scale = initial(call.scale), shift = initial(call.shift);

@@ -43,7 +43,7 @@ OpCase shard_case(const std::string& name, const BatchNormShape& s) {
   Values complete;  // (groups,2,C): a plausible sum, and a sum of squares above its square / M
   for (int g = 0; g < s.groups(); ++g) {
     const double m = static_cast<double>(s.images_in(g) * s.pixels);
-    const Values means = uniform(s.c, -1, 1, 10 + static_cast<std::uint64_t>(g));
+    const Values means = uniform(s.c, -1, 1, 10 + static_cast<std::uint64_t>(g)).values();
     for (int c = 0; c < s.c; ++c) complete.push_back(m * means[static_cast<std::size_t>(c)]);
     for (int c = 0; c < s.c; ++c) {
       const double average = means[static_cast<std::size_t>(c)];

@@ -8,10 +8,12 @@ namespace convoy::testing {
 namespace {
 
 /// Uniform in ±[0.1, 4): away from the kink at zero.
-Values away_from_zero(std::int64_t count, std::uint64_t seed) {
-  Values values = uniform(count, -3.9, 3.9, seed);
-  for (double& value : values) value = static_cast<float>(value + (value < 0 ? -0.1 : 0.1));
-  return values;
+Source away_from_zero(std::int64_t count, std::uint64_t seed) {
+  return {count, [=] {
+            Values values = uniform(count, -3.9, 3.9, seed).values();
+            for (double& value : values) value = static_cast<float>(value + (value < 0 ? -0.1 : 0.1));
+            return values;
+          }};
 }
 
 OpCase activation_case(Activation kind, std::int64_t count) {
@@ -120,7 +122,7 @@ Values dropped(std::int64_t count, float rate, std::int64_t first, std::int64_t 
 
 TEST(Dropout, drops_its_rate_and_scales_the_rest) {
   const std::int64_t count = 40000;
-  const Values y = dropped(count, 0.25f, 0, 3), x = uniform(count, 1, 2, 1);
+  const Values y = dropped(count, 0.25f, 0, 3), x = uniform(count, 1, 2, 1).values();
   std::int64_t zeros = 0;
   for (std::size_t i = 0; i < y.size(); ++i) {
     if (y[i] == 0) {

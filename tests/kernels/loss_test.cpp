@@ -8,7 +8,7 @@
 namespace convoy::testing {
 namespace {
 
-OpCase loss_case(const std::string& name, int n, int classes, float smoothing, Values logits_values) {
+OpCase loss_case(const std::string& name, int n, int classes, float smoothing, Source logits_values) {
   OpCase op;
   op.name = name;
   const int global_n = n + 3;  // other ranks hold three more images
@@ -25,7 +25,7 @@ OpCase loss_case(const std::string& name, int n, int classes, float smoothing, V
                   n, classes, global_n, smoothing, logits, labels, evaluation_loss, evaluation_hits, {}},
               AccumulateMetrics{n, loss, hits, metrics}};
   op.output = loss;
-  op.projection.assign(static_cast<std::size_t>(n), 1.0 / global_n);
+  op.projection = Values(static_cast<std::size_t>(n), 1.0 / global_n);
   if (n > 0 && logits.count < 3000) op.gradients = {{logits, dlogits}};
   return op;
 }
@@ -45,11 +45,13 @@ std::vector<OpCase> loss_cases() {
       loss_case("no_row", 0, 10, 0.1f),
       loss_case("odd", 257, 33, 0.2f),
       loss_case("large", 4096, 10, 0.0f),
+      // Losses from 1e-7 to 60: their sum in double depends on its order.
+      loss_case("wide_range", 4099, 3, 0.0f, uniform(3 * 4099, -30, 30, 6)),
       loss_case("large_logits", 16, 10, 0.1f, uniform(160, -1000, 1000, 3)),
   };
   cases.push_back(loss_case("ties", 40, 5, 0.1f, integers(200, 2, 4)));
   cases.back().gradients.clear();  // hits jump there; the loss itself is checked above
-  Values with_nan = uniform(60, -1, 1, 5);
+  Values with_nan = uniform(60, -1, 1, 5).values();
   with_nan[3] = with_nan[25] = with_nan[50] = std::numeric_limits<double>::quiet_NaN();
   cases.push_back(loss_case("nan_rows", 6, 10, 0.1f, with_nan));
   cases.back().gradients.clear();

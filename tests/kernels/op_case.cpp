@@ -78,9 +78,13 @@ Values decode(DType type, const std::byte* from, std::int64_t count) {
   return {};
 }
 
-Tensor OpCase::input(const std::string& variable, Values values, DType type) {
+Source::Source(Values values)
+    : count_(static_cast<std::int64_t>(values.size())),
+      make_([values = std::move(values)] { return values; }) {}
+
+Tensor OpCase::input(const std::string& variable, Source values, DType type) {
   const auto id = static_cast<std::int64_t>(variables.size());
-  const Tensor tensor{Arena::unplaced, type, id, static_cast<std::int64_t>(values.size())};
+  const Tensor tensor{Arena::unplaced, type, id, values.count()};
   variables.push_back({variable, tensor, std::move(values)});
   return tensor;
 }
@@ -97,32 +101,40 @@ Tensor OpCase::project(const Tensor& function_output, const std::string& variabl
   return input(variable, projection);
 }
 
-Values uniform(std::int64_t count, double low, double high, std::uint64_t seed) {
-  Values values;
-  for (std::int64_t i = 0; i < count; ++i) {
-    values.push_back(static_cast<float>(low + (high - low) * static_cast<double>(uniform01(word(seed, i)))));
-  }
-  return values;
+Source uniform(std::int64_t count, double low, double high, std::uint64_t seed) {
+  return {count, [=] {
+            Values values;
+            for (std::int64_t i = 0; i < count; ++i) {
+              const auto share = static_cast<double>(uniform01(word(seed, i)));
+              values.push_back(static_cast<float>(low + (high - low) * share));
+            }
+            return values;
+          }};
 }
 
-Values integers(std::int64_t count, int bound, std::uint64_t seed) {
-  Values values;
-  for (std::int64_t i = 0; i < count; ++i) {
-    values.push_back(uniform_below(word(seed, i), static_cast<std::uint32_t>(bound)));
-  }
-  return values;
+Source integers(std::int64_t count, int bound, std::uint64_t seed) {
+  return {count, [=] {
+            Values values;
+            for (std::int64_t i = 0; i < count; ++i) {
+              values.push_back(uniform_below(word(seed, i), static_cast<std::uint32_t>(bound)));
+            }
+            return values;
+          }};
 }
 
-Values distinct(std::int64_t count, std::uint64_t seed) {
-  Values values;
-  for (std::int64_t i = 0; i < count; ++i) {
-    values.push_back(static_cast<float>(2.0 * static_cast<double>(i) / static_cast<double>(count) - 1));
-  }
-  for (std::int64_t i = count - 1; i > 0; --i) {
-    const auto j = uniform_below(word(seed, i), static_cast<std::uint32_t>(i + 1));
-    std::swap(values[static_cast<std::size_t>(i)], values[j]);
-  }
-  return values;
+Source distinct(std::int64_t count, std::uint64_t seed) {
+  return {
+      count, [=] {
+        Values values;
+        for (std::int64_t i = 0; i < count; ++i) {
+          values.push_back(static_cast<float>(2.0 * static_cast<double>(i) / static_cast<double>(count) - 1));
+        }
+        for (std::int64_t i = count - 1; i > 0; --i) {
+          const auto j = uniform_below(word(seed, i), static_cast<std::uint32_t>(i + 1));
+          std::swap(values[static_cast<std::size_t>(i)], values[j]);
+        }
+        return values;
+      }};
 }
 
 OpRunner::OpRunner(const OpCase& op, EngineKind kind)
@@ -134,7 +146,7 @@ OpRunner::OpRunner(const OpCase& op, EngineKind kind)
     tensor.arena = Arena::activations;
     tensor.offset = used;
     used += (tensor.bytes() + guard + alignment - 1) / alignment * alignment;
-    initial_.push_back(std::move(variable.initial));
+    initial_.push_back(variable.initial.values());
   }
   written_.resize(variables_.size());
 

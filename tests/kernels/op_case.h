@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <functional>
+#include <initializer_list>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -23,11 +25,26 @@ using Values = std::vector<double>;
 /// Elements as they lie in memory.
 Values decode(DType type, const std::byte* from, std::int64_t count);
 
+/// Values made when a test wants them, not when it is declared: thousands of cases cost nothing to list.
+class Source {
+ public:
+  Source() = default;
+  Source(Values values);
+  Source(std::initializer_list<double> values) : Source(Values(values)) {}
+  Source(std::int64_t count, std::function<Values()> make) : count_(count), make_(std::move(make)) {}
+  std::int64_t count() const { return count_; }
+  Values values() const { return make_ ? make_() : Values{}; }
+
+ private:
+  std::int64_t count_ = 0;
+  std::function<Values()> make_;
+};
+
 /// A declared tensor. Where `initial` is empty the memory is poisoned before the run.
 struct Variable {
   std::string name;
   Tensor tensor;
-  Values initial;
+  Source initial;
 };
 
 struct OpCase {
@@ -41,11 +58,11 @@ struct OpCase {
   /// For the gradient check: the function is sum(projection * output); `gradients` pairs each variable with
   /// the tensor in which the calls leave the function's derivative by it.
   Tensor output;
-  Values projection;
+  Source projection;
   std::vector<std::pair<Tensor, Tensor>> gradients;
 
   /// Declares a tensor; f32 stands for the engine's real type. Empty values declare an empty input.
-  Tensor input(const std::string& variable, Values values, DType type = DType::f32);
+  Tensor input(const std::string& variable, Source values, DType type = DType::f32);
   Tensor result(const std::string& variable, std::int64_t count, DType type = DType::f32);
   /// The gradient of the function by `output`, for the calls that take it: `count` random values.
   Tensor project(const Tensor& function_output, const std::string& variable);
@@ -57,11 +74,11 @@ inline void PrintTo(const OpCase& op, std::ostream* out) {
 }
 
 /// `count` values that float holds exactly, uniform in [low, high), the same for the same arguments.
-Values uniform(std::int64_t count, double low, double high, std::uint64_t seed);
+Source uniform(std::int64_t count, double low, double high, std::uint64_t seed);
 /// Integers in [0, bound).
-Values integers(std::int64_t count, int bound, std::uint64_t seed);
+Source integers(std::int64_t count, int bound, std::uint64_t seed);
 /// A shuffle of `count` values spaced evenly in [-1, 1): no ties, so that a maximum has no kink nearby.
-Values distinct(std::int64_t count, std::uint64_t seed);
+Source distinct(std::int64_t count, std::uint64_t seed);
 
 /// A case in an engine's memory: every tensor between guard bytes in one arena.
 class OpRunner {

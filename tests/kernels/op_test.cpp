@@ -37,9 +37,10 @@ TEST_P(OpGradientTest, central_differences) {
   const OpCase& op = GetParam();
   OpRunner runner(op, EngineKind::reference_f64);
   const std::vector<Values> analytic = runner.run();
+  const Values projection = op.projection.values();
   const auto function = [&] {
     const Values y = runner.run().at(static_cast<std::size_t>(op.output.offset));
-    return std::inner_product(y.begin(), y.end(), op.projection.begin(), 0.0);
+    return std::inner_product(y.begin(), y.end(), projection.begin(), 0.0);
   };
   constexpr double h = 1e-5;
   for (const auto& [variable, gradient] : op.gradients) {

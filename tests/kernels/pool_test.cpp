@@ -10,7 +10,7 @@ namespace {
 
 enum class Gradient { unchecked, checked };
 
-OpCase max_case(const std::string& name, const PoolShape& s, Values x_values,
+OpCase max_case(const std::string& name, const PoolShape& s, Source x_values,
                 Gradient gradient = Gradient::unchecked) {
   OpCase op;
   op.name = "max_" + name;
@@ -52,7 +52,7 @@ PoolShape square(int n, int size, int c, int kernel, int stride, int pad) {
 
 /// NaN and infinities in some places, among ties.
 Values special_values(std::int64_t count) {
-  Values values = integers(count, 3, 5);
+  Values values = integers(count, 3, 5).values();
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (i % 11 == 0) values[i] = std::numeric_limits<double>::quiet_NaN();
     if (i % 3 == 1) values[i] = -std::numeric_limits<double>::infinity();
