@@ -1,5 +1,6 @@
 #include "src/io/safetensors.h"
 
+#include <fmt/ranges.h>
 #include <zlib.h>
 
 #include <bit>
@@ -100,11 +101,14 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
       const auto [from, to] = value.at("data_offsets").get<std::pair<std::uint64_t, std::uint64_t>>();
       if (to > bytes.size() - begin)
         fail("{}: truncated at byte {}, inside tensor {}", name, bytes.size(), key);
-      std::int64_t expected = size_of(tensor.dtype);
-      for (const std::int64_t dim : tensor.shape) expected *= dim;
-      if (from > to || static_cast<std::uint64_t>(expected) != to - from) {
-        fail("{}: tensor {} has {} bytes, its shape asks for {}", name, key,
-             static_cast<std::int64_t>(to - from), expected);
+      std::uint64_t expected = static_cast<std::uint64_t>(size_of(tensor.dtype));
+      bool overflows = false;
+      for (const std::int64_t dim : tensor.shape) {
+        overflows |= dim < 0 || __builtin_mul_overflow(expected, static_cast<std::uint64_t>(dim), &expected);
+      }
+      if (from > to || overflows || expected != to - from) {
+        fail("{}: tensor {} of shape [{}] does not fill bytes {} to {}", name, key,
+             fmt::join(tensor.shape, ","), from, to);
       }
       const auto* data = reinterpret_cast<const std::byte*>(bytes.data()) + begin;
       tensor.bytes.assign(data + from, data + to);
@@ -120,6 +124,7 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
     copy.replace(at, checksum->second.size(), empty_checksum);
     if (checksum_of(copy) != checksum->second) fail("{}: altered: its checksum does not match", name);
     file.metadata.erase(checksum);
+    file.is_verified = true;
   }
   return file;
 }

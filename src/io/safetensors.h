@@ -22,6 +22,7 @@ struct FileTensor {
 struct TensorFile {
   std::map<std::string, FileTensor> tensors;
   std::map<std::string, std::string> metadata;
+  bool is_verified = false;  ///< set on reading: the file carries a checksum, and it matches
 };
 
 /// The file's bytes. The metadata gains "checksum": CRC-32 of everything, the checksum's own digits taken as

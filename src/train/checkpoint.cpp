@@ -133,6 +133,7 @@ std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const Rank
         if (metadata(file, "format", candidate.string()) != format_name) {
           fail("{}: written by another version", candidate.string());
         }
+        if (!file.is_verified) fail("{}: altered: its checksum is gone", candidate.string());
         chosen = candidate.string();
         return;
       } catch (const Error& error) {

@@ -161,6 +161,25 @@ TEST_F(CheckpointFiles, AnyAlteredByteIsNoticed) {
   }
 }
 
+TEST_F(CheckpointFiles, WithoutItsChecksumIsNotTrusted) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "x.safetensors";
+  bytes_.at(bytes_.find("checksum")) = 'k';
+  write_file_atomically(path, bytes_);
+  EXPECT_NE(message_of([&] { load_checkpoint(path, alone_); }).find("altered"), std::string::npos);
+}
+
+TEST_F(CheckpointFiles, AbsurdShapesAreRefused) {
+  for (const char* shape : {"[9223372036854775807,4]", "[-1]", "[4]"}) {
+    const std::string header =
+        fmt::format(R"({{"a":{{"dtype":"F32","shape":{},"data_offsets":[0,12]}}}})", shape);
+    const std::uint64_t length = header.size();
+    const std::string bytes =
+        std::string(reinterpret_cast<const char*>(&length), 8) + header + std::string(12, '\0');
+    EXPECT_NE(message_of([&] { from_safetensors(bytes, "x"); }).find("x: tensor a"), std::string::npos);
+  }
+}
+
 TEST_F(CheckpointFiles, EveryTruncationIsNoticed) {
   for (const double share : {0.0, 0.001, 0.3, 0.9, 0.9999}) {
     const std::string cut =
