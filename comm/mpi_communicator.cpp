@@ -1,5 +1,8 @@
 #include "comm/mpi_communicator.h"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "src/core/error.h"
 
 namespace convoy {
@@ -26,8 +29,13 @@ void MpiCommunicator::all_reduce_sum_async(void* values, std::int64_t count, DTy
   if (!pending_.empty()) {
     MPI_Testall(static_cast<int>(pending_.size()), pending_.data(), &done, MPI_STATUSES_IGNORE);
   }
-  MPI_Request& request = pending_.emplace_back(MPI_REQUEST_NULL);
-  MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(count), mpi_type(type), MPI_SUM, comm_, &request);
+  constexpr std::int64_t chunk = std::int64_t{1} << 30;  // counts are ints
+  for (std::int64_t first = 0; first < count; first += chunk) {
+    MPI_Request& request = pending_.emplace_back(MPI_REQUEST_NULL);
+    MPI_Iallreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + first * size_of(type),
+                   static_cast<int>(std::min(chunk, count - first)), mpi_type(type), MPI_SUM, comm_,
+                   &request);
+  }
 }
 
 void MpiCommunicator::join() {

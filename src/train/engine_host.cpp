@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "comm/mpi_communicator.h"
+#include "kernels/gemm.h"
 #include "src/train/engine_factories.h"
 
 namespace convoy {
@@ -68,17 +69,6 @@ int fair_share_of_threads(const RankEnvironment& ranks) {
   return std::max(1, static_cast<int>(share + 1e-6));
 }
 
-const char* vector_level() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return "avx512";
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
-#endif
-  return "baseline vectors";
-}
-
 std::unique_ptr<Communicator> make_host_communicator(const RankEnvironment& ranks) {
   if (ranks.size() == 1) return std::make_unique<SingleCommunicator>();
   return std::make_unique<MpiCommunicator>(ranks);
@@ -97,7 +87,7 @@ class HostEngine final : public Engine {
   std::string describe() const override {
     if constexpr (parallel) {
       const int threads = omp_get_max_threads();
-      return fmt::format("cpu, {} thread{}, {}", threads, threads == 1 ? "" : "s", vector_level());
+      return fmt::format("cpu, {} thread{}, {}", threads, threads == 1 ? "" : "s", gemm_kernel().name);
     } else {
       return fmt::format("sequential reference, {}", name_of(real()));
     }

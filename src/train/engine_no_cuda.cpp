@@ -6,9 +6,7 @@ namespace convoy {
 
 std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment&) {
   throw AgreedError(
-      "this binary was built without CUDA: use device: cpu, or build with -DCONVOY_CUDA=ON (preset gpu) "
-      "where "
-      "a CUDA toolkit and NCCL are installed");
+      "this binary was built without CUDA: use device: cpu, or build with -DCONVOY_CUDA=ON (preset gpu)");
 }
 
 int cuda_device_count() {
