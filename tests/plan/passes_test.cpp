@@ -106,8 +106,10 @@ TEST_F(Passes, PlacedTensorsKeepTheirBytesUntilTheirLastUse) {
     };
     for (std::size_t t = 0; t < placed.read.size(); ++t) {
       if (placed.read[t].arena != Arena::activations) continue;
-      words(placed.read[t],
-            [&](std::int64_t w) { EXPECT_EQ(owner.at(w), unplaced.read[t].offset), ++reads; });
+      words(placed.read[t], [&](std::int64_t w) {
+        EXPECT_EQ(owner.at(w), unplaced.read[t].offset);
+        ++reads;
+      });
     }
     for (std::size_t t = 0; t < placed.written.size(); ++t) {
       if (placed.written[t].arena != Arena::activations) continue;
