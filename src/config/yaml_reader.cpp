@@ -54,11 +54,23 @@ class Reader {
   std::size_t values_ = 0;
 };
 
+/// UTF-8 without control characters: what a checkpoint, which holds the configuration, can store.
 bool is_text(const std::string& text) {
-  return std::none_of(text.begin(), text.end(), [](char c) {
+  int following = 0;  // bytes that the character begun still needs
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    return byte == 0x7f || (byte < 0x20 && c != '\n' && c != '\r' && c != '\t');
-  });
+    const bool continues = (byte & 0xc0) == 0x80;
+    if (continues != (following > 0)) return false;
+    if (continues) {
+      --following;
+    } else if (byte >= 0x80) {
+      if (byte < 0xc2 || byte > 0xf4) return false;
+      following = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
+    } else if (byte == 0x7f || (byte < 0x20 && c != '\n' && c != '\r' && c != '\t')) {
+      return false;
+    }
+  }
+  return following == 0;
 }
 
 }  // namespace
@@ -66,7 +78,7 @@ bool is_text(const std::string& text) {
 Value parse_yaml(const std::string& text, const std::string& source, bool numbered) {
   if (text.size() > longest_text)
     fail_usage("{}: too long for a configuration ({} bytes)", source, text.size());
-  if (!is_text(text)) fail_usage("{}: not a text file; expected YAML", source);
+  if (!is_text(text)) fail_usage("{}: not a text file; expected YAML in UTF-8", source);
   Reader reader(source, numbered);
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);

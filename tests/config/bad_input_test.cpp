@@ -172,7 +172,9 @@ TEST(BadConfig, WhatIsNoConfiguration) {
   EXPECT_EQ(refusal(std::string("\x7f"
                                 "ELF\0\1",
                                 6)),
-            "net.yaml: not a text file; expected YAML");
+            "net.yaml: not a text file; expected YAML in UTF-8");
+  for (const char* broken : {"\xff", "\xc3", "\x80", "\xe2\x82z"})
+    EXPECT_NE(refusal(minimal, {std::string("data.path=") + broken}).find("UTF-8"), std::string::npos);
   EXPECT_EQ(refusal("hello"), "net.yaml: expected `key: value` lines, got \"hello\"");
   EXPECT_EQ(refusal("- a\n"), "net.yaml: expected `key: value` lines, got a list");
   EXPECT_NE(refusal(std::string(2 << 20, 'a')).find("too long for a configuration (2097152 bytes)"),
