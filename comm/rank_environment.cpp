@@ -43,8 +43,7 @@ RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
   if (launched > 1 && size_ == 1) {
     fail(
         "the launcher started {} ranks, but MPI sees one: launcher and library belong to different MPIs, or "
-        "srun was "
-        "called without --mpi=pmix",
+        "srun was called without --mpi=pmix",
         launched);
   }
   MPI_Comm local;
@@ -56,10 +55,6 @@ RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
 
 RankEnvironment::~RankEnvironment() {
   if (mpi_) MPI_Finalize();
-}
-
-void RankEnvironment::barrier() const {
-  if (size_ > 1) MPI_Barrier(MPI_COMM_WORLD);
 }
 
 void RankEnvironment::sum(std::span<double> values) const {

@@ -29,7 +29,6 @@ class RankEnvironment {
   const std::string& host() const { return host_; }
 
   /// Host collectives; every rank calls them in the same order. Trivial on one rank.
-  void barrier() const;
   void sum(std::span<double> values) const;
   std::int64_t max(std::int64_t value) const;
   void broadcast(void* data, std::size_t bytes, int root = 0) const;

@@ -15,8 +15,7 @@ int run_cli(int argc, char** argv, CommandContext& context) {
   app.set_version_flag("--version", CONVOY_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request, 128+n "
-      "signal n.");
+      "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 128+n ended by signal n.");
   add_train(app, context);
   add_eval(app, context);
   add_plan(app, context);

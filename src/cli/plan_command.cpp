@@ -47,7 +47,8 @@ void add_plan(CLI::App& app, CommandContext& context) {
       for (const auto& [count, plan] : plans.evaluation) print_plan(plan, count);
       fmt::print("arenas of one rank\n");
       for (std::size_t i = 0; i < arena_count; ++i) {
-        if (plans.arenas[i] > 0) fmt::print("  {:<12} {:>14} bytes\n", arena_names[i], plans.arenas[i]);
+        if (plans.arenas[i] > 0)
+          fmt::print("  {:<12} {:>14} bytes\n", name_of(static_cast<Arena>(i)), plans.arenas[i]);
       }
       fmt::print("  {:<12} {:>14} bytes ({})\n", "total", plans.total_bytes(),
                  human_bytes(plans.total_bytes()));

@@ -36,6 +36,7 @@ void add_train(CLI::App& app, CommandContext& context) {
       TrainOptions options;
       options.output = arguments->output.empty() ? "runs/" + config.name : arguments->output;
       options.output = (options.output / "").lexically_normal().parent_path();  // without a trailing slash
+      if (options.output.empty()) options.output = ".";
       options.resume = arguments->resume;
       options.process_start = context.process_start;
       const std::unique_ptr<Session> session = make_session(config, ranks);

@@ -32,9 +32,6 @@ struct CudaDeleter {
 struct CudaFree {
   void operator()(void* memory) const { cudaFree(memory); }
 };
-struct CudaFreeHost {
-  void operator()(void* memory) const { cudaFreeHost(memory); }
-};
 template <class Handle, class Deleter = CudaDeleter>
 using CudaHandle = std::unique_ptr<std::remove_pointer_t<Handle>, Deleter>;
 using CudaStream = CudaHandle<cudaStream_t>;
@@ -43,8 +40,6 @@ using CudaGraph = CudaHandle<cudaGraph_t>;
 using CudaGraphExec = CudaHandle<cudaGraphExec_t>;
 template <class T>
 using DeviceMemory = std::unique_ptr<T, CudaFree>;
-template <class T>
-using PinnedMemory = std::unique_ptr<T, CudaFreeHost>;
 
 /// `count` values of device memory, as they come.
 template <class T>

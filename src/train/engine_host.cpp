@@ -110,7 +110,8 @@ class HostEngine final : public Engine {
       if (bytes[i] == 0) continue;
       const auto size = static_cast<std::size_t>(bytes[i]);
       auto* memory = static_cast<std::byte*>(::operator new(size, arena_alignment, std::nothrow));
-      if (memory == nullptr) fail("cannot allocate {} bytes for {}", bytes[i], arena_names[i]);
+      if (memory == nullptr)
+        fail("cannot allocate {} bytes for {}", bytes[i], name_of(static_cast<Arena>(i)));
       arenas_[i].reset(memory);
       std::memset(memory, 0, size);
       context_.arenas.bind(static_cast<Arena>(i), memory, bytes[i]);
