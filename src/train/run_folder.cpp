@@ -1,5 +1,6 @@
 #include "src/train/run_folder.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -44,17 +45,20 @@ std::string RunFolder::prepare_new(const Config& config) const {
   return moved;
 }
 
-void RunFolder::prepare_resumed(const Config& config, int epochs) const {
+double RunFolder::prepare_resumed(const Config& config, int epochs) const {
   create(config);
-  if (!fs::exists(path_ / "metrics.jsonl")) return;
+  double best = 0;
+  if (!fs::exists(path_ / "metrics.jsonl")) return best;
   std::istringstream lines(read_file(path_ / "metrics.jsonl"));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
     const auto record = nlohmann::json::parse(line, nullptr, false);
-    if (record.is_object() && !record.contains("event") && record.value("epoch", 0) <= epochs)
-      kept += line + '\n';
+    if (!record.is_object() || record.contains("event") || record.value("epoch", 0) > epochs) continue;
+    kept += line + '\n';
+    best = std::max(best, record.value("val_accuracy", 0.0));
   }
   write_file_atomically(path_ / "metrics.jsonl", kept);
+  return best;
 }
 
 void RunFolder::create(const Config& config) const {

@@ -36,8 +36,8 @@ class RunFolder {
   /// For a new run: moves what an earlier run left to DIR.1 (or .2, …) and returns that name, empty if there
   /// was none. Throws Error when the folder cannot be written.
   std::string prepare_new(const Config& config) const;
-  /// For a resumed run: cuts the metrics back to the first `epochs` epochs.
-  void prepare_resumed(const Config& config, int epochs) const;
+  /// For a resumed run: cuts the metrics back to the first `epochs` epochs. Returns their best val_accuracy.
+  double prepare_resumed(const Config& config, int epochs) const;
 
   void append(const EpochRecord& record) const;
   void append(const SummaryRecord& record) const;

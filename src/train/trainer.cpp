@@ -46,7 +46,7 @@ void Trainer::start_or_resume() {
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
     if (checkpoint) {
-      folder_.prepare_resumed(config_, progress_.epochs_done);
+      best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done);
       return set_aside_later_checkpoints(folder_.checkpoints(), progress_.epochs_done);
     }
     const std::string moved = folder_.prepare_new(config_);
@@ -75,7 +75,7 @@ SummaryRecord Trainer::run() {
     record.val_accuracy = validation.accuracy();
     require_finite(record.val_loss, "validation", record.epoch);  // the last step may have spoilt the weights
     record.seconds = seconds_since(epoch_start);
-    summary.best_val_accuracy = std::max(summary.best_val_accuracy, record.val_accuracy);
+    best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
     summary.last = record;
     console_.epoch(record, config_.train.epochs);
 
@@ -86,6 +86,7 @@ SummaryRecord Trainer::run() {
     ++progress_.epochs_done;
     save(record);
   }
+  summary.best_val_accuracy = best_val_accuracy_;
   summary.seconds = seconds_since(start);
   summary.seconds_to_first_step = seconds_to_first_step_;
   if (summary.last.epoch == 0) {

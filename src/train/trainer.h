@@ -50,6 +50,7 @@ class Trainer {
   RunFolder folder_;
   Console console_;
   Progress progress_;
+  double best_val_accuracy_ = 0;  ///< of all epochs, on the root also those before a resume
   double seconds_to_first_step_ = 0;
 };
 

@@ -27,6 +27,12 @@ class Runs : public ::testing::TestWithParam<EngineKind> {
     Trainer(config, options, session, alone).run();
     return weights_of(session);
   }
+  /// What the summary of a run's metrics says.
+  static double best_accuracy_in(const fs::path& run) {
+    const std::string text = read_file(run / "metrics.jsonl");
+    const std::string key = "\"best_val_accuracy\":";
+    return std::stod(text.substr(text.find(key) + key.size()));
+  }
   static std::size_t lines_in(const fs::path& path) {
     const std::string text = read_file(path);
     return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
@@ -56,6 +62,7 @@ TEST_P(Runs, InterruptedEqualsUninterrupted) {
     for (const int epoch : {3, 4}) fs::remove(checkpoint_path(cut.path() / "run/checkpoints", epoch));
     EXPECT_EQ(train(config, cut.path() / "run", "auto"), expected);
     EXPECT_EQ(lines_in(cut.path() / "run/metrics.jsonl"), 5u) << "four epochs and a summary, none twice";
+    EXPECT_EQ(best_accuracy_in(cut.path() / "run"), best_accuracy_in(whole.path() / "run"));
   }
 }
 
