@@ -32,7 +32,7 @@ Dataset read_source(const DataConfig& config, std::uint64_t seed, bool test) {
 // Moves a random share of the training ids to validation; both stay in rising order.
 void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t seed) {
   const auto samples = static_cast<std::int64_t>(data.train.size());
-  const std::int64_t count = std::llround(config.validation_fraction * static_cast<double>(samples));
+  const std::int64_t count = validation_count(config, samples);
   if (count < 1 || count >= samples) {
     fail_usage("{}: data.validation: {} of {} training images leaves {} to validate and {} to train on",
                config.mark.text(), config.validation_fraction, samples, count, samples - count);
@@ -54,6 +54,10 @@ Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
   Dataset data = read_source(config, seed, !split);
   if (split) split_off_validation(data, config, seed);
   return data;
+}
+
+std::int64_t validation_count(const DataConfig& config, std::int64_t samples) {
+  return std::llround(config.validation_fraction * static_cast<double>(samples));
 }
 
 std::vector<std::int32_t> epoch_order(std::vector<std::int32_t> ids, std::uint64_t seed, int epoch) {

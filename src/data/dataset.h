@@ -24,6 +24,9 @@ struct Dataset {
 /// is split off the training files by `seed`; the test files are then not read.
 Dataset load_dataset(const DataConfig& config, std::uint64_t seed);
 
+/// How many of so many training images data.validation sets apart; none where the test files serve.
+std::int64_t validation_count(const DataConfig& config, std::int64_t samples);
+
 /// `ids` in the order of one epoch: a Fisher-Yates shuffle keyed by (seed, epoch).
 std::vector<std::int32_t> epoch_order(std::vector<std::int32_t> ids, std::uint64_t seed, int epoch);
 

@@ -1,7 +1,6 @@
 #include "src/train/plan_set.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "comm/agree.h"
@@ -58,7 +57,7 @@ SampleCounts sample_counts(const Dataset& dataset) {
 SampleCounts nominal_counts(const DataConfig& config) {
   const SourceInfo info = source_info(config.source);
   if (config.validation_fraction == 0) return {info.train, info.test, info.train + info.test};
-  const int validation = static_cast<int>(std::lround(config.validation_fraction * info.train));
+  const int validation = static_cast<int>(validation_count(config, info.train));
   return {info.train - validation, validation, info.train};
 }
 
