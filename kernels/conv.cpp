@@ -1,9 +1,8 @@
 // Convolution as matrix products whose rows point into a padded piece of the image (a slab): no im2col.
 //
-//   fprop  y (pixel, K)   = rows of x slabs (taps·C)  · w packed (taps·C, K)       bound by multiply-adds
-//   dgrad  dx (pixel, C)  = rows of dy slabs (taps·K) · w packed (taps·K, C)       one product per stride
-//   phase wgrad  dwᵀ (taps·C, K) = columns of x slabs (pixels) · dy (pixels, K)          split over images,
-//   then added up
+//   fprop  y (pixel, K)    = rows of x slabs (taps·C) · w packed (taps·C, K); bound by multiply-adds
+//   dgrad  dx (pixel, C)   = rows of dy slabs (taps·K) · w packed (taps·K, C); a product per stride phase
+//   wgrad  dwᵀ (taps·C, K) = columns of x slabs (pixels) · dy (pixels, K); split over images, then added up
 //
 // Work is shared by boxes of outputs (fprop, dgrad) or by chunks of images and blocks of filters (wgrad).
 #include "kernels/conv.h"

@@ -29,8 +29,8 @@ struct DataConfig {
   int crop_pad = 0;              ///< augment: [{crop: {pad, mode}}]
   PadMode crop_mode = PadMode::zero;
   bool flip = false;  ///< augment: [{flip: horizontal}]
-  double validation_fraction =
-      0;  ///< 0: the test files ("validation: test"); else a share of the training set
+  /// 0: the test files ("validation: test"); else a share of the training set.
+  double validation_fraction = 0;
   enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false
   Mark mark;
 };
@@ -45,8 +45,7 @@ using AxisValues = std::vector<int>;
 struct ConvConfig {
   int out = 0;
   AxisValues kernel, stride{1}, dilation{1};
-  std::optional<AxisValues> pad =
-      AxisValues{0};  ///< empty for `same`: dilation * (kernel - 1) / 2, odd spans only
+  std::optional<AxisValues> pad = AxisValues{0};  ///< empty for `same`: half of dilation * (kernel - 1), even
   bool bias = true;
 };
 struct LinearConfig {  ///< `linear: 128` or `linear: {out: 128, bias: true}`
@@ -118,9 +117,9 @@ struct ScheduleConfig {
   double warmup_epochs = 0;
   std::vector<double> milestones;  ///< step: epochs at which lr is multiplied by gamma
   double gamma = 0.1;
-  double final_factor = 0;  ///< linear, cosine: lr at the end, as a share of the peak
-  double start_factor = 0.04,
-         peak_at = 0.3;  ///< one_cycle: lr at the start (share of the peak), when it peaks
+  double final_factor = 0;     ///< linear, cosine: lr at the end, as a share of the peak
+  double start_factor = 0.04;  ///< one_cycle: lr at the start, as a share of the peak
+  double peak_at = 0.3;        ///< one_cycle: when lr peaks, as a share of the run
 };
 enum class Device { automatic, cpu, cuda, reference };
 struct CheckpointConfig {

@@ -7,8 +7,8 @@
 namespace convoy {
 
 EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
-  const bool fp64 =
-      config.train.precision == Precision::fp64;  // with the reference only, as the schema sees to
+  // The schema admits fp64 with the reference alone.
+  const bool fp64 = config.train.precision == Precision::fp64;
   switch (config.device) {
     case Device::reference:
       return fp64 ? EngineKind::reference_f64 : EngineKind::reference_f32;
