@@ -25,9 +25,7 @@ void add_eval(CLI::App& app, CommandContext& context) {
       if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", arguments->path));
       const std::string name = checkpoint->path.string();
       Config config;
-      agree(ranks, [&] {
-        config = parse_config(checkpoint->file.metadata.at("config"), name, arguments->overrides);
-      });
+      agree(ranks, [&] { config = parse_config(stored_config(*checkpoint), name, arguments->overrides); });
       const std::unique_ptr<Session> session = make_session(config, ranks);
       agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
       const Metrics metrics = session->evaluate();

@@ -18,6 +18,20 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
   return config;
 }
 
+namespace {
+
+void check_paths(const TrainOptions& options) {
+  namespace fs = std::filesystem;
+  if (fs::exists(options.output) && !fs::is_directory(options.output)) {
+    fail("--output {}: there is a file of that name", options.output.string());
+  }
+  if (!options.resume.empty() && options.resume != "auto" && !fs::exists(options.resume)) {
+    fail("--resume {}: does not exist", options.resume);
+  }
+}
+
+}  // namespace
+
 void add_train(CLI::App& app, CommandContext& context) {
   struct Arguments {
     ConfigArguments config;
@@ -39,6 +53,9 @@ void add_train(CLI::App& app, CommandContext& context) {
       if (options.output.empty()) options.output = ".";
       options.resume = arguments->resume;
       options.process_start = context.process_start;
+      agree(ranks, [&] {  // before the data is loaded
+        if (ranks.is_root()) check_paths(options);
+      });
       const std::unique_ptr<Session> session = make_session(config, ranks);
       Trainer(config, options, *session, ranks).run();
       return static_cast<int>(ExitCode::done);

@@ -62,9 +62,14 @@ TensorFile make_checkpoint(Session& session, const Config& config, const Progres
                    {"config", to_yaml(config)},
                    {"epochs_done", std::to_string(progress.epochs_done)},
                    {"steps_done", std::to_string(progress.steps_done)},
+                   {"best_metric", progress.best_metric},
                    {"best_value", fmt::format("{:a}", progress.best_value)},  // exact
                    {"epochs_since_best", std::to_string(progress.epochs_since_best)}};
   return file;
+}
+
+const std::string& stored_config(const LoadedCheckpoint& checkpoint) {
+  return metadata(checkpoint.file, "config", checkpoint.path.string());
 }
 
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
@@ -89,6 +94,7 @@ Progress restore_checkpoint(Session& session, const TensorFile& file, const std:
   Progress progress;
   progress.epochs_done = std::stoi(metadata(file, "epochs_done", name));
   progress.steps_done = std::stoll(metadata(file, "steps_done", name));
+  progress.best_metric = metadata(file, "best_metric", name);
   progress.best_value = std::stod(metadata(file, "best_value", name));
   progress.epochs_since_best = std::stoi(metadata(file, "epochs_since_best", name));
   return progress;

@@ -17,6 +17,7 @@ namespace convoy {
 struct Progress {
   int epochs_done = 0;
   std::int64_t steps_done = 0;
+  std::string best_metric = "val_loss";
   double best_value = 0;       ///< of the early-stop metric
   int epochs_since_best = -1;  ///< -1: no epoch evaluated yet
 };
@@ -50,5 +51,8 @@ struct LoadedCheckpoint {
 /// a named file does not.
 std::optional<LoadedCheckpoint> load_checkpoint(const std::filesystem::path& path,
                                                 const RankEnvironment& ranks);
+
+/// The resolved configuration of the run that wrote it, as YAML.
+const std::string& stored_config(const LoadedCheckpoint& checkpoint);
 
 }  // namespace convoy

@@ -54,8 +54,10 @@ void Console::live(int epoch, int epochs, std::int64_t step, double loss, double
                    double seconds) {
   const double rate = seconds > 0 ? done / seconds : 0;
   const double left = rate > 0 ? (total - done) / rate : 0;
-  fmt::print("\r\033[Kepoch {}/{}  step {}  loss {:.4f}  {:.0f} img/s  {:.0f} s left in epoch", epoch, epochs,
-             step, loss, rate, left);
+  const double all_left = rate > 0 ? left + (epochs - epoch) * total / rate : 0;
+  fmt::print(
+      "\r\033[Kepoch {}/{}  step {}  loss {:.4f}  {:.0f} img/s  {:.0f} s left in epoch, {:.0f} s in all",
+      epoch, epochs, step, loss, rate, left, all_left);
   std::fflush(stdout);
   live_shown_ = true;
   last_live_ = steady_clock::now();

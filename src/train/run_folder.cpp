@@ -30,6 +30,10 @@ nlohmann::ordered_json to_json(const EpochRecord& r) {
 
 }  // namespace
 
+bool RunFolder::contains(const fs::path& checkpoint) const {
+  return fs::weakly_canonical(checkpoint).parent_path() == fs::weakly_canonical(checkpoints());
+}
+
 std::string RunFolder::prepare_new(const Config& config) const {
   std::string moved;
   if (fs::exists(path_ / "metrics.jsonl") || fs::exists(checkpoints())) {

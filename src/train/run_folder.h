@@ -32,6 +32,8 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  /// Whether a checkpoint is one of this run's.
+  bool contains(const std::filesystem::path& checkpoint) const;
 
   /// For a new run: moves what an earlier run left to DIR.1 (or .2, …) and returns that name, empty if there
   /// was none. Throws Error when the folder cannot be written.

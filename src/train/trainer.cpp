@@ -40,18 +40,31 @@ void Trainer::start_or_resume() {
     agree(ranks_, [&] {
       progress_ = restore_checkpoint(session_, checkpoint->file, checkpoint->path.string(), true);
     });
+    adapt_progress();
     console_.line(
         fmt::format("resuming after epoch {} from {}", progress_.epochs_done, checkpoint->path.string()));
   }
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
-    if (checkpoint) {
+    if (checkpoint && folder_.contains(checkpoint->path)) {
       best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done);
       return set_aside_later_checkpoints(folder_.checkpoints(), progress_.epochs_done);
     }
     const std::string moved = folder_.prepare_new(config_);
     if (!moved.empty()) console_.line(fmt::format("the earlier run of this name is now in {}", moved));
   });
+}
+
+void Trainer::adapt_progress() {
+  const std::int64_t steps = progress_.epochs_done * session_.steps_per_epoch();
+  if (progress_.steps_done != steps) {
+    if (ranks_.is_root()) {
+      log_warn("the checkpoint's {} epochs had {} steps, here they have {}: the schedule goes on by epochs",
+               progress_.epochs_done, progress_.steps_done, steps);
+    }
+    progress_.steps_done = steps;
+  }
+  if (progress_.best_metric != early_stop_metric()) progress_.epochs_since_best = -1;  // not comparable
 }
 
 SummaryRecord Trainer::run() {
@@ -94,7 +107,13 @@ SummaryRecord Trainer::run() {
                               config_.train.epochs, out_of_patience() ? ", stopped early" : ""));
     return summary;
   }
-  if (ranks_.is_root()) folder_.append(summary);
+  if (ranks_.is_root()) {
+    try {
+      folder_.append(summary);
+    } catch (const Error& error) {
+      log_warn("no summary: {}", error.what());
+    }
+  }
   console_.line(fmt::format(
       "{} accuracy {:.2f} %, {:.0f} images/s in the last epoch, {:.1f} s in all; run written to {}",
       name_of_validation(config_.data), 100 * summary.last.val_accuracy, summary.last.images_per_second,
@@ -156,11 +175,17 @@ bool Trainer::out_of_patience() const {
   return config_.train.early_stop && progress_.epochs_since_best >= config_.train.early_stop->patience;
 }
 
-bool Trainer::improved(const Metrics& validation) {
+std::string Trainer::early_stop_metric() const {
   using Metric = EarlyStopConfig::Metric;
   const bool by_accuracy =
       config_.train.early_stop && config_.train.early_stop->metric == Metric::val_accuracy;
-  const double value = by_accuracy ? -validation.accuracy() : validation.loss();  // smaller is better
+  return by_accuracy ? "val_accuracy" : "val_loss";
+}
+
+bool Trainer::improved(const Metrics& validation) {
+  progress_.best_metric = early_stop_metric();
+  const double value =  // smaller is better
+      progress_.best_metric == "val_accuracy" ? -validation.accuracy() : validation.loss();
   const bool first = progress_.epochs_since_best < 0;
   if (!first && !(value < progress_.best_value)) return false;
   progress_.best_value = value;
@@ -169,16 +194,22 @@ bool Trainer::improved(const Metrics& validation) {
 
 void Trainer::save(const EpochRecord& record) {
   if (!ranks_.is_root()) return;
-  folder_.append(record);
-  const int every = config_.checkpoint.every_epochs;
-  if (progress_.epochs_done % every != 0 && !is_finished()) return;
-  try {
-    write_file_atomically(checkpoint_path(folder_.checkpoints(), progress_.epochs_done),
-                          to_safetensors(make_checkpoint(session_, config_, progress_)));
-    remove_old_checkpoints(folder_.checkpoints(), config_.checkpoint.keep);
-  } catch (const std::exception& error) {
-    log_warn("no checkpoint of epoch {}: {}; the run goes on", progress_.epochs_done, error.what());
+  // A full disk must not end a long run: each file is tried, and what failed is said.
+  const auto attempt = [&](const char* what, const auto& work) {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      log_warn("no {} of epoch {}: {}; the run goes on", what, progress_.epochs_done, error.what());
+    }
+  };
+  if (progress_.epochs_done % config_.checkpoint.every_epochs == 0 || is_finished()) {
+    attempt("checkpoint", [&] {
+      write_file_atomically(checkpoint_path(folder_.checkpoints(), progress_.epochs_done),
+                            to_safetensors(make_checkpoint(session_, config_, progress_)));
+      remove_old_checkpoints(folder_.checkpoints(), config_.checkpoint.keep);
+    });
   }
+  attempt("metrics", [&] { folder_.append(record); });
 }
 
 }  // namespace convoy

@@ -30,10 +30,13 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
   void start_or_resume();
+  /// Makes a restored progress fit this configuration, where batch size or early-stop metric have changed.
+  void adapt_progress();
   /// Runs the epoch's steps and returns its training metrics and speed in `record`.
   void train_epoch(EpochRecord& record);
   /// Throws AgreedError on every rank: `loss` is a sum over all of them.
   void require_finite(double loss, const char* which, int epoch) const;
+  std::string early_stop_metric() const;
   bool improved(const Metrics& validation);
   /// Early stopping has had as many epochs without improvement as it allows, in this run or before it
   /// resumed.

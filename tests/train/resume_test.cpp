@@ -144,7 +144,7 @@ class CheckpointFiles : public ::testing::Test {
     session_ =
         std::make_unique<Session>(config_, tiny_data(16, 4), make_engine(EngineKind::cpu, alone_), alone_);
     session_->initialize();
-    bytes_ = to_safetensors(make_checkpoint(*session_, config_, {2, 10, 0.5, 1}));
+    bytes_ = to_safetensors(make_checkpoint(*session_, config_, {2, 10, "val_loss", 0.5, 1}));
   }
   static std::string message_of(const std::function<void()>& work) {
     try {
