@@ -8,6 +8,7 @@
 #include "kernels/conv_kernels.cuh"
 #include "kernels/conv_plan.h"
 #include "kernels/cuda_context.h"
+#include "kernels/fused.h"
 #include "kernels/split_sum.h"
 
 namespace convoy {
@@ -64,18 +65,17 @@ int multiprocessors() {
   return count;
 }
 
-}  // namespace
-
-void launch(const CudaContext& context, const ConvForward& call) {
+/// y = activation(x * w + bias).
+void fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
   const ConvShape& s = call.shape;
   check_extents(s);
   const std::int64_t pixels = s.n * s.out().pixels(), length = s.taps() * s.in.c;
   if (pixels * s.k == 0) return;
-  if (first_layer_fprop(context, call)) return;
+  if (first_layer_fprop(context, call, activation)) return;
   const Gather x = forward_gather(s, context.data<const float>(call.x));                    // (N,D,H,W,C)
   const FilterColumns w{context.data<const float>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
-  const MatrixOutput y{context.data<float>(call.y), context.data<const float>(call.bias), x.rows,
-                       s.k};  // (N,O,P,Q,K)
+  const MatrixOutput y{context.data<float>(call.y), context.data<const float>(call.bias), x.rows, s.k,
+                       activation};  // (N,O,P,Q,K)
   const auto run = [&]<class T, int Vec>(T, std::integral_constant<int, Vec>) {
     conv_fprop_kernel<T, Vec><<<grid<T>(pixels, s.k), T::threads, 0, context.stream>>>(x, w, y);
     check_launch();
@@ -86,6 +86,15 @@ void launch(const CudaContext& context, const ConvForward& call) {
   } else {
     run(ScalarTile{}, std::integral_constant<int, 1>{});
   }
+}
+
+}  // namespace
+
+void launch(const CudaContext& context, const ConvForward& call) {
+  fprop(context, call, Rectifier{});
+}
+void launch(const CudaContext& context, const ConvRectified& call) {
+  fprop(context, call.plain, call.activation);
 }
 
 void launch(const CudaContext& context, const ConvDgrad& call) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/implicit_gemm.cuh"
+#include "kernels/rectifier.h"
 
 namespace convoy {
 
@@ -115,13 +116,16 @@ struct PixelColumns {
   }
 };
 
-/// A row-major matrix, its bias optional.
+/// A row-major matrix f(sums + bias), its bias optional.
 struct MatrixOutput {
   float* data;
   const float* bias_data;
   int rows, columns;
+  Rectifier activation{};
   CONVOY_HOST_DEVICE float* row(int m) const { return m < rows ? data + std::int64_t{m} * columns : nullptr; }
-  CONVOY_HOST_DEVICE float bias(int n) const { return bias_data != nullptr ? bias_data[n] : 0.0f; }
+  CONVOY_HOST_DEVICE float value(float sum, int n) const {
+    return activation.f(bias_data != nullptr ? sum + bias_data[n] : sum);
+  }
 };
 
 /// The pixels of dx (N,D,H,W,C) that belong to a residue class.
@@ -136,7 +140,7 @@ struct ClassOutput {
     const std::int64_t ndh = nd * h + cls.h.first + at.h * cls.h.stride;
     return dx + (ndh * w + cls.w.first + at.w * cls.w.stride) * c;
   }
-  CONVOY_HOST_DEVICE float bias(int) const { return 0.0f; }
+  CONVOY_HOST_DEVICE float value(float sum, int) const { return sum; }
 };
 
 /// Neighbouring blocks share rows of A, the larger operand, and meet them in the L2 cache.

@@ -117,8 +117,8 @@ __device__ __forceinline__ void load_fragment(const float* from, float (&to)[4 *
 }
 
 /// One block's tile at (m_begin, n_begin) over [k_begin, k_end). `output.row(m)` is where row m of out
-/// begins, or null; `output.bias(n)` is added. Vec = 4 needs every contiguous extent to be a multiple of four
-/// and 16-byte aligned.
+/// begins, or null; `output.value(sum, n)` is what goes there. Vec = 4 needs every contiguous extent to be a
+/// multiple of four and 16-byte aligned.
 template <class T, int Vec, class A, class B, class Output>
 __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Output& output, int m_begin,
                                               int n_begin, int k_begin, int k_end, int n_end) {
@@ -177,13 +177,13 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
       if constexpr (Vec == 4) {
         if (n < n_end) {
           *reinterpret_cast<float4*>(row + n) =
-              make_float4(sums[i][j] + output.bias(n), sums[i][j + 1] + output.bias(n + 1),
-                          sums[i][j + 2] + output.bias(n + 2), sums[i][j + 3] + output.bias(n + 3));
+              make_float4(output.value(sums[i][j], n), output.value(sums[i][j + 1], n + 1),
+                          output.value(sums[i][j + 2], n + 2), output.value(sums[i][j + 3], n + 3));
         }
       } else {
 #pragma unroll
         for (int l = 0; l < 4; ++l) {
-          if (n + l < n_end) row[n + l] = sums[i][j + l] + output.bias(n + l);
+          if (n + l < n_end) row[n + l] = output.value(sums[i][j + l], n + l);
         }
       }
     }

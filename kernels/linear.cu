@@ -5,6 +5,7 @@
 
 #include "kernels/cuda_context.h"
 #include "kernels/fast_divide.h"
+#include "kernels/fused.h"
 #include "kernels/linear.h"
 #include "kernels/linear_narrow.h"
 
@@ -32,31 +33,39 @@ void multiply(const CudaContext& context, int m, int n, int k, Operand a, Operan
                            b.row, &zero, out, m));
 }
 
-/// y (rows,K) += bias (K). Limited by bytes.
-__global__ void add_bias_kernel(float* __restrict__ y, const float* __restrict__ bias, int count,
-                                const FastDivide k) {
+/// y (rows,K) = f(y + bias (K)), the bias optional. Limited by bytes.
+__global__ void bias_kernel(float* __restrict__ y, const float* __restrict__ bias, int count,
+                            const FastDivide k, Rectifier activation) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i >= count) return;
   auto row = static_cast<std::uint32_t>(i);
-  y[i] += bias[k.divide(row)];
+  y[i] = activation.f(bias != nullptr ? y[i] + bias[k.divide(row)] : y[i]);
 }
 
-}  // namespace
-
-void launch(const CudaContext& context, const LinearForward& call) {
-  if (is_narrow(call.shape)) return narrow_forward(context, call);
+/// y = activation(x wᵀ + bias).
+void fprop(const CudaContext& context, const LinearForward& call, Rectifier activation) {
+  if (is_narrow(call.shape)) return narrow_forward(context, call, activation);
   const auto [n, c, k] = call.shape;
   auto* y = context.data<float>(call.y);  // (N,K)
   multiply(context, k, n, c, {CUBLAS_OP_T, context.data<const float>(call.w), c},
            {CUBLAS_OP_N, context.data<const float>(call.x), c}, y);
   const std::int64_t count = std::int64_t{n} * k;
-  if (!call.bias || count == 0) return;
+  if ((!call.bias && activation.slope == 1.0f) || count == 0) return;
   check(count <= std::numeric_limits<int>::max() / 2, "linear layer with 2^30 outputs");
   constexpr int threads = 256;
-  add_bias_kernel<<<static_cast<unsigned>((count + threads - 1) / threads), threads, 0, context.stream>>>(
+  bias_kernel<<<static_cast<unsigned>((count + threads - 1) / threads), threads, 0, context.stream>>>(
       y, context.data<const float>(call.bias), static_cast<int>(count),
-      FastDivide(static_cast<std::uint32_t>(k)));
+      FastDivide(static_cast<std::uint32_t>(k)), activation);
   check_launch();
+}
+
+}  // namespace
+
+void launch(const CudaContext& context, const LinearForward& call) {
+  fprop(context, call, Rectifier{});
+}
+void launch(const CudaContext& context, const LinearRectified& call) {
+  fprop(context, call.plain, call.activation);
 }
 
 void launch(const CudaContext& context, const LinearDgrad& call) {
