@@ -22,6 +22,8 @@ namespace convoy {
 template <int BM_, int BN_, int BK_, int TM_, int TN_, int BlocksPerSm_>
 struct Tile {
   static constexpr int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_, blocks_per_sm = BlocksPerSm_;
+  static constexpr int dynamic_shared_bytes = 0;
+  static constexpr bool masked_gather = false;  ///< any kernel size
   static constexpr int warps_m = BM / (4 * TM), warps_n = BN / (8 * TN), threads = 32 * warps_m * warps_n;
   static_assert(warps_m * 4 * TM == BM && warps_n * 8 * TN == BN && TM % 4 == 0 && TN % 4 == 0);
 };

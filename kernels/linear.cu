@@ -1,6 +1,6 @@
 // Fully connected layers: y (N,K) = x (N,C) w (K,C)ᵀ + bias, dx = dy w, dw = dyᵀ x. cuBLAS multiplies, in
-// fp32. It counts in columns, so every row-major matrix here is its transpose there. Layers with few outputs
-// go to linear_narrow.cu.
+// fp32 or TF32. It counts in columns, so every row-major matrix here is its transpose there. Layers with few
+// outputs go to linear_narrow.cu.
 #include <limits>
 
 #include "kernels/cuda_context.h"
@@ -21,7 +21,7 @@ struct Operand {
 
 /// out (n,m) row-major = the product over k of b (n,k) and a (k,m), as column-major out (m,n) = a (m,k) b
 /// (k,n).
-void multiply(const CudaContext& context, int m, int n, int k, Operand a, Operand b, float* out) {
+void multiply(const CudaContext& context, Math math, int m, int n, int k, Operand a, Operand b, float* out) {
   if (std::int64_t{m} * n == 0) return;
   if (k == 0) {
     check_cuda(cudaMemsetAsync(
@@ -29,8 +29,11 @@ void multiply(const CudaContext& context, int m, int n, int k, Operand a, Operan
     return;
   }
   const float one = 1.0f, zero = 0.0f;
-  check_cublas(cublasSgemm(context.blas, a.transpose, b.transpose, m, n, k, &one, a.data, a.row, b.data,
-                           b.row, &zero, out, m));
+  // On a device without TF32 the faster mode is plain fp32.
+  const cublasComputeType_t compute = math == Math::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  check_cublas(cublasGemmEx(context.blas, a.transpose, b.transpose, m, n, k, &one, a.data, CUDA_R_32F, a.row,
+                            b.data, CUDA_R_32F, b.row, &zero, out, CUDA_R_32F, m, compute,
+                            CUBLAS_GEMM_DEFAULT));
 }
 
 /// y (rows,K) = f(y + bias (K)), the bias optional. Limited by bytes.
@@ -47,7 +50,7 @@ void fprop(const CudaContext& context, const LinearForward& call, Rectifier acti
   if (is_narrow(call.shape)) return narrow_forward(context, call, activation);
   const auto [n, c, k] = call.shape;
   auto* y = context.data<float>(call.y);  // (N,K)
-  multiply(context, k, n, c, {CUBLAS_OP_T, context.data<const float>(call.w), c},
+  multiply(context, call.math, k, n, c, {CUBLAS_OP_T, context.data<const float>(call.w), c},
            {CUBLAS_OP_N, context.data<const float>(call.x), c}, y);
   const std::int64_t count = std::int64_t{n} * k;
   if ((!call.bias && activation.slope == 1.0f) || count == 0) return;
@@ -71,14 +74,14 @@ void launch(const CudaContext& context, const LinearRectified& call) {
 void launch(const CudaContext& context, const LinearDgrad& call) {
   if (is_narrow(call.shape)) return narrow_dgrad(context, call);
   const auto [n, c, k] = call.shape;
-  multiply(context, c, n, k, {CUBLAS_OP_N, context.data<const float>(call.w), c},
+  multiply(context, call.math, c, n, k, {CUBLAS_OP_N, context.data<const float>(call.w), c},
            {CUBLAS_OP_N, context.data<const float>(call.dy), k}, context.data<float>(call.dx));
 }
 
 void launch(const CudaContext& context, const LinearWgrad& call) {
   if (is_narrow(call.shape)) return narrow_wgrad(context, call);
   const auto [n, c, k] = call.shape;
-  multiply(context, c, k, n, {CUBLAS_OP_N, context.data<const float>(call.x), c},
+  multiply(context, call.math, c, k, n, {CUBLAS_OP_N, context.data<const float>(call.x), c},
            {CUBLAS_OP_T, context.data<const float>(call.dy), k}, context.data<float>(call.dw));
 }
 
