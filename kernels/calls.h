@@ -25,6 +25,8 @@ using KernelCalls =
              SgdStep, AdamStep>;
 
 /// Calls that an engine may lack.
-using FusedCalls = TypeList<ConvRectified, LinearRectified>;
+using FusedCalls = TypeList<ConvRectified, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,
+                            ActivationBiasGrad, MaxPoolActivationBackward, BatchNormActivationReduce,
+                            BatchNormActivationBackward, ActivationBatchNormReduce>;
 
 }  // namespace convoy
