@@ -105,15 +105,17 @@ struct Recomputed {
     return activation.gradient(activation.f(k.value(c, in[1])), in[0]);
   }
 };
-/// dy f'(y), with y as the third input.
-template <int V>
+/// dy f'(y), with y as the third input and, where there is a fourth, a term to add to dy first.
+template <int V, int Inputs>
 struct FromOutput {
-  static constexpr int inputs = 3;
+  static constexpr int inputs = Inputs;
   Rectifier activation;
   struct Constants {};
   __device__ Constants constants(std::int64_t, std::int64_t) const { return {}; }
   __device__ float operator()(const Constants&, int, const float (&in)[inputs]) const {
-    return activation.gradient(in[2], in[0]);
+    float dy = in[0];
+    if constexpr (Inputs == 4) dy += in[3];
+    return activation.gradient(in[2], dy);
   }
 };
 

@@ -273,13 +273,18 @@ void launch(const CudaContext& context, const ActivationBatchNormReduce& call) {
   const auto *x = context.data<const float>(plain.x), *dy = context.data<const float>(call.dy),
              *y = context.data<const float>(call.y), *mean = context.data<const float>(plain.mean),
              *inv_std = context.data<const float>(plain.inv_std);
+  const auto* term = context.data<const float>(call.term);  // or null
   auto* masked = context.data<float>(plain.dy);
-  launch_sums<true>(context, plain.shape, in_fours(plain.shape.c, x, dy, y, masked, mean, inv_std),
-                    {plain.sums, plain.dbeta, plain.dgamma, masked}, RowInputs<3>{{dy, x, y}},
-                    [&](auto width) {
-                      constexpr int v = decltype(width)::value;
-                      return Gradients<v, FromOutput<v>>{mean, inv_std, {call.activation}};
-                    });
+  const bool fours = in_fours(plain.shape.c, x, dy, y, term, masked, mean, inv_std);
+  const auto launch_with = [&]<int N>(const RowInputs<N>& input) {
+    launch_sums<true>(context, plain.shape, fours, {plain.sums, plain.dbeta, plain.dgamma, masked}, input,
+                      [&](auto width) {
+                        constexpr int v = decltype(width)::value;
+                        return Gradients<v, FromOutput<v, N>>{mean, inv_std, {call.activation}};
+                      });
+  };
+  if (term == nullptr) return launch_with(RowInputs<3>{{dy, x, y}});
+  launch_with(RowInputs<4>{{dy, x, y, term}});
 }
 
 }  // namespace convoy

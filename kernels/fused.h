@@ -108,18 +108,19 @@ struct BatchNormActivationBackward {
     v.reads(call.beta);
   }
 };
-/// plain.dy = dy f'(y), kept because a shortcut needs it too, and the sums of BatchNormReduce over it.
+/// plain.dy = (dy + term) f'(y), kept because a shortcut needs it too, and the sums of BatchNormReduce over
+/// it. `term` is the gradient that comes through the next shortcut; without one, dy alone.
 struct ActivationBatchNormReduce {
   static constexpr const char* name = "act.dgrad+bn.reduce";
   BatchNormReduce plain;
   Rectifier activation;
-  Tensor y, dy;
-  std::int64_t flops() const { return plain.flops() + plain.shape.count(); }
+  Tensor y, dy, term;
+  std::int64_t flops() const { return plain.flops() + plain.shape.count() + term.count; }
   std::string describe() const { return plain.describe(); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
-    v.reads(call.plain.x), v.reads(call.y), v.reads(call.dy), v.reads(call.plain.mean);
-    v.reads(call.plain.inv_std);
+    v.reads(call.plain.x), v.reads(call.y), v.reads(call.dy), v.reads(call.term);
+    v.reads(call.plain.mean), v.reads(call.plain.inv_std);
     v.writes(call.plain.dy), v.writes(call.plain.sums), v.writes(call.plain.dgamma);
     v.writes(call.plain.dbeta);
   }

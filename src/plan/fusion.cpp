@@ -233,13 +233,29 @@ bool fuse_activation_into_batchnorm_backward(Plan& plan, const EngineHas& has) {
     }
     if (!can_move(plan, *first, at)) return false;
     return merge(plan, has, {at, *first}, at,
-                 ActivationBatchNormReduce{reduce, *rectifier, activation.saved, activation.dy});
+                 ActivationBatchNormReduce{reduce, *rectifier, activation.saved, activation.dy, {}});
+  });
+}
+
+bool fuse_sum_into_batchnorm_backward(Plan& plan, const EngineHas& has) {
+  return any_step<ActivationBatchNormReduce>(plan, [&](Index at, ActivationBatchNormReduce fused) {
+    const auto sum_at = writer_of<Add>(plan, fused.dy);
+    if (fused.term || !sum_at || readers_of(plan, fused.dy).size() != 1 || !can_move(plan, *sum_at, at)) {
+      return false;
+    }
+    const Add sum = *call_at<Add>(plan, sum_at);
+    fused.dy = sum.a, fused.term = sum.b;
+    return merge(plan, has, {*sum_at, at}, at, fused);
   });
 }
 
 std::vector<FusionRule> fusion_rules() {
-  return {fuse_activation_into_product, fuse_activation_into_batchnorm, fuse_activation_into_maxpool_backward,
-          fuse_bias_gradient, fuse_activation_into_batchnorm_backward};
+  return {fuse_activation_into_product,
+          fuse_activation_into_batchnorm,
+          fuse_activation_into_maxpool_backward,
+          fuse_bias_gradient,
+          fuse_activation_into_batchnorm_backward,
+          fuse_sum_into_batchnorm_backward};
 }
 
 Plan fuse(Plan plan, const EngineHas& has, const std::vector<FusionRule>& rules) {

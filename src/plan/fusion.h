@@ -26,6 +26,9 @@ bool fuse_bias_gradient(Plan& plan, const EngineHas& has);
 /// the gradients of relu (or leaky_relu) and of the batch normalisation before it
 bool fuse_activation_into_batchnorm_backward(Plan& plan, const EngineHas& has);
 
+/// the sum of two branches' gradients before that
+bool fuse_sum_into_batchnorm_backward(Plan& plan, const EngineHas& has);
+
 /// All of them, in an order in which each finds what those before it left.
 std::vector<FusionRule> fusion_rules();
 

@@ -87,15 +87,15 @@ FusedCase pool_case(const std::string& name, const PoolShape& s, const Rectifier
   return out;
 }
 
-enum class Shortcut { none, summed };
+enum class Shortcut { none, summed, summed_twice };  ///< twice: of the gradients, too
 
 /// Normalisation, sum, activation, and back to dx.
 FusedCase batchnorm_case(const std::string& name, const BatchNormShape& s, const Rectifier& f,
                          Shortcut shortcut) {
-  const bool summed = shortcut == Shortcut::summed;
+  const bool summed = shortcut != Shortcut::none, twice = shortcut == Shortcut::summed_twice;
   FusedCase out;
   OpCase& op = out.plain;
-  op.name = "batchnorm_" + name + name_of(f) + (summed ? "_summed" : "");
+  op.name = "batchnorm_" + name + name_of(f) + (twice ? "_summed_twice" : summed ? "_summed" : "");
   op.tolerance = 2e-5;
   const std::int64_t count = s.count(), moments = std::int64_t{s.groups()} * s.c;
   const Tensor x = op.input("x", uniform(count, -1, 2, 1));
@@ -104,6 +104,8 @@ FusedCase batchnorm_case(const std::string& name, const BatchNormShape& s, const
   const Tensor mean = op.input("mean", uniform(moments, 0.3, 0.7, 4));
   const Tensor inv_std = op.input("inv_std", uniform(moments, 0.8, 1.2, 5));
   const Tensor dy = op.input("dy", uniform(count, -1, 1, 6));
+  const Tensor term = twice ? op.input("term", uniform(count, -1, 1, 10)) : Tensor{};
+  const Tensor whole_dy = twice ? op.result("dy + term", count) : dy;
   const Tensor residual = summed ? op.input("residual", uniform(count, -1, 1, 7)) : Tensor{};
   const Tensor normalized = op.result("normalized", count);
   const Tensor sum = summed ? op.result("sum", count) : normalized;
@@ -125,7 +127,8 @@ FusedCase batchnorm_case(const std::string& name, const BatchNormShape& s, const
   if (summed) op.calls.push_back(Add{inferred_normalized, residual, inferred_sum});
   op.calls.push_back(ActivationForward{kind_of(f), f.slope, sum, y});
   op.calls.push_back(ActivationForward{kind_of(f), f.slope, inferred_sum, inferred});
-  op.calls.push_back(ActivationBackward{kind_of(f), f.slope, y, dy, masked});
+  if (twice) op.calls.push_back(Add{dy, term, whole_dy});
+  op.calls.push_back(ActivationBackward{kind_of(f), f.slope, y, whole_dy, masked});
   op.calls.push_back(reduce);
   op.calls.push_back(backward);
 
@@ -135,7 +138,7 @@ FusedCase batchnorm_case(const std::string& name, const BatchNormShape& s, const
   fused_inference.plain.y = inferred;
   out.fused = {fused_forward, fused_inference};
   if (summed) {
-    out.fused.push_back(ActivationBatchNormReduce{reduce, f, y, dy});
+    out.fused.push_back(ActivationBatchNormReduce{reduce, f, y, dy, term});
     out.fused.push_back(backward);
   } else {
     BatchNormActivationReduce fused_reduce{reduce, f, gamma, beta};
@@ -185,7 +188,7 @@ std::vector<FusedCase> cases() {
     all.push_back(pool_case("overlap", pool(3, 9, 8, 3, 2, 1), f, false));
     all.push_back(pool_case("leftover", pool(2, 7, 5, 2, 2, 0), f, false));
     all.push_back(pool_case("no_image", pool(0, 8, 8, 2, 2, 0), f, true));
-    for (const Shortcut shortcut : {Shortcut::none, Shortcut::summed}) {
+    for (const Shortcut shortcut : {Shortcut::none, Shortcut::summed, Shortcut::summed_twice}) {
       all.push_back(batchnorm_case("whole", normalisation(6, 0, 6, 6, 50, 32), f, shortcut));
       all.push_back(batchnorm_case("groups", normalisation(7, 2, 12, 3, 9, 5), f, shortcut));
       all.push_back(batchnorm_case("wide", normalisation(2, 0, 4, 4, 5, 260), f, shortcut));

@@ -150,6 +150,7 @@ TEST_F(Fusion, ResidualNetworksFuseNormalisationSumAndActivation) {
     EXPECT_EQ(count(after, "batchnorm.dgrad+act"), 2);
     EXPECT_EQ(count(after, "act.dgrad+bn.reduce"), 2) << "the shortcut wants the masked gradient as well";
     EXPECT_EQ(count(after, "batchnorm.reduce"), 1);
+    EXPECT_EQ(count(after, "add"), 1) << "the gradients that meet before the first block";
     EXPECT_LT(bytes(after), bytes(before));
     int sums = 0;
     for (const Step& step : after.steps) {
@@ -245,6 +246,19 @@ TEST_F(Fusion, AMaskedGradientWithAnotherReaderIsWritten) {
   expect_sound(after, layout_);
   EXPECT_EQ(count(after, "batchnorm.reduce+act"), 0);
   EXPECT_EQ(count(after, "act.dgrad+bn.reduce"), 1);
+}
+
+TEST_F(Fusion, ASumOfGradientsWithAnotherReaderStays) {
+  Plan plan = plain(residual);
+  std::vector<Add> sums;
+  for (const Step& step : plan.steps) {
+    if (const auto* sum = std::get_if<Add>(&step.call)) sums.push_back(*sum);
+  }
+  ASSERT_EQ(sums.size(), 4u) << "two of branches, two of their gradients";
+  also_read(plan, sums[2].y);
+  const Plan after = fuse(plan, has_all);
+  expect_sound(after, layout_);
+  EXPECT_EQ(count(after, "add"), 2 + 1) << "both sums of gradients, and the reader";
 }
 
 TEST_F(Fusion, ABiasGradientBehindOverlappingWindowsIsSummedAsBefore) {
