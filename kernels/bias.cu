@@ -1,11 +1,16 @@
-// db (C) = sum over the rows of dy (rows,C). Blocks sum slices of the rows, lanes of a block in a fixed tree,
-// then split_sum.cu adds the slices: the order follows from rows and C alone. Limited by reading dy.
+// db (C) = sum over the rows of g (rows,C): g is dy as it lies in memory, or what one pass makes of it (an
+// activation's gradient, routed through a max pooling or not) and writes on the way. Blocks sum slices of the
+// rows, lanes of a block in a fixed tree, then split_sum.cu adds the slices: the order follows from rows and
+// C alone. Limited by bytes.
 #include <algorithm>
 #include <bit>
 
+#include "kernels/bias_gradient.h"
 #include "kernels/conv_plan.h"
 #include "kernels/cuda_context.h"
+#include "kernels/fused.h"
 #include "kernels/linear.h"
+#include "kernels/pool_geometry.h"
 #include "kernels/split_sum.h"
 
 namespace convoy {
@@ -19,8 +24,8 @@ struct BiasPlan {
   int columns, lanes, column_blocks, splits;
   std::int64_t chunk;  ///< rows per split
 };
-BiasPlan plan_bias(std::int64_t rows, int c) {
-  constexpr std::int64_t most_splits = 528, fewest_rows_per_lane = 8;
+BiasPlan plan_bias(std::int64_t rows, int c, std::int64_t fewest_rows_per_lane = 8) {
+  constexpr std::int64_t most_splits = 528;
   BiasPlan plan{};
   plan.quads = c % 4 == 0;
   const int width = plan.quads ? c / 4 : c;
@@ -40,12 +45,129 @@ template <int Vec>
 struct Values {
   float v[Vec];
 };
-
-/// Aligned says whether a quad is one 16-byte load; it changes no bit.
+/// Aligned says whether a quad is one 16-byte access; it changes no bit.
 template <int Vec, bool Aligned>
+__device__ __forceinline__ Values<Vec> read(const float* from) {
+  if constexpr (Vec == 4 && Aligned) {
+    const float4 v = __ldg(reinterpret_cast<const float4*>(from));
+    return {{v.x, v.y, v.z, v.w}};
+  } else {
+    Values<Vec> values;
+#pragma unroll
+    for (int i = 0; i < Vec; ++i) values.v[i] = __ldg(from + i);
+    return values;
+  }
+}
+template <int Vec, bool Aligned>
+__device__ __forceinline__ void write(float* to, const Values<Vec>& values) {
+  if constexpr (Vec == 4 && Aligned) {
+    *reinterpret_cast<float4*>(to) = make_float4(values.v[0], values.v[1], values.v[2], values.v[3]);
+  } else {
+#pragma unroll
+    for (int i = 0; i < Vec; ++i) to[i] = values.v[i];
+  }
+}
+
+// Where g comes from. A thread loads what several rows need, then finish(row, channel, loaded) returns their
+// next Vec values of g and writes what is to be kept; in that order, because loads do not pass stores.
+
+/// dy (rows,C) itself.
+struct Stored {
+  static constexpr int rows_at_once = 8;
+  const float* dy;
+  int c;
+  template <int Vec>
+  using Loaded = Values<Vec>;
+  template <int Vec, bool Aligned>
+  __device__ __forceinline__ Loaded<Vec> load(std::int64_t row, int channel) const {
+    return read<Vec, Aligned>(dy + row * c + channel);
+  }
+  template <int Vec, bool Aligned>
+  __device__ __forceinline__ Values<Vec> finish(std::int64_t, int, const Loaded<Vec>& in) const {
+    return in;
+  }
+};
+
+/// dx (rows,C) = dy f'(y).
+struct Masked {
+  static constexpr int rows_at_once = 4;
+  const float *dy, *y;
+  float* dx;
+  int c;
+  Rectifier activation;
+  template <int Vec>
+  struct Loaded {
+    Values<Vec> dy, y;
+    __device__ __forceinline__ Values<Vec> gradient(const Rectifier& f) const {
+      Values<Vec> g;
+#pragma unroll
+      for (int i = 0; i < Vec; ++i) g.v[i] = f.gradient(y.v[i], dy.v[i]);
+      return g;
+    }
+  };
+  template <int Vec, bool Aligned>
+  __device__ __forceinline__ Loaded<Vec> load(std::int64_t row, int channel) const {
+    const std::int64_t at = row * c + channel;
+    return {read<Vec, Aligned>(dy + at), read<Vec, Aligned>(y + at)};
+  }
+  template <int Vec, bool Aligned>
+  __device__ __forceinline__ Values<Vec> finish(std::int64_t row, int channel, const Loaded<Vec>& in) const {
+    const Values<Vec> g = in.gradient(activation);
+    write<Vec, Aligned>(dx + row * c + channel, g);
+    return g;
+  }
+};
+
+/// dy f'(y) (N,O,P,Q,C), written to the winning taps of dx (N,D,H,W,C), zeros to the others. The windows tile
+/// dx.
+struct Pooled {
+  static constexpr int rows_at_once = 4;
+  Masked masked;
+  const std::uint8_t* argmax;
+  PoolGeometry geometry;  ///< in packs of Vec channels, a thread per output
+  template <int Vec>
+  struct Loaded {
+    Masked::Loaded<Vec> masked;
+    std::uint8_t winner[Vec];
+  };
+  template <int Vec, bool Aligned>
+  __device__ __forceinline__ Loaded<Vec> load(std::int64_t row, int channel) const {
+    Loaded<Vec> in{masked.load<Vec, Aligned>(row, channel), {}};
+    const std::uint8_t* from = argmax + row * masked.c + channel;
+    if constexpr (Vec == 4 && Aligned) {
+      const uchar4 v = __ldg(reinterpret_cast<const uchar4*>(from));
+      in.winner[0] = v.x, in.winner[1] = v.y, in.winner[2] = v.z, in.winner[3] = v.w;
+    } else {
+#pragma unroll
+      for (int i = 0; i < Vec; ++i) in.winner[i] = __ldg(from + i);
+    }
+    return in;
+  }
+  template <int Vec, bool Aligned>
+  __device__ __forceinline__ Values<Vec> finish(std::int64_t row, int channel, const Loaded<Vec>& in) const {
+    const PoolGeometry& g = geometry;
+    const Values<Vec> gradient = in.masked.gradient(masked.activation);
+    const auto p = g.position(static_cast<std::uint32_t>(row * g.packs + channel / Vec));
+    int tap = 0;
+    for (int kd = 0; kd < g.d.kernel; ++kd) {
+      for (int kh = 0; kh < g.h.kernel; ++kh) {
+        for (int kw = 0; kw < g.w.kernel; ++kw, ++tap) {
+          Values<Vec> out;
+#pragma unroll
+          for (int i = 0; i < Vec; ++i) out.v[i] = in.winner[i] == tap ? gradient.v[i] : 0.0f;
+          const std::int64_t to = g.in_pack(p, g.d.start(p.d) + kd, g.h.start(p.h) + kh, g.w.start(p.w) + kw);
+          write<Vec, Aligned>(masked.dx + to * Vec, out);
+        }
+      }
+    }
+    return gradient;
+  }
+};
+
+template <int Vec, bool Aligned, class Source>
 __global__ void __launch_bounds__(threads)
-    bias_grad_kernel(const float* __restrict__ dy, float* __restrict__ partials, std::int64_t rows, int c,
-                     const BiasPlan plan) {
+    bias_grad_kernel(const __grid_constant__ Source source, float* __restrict__ partials, std::int64_t rows,
+                     int c, const BiasPlan plan) {
   __shared__ Values<Vec> shared[threads];
   const int tid = static_cast<int>(threadIdx.x), column = tid % plan.columns, lane = tid / plan.columns;
   const int channel = (static_cast<int>(blockIdx.x) * plan.columns + column) * Vec;
@@ -53,15 +175,21 @@ __global__ void __launch_bounds__(threads)
   const bool active = channel < c && lane < plan.lanes;
   Values<Vec> sum{};
   if (active) {
-#pragma unroll 8
-    for (std::int64_t row = begin + lane; row < end; row += plan.lanes) {
-      const float* from = dy + row * c + channel;
-      if constexpr (Vec == 4 && Aligned) {
-        const float4 v = __ldg(reinterpret_cast<const float4*>(from));
-        sum.v[0] += v.x, sum.v[1] += v.y, sum.v[2] += v.z, sum.v[3] += v.w;
-      } else {
+    constexpr int batch = Source::rows_at_once;
+    for (std::int64_t first = begin + lane; first < end; first += std::int64_t{batch} * plan.lanes) {
+      typename Source::template Loaded<Vec> in[batch];
 #pragma unroll
-        for (int i = 0; i < Vec; ++i) sum.v[i] += __ldg(from + i);
+      for (int r = 0; r < batch; ++r) {
+        const std::int64_t row = first + std::int64_t{r} * plan.lanes;
+        if (row < end) in[r] = source.template load<Vec, Aligned>(row, channel);
+      }
+#pragma unroll
+      for (int r = 0; r < batch; ++r) {
+        const std::int64_t row = first + std::int64_t{r} * plan.lanes;
+        if (row >= end) break;
+        const Values<Vec> g = source.template finish<Vec, Aligned>(row, channel, in[r]);
+#pragma unroll
+        for (int i = 0; i < Vec; ++i) sum.v[i] += g.v[i];
       }
     }
   }
@@ -78,29 +206,79 @@ __global__ void __launch_bounds__(threads)
   for (int i = 0; i < Vec; ++i) partials[std::int64_t{blockIdx.y} * c + channel + i] = shared[tid].v[i];
 }
 
+std::int64_t partials_bytes(const BiasPlan& plan, int c) {
+  return plan.splits == 1 ? 0 : std::int64_t{sizeof(float)} * plan.splits * c;
+}
+
+/// db (C) = the sum of what `source` makes over all rows; `pointers` decide whether quads are aligned.
+template <class Source>
+void launch_bias_grad(const CudaContext& context, const Source& source, std::int64_t rows, int c,
+                      const BiasPlan& plan, const Tensor& bias_gradient,
+                      std::initializer_list<const void*> pointers) {
+  auto* db = context.data<float>(bias_gradient);
+  float* partials = plan.splits == 1 ? db : context.arenas.workspace<float>(partials_bytes(plan, c));
+  const dim3 blocks(static_cast<unsigned>(plan.column_blocks), static_cast<unsigned>(plan.splits));
+  const bool aligned = std::all_of(pointers.begin(), pointers.end(), [](const void* p) {
+    return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+  });
+  const auto kernel = !plan.quads ? bias_grad_kernel<1, false, Source>
+                      : aligned   ? bias_grad_kernel<4, true, Source>
+                                  : bias_grad_kernel<4, false, Source>;
+  kernel<<<blocks, threads, 0, context.stream>>>(source, partials, rows, c, plan);
+  check_launch();
+  if (plan.splits > 1) sum_splits(context, partials, db, plan.splits, c);
+}
+
+std::int64_t windows(const PoolShape& s) {
+  return s.n * s.out().pixels();
+}
+/// A row of windows writes several of dx: fewer of them keep a lane busy.
+BiasPlan plan_pooled(const PoolShape& s) {
+  return plan_bias(windows(s), s.in.c, 4);
+}
+
 }  // namespace
 
 template <>
 std::int64_t workspace_bytes<CudaContext>(const BiasGrad& call) {
-  const int splits = plan_bias(call.rows, call.c).splits;
-  return splits == 1 ? 0 : std::int64_t{sizeof(float)} * splits * call.c;
+  return partials_bytes(plan_bias(call.rows, call.c), call.c);
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ActivationBiasGrad& call) {
+  return partials_bytes(plan_bias(call.rows, call.c), call.c);
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const MaxPoolActivationBackward& call) {
+  return call.db ? partials_bytes(plan_pooled(call.plain.shape), call.plain.shape.in.c) : 0;
 }
 
 void launch(const CudaContext& context, const BiasGrad& call) {
   if (call.c == 0) return;
-  const BiasPlan plan = plan_bias(call.rows, call.c);
   const auto* dy = context.data<const float>(call.dy);  // (rows,C)
-  auto* db = context.data<float>(call.db);              // (C)
-  float* partials =
-      plan.splits == 1 ? db : context.arenas.workspace<float>(workspace_bytes<CudaContext>(call));
-  const dim3 blocks(static_cast<unsigned>(plan.column_blocks), static_cast<unsigned>(plan.splits));
-  const bool aligned = reinterpret_cast<std::uintptr_t>(dy) % 16 == 0;
-  const auto kernel = !plan.quads ? bias_grad_kernel<1, false>
-                      : aligned   ? bias_grad_kernel<4, true>
-                                  : bias_grad_kernel<4, false>;
-  kernel<<<blocks, threads, 0, context.stream>>>(dy, partials, call.rows, call.c, plan);
-  check_launch();
-  if (plan.splits > 1) sum_splits(context, partials, db, plan.splits, call.c);
+  launch_bias_grad(context, Stored{dy, call.c}, call.rows, call.c, plan_bias(call.rows, call.c), call.db,
+                   {dy});
+}
+
+void launch(const CudaContext& context, const ActivationBiasGrad& call) {
+  if (call.c == 0) return;
+  const Masked source{context.data<const float>(call.dy), context.data<const float>(call.y),
+                      context.data<float>(call.dx), call.c, call.activation};  // all (rows,C)
+  launch_bias_grad(context, source, call.rows, call.c, plan_bias(call.rows, call.c), call.db,
+                   {source.dy, source.y, source.dx});
+}
+
+void max_pool_bias_gradient(const CudaContext& context, const MaxPoolActivationBackward& call) {
+  const PoolShape& s = call.plain.shape;
+  check(tiles_input(s), "a bias gradient behind windows that overlap or leave gaps");
+  const BiasPlan plan = plan_pooled(s);
+  const int width = plan.quads ? 4 : 1;
+  check(windows(s) * s.in.c / width <= std::int64_t{1} << 30, "a batch too large to pool");
+  const Pooled source{{context.data<const float>(call.plain.dy), context.data<const float>(call.y),
+                       context.data<float>(call.plain.dx), s.in.c, call.activation},
+                      context.data<const std::uint8_t>(call.plain.argmax),
+                      pool_geometry(s, width, false)};
+  launch_bias_grad(context, source, windows(s), s.in.c, plan, call.db,
+                   {source.masked.dy, source.masked.y, source.masked.dx, source.argmax});
 }
 
 }  // namespace convoy

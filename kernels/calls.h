@@ -1,11 +1,11 @@
-// All calls a plan can hold, apart from the collectives of comm/, and how much scratch each engine wants for
-// them.
+// All calls a plan can hold, apart from the collectives of comm/.
 #pragma once
 
 #include "kernels/augment.h"
 #include "kernels/batchnorm.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/fused.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
 #include "kernels/optimizer.h"
@@ -16,11 +16,17 @@ namespace convoy {
 template <class... Ts>
 struct TypeList {};
 
+/// Calls that every engine has.
 using KernelCalls =
     TypeList<Augment, ConvForward, ConvDgrad, ConvWgrad, LinearForward, LinearDgrad, LinearWgrad, BiasGrad,
              MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
              BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
              ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
              SgdStep, AdamStep>;
+
+/// Calls that an engine may lack.
+using FusedCalls = TypeList<ConvRectified, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,
+                            ActivationBiasGrad, MaxPoolActivationBackward, BatchNormActivationReduce,
+                            BatchNormActivationBackward, ActivationBatchNormReduce>;
 
 }  // namespace convoy

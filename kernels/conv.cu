@@ -1,6 +1,7 @@
-// Convolution: fprop, dgrad and wgrad as implicit GEMM in fp32 FFMA, for any kernel, stride, pad, dilation,
-// depth and channel count (conv_kernels.cuh). Images of up to four channels have their own fprop and wgrad
-// (conv_first_layer.cu).
+// Convolution: fprop, dgrad and wgrad as implicit GEMM (conv_kernels.cuh), for any kernel, stride, pad,
+// dilation, depth and channel count: in fp32 FFMA (implicit_gemm.cuh), or on tensor cores (mma_gemm.cuh)
+// where TF32 is asked for, the device has it and channels come in fours. Images of up to four channels have
+// their own fprop and wgrad (conv_first_layer.cu).
 #include <limits>
 
 #include "kernels/conv.h"
@@ -8,15 +9,26 @@
 #include "kernels/conv_kernels.cuh"
 #include "kernels/conv_plan.h"
 #include "kernels/cuda_context.h"
+#include "kernels/fused.h"
+#include "kernels/mma_gemm.cuh"
 #include "kernels/split_sum.h"
+#include "kernels/tensor_cores.h"
 
 namespace convoy {
+
+bool has_tensor_core_code() {
+  using T = MmaTile<mma::Tf32, 64, 64, 32, 32, 4>;
+  cudaFuncAttributes attributes;
+  check_cuda(cudaFuncGetAttributes(&attributes, conv_fprop_kernel<T, 4>));
+  return attributes.ptxVersion >= 80;
+}
+
 namespace {
 
 /// Calls visit(tile) with the kernel tile of conv_tiles[index]: blocks of M × N, K step, M × N per thread,
 /// blocks per SM.
 template <class Visit>
-void with_tile(int index, Visit visit) {
+void with_ffma_tile(std::size_t index, Visit visit) {
   switch (index) {
     case 0:
       return visit(Tile<128, 128, 16, 8, 8, 2>{});
@@ -32,6 +44,27 @@ void with_tile(int index, Visit visit) {
       fail("internal error: no such tile");
   }
 }
+/// The same of mma_tiles: blocks of M × N, M × N per warp, blocks per SM.
+template <class Visit>
+void with_mma_tile(std::size_t index, Visit visit) {
+  using mma::Tf32;
+  switch (index) {
+    case 0:
+      return visit(MmaTile<Tf32, 256, 128, 64, 64, 1>{});
+    case 1:
+      return visit(MmaTile<Tf32, 128, 128, 64, 32, 2>{});
+    case 2:
+      return visit(MmaTile<Tf32, 128, 64, 64, 32, 3>{});
+    case 3:
+      return visit(MmaTile<Tf32, 64, 64, 32, 32, 4>{});
+    case 4:
+      return visit(MmaTile<Tf32, 128, 32, 32, 32, 3>{});
+    case 5:
+      return visit(MmaTile<Tf32, 64, 32, 32, 32, 5>{});
+    default:
+      fail("internal error: no such tile");
+  }
+}
 /// For channels that do not come in aligned fours, loaded one by one.
 using ScalarTile = Tile<64, 64, 16, 8, 4, 4>;
 
@@ -42,10 +75,51 @@ unsigned grid(std::int64_t m, std::int64_t n) {
   return static_cast<unsigned>(blocks);
 }
 
-bool in_quads(const ConvShape& shape, std::initializer_list<const float*> operands) {
-  return shape.in.c % 4 == 0 && shape.k % 4 == 0 &&
-         std::all_of(operands.begin(), operands.end(),
+bool in_quads(const ConvShape& shape) {
+  return shape.in.c % 4 == 0 && shape.k % 4 == 0;
+}
+bool aligned(std::initializer_list<const float*> operands) {
+  return std::all_of(operands.begin(), operands.end(),
                      [](const float* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
+}
+
+int device_attribute(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
+  check_cuda(cudaGetDevice(&device));
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, device));
+  return value;
+}
+Gpu current_gpu() {
+  return {device_attribute(cudaDevAttrMultiProcessorCount),
+          device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
+}
+
+bool may_use_tensor_cores(const ConvShape& s, Math math) {
+  return math == Math::tf32 && in_quads(s) && std::max({s.t, s.r, s.s}) <= MaskedGather::most_taps &&
+         has_tensor_core_code();
+}
+
+/// Calls run(tile, vector width) with the kernel's tile for out (m,n), summed over k in `splits` parts.
+template <class Run>
+void with_tile(const ConvShape& shape, Math math, std::initializer_list<const float*> operands,
+               std::int64_t m, std::int64_t n, std::int64_t k, int splits, Run run) {
+  const auto in_fours = [&](auto tile) { run(tile, std::integral_constant<int, 4>{}); };
+  if (!in_quads(shape) || !aligned(operands)) return run(ScalarTile{}, std::integral_constant<int, 1>{});
+  if (may_use_tensor_cores(shape, math))
+    with_mma_tile(pick_tile(tf32_tensor_cores, m, n, k, splits, current_gpu()), in_fours);
+  else
+    with_ffma_tile(pick_tile(ffma_cores, m, n, k, splits, current_gpu()), in_fours);
+}
+
+template <class T, class... Parameters, class... Arguments>
+void start(const CudaContext& context, T, void (*kernel)(Parameters...), dim3 blocks,
+           const Arguments&... arguments) {
+  if constexpr (T::dynamic_shared_bytes > 0) {
+    check_cuda(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::dynamic_shared_bytes));
+  }
+  kernel<<<blocks, T::threads, T::dynamic_shared_bytes, context.stream>>>(arguments...);
+  check_launch();
 }
 
 /// Rows, filters and single images are counted in int.
@@ -57,35 +131,30 @@ void check_extents(const ConvShape& shape) {
         "convolution with an image or weights of 2^30 elements");
 }
 
-int multiprocessors() {
-  int device = 0, count = 0;
-  check_cuda(cudaGetDevice(&device));
-  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
-  return count;
+/// y = activation(x * w + bias).
+void fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+  const ConvShape& s = call.shape;
+  check_extents(s);
+  const std::int64_t pixels = s.n * s.out().pixels(), length = s.taps() * s.in.c;
+  if (pixels * s.k == 0) return;
+  if (first_layer_fprop(context, call, activation)) return;
+  const Gather x = forward_gather(s, context.data<const float>(call.x));                    // (N,D,H,W,C)
+  const FilterColumns w{context.data<const float>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
+  const MatrixOutput y{context.data<float>(call.y), context.data<const float>(call.bias), x.rows, s.k,
+                       activation};  // (N,O,P,Q,K)
+  with_tile(s, call.math, {x.source, w.w, y.data}, pixels, s.k, length, 1,
+            [&]<class T, int Vec>(T tile, std::integral_constant<int, Vec>) {
+              start(context, tile, conv_fprop_kernel<T, Vec>, grid<T>(pixels, s.k), x, w, y);
+            });
 }
 
 }  // namespace
 
 void launch(const CudaContext& context, const ConvForward& call) {
-  const ConvShape& s = call.shape;
-  check_extents(s);
-  const std::int64_t pixels = s.n * s.out().pixels(), length = s.taps() * s.in.c;
-  if (pixels * s.k == 0) return;
-  if (first_layer_fprop(context, call)) return;
-  const Gather x = forward_gather(s, context.data<const float>(call.x));                    // (N,D,H,W,C)
-  const FilterColumns w{context.data<const float>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
-  const MatrixOutput y{context.data<float>(call.y), context.data<const float>(call.bias), x.rows,
-                       s.k};  // (N,O,P,Q,K)
-  const auto run = [&]<class T, int Vec>(T, std::integral_constant<int, Vec>) {
-    conv_fprop_kernel<T, Vec><<<grid<T>(pixels, s.k), T::threads, 0, context.stream>>>(x, w, y);
-    check_launch();
-  };
-  if (in_quads(s, {x.source, w.w, y.data})) {
-    with_tile(pick_tile(pixels, s.k, length, 1, multiprocessors()),
-              [&](auto tile) { run(tile, std::integral_constant<int, 4>{}); });
-  } else {
-    run(ScalarTile{}, std::integral_constant<int, 1>{});
-  }
+  fprop(context, call, Rectifier{});
+}
+void launch(const CudaContext& context, const ConvRectified& call) {
+  fprop(context, call.plain, call.activation);
 }
 
 void launch(const CudaContext& context, const ConvDgrad& call) {
@@ -108,24 +177,27 @@ void launch(const CudaContext& context, const ConvDgrad& call) {
       most_rows = std::max<std::int64_t>(most_rows, gather.rows);
       columns = std::max<std::int64_t>(columns, gather.columns);
     }
-    const auto run = [&]<class T, int Vec>(T, std::integral_constant<int, Vec>) {
-      const dim3 blocks(grid<T>(most_rows, s.in.c), static_cast<unsigned>(count));
-      conv_dgrad_kernel<T, Vec><<<blocks, T::threads, 0, context.stream>>>(problem);
-      check_launch();
-    };
-    if (in_quads(s, {dy, problem.w, problem.dx})) {
-      with_tile(pick_tile(rows, s.in.c, columns, 1, multiprocessors()),
-                [&](auto tile) { run(tile, std::integral_constant<int, 4>{}); });
-    } else {
-      run(ScalarTile{}, std::integral_constant<int, 1>{});
-    }
+    with_tile(s, call.math, {dy, problem.w, problem.dx}, rows, s.in.c, columns, 1,
+              [&]<class T, int Vec>(T tile, std::integral_constant<int, Vec>) {
+                const dim3 blocks(grid<T>(most_rows, s.in.c), static_cast<unsigned>(count));
+                start(context, tile, conv_dgrad_kernel<T, Vec>, blocks, problem);
+              });
   }
 }
+
+namespace {
+
+/// Follows from shape and cores alone, since it sets the order of a sum.
+WgradPlan wgrad_plan(const ConvWgrad& call) {
+  return plan_wgrad(call.shape, may_use_tensor_cores(call.shape, call.math) ? tf32_tensor_cores : ffma_cores);
+}
+
+}  // namespace
 
 template <>
 std::int64_t workspace_bytes<CudaContext>(const ConvWgrad& call) {
   const ConvShape& s = call.shape;
-  const int splits = is_first_layer(s) ? first_layer_wgrad_splits(s) : plan_wgrad(s).splits;
+  const int splits = is_first_layer(s) ? first_layer_wgrad_splits(s) : wgrad_plan(call).splits;
   return splits == 1 ? 0 : splits * s.weights() * std::int64_t{sizeof(float)};
 }
 
@@ -139,23 +211,17 @@ void launch(const CudaContext& context, const ConvWgrad& call) {
     return;
   }
   if (first_layer_wgrad(context, call)) return;
-  const WgradPlan plan = plan_wgrad(s);
+  const WgradPlan plan = wgrad_plan(call);
   float* partials =
       plan.splits == 1 ? dw : context.arenas.workspace<float>(workspace_bytes<CudaContext>(call));
   const Gather x = forward_gather(s, context.data<const float>(call.x));                     // (N,D,H,W,C)
   const PixelColumns dy{context.data<const float>(call.dy), static_cast<int>(pixels), s.k};  // (N,O,P,Q,K)
   const MatrixOutput out{partials, nullptr, s.k, static_cast<int>(columns)};
-  const auto run = [&]<class T, int Vec>(T, std::integral_constant<int, Vec>) {
-    const dim3 blocks(grid<T>(s.k, columns), static_cast<unsigned>(plan.splits));
-    conv_wgrad_kernel<T, Vec><<<blocks, T::threads, 0, context.stream>>>(dy, x, out, plan.chunk);
-    check_launch();
-  };
-  if (in_quads(s, {x.source, dy.dy, partials})) {
-    with_tile(pick_tile(s.k, columns, pixels, plan.splits, multiprocessors()),
-              [&](auto tile) { run(tile, std::integral_constant<int, 4>{}); });
-  } else {
-    run(ScalarTile{}, std::integral_constant<int, 1>{});
-  }
+  with_tile(s, call.math, {x.source, dy.dy, partials}, s.k, columns, pixels, plan.splits,
+            [&]<class T, int Vec>(T tile, std::integral_constant<int, Vec>) {
+              const dim3 blocks(grid<T>(s.k, columns), static_cast<unsigned>(plan.splits));
+              start(context, tile, conv_wgrad_kernel<T, Vec>, blocks, dy, x, out, plan.chunk);
+            });
   if (plan.splits > 1) sum_splits(context, partials, dw, plan.splits, s.weights());
 }
 

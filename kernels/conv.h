@@ -36,6 +36,7 @@ struct ConvForward {
   static constexpr const char* name = "conv.fprop";
   ConvShape shape;
   Tensor x, w, bias, y;
+  Math math = Math::fp32;  ///< host engines compute in full whatever this says
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>
@@ -49,6 +50,7 @@ struct ConvDgrad {
   static constexpr const char* name = "conv.dgrad";
   ConvShape shape;
   Tensor dy, w, dx;
+  Math math = Math::fp32;  ///< host engines compute in full whatever this says
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>
@@ -62,6 +64,7 @@ struct ConvWgrad {
   static constexpr const char* name = "conv.wgrad";
   ConvShape shape;
   Tensor x, dy, dw;
+  Math math = Math::fp32;  ///< host engines compute in full whatever this says
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>

@@ -15,7 +15,7 @@ int first_layer_wgrad_splits(const ConvShape& shape) {
   return plan_first_layer_wgrad(shape).splits;
 }
 
-bool first_layer_fprop(const CudaContext& context, const ConvForward& call) {
+bool first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
   const ConvShape& s = call.shape;
   if (!is_first_layer(s)) return false;
   const Gather x = forward_gather(s, context.data<const float>(call.x));  // (N,D,H,W,C)
@@ -27,7 +27,7 @@ bool first_layer_fprop(const CudaContext& context, const ConvForward& call) {
   const dim3 blocks(static_cast<unsigned>(blocks_for(x.rows, 128)),
                     static_cast<unsigned>(blocks_for(s.k, tile_n)));
   const auto run = [&](auto kernel) {
-    kernel<<<blocks, first_layer_threads, 0, context.stream>>>(x, w, bias, y, s.k);
+    kernel<<<blocks, first_layer_threads, 0, context.stream>>>(x, w, bias, y, s.k, activation);
     check_launch();
   };
   if (tile_n == 32)

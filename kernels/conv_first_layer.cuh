@@ -8,6 +8,7 @@
 
 #include "kernels/conv_gather.h"
 #include "kernels/conv_plan.h"
+#include "kernels/rectifier.h"
 
 namespace convoy {
 
@@ -24,13 +25,14 @@ __device__ __forceinline__ float gathered(const Gather& x, const GatherPixel& pi
                                                                       : 0.0f;
 }
 
-/// y (pixels,K) = gather(x) (pixels, length) wᵀ + bias. A block: 128 pixels × 8·TM filters; a thread TM × 4
-/// of them, TM = 4 or 8 being the thread's pixels, so that eight lanes write 128 contiguous bytes of a
+/// y (pixels,K) = f(gather(x) (pixels, length) wᵀ + bias). A block: 128 pixels × 8·TM filters; a thread TM ×
+/// 4 of them, TM = 4 or 8 being the thread's pixels, so that eight lanes write 128 contiguous bytes of a
 /// pixel's filters.
 template <int TM, bool Quads>
 __global__ void __launch_bounds__(first_layer_threads)
     first_layer_fprop_kernel(const __grid_constant__ Gather x, const float* __restrict__ w,
-                             const float* __restrict__ bias, float* __restrict__ y, int filters) {
+                             const float* __restrict__ bias, float* __restrict__ y, int filters,
+                             Rectifier activation) {
   constexpr int pixels = 128, lanes_m = pixels / TM, lanes_n = first_layer_threads / lanes_m,
                 tile_n = 4 * lanes_n;
   constexpr int piece = 32;
@@ -89,12 +91,13 @@ __global__ void __launch_bounds__(first_layer_threads)
     if constexpr (Quads) {
       if (n < filters) {
         *reinterpret_cast<float4*>(to) =
-            make_float4(sums[i][0] + add[0], sums[i][1] + add[1], sums[i][2] + add[2], sums[i][3] + add[3]);
+            make_float4(activation.f(sums[i][0] + add[0]), activation.f(sums[i][1] + add[1]),
+                        activation.f(sums[i][2] + add[2]), activation.f(sums[i][3] + add[3]));
       }
     } else {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        if (n + j < filters) to[j] = sums[i][j] + add[j];
+        if (n + j < filters) to[j] = activation.f(sums[i][j] + add[j]);
       }
     }
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/conv.h"
+#include "kernels/rectifier.h"
 
 namespace convoy {
 
@@ -13,7 +14,7 @@ bool is_first_layer(const ConvShape& shape);
 int first_layer_wgrad_splits(const ConvShape& shape);
 
 /// Queue the work and return true, or return false where is_first_layer is.
-bool first_layer_fprop(const CudaContext& context, const ConvForward& call);
+bool first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation);
 bool first_layer_wgrad(const CudaContext& context, const ConvWgrad& call);
 
 }  // namespace convoy

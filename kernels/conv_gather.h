@@ -42,6 +42,8 @@ constexpr int outside_source = -(1 << 30);  ///< a coordinate that no window or 
 
 /// The matrix (images · windows, taps · channels) gathered from source (N,D,H,W,channels).
 struct Gather {
+  using Pixel = GatherPixel;
+  using Tap = GatherTap;
   const float* source = nullptr;
   int channels = 1;
   GatherAxis d, h, w;
@@ -78,16 +80,16 @@ struct Gather {
     const std::int64_t row_index = (std::int64_t{at.n} * d.length + pd) * h.length + ph;
     return {source + (row_index * w.length + pw) * channels, pd, ph, pw};
   }
-  struct Tap {
+  struct TapPlace {
     int t, r, s;
   };
-  CONVOY_HOST_DEVICE Tap tap_at(int tap) const {
+  CONVOY_HOST_DEVICE TapPlace tap_at(int tap) const {
     auto rest = static_cast<std::uint32_t>(tap);
     const auto s = by_taps_w.divide(rest), r = by_taps_h.divide(rest);
     return {static_cast<int>(rest), static_cast<int>(r), static_cast<int>(s)};
   }
   CONVOY_HOST_DEVICE void place(GatherTap& tap) const {
-    const Tap at = tap_at(tap.tap);
+    const TapPlace at = tap_at(tap.tap);
     const int steps_d = at.t * d.step;
     tap.d = tap.tap < taps ? steps_d : outside_source;
     tap.h = at.r * h.step;
@@ -118,6 +120,56 @@ struct Gather {
     return static_cast<unsigned>(pixel.d + tap.d) < static_cast<unsigned>(d.length) &&
            static_cast<unsigned>(pixel.h + tap.h) < static_cast<unsigned>(h.length) &&
            static_cast<unsigned>(pixel.w + tap.w) < static_cast<unsigned>(w.length);
+  }
+};
+
+/// The same matrix for kernels of up to `most_taps` per axis, made for testing many pixels against one tap: a
+/// pixel knows which taps of each axis reach the source, a tap which three bits it needs.
+struct MaskedGather {
+  static constexpr int most_taps = 10;
+  static bool fits(const Gather& gather) {
+    return std::max({gather.d.taps, gather.h.taps, gather.w.taps}) <= most_taps;
+  }
+  struct Pixel {
+    const float* origin;
+    std::uint32_t reached;
+  };
+  struct Tap {
+    int c, tap, offset;
+    std::uint32_t needs;
+  };
+  const Gather& gather;
+
+  CONVOY_HOST_DEVICE static std::uint32_t reached_along(const GatherAxis& axis, int first) {
+    std::uint32_t bits = 0;
+    for (int i = 0; i < axis.taps; ++i) {
+      const auto at = static_cast<unsigned>(first + i * axis.step);
+      bits |= (at < static_cast<unsigned>(axis.length) ? 1u : 0u) << i;
+    }
+    return bits;
+  }
+  CONVOY_HOST_DEVICE Pixel pixel(int row) const {
+    const GatherPixel at = gather.pixel(row);
+    return {at.origin, reached_along(gather.d, at.d) | reached_along(gather.h, at.h) << most_taps |
+                           reached_along(gather.w, at.w) << 2 * most_taps};
+  }
+  CONVOY_HOST_DEVICE Tap with_needs(const GatherTap& at) const {
+    const Gather::TapPlace place = gather.tap_at(at.tap);
+    const std::uint32_t bits = 1u << place.t | 1u << (most_taps + place.r) | 1u << (2 * most_taps + place.s);
+    return {at.c, at.tap, at.offset, at.tap < gather.taps ? bits : 1u << 31};  // a bit that no pixel has
+  }
+  CONVOY_HOST_DEVICE Tap tap(int column) const { return with_needs(gather.tap(column)); }
+  CONVOY_HOST_DEVICE bool advance(Tap& tap, int columns_further) const {
+    GatherTap at{tap.c, tap.tap, 0, 0, 0, tap.offset};
+    const bool changed = gather.advance(at, columns_further);
+    if (changed)
+      tap = with_needs(at);
+    else
+      tap.c = at.c, tap.offset = at.offset;
+    return changed;
+  }
+  CONVOY_HOST_DEVICE bool inside(const Pixel& pixel, const Tap& tap) const {
+    return (pixel.reached & tap.needs) == tap.needs;
   }
 };
 

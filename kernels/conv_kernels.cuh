@@ -1,16 +1,24 @@
 // The three matrix products of a convolution on the implicit-GEMM core: their operands, outputs and kernels.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/implicit_gemm.cuh"
+#include "kernels/rectifier.h"
 
 namespace convoy {
 
+/// How a tile's kernel asks about a gathered matrix; the Gather stays in the kernel's parameters.
+template <class T>
+using GatherView = std::conditional_t<T::masked_gather, MaskedGather, const Gather&>;
+
 /// Rows of a gathered matrix, K along (tap, channel): A of fprop and dgrad.
+template <class View>
 struct GatherRows {
   static constexpr bool contiguous_k = true;
-  using Lane = GatherPixel;
-  using Cursor = GatherTap;
-  const Gather& gather;  ///< stays in the kernel's parameters
+  using Lane = typename std::decay_t<View>::Pixel;
+  using Cursor = typename std::decay_t<View>::Tap;
+  View gather;
   CONVOY_HOST_DEVICE Lane lane(int row) const { return gather.pixel(row); }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const { return gather.tap(k); }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return gather.advance(cursor, steps); }
@@ -23,14 +31,15 @@ struct GatherRows {
 };
 
 /// The gathered matrix with K along its rows, (tap, channel) across: B of wgrad.
+template <class View>
 struct GatherColumns {
   static constexpr bool contiguous_k = false;
-  using Lane = GatherTap;
+  using Lane = typename std::decay_t<View>::Tap;
   struct Cursor {
     int row;
-    GatherPixel pixel;
+    typename std::decay_t<View>::Pixel pixel;
   };
-  const Gather& gather;
+  View gather;
   CONVOY_HOST_DEVICE Lane lane(int column) const { return gather.tap(column); }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const { return {k, gather.pixel(k)}; }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const {
@@ -74,7 +83,7 @@ struct FilterRows {
   int filter;   ///< elements of one filter
   CONVOY_HOST_DEVICE Lane lane(int channel) const { return channel; }
   CONVOY_HOST_DEVICE void place(Cursor& at) const {
-    const Gather::Tap tap = cls.gather.tap_at(at.tap);
+    const Gather::TapPlace tap = cls.gather.tap_at(at.tap);
     const int t = cls.d.tap_first + tap.t * cls.d.tap_step, row = cls.h.tap_first + tap.r * cls.h.tap_step,
               column = cls.w.tap_first + tap.s * cls.w.tap_step;
     at.offset = at.c * filter + ((t * r + row) * s + column) * c;
@@ -115,13 +124,16 @@ struct PixelColumns {
   }
 };
 
-/// A row-major matrix, its bias optional.
+/// A row-major matrix f(sums + bias), its bias optional.
 struct MatrixOutput {
   float* data;
   const float* bias_data;
   int rows, columns;
+  Rectifier activation{};
   CONVOY_HOST_DEVICE float* row(int m) const { return m < rows ? data + std::int64_t{m} * columns : nullptr; }
-  CONVOY_HOST_DEVICE float bias(int n) const { return bias_data != nullptr ? bias_data[n] : 0.0f; }
+  CONVOY_HOST_DEVICE float value(float sum, int n) const {
+    return activation.f(bias_data != nullptr ? sum + bias_data[n] : sum);
+  }
 };
 
 /// The pixels of dx (N,D,H,W,C) that belong to a residue class.
@@ -136,7 +148,7 @@ struct ClassOutput {
     const std::int64_t ndh = nd * h + cls.h.first + at.h * cls.h.stride;
     return dx + (ndh * w + cls.w.first + at.w * cls.w.stride) * c;
   }
-  CONVOY_HOST_DEVICE float bias(int) const { return 0.0f; }
+  CONVOY_HOST_DEVICE float value(float sum, int) const { return sum; }
 };
 
 /// Neighbouring blocks share rows of A, the larger operand, and meet them in the L2 cache.
@@ -154,7 +166,7 @@ __global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
     conv_fprop_kernel(const __grid_constant__ Gather x, const __grid_constant__ FilterColumns w,
                       const __grid_constant__ MatrixOutput y) {
   const BlockTile at = block_tile<T>(y.columns);
-  implicit_gemm<T, Vec>(GatherRows{x}, w, y, at.m, at.n, 0, w.length, y.columns);
+  implicit_gemm<T, Vec>(GatherRows<GatherView<T>>{x}, w, y, at.m, at.n, 0, w.length, y.columns);
 }
 
 /// Up to `max_dgrad_classes` residue classes side by side, one per blockIdx.y.
@@ -173,7 +185,7 @@ __global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
   const DgradClass& cls = problem.classes[blockIdx.y];
   const BlockTile at = block_tile<T>(problem.c);
   if (at.m >= cls.gather.rows) return;
-  const GatherRows dy{cls.gather};
+  const GatherRows<GatherView<T>> dy{cls.gather};
   const FilterRows w{problem.w, cls, problem.r, problem.s, problem.c, problem.filter};
   const ClassOutput dx{problem.dx, cls, problem.d, problem.h, problem.width, problem.c};
   implicit_gemm<T, Vec>(dy, w, dx, at.m, at.n, 0, cls.gather.columns, problem.c);
@@ -188,8 +200,8 @@ __global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
   const int split = static_cast<int>(blockIdx.y), begin = split * chunk;
   MatrixOutput partial = dw;
   partial.data += std::int64_t{split} * dw.rows * dw.columns;
-  implicit_gemm<T, Vec>(dy, GatherColumns{x}, partial, at.m, at.n, begin, min(begin + chunk, dy.pixels),
-                        dw.columns);
+  implicit_gemm<T, Vec>(dy, GatherColumns<GatherView<T>>{x}, partial, at.m, at.n, begin,
+                        min(begin + chunk, dy.pixels), dw.columns);
 }
 
 }  // namespace convoy

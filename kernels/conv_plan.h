@@ -9,7 +9,9 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernels/conv.h"
 
@@ -17,8 +19,8 @@ namespace convoy {
 
 struct TileShape {
   int m, n, threads;
-  double efficiency;  ///< share of the multiply-adds' peak that a full machine reaches, estimated; only
-                      ///< ratios matter
+  double efficiency;  ///< share of the cores' peak that a full machine reaches, estimated; only ratios matter
+  int shared_bytes = 0;  ///< where they exceed what every GPU gives a block
 };
 /// In the order of the kernels in `conv.cu` that have them.
 constexpr std::array<TileShape, 5> conv_tiles = {{{128, 128, 256, 1.0},
@@ -26,30 +28,57 @@ constexpr std::array<TileShape, 5> conv_tiles = {{{128, 128, 256, 1.0},
                                                   {64, 64, 128, 0.85},
                                                   {128, 32, 128, 0.75},
                                                   {64, 32, 128, 0.65}}};
+constexpr int mma_stage_bytes(int m, int n) {
+  return 3 * (m + n) * 128;  // three stages of 128 bytes along K
+}
+constexpr std::array<TileShape, 6> mma_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
+                                                 {128, 128, 256, 0.95, mma_stage_bytes(128, 128)},
+                                                 {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
+                                                 {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
+                                                 {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
+                                                 {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};
+
+/// What multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its kernels.
+struct Cores {
+  std::span<const TileShape> tiles;
+  double fma_per_cycle;
+  int step;
+};
+constexpr Cores ffma_cores{conv_tiles, 128, 16}, tf32_tensor_cores{mma_tiles, 600, 32};
+
+struct Gpu {
+  int multiprocessors, shared_bytes_per_block;
+};
+/// Plans that set the order of a sum are made for it.
+constexpr Gpu reference_gpu{132, 227 << 10};
 
 constexpr std::int64_t blocks_for(std::int64_t extent, std::int64_t tile) {
   return (extent + tile - 1) / tile;
 }
 
 /// Clock cycles, roughly, for out (m,n) = A (m,k) B (k,n), each of `splits` blocks summing a part of k.
-inline double gemm_cycles(const TileShape& tile, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
-                          int sms) {
+inline double gemm_cycles(const Cores& cores, const TileShape& tile, std::int64_t m, std::int64_t n,
+                          std::int64_t k, int splits, const Gpu& gpu) {
   const auto blocks = static_cast<double>(blocks_for(m, tile.m) * blocks_for(n, tile.n) * splits);
-  const double per_sm = std::ceil(blocks / sms);
+  const double per_sm = std::ceil(blocks / gpu.multiprocessors);
   // Below eight warps a multiprocessor waits for its own multiply-adds and loads.
   const double busy = std::min(1.0, per_sm * tile.threads / 256.0);
-  const double fma_per_cycle = 128 * tile.efficiency * busy, start_and_end = 2000;
+  const double fma_per_cycle = cores.fma_per_cycle * tile.efficiency * busy, start_and_end = 2000;
   return start_and_end +
          per_sm * tile.m * tile.n * std::ceil(static_cast<double>(k) / splits) / fma_per_cycle;
 }
 
-/// Index into conv_tiles.
-inline int pick_tile(std::int64_t m, std::int64_t n, std::int64_t k, int splits, int sms) {
-  const auto cycles = [&](const TileShape& tile) { return gemm_cycles(tile, m, n, k, splits, sms); };
-  return static_cast<int>(
-      std::min_element(conv_tiles.begin(), conv_tiles.end(),
+/// Index into cores.tiles.
+inline std::size_t pick_tile(const Cores& cores, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
+                             const Gpu& gpu) {
+  const auto cycles = [&](const TileShape& tile) {
+    return tile.shared_bytes > gpu.shared_bytes_per_block ? HUGE_VAL
+                                                          : gemm_cycles(cores, tile, m, n, k, splits, gpu);
+  };
+  return static_cast<std::size_t>(
+      std::min_element(cores.tiles.begin(), cores.tiles.end(),
                        [&](const auto& a, const auto& b) { return cycles(a) < cycles(b); }) -
-      conv_tiles.begin());
+      cores.tiles.begin());
 }
 
 struct WgradPlan {
@@ -58,18 +87,17 @@ struct WgradPlan {
 };
 
 /// dw (K, taps·C) summed over n·O·P·Q pixels.
-inline WgradPlan plan_wgrad(const ConvShape& shape) {
-  constexpr int reference_sms = 132, step = 16, fewest_pixels = 64, most_splits = 512;
+inline WgradPlan plan_wgrad(const ConvShape& shape, const Cores& cores = ffma_cores) {
+  constexpr int fewest_pixels = 64, most_splits = 512;
   constexpr double reference_bytes_per_cycle = 2000;
   const std::int64_t pixels = shape.n * shape.out().pixels(), columns = shape.taps() * shape.in.c;
   WgradPlan best;
   double best_cycles = 0;
   for (int splits = 1; splits <= most_splits; ++splits) {
-    const std::int64_t chunk = blocks_for(blocks_for(pixels, splits), step) * step;
+    const std::int64_t chunk = blocks_for(blocks_for(pixels, splits), cores.step) * cores.step;
     if (splits > 1 && (chunk < fewest_pixels || blocks_for(pixels, chunk) != splits)) continue;
-    const int tile = pick_tile(shape.k, columns, pixels, splits, reference_sms);
-    double cycles = gemm_cycles(conv_tiles[static_cast<std::size_t>(tile)], shape.k, columns, pixels, splits,
-                                reference_sms);
+    const std::size_t tile = pick_tile(cores, shape.k, columns, pixels, splits, reference_gpu);
+    double cycles = gemm_cycles(cores, cores.tiles[tile], shape.k, columns, pixels, splits, reference_gpu);
     if (splits > 1) cycles += 8.0 * splits * static_cast<double>(shape.weights()) / reference_bytes_per_cycle;
     if (splits == 1 || cycles < best_cycles) best = {splits, static_cast<int>(chunk)}, best_cycles = cycles;
   }

@@ -22,6 +22,8 @@ namespace convoy {
 template <int BM_, int BN_, int BK_, int TM_, int TN_, int BlocksPerSm_>
 struct Tile {
   static constexpr int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_, blocks_per_sm = BlocksPerSm_;
+  static constexpr int dynamic_shared_bytes = 0;
+  static constexpr bool masked_gather = false;  ///< any kernel size
   static constexpr int warps_m = BM / (4 * TM), warps_n = BN / (8 * TN), threads = 32 * warps_m * warps_n;
   static_assert(warps_m * 4 * TM == BM && warps_n * 8 * TN == BN && TM % 4 == 0 && TN % 4 == 0);
 };
@@ -117,8 +119,8 @@ __device__ __forceinline__ void load_fragment(const float* from, float (&to)[4 *
 }
 
 /// One block's tile at (m_begin, n_begin) over [k_begin, k_end). `output.row(m)` is where row m of out
-/// begins, or null; `output.bias(n)` is added. Vec = 4 needs every contiguous extent to be a multiple of four
-/// and 16-byte aligned.
+/// begins, or null; `output.value(sum, n)` is what goes there. Vec = 4 needs every contiguous extent to be a
+/// multiple of four and 16-byte aligned.
 template <class T, int Vec, class A, class B, class Output>
 __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Output& output, int m_begin,
                                               int n_begin, int k_begin, int k_end, int n_end) {
@@ -177,13 +179,13 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
       if constexpr (Vec == 4) {
         if (n < n_end) {
           *reinterpret_cast<float4*>(row + n) =
-              make_float4(sums[i][j] + output.bias(n), sums[i][j + 1] + output.bias(n + 1),
-                          sums[i][j + 2] + output.bias(n + 2), sums[i][j + 3] + output.bias(n + 3));
+              make_float4(output.value(sums[i][j], n), output.value(sums[i][j + 1], n + 1),
+                          output.value(sums[i][j + 2], n + 2), output.value(sums[i][j + 3], n + 3));
         }
       } else {
 #pragma unroll
         for (int l = 0; l < 4; ++l) {
-          if (n + l < n_end) row[n + l] = sums[i][j + l] + output.bias(n + l);
+          if (n + l < n_end) row[n + l] = output.value(sums[i][j + l], n + l);
         }
       }
     }

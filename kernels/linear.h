@@ -21,6 +21,7 @@ struct LinearForward {
   static constexpr const char* name = "linear.fprop";
   LinearShape shape;
   Tensor x, w, bias, y;
+  Math math = Math::fp32;  ///< host engines compute in full whatever this says
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>
@@ -34,6 +35,7 @@ struct LinearDgrad {
   static constexpr const char* name = "linear.dgrad";
   LinearShape shape;
   Tensor dy, w, dx;
+  Math math = Math::fp32;  ///< host engines compute in full whatever this says
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>
@@ -47,6 +49,7 @@ struct LinearWgrad {
   static constexpr const char* name = "linear.wgrad";
   LinearShape shape;
   Tensor x, dy, dw;
+  Math math = Math::fp32;  ///< host engines compute in full whatever this says
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>

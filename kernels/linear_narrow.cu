@@ -17,7 +17,7 @@ unsigned blocks_of(std::int64_t count, std::int64_t per_block) {
 /// y (N,K): a warp per element; lanes take every 32nd column, then a fixed tree.
 __global__ void __launch_bounds__(threads)
     forward_kernel(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-                   float* __restrict__ y, std::int64_t count, int c, int k) {
+                   float* __restrict__ y, std::int64_t count, int c, int k, Rectifier activation) {
   const std::int64_t element = std::int64_t{blockIdx.x} * warps_per_block + threadIdx.x / warp;
   if (element >= count) return;
   const int lane = static_cast<int>(threadIdx.x % warp), column = static_cast<int>(element % k);
@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(threads)
   for (int i = lane; i < c; i += warp) sum = fmaf(__ldg(row + i), __ldg(weights + i), sum);
 #pragma unroll
   for (int offset = warp / 2; offset > 0; offset /= 2) sum += __shfl_down_sync(0xffffffffu, sum, offset);
-  if (lane == 0) y[element] = bias == nullptr ? sum : sum + __ldg(bias + column);
+  if (lane == 0) y[element] = activation.f(bias == nullptr ? sum : sum + __ldg(bias + column));
 }
 
 /// dx (N,C): a thread per element, over the few outputs.
@@ -70,13 +70,13 @@ __global__ void __launch_bounds__(threads)
 
 }  // namespace
 
-void narrow_forward(const CudaContext& context, const LinearForward& call) {
+void narrow_forward(const CudaContext& context, const LinearForward& call, Rectifier activation) {
   const auto [n, c, k] = call.shape;
   const std::int64_t count = std::int64_t{n} * k;
   if (count == 0) return;
   forward_kernel<<<blocks_of(count, warps_per_block), threads, 0, context.stream>>>(
       context.data<const float>(call.x), context.data<const float>(call.w),
-      context.data<const float>(call.bias), context.data<float>(call.y), count, c, k);
+      context.data<const float>(call.bias), context.data<float>(call.y), count, c, k, activation);
   check_launch();
 }
 

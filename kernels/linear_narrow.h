@@ -4,6 +4,7 @@
 
 #include "kernels/cuda_context.h"
 #include "kernels/linear.h"
+#include "kernels/rectifier.h"
 
 namespace convoy {
 
@@ -12,7 +13,7 @@ constexpr bool is_narrow(const LinearShape& shape) {
   return shape.k <= 64;
 }
 
-void narrow_forward(const CudaContext& context, const LinearForward& call);
+void narrow_forward(const CudaContext& context, const LinearForward& call, Rectifier activation);
 void narrow_dgrad(const CudaContext& context, const LinearDgrad& call);
 void narrow_wgrad(const CudaContext& context, const LinearWgrad& call);
 

@@ -3,7 +3,9 @@
 // no atomics). Bytes limit all of them; neighbouring windows meet in the caches.
 #include <cmath>
 
+#include "kernels/bias_gradient.h"
 #include "kernels/cuda_device.cuh"
+#include "kernels/fused.h"
 #include "kernels/pool.h"
 #include "kernels/pool_geometry.h"
 
@@ -85,16 +87,23 @@ __device__ void for_each_covering(const PoolGeometry& g, const PoolGeometry::Pos
   }
 }
 
-template <int V>
+// With y, the pooled activation, its gradient comes on top: dy f'(y) is what goes to the winners.
+template <int V, bool Activated>
 __global__ void __launch_bounds__(block_size)
     max_backward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ dy,
-                        const std::uint8_t* __restrict__ argmax, float* __restrict__ dx) {
+                        const std::uint8_t* __restrict__ argmax, float* __restrict__ dx,
+                        const float* __restrict__ y, Rectifier activation) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
   Pack<V> sum{};
   for_each_covering(g, g.position(i), [&](int tap, std::int64_t out) {
     const TapPack<V> winner = reinterpret_cast<const TapPack<V>*>(argmax)[out];
-    const Pack<V> value = load<V>(dy, out);
+    Pack<V> value = load<V>(dy, out);
+    if constexpr (Activated) {
+      const Pack<V> pooled = load<V>(y, out);
+#pragma unroll
+      for (int c = 0; c < V; ++c) value.v[c] = activation.gradient(pooled.v[c], value.v[c]);
+    }
 #pragma unroll
     for (int c = 0; c < V; ++c) sum.v[c] += winner.v[c] == tap ? value.v[c] : 0.0f;
   });
@@ -167,6 +176,25 @@ bool is_plane_square(const PoolShape& s, int side) {
   return s.kernel == Axes{1, side, side} && s.stride[0] == 1 && s.pad[0] == 0;
 }
 
+/// y is null where there is no activation to go back through.
+template <bool Activated>
+void max_backward(const CudaContext& context, const MaxPoolBackward& call, const float* y,
+                  Rectifier activation) {
+  const PoolShape& s = call.shape;
+  const auto* dy = context.data<const float>(call.dy);
+  const auto* argmax = context.data<const std::uint8_t>(call.argmax);
+  auto* dx = context.data<float>(call.dx);
+  const std::int64_t in = s.in.count(), out = s.out().count();
+  const bool fours = in_fours(s.in.c, dy, dx, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
+  for_each_run(s, fours, true,
+               [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                 max_backward_kernel<decltype(width)::value, Activated>
+                     <<<blocks_for(count), block_size, 0, context.stream>>>(
+                         count, g, dy + first * out, argmax + first * out, dx + first * in,
+                         Activated ? y + first * out : nullptr, activation);
+               });
+}
+
 }  // namespace
 
 void launch(const CudaContext& context, const MaxPoolForward& call) {
@@ -189,17 +217,11 @@ void launch(const CudaContext& context, const MaxPoolForward& call) {
 }
 
 void launch(const CudaContext& context, const MaxPoolBackward& call) {
-  const PoolShape& s = call.shape;
-  const auto* dy = context.data<const float>(call.dy);
-  const auto* argmax = context.data<const std::uint8_t>(call.argmax);
-  auto* dx = context.data<float>(call.dx);
-  const std::int64_t in = s.in.count(), out = s.out().count();
-  const bool fours = in_fours(s.in.c, dy, dx) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
-  for_each_run(
-      s, fours, true, [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-        max_backward_kernel<decltype(width)::value><<<blocks_for(count), block_size, 0, context.stream>>>(
-            count, g, dy + first * out, argmax + first * out, dx + first * in);
-      });
+  max_backward<false>(context, call, nullptr, Rectifier{});
+}
+void launch(const CudaContext& context, const MaxPoolActivationBackward& call) {
+  if (call.db) return max_pool_bias_gradient(context, call);
+  max_backward<true>(context, call.plain, context.data<const float>(call.y), call.activation);
 }
 
 void launch(const CudaContext& context, const AvgPoolForward& call) {

@@ -160,6 +160,7 @@ Table<TrainConfig> train_table() {
       field("label_smoothing", &T::label_smoothing, number<float>(half_open(0, 1)),
             "share of the target spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
+      field("fusion", &T::fusion, boolean(), "join calls of a step that hand each other tensors"),
       field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),
             "gradients are summed in slices of about this many MiB"),
       section("early_stop", &T::early_stop, early_stop)};

@@ -54,6 +54,11 @@ constexpr DType dtype_of() {
   }
 }
 
+/// How products of f32 tensors are computed: as they are, or with operands rounded to TF32 (10 bits of
+/// mantissa, 8 of exponent) where the device has tensor cores for it (sm_80 and newer). Sums are f32 in
+/// either case.
+enum class Math : std::uint8_t { fp32, tf32 };
+
 /// Memory of a run, by lifetime and use. Each is one allocation whose size the plans fix.
 enum class Arena : std::uint8_t {
   none,         ///< the absent tensor

@@ -13,16 +13,16 @@
 namespace convoy {
 
 namespace detail {
-template <class List, class... More>
+template <class Plain, class Fused, class... More>
 struct ToVariant;
-template <class... Ts, class... More>
-struct ToVariant<TypeList<Ts...>, More...> {
-  using type = std::variant<Ts..., More...>;
+template <class... Plain, class... Fused, class... More>
+struct ToVariant<TypeList<Plain...>, TypeList<Fused...>, More...> {
+  using type = std::variant<Plain..., Fused..., More...>;
 };
 }  // namespace detail
 
-/// One call; a launcher that is missing for an engine fails to compile (or link).
-using Call = detail::ToVariant<KernelCalls, AllReduce, Join>::type;
+/// One call; a launcher of a plain call that is missing for an engine fails to compile (or link).
+using Call = detail::ToVariant<KernelCalls, FusedCalls, AllReduce, Join>::type;
 
 struct Step {
   Call call;

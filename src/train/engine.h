@@ -23,6 +23,8 @@ class Engine {
   virtual std::string describe() const = 0;
   /// The type of activations and parameters.
   virtual DType real() const = 0;
+  /// Whether it has a launcher for a call; all engines have those that training_plan emits.
+  virtual bool has(const Call& call) const = 0;
   /// Scratch the engine's launcher wants for a call.
   virtual std::int64_t workspace_bytes(const Call& call) const = 0;
   /// Bytes of memory free for arenas where the engine computes.

@@ -15,6 +15,7 @@
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
 #include "src/train/engine_factories.h"
+#include "src/train/launch.h"
 
 namespace convoy {
 namespace {
@@ -140,6 +141,7 @@ class CudaEngine final : public Engine {
 
   std::string describe() const override;
   DType real() const override { return DType::f32; }
+  bool has(const Call& call) const override { return has_launcher<CudaContext>(call); }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);
   }
@@ -229,7 +231,7 @@ CudaGraphExec CudaEngine::capture(const Plan& plan) {
   try {
     for (const Step& step : plan.steps) {
       current = &step;
-      std::visit([this](const auto& call) { launch(std::as_const(context_), call); }, step.call);
+      launch_call(std::as_const(context_), step.call);
     }
     communicator().join();  // a fork that never joins again would spoil the capture
   } catch (const Error& error) {

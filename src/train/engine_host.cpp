@@ -18,6 +18,7 @@
 #include "comm/mpi_communicator.h"
 #include "kernels/gemm.h"
 #include "src/train/engine_factories.h"
+#include "src/train/launch.h"
 
 namespace convoy {
 namespace {
@@ -94,6 +95,7 @@ class HostEngine final : public Engine {
   }
   DType real() const override { return dtype_of<typename Context::Real>(); }
 
+  bool has(const Call& call) const override { return has_launcher<Context>(call); }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<Context>(c); }, call);
   }
@@ -131,7 +133,7 @@ class HostEngine final : public Engine {
   void run(int plan, const StepState& state) override {
     context_.state = state;
     for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
-      std::visit([this](const auto& call) { launch(std::as_const(context_), call); }, step.call);
+      launch_call(std::as_const(context_), step.call);
     }
   }
 

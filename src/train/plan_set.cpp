@@ -5,6 +5,7 @@
 
 #include "comm/agree.h"
 #include "src/data/source_info.h"
+#include "src/plan/fusion.h"
 
 namespace convoy {
 namespace {
@@ -20,7 +21,9 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
       graph, config, {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation},
       engine.real());
 
+  const auto has = [&](const Call& call) { return engine.has(call); };
   const auto finish = [&](Plan plan) {
+    if (config.train.fusion) plan = fuse(std::move(plan), has);
     plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes, ranks.size());
     plan = place_tensors(std::move(plan), set.layout,
                          [&](const Call& call) { return engine.workspace_bytes(call); });

@@ -62,7 +62,7 @@ std::multiset<Product> products_of_dgrad(const ConvShape& s) {
         const GatherPixel pixel = cls.gather.pixel(row);
         const GatherTap tap = cls.gather.tap(column);
         if (!cls.gather.inside(pixel, tap)) continue;
-        const Gather::Tap of = cls.gather.tap_at(tap.tap);
+        const Gather::TapPlace of = cls.gather.tap_at(tap.tap);
         const int t = cls.d.tap_first + of.t * cls.d.tap_step, r = cls.h.tap_first + of.r * cls.h.tap_step;
         products.emplace(x, (pixel.origin + tap.offset - dy.data()) / s.k,
                          (t * s.r + r) * s.s + cls.w.tap_first + of.s * cls.w.tap_step);
@@ -115,6 +115,34 @@ TEST(ConvGather, AdvancingEqualsDecoding) {
   }
 }
 
+/// The masks of a pixel and a tap say what their coordinates say, at every column that is reached by steps.
+TEST(ConvGather, MasksEqualCoordinates) {
+  for (const ConvShape& shape : random_shapes(50)) {
+    std::vector<Gather> gathers = {forward_gather(shape, nullptr)};
+    for (const DgradClass& cls : dgrad_classes(shape, nullptr)) gathers.push_back(cls.gather);
+    for (const Gather& gather : gathers) {
+      ASSERT_TRUE(MaskedGather::fits(gather));
+      const MaskedGather masked{gather};
+      for (const int step : {1, 32}) {
+        MaskedGather::Tap stepped = masked.tap(0);
+        for (int column = 0; column < gather.columns + 64; column += step, masked.advance(stepped, step)) {
+          const MaskedGather::Tap decoded = masked.tap(column);
+          const GatherTap tap = gather.tap(column);
+          ASSERT_EQ(std::tie(stepped.tap, stepped.needs), std::tie(decoded.tap, decoded.needs))
+              << shape.describe();
+          if (column < gather.columns) {
+            ASSERT_EQ(std::tie(stepped.c, stepped.offset), std::tie(tap.c, tap.offset));
+          }
+          for (int row = 0; row < gather.rows + 2; ++row) {
+            ASSERT_EQ(masked.inside(masked.pixel(row), stepped), gather.inside(gather.pixel(row), tap))
+                << shape.describe() << " row " << row << " column " << column;
+          }
+        }
+      }
+    }
+  }
+}
+
 /// Splits cover all pixels, none is empty, and chunks begin where every tile's K step does.
 TEST(ConvPlan, WgradSplitsCoverThePixels) {
   std::vector<ConvShape> shapes = random_shapes(20);
@@ -129,6 +157,9 @@ TEST(ConvPlan, WgradSplitsCoverThePixels) {
     const WgradPlan plan = plan_wgrad(shape);
     EXPECT_EQ(plan.chunk % 16, 0) << shape.describe();
     EXPECT_EQ(blocks_for(pixels, plan.chunk), plan.splits) << shape.describe();
+    const WgradPlan on_tensor_cores = plan_wgrad(shape, tf32_tensor_cores);
+    EXPECT_EQ(on_tensor_cores.chunk % 32, 0) << shape.describe();
+    EXPECT_EQ(blocks_for(pixels, on_tensor_cores.chunk), on_tensor_cores.splits) << shape.describe();
     if (shape.in.c > 4) continue;
     const FirstLayerWgradPlan first = plan_first_layer_wgrad(shape);
     EXPECT_EQ(blocks_for(pixels, first.chunk), first.splits) << shape.describe();
@@ -137,6 +168,20 @@ TEST(ConvPlan, WgradSplitsCoverThePixels) {
     EXPECT_GE(first.quads * first.filter_blocks * 4, shape.k);
     EXPECT_EQ(first_layer_threads % first.stage, 0);
   }
+}
+
+/// A tile that a device has no shared memory for is not picked; every device has room for some.
+TEST(ConvPlan, TilesFitTheDevice) {
+  for (const int kib : {64, 99, 163, 227}) {
+    const Gpu gpu{100, kib << 10};
+    for (const std::int64_t m : {100, 10'000, 1'000'000}) {
+      const std::size_t tile = pick_tile(tf32_tensor_cores, m, 256, 576, 1, gpu);
+      EXPECT_LE(mma_tiles[tile].shared_bytes, gpu.shared_bytes_per_block);
+    }
+  }
+  const Gpu large{132, 227 << 10}, small{132, 99 << 10};
+  EXPECT_EQ(pick_tile(tf32_tensor_cores, 1'000'000, 256, 576, 1, large), 0U);
+  EXPECT_EQ(pick_tile(tf32_tensor_cores, 1'000'000, 256, 576, 1, small), 1U);
 }
 
 TEST(ConvPlan, NoImageIsOneEmptySplit) {

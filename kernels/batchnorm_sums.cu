@@ -1,0 +1,290 @@
+// The sums over rows of batch normalisation and what follows from them per channel (batchnorm_rows.cuh).
+//
+// Each thread adds short runs in float, runs in double; a block adds its threads in order and leaves (2,C)
+// doubles in the workspace; a second kernel adds the blocks in order. The order follows from the shape alone.
+#include <algorithm>
+
+#include "kernels/batchnorm_rows.cuh"
+#include "kernels/fused.h"
+
+namespace convoy {
+namespace {
+
+using Tiling = BatchNormTiling;
+constexpr int run_length =
+    4;  // steps of rows_at_once rows that are added in float before they meet the double sum
+
+/// x and x².
+template <int V>
+struct Moments {
+  static constexpr int inputs = 1;
+  struct Constants {};
+  __device__ Constants constants(std::int64_t, std::int64_t) const { return {}; }
+  __device__ void terms(const Constants&, int, const float (&in)[inputs], float& a, float& b) const {
+    a = in[0];
+    b = in[0] * in[0];
+  }
+};
+
+/// g and g·x̂, g being what the gate makes of dy; inputs dy, x and the gate's own.
+template <int V, class Gate>
+struct Gradients {
+  static constexpr int inputs = Gate::inputs;
+  const float *mean, *inv_std;  // (groups,C)
+  Gate gate;
+  struct Constants {
+    Pack<V> mean, inv_std;
+    typename Gate::Constants gate;
+  };
+  __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
+    return {load<V>(mean, group_pack), load<V>(inv_std, group_pack), gate.constants(group_pack, pack)};
+  }
+  __device__ void terms(const Constants& k, int c, const float (&in)[inputs], float& a, float& b) const {
+    a = gate(k.gate, c, in);
+    b = a * ((in[1] - k.mean.v[c]) * k.inv_std.v[c]);
+  }
+};
+
+// Keeps: the first term of every element goes to `kept` (rows,C), too.
+// Grid: x = slice, y = group, z = tile of channels. partials (groups of this rank, slices, 2, C).
+template <int V, bool Keeps, class Terms>
+__global__ void __launch_bounds__(Tiling::block)
+    partial_sums_kernel(Tiling t, const __grid_constant__ Terms terms, RowInputs<Terms::inputs> input,
+                        double* __restrict__ partials, float* kept) {
+  __shared__ double shared[2 * V][Tiling::block];
+  BatchNormPlace p = place_of(t);
+  double sums[2][V] = {};
+  if (!p.idle) {
+    const auto constants = terms.constants(std::int64_t{p.group} * t.packs + p.pack, p.pack);
+    while (p.row < p.end) {
+      float run[2][V] = {};
+      for (int step = 0; step < run_length && p.row < p.end; ++step) {
+        Pack<V> firsts;
+        visit_rows<V>(t, p, p.row, input, [&](std::int64_t row, int c, const auto& values) {
+          float a, b;
+          terms.terms(constants, c, values, a, b);
+          run[0][c] += a;
+          run[1][c] += b;
+          if constexpr (Keeps) {
+            firsts.v[c] = a;
+            if (c == V - 1) store<V>(kept, row * t.packs + p.pack, firsts);
+          }
+        });
+        p.row += std::int64_t{Tiling::rows_at_once} * t.rows;
+      }
+#pragma unroll
+      for (int c = 0; c < V; ++c) {
+        sums[0][c] += static_cast<double>(run[0][c]);
+        sums[1][c] += static_cast<double>(run[1][c]);
+      }
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < V; ++c) {
+    shared[c][threadIdx.x] = sums[0][c];
+    shared[V + c][threadIdx.x] = sums[1][c];
+  }
+  // A tree over the threads that share channels: threads are (row, lane), lane fastest.
+  for (int half = t.rows / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half * t.lanes) {
+#pragma unroll
+      for (int k = 0; k < 2 * V; ++k) shared[k][threadIdx.x] += shared[k][threadIdx.x + half * t.lanes];
+    }
+  }
+  if (static_cast<int>(threadIdx.x) < t.lanes && !p.idle) {  // its own column of `shared`
+    const int channels = t.packs * V;
+    double* out = partials + (std::int64_t{blockIdx.y} * t.slices + blockIdx.x) * 2 * channels + p.pack * V;
+#pragma unroll
+    for (int c = 0; c < V; ++c) {
+      out[c] = shared[c][threadIdx.x];
+      out[channels + c] = shared[V + c][threadIdx.x];
+    }
+  }
+}
+
+constexpr int finish_columns = 32, finish_lanes = 16;
+
+/// sums (all groups, 2, C) = the slices' partials added in order, zero for groups without images here; with
+/// `totals`, (C) each: their sums over the groups. Columns are (2,C); lane l takes slices l, l + 16, ...
+__global__ void __launch_bounds__(finish_columns* finish_lanes)
+    finish_sums_kernel(Tiling t, int all_groups, int channels, const double* __restrict__ partials,
+                       double* __restrict__ sums, float* __restrict__ totals_first,
+                       float* __restrict__ totals_second) {
+  __shared__ double shared[finish_lanes][finish_columns];
+  const int columns = 2 * channels;
+  const int column = static_cast<int>(blockIdx.x) * finish_columns + static_cast<int>(threadIdx.x);
+  const int lane = static_cast<int>(threadIdx.y);
+  double total = 0.0;
+  for (int group = 0; group < all_groups; ++group) {
+    const int local = group - t.first_group;
+    double sum = 0.0;
+    if (local >= 0 && local < t.groups) {  // the same for the whole block
+      if (column < columns) {
+        const double* own = partials + std::int64_t{local} * t.slices * columns + column;
+#pragma unroll 8
+        for (int slice = lane; slice < t.slices; slice += finish_lanes)
+          sum += own[std::int64_t{slice} * columns];
+      }
+      shared[lane][threadIdx.x] = sum;
+      __syncthreads();
+      if (lane == 0) {
+        for (int other = 1; other < finish_lanes; ++other) sum += shared[other][threadIdx.x];
+      }
+      __syncthreads();
+    }
+    if (lane == 0 && column < columns) {
+      sums[std::int64_t{group} * columns + column] = sum;
+      total += sum;
+    }
+  }
+  if (lane != 0 || column >= columns || totals_first == nullptr) return;
+  float* totals = column < channels ? totals_first + column : totals_second + (column - channels);
+  *totals = static_cast<float>(total);
+}
+
+/// One thread per channel.
+__global__ void __launch_bounds__(block_size)
+    moments_kernel(BatchNormShape s, float momentum, const double* __restrict__ sums,
+                   float* __restrict__ mean, float* __restrict__ inv_std, float* __restrict__ running_mean,
+                   float* __restrict__ running_var) {
+  const int c = static_cast<int>(blockIdx.x * block_size + threadIdx.x);
+  if (c >= s.c) return;
+  const int groups = (s.global_n + s.group - 1) / s.group;
+  double mean_of_means = 0.0, mean_of_variances = 0.0;
+  for (int g = 0; g < groups; ++g) {
+    const int images = min(s.group, s.global_n - g * s.group);
+    const auto m = static_cast<double>(images * s.pixels);
+    const double average = sums[(std::int64_t{2} * g) * s.c + c] / m;
+    const double variance = fmax(0.0, sums[(std::int64_t{2} * g + 1) * s.c + c] / m - average * average);
+    mean[std::int64_t{g} * s.c + c] = static_cast<float>(average);
+    inv_std[std::int64_t{g} * s.c + c] =
+        static_cast<float>(1.0 / sqrt(variance + static_cast<double>(s.epsilon)));
+    mean_of_means += average;
+    mean_of_variances +=
+        variance * (m / fmax(m - 1.0, 1.0));  // one value alone counts with its biased variance, zero
+  }
+  const double weight = static_cast<double>(momentum) / groups, rest = 1.0 - static_cast<double>(momentum);
+  running_mean[c] = static_cast<float>(rest * running_mean[c] + weight * mean_of_means);
+  running_var[c] = static_cast<float>(rest * running_var[c] + weight * mean_of_variances);
+}
+
+/// The larger of what the two pack widths need: the plan sizes the workspace before addresses are known.
+std::int64_t partials_bytes(const BatchNormShape& s) {
+  if (s.n == 0) return 0;
+  std::int64_t bytes = 0;
+  for (const int width : {1, 4}) {
+    if (s.c % width != 0) continue;
+    const Tiling t = batchnorm_tiling(s, width);
+    bytes = std::max(bytes, std::int64_t{t.groups} * t.slices * 2 * s.c * std::int64_t{sizeof(double)});
+  }
+  return bytes;
+}
+
+/// What the sums of a call are made of, and where they go.
+struct SumsOutput {
+  Tensor sums, totals_first, totals_second;  ///< totals: over the groups; absent for statistics
+  float* kept = nullptr;                     ///< the first term of every element
+};
+
+/// make_terms(width) gives the two terms of an element.
+template <bool Keeps = false, int N, class MakeTerms>
+void launch_sums(const CudaContext& context, const BatchNormShape& s, bool fours, const SumsOutput& to,
+                 const RowInputs<N>& input, MakeTerms make_terms) {
+  if (s.groups() == 0 && !to.totals_first) return;
+  auto* partials = context.arenas.workspace<double>(partials_bytes(s));
+  with_pack_width(fours, [&](auto width) {
+    constexpr int v = decltype(width)::value;
+    Tiling t;  // without images: no groups, and the second kernel writes zeros
+    if (s.n > 0) {
+      t = batchnorm_tiling(s, v);
+      partial_sums_kernel<v, Keeps><<<batchnorm_grid(t), Tiling::block, 0, context.stream>>>(
+          t, make_terms(width), input, partials, to.kept);
+      check_launch();
+    }
+    finish_sums_kernel<<<blocks_for(2 * s.c, finish_columns), dim3(finish_columns, finish_lanes), 0,
+                         context.stream>>>(t, s.groups(), s.c, partials, context.data<double>(to.sums),
+                                           context.data<float>(to.totals_first),
+                                           context.data<float>(to.totals_second));
+    check_launch();
+  });
+}
+
+}  // namespace
+
+template <>
+std::int64_t workspace_bytes<CudaContext>(const BatchNormStatistics& call) {
+  return partials_bytes(call.shape);
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const BatchNormReduce& call) {
+  return partials_bytes(call.shape);
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const BatchNormActivationReduce& call) {
+  return partials_bytes(call.plain.shape);
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ActivationBatchNormReduce& call) {
+  return partials_bytes(call.plain.shape);
+}
+
+void launch(const CudaContext& context, const BatchNormStatistics& call) {
+  const auto* x = context.data<const float>(call.x);
+  launch_sums(context, call.shape, in_fours(call.shape.c, x), {call.sums, {}, {}}, RowInputs<1>{{x}},
+              [&](auto width) { return Moments<decltype(width)::value>{}; });
+}
+
+void launch(const CudaContext& context, const BatchNormMoments& call) {
+  if (call.shape.groups() == 0) return;
+  moments_kernel<<<blocks_for(call.shape.c), block_size, 0, context.stream>>>(
+      call.shape, call.momentum, context.data<const double>(call.sums), context.data<float>(call.mean),
+      context.data<float>(call.inv_std), context.data<float>(call.running_mean),
+      context.data<float>(call.running_var));
+  check_launch();
+}
+
+void launch(const CudaContext& context, const BatchNormReduce& call) {
+  const auto *x = context.data<const float>(call.x), *dy = context.data<const float>(call.dy),
+             *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std);
+  launch_sums(context, call.shape, in_fours(call.shape.c, x, dy, mean, inv_std),
+              {call.sums, call.dbeta, call.dgamma}, RowInputs<2>{{dy, x}}, [&](auto width) {
+                constexpr int v = decltype(width)::value;
+                return Gradients<v, Open<v>>{mean, inv_std, {}};
+              });
+}
+
+void launch(const CudaContext& context, const BatchNormActivationReduce& call) {
+  const BatchNormReduce& plain = call.plain;
+  const auto *x = context.data<const float>(plain.x), *dy = context.data<const float>(plain.dy),
+             *mean = context.data<const float>(plain.mean),
+             *inv_std = context.data<const float>(plain.inv_std),
+             *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
+  launch_sums(context, plain.shape, in_fours(plain.shape.c, x, dy, mean, inv_std, gamma, beta),
+              {plain.sums, plain.dbeta, plain.dgamma}, RowInputs<2>{{dy, x}}, [&](auto width) {
+                constexpr int v = decltype(width)::value;
+                const Normalize<v> norm{mean, inv_std, gamma, beta};
+                return Gradients<v, Recomputed<v>>{mean, inv_std, {call.activation, norm}};
+              });
+}
+
+void launch(const CudaContext& context, const ActivationBatchNormReduce& call) {
+  const BatchNormReduce& plain = call.plain;
+  const auto *x = context.data<const float>(plain.x), *dy = context.data<const float>(call.dy),
+             *y = context.data<const float>(call.y), *mean = context.data<const float>(plain.mean),
+             *inv_std = context.data<const float>(plain.inv_std);
+  const auto* term = context.data<const float>(call.term);  // or null
+  auto* masked = context.data<float>(plain.dy);
+  const bool fours = in_fours(plain.shape.c, x, dy, y, term, masked, mean, inv_std);
+  const auto launch_with = [&]<int N>(const RowInputs<N>& input) {
+    launch_sums<true>(context, plain.shape, fours, {plain.sums, plain.dbeta, plain.dgamma, masked}, input,
+                      [&](auto width) {
+                        constexpr int v = decltype(width)::value;
+                        return Gradients<v, FromOutput<v, N>>{mean, inv_std, {call.activation}};
+                      });
+  };
+  if (term == nullptr) return launch_with(RowInputs<3>{{dy, x, y}});
+  launch_with(RowInputs<4>{{dy, x, y, term}});
+}
+
+}  // namespace convoy

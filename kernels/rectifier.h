@@ -1,0 +1,21 @@
+// The activations that can ride along with another kernel: piecewise linear ones, whose derivative follows
+// from their output.
+#pragma once
+
+#include "src/core/random.h"  // CONVOY_HOST_DEVICE
+
+namespace convoy {
+
+/// f(x) = x above zero, slope · x below: relu for slope 0, leaky_relu, the identity for slope 1. The same
+/// bits as ActivationForward and ActivationBackward: a NaN passes through f, and relu(-inf) is 0.
+struct Rectifier {
+  float slope = 1.0f;
+
+  CONVOY_HOST_DEVICE float f(float x) const { return x <= 0.0f ? below(x) : x; }
+  CONVOY_HOST_DEVICE float gradient(float y, float dy) const { return y > 0.0f ? dy : below(dy); }
+
+ private:
+  CONVOY_HOST_DEVICE float below(float value) const { return slope == 0.0f ? 0.0f : slope * value; }
+};
+
+}  // namespace convoy

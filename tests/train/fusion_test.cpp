@@ -1,0 +1,87 @@
+// Whole steps on the GPU: a fused plan trains to the weights of the plain one.
+#include <gtest/gtest.h>
+
+#include "tests/train/support.h"
+
+namespace convoy::testing {
+namespace {
+
+const std::string lenet_like = R"(
+    - conv: {out: 8, kernel: 3, pad: same}
+    - relu
+    - maxpool: 2
+    - conv: {out: 12, kernel: 3, pad: same}
+    - leaky_relu: 0.1
+    - maxpool: {kernel: 3, stride: 1, pad: 1}
+    - flatten
+    - linear: 80
+    - relu
+    - linear: 3
+)";
+const std::string residual = R"(
+    - conv: {out: 8, kernel: 3, pad: same, bias: false}
+    - batchnorm
+    - relu
+    - residual:
+        body:
+          - conv: {out: 8, kernel: 3, pad: same, bias: false}
+          - batchnorm: {group: 3}
+          - relu
+          - conv: {out: 8, kernel: 3, pad: same, bias: false}
+          - batchnorm
+    - relu
+    - residual:
+        body:
+          - conv: {out: 12, kernel: 3, stride: 2, pad: 1, bias: false}
+          - batchnorm
+        shortcut:
+          - conv: {out: 12, kernel: 1, stride: 2, bias: false}
+          - batchnorm
+    - relu
+    - globalavgpool
+    - linear: 3
+)";
+
+class FusedTraining : public ::testing::TestWithParam<std::string> {
+ protected:
+  static Config config(const std::string& fusion) {
+    const std::string yaml = fmt::format(R"(
+seed: 3
+data: {{source: digits, normalize: {{mean: [0.4], std: [0.3]}}}}
+model:
+  input: [2, 6, 6]
+  layers:
+{}
+train: {{global_batch: 8, fusion: {}}}
+optimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}
+)",
+                                         GetParam(), fusion);
+    return parse_config(yaml, "fusion.yaml", {});
+  }
+};
+
+TEST_P(FusedTraining, EndsWithTheWeightsOfPlainTraining) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  const RankEnvironment alone = RankEnvironment::alone();
+  std::vector<std::vector<double>> weights;
+  std::vector<std::size_t> calls;
+  std::vector<double> losses;
+  for (const char* fusion : {"false", "true"}) {
+    const Config settings = config(fusion);
+    Session session(settings, tiny_data(37, 11), make_engine(EngineKind::cuda, alone), alone);
+    session.initialize();
+    train_epochs(session, settings, 1, 2);  // with a short last batch
+    weights.push_back(weights_of(session));
+    calls.push_back(session.plans().training.at(8).steps.size());
+    losses.push_back(session.evaluate().loss());
+  }
+  EXPECT_LT(calls[1], calls[0]) << "nothing was fused: nothing is tested";
+  EXPECT_LT(largest_difference(weights[0], weights[1]), 1e-5);
+  EXPECT_NEAR(losses[0], losses[1], 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, FusedTraining, ::testing::Values(lenet_like, residual),
+                         [](const auto& instance) { return instance.index == 0 ? "lenet" : "residual"; });
+
+}  // namespace
+}  // namespace convoy::testing
