@@ -56,10 +56,12 @@ void with_mma_tile(std::size_t index, Visit visit) {
     case 2:
       return visit(MmaTile<Tf32, 128, 64, 64, 32, 3>{});
     case 3:
-      return visit(MmaTile<Tf32, 64, 64, 32, 32, 4>{});
+      return visit(MmaTile<Tf32, 64, 128, 32, 64, 3>{});
     case 4:
-      return visit(MmaTile<Tf32, 128, 32, 32, 32, 3>{});
+      return visit(MmaTile<Tf32, 64, 64, 32, 32, 4>{});
     case 5:
+      return visit(MmaTile<Tf32, 128, 32, 32, 32, 3>{});
+    case 6:
       return visit(MmaTile<Tf32, 64, 32, 32, 32, 5>{});
     default:
       fail("internal error: no such tile");

@@ -31,9 +31,10 @@ constexpr std::array<TileShape, 5> conv_tiles = {{{128, 128, 256, 1.0},
 constexpr int mma_stage_bytes(int m, int n) {
   return 3 * (m + n) * 128;  // three stages of 128 bytes along K
 }
-constexpr std::array<TileShape, 6> mma_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
+constexpr std::array<TileShape, 7> mma_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
                                                  {128, 128, 256, 0.95, mma_stage_bytes(128, 128)},
                                                  {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
+                                                 {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
                                                  {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
                                                  {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
                                                  {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};

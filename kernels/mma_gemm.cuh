@@ -72,7 +72,7 @@ class TileCopier {
   /// Threads per place along K, and rows between a thread's items, for the one or the other kind of operand.
   static constexpr int lanes = T::threads / T::BK, stride = T::threads / chunks_per_row;
   static constexpr int items = Operand::contiguous_k ? Extent / stride : Extent / per_chunk / lanes;
-  static_assert(T::threads % T::BK == 0 && stride % 8 == 0 && Extent % stride == 0);
+  static_assert(T::threads % T::BK == 0 && stride % 8 == 0 && Extent % stride == 0 && items <= 32);
 
   __device__ __forceinline__ void look() {
     inside_ = 0;

@@ -89,7 +89,9 @@ struct ModelConfig {
   Mark mark;
 };
 
-enum class Precision { fp32, fp64 };  ///< fp64: the reference engine only
+/// fp64: the reference engine only. tf32: CUDA only; convolutions and linear layers multiply operands rounded
+/// to TF32.
+enum class Precision { fp32, tf32, fp64 };
 struct EarlyStopConfig {
   enum class Metric { val_loss, val_accuracy } metric = Metric::val_loss;
   int patience = 5;  ///< epochs without improvement

@@ -63,6 +63,7 @@ class Emitter {
   Saved& saved() { return saved_[current_]; }
   bool wants_dx() const { return trains_[input()]; }
   int n() const { return batch_.shard.count; }
+  Math math() const { return config_.train.precision == Precision::tf32 ? Math::tf32 : Math::fp32; }
 
   Tensor fresh(std::int64_t count, DType dtype) { return {Arena::unplaced, dtype, next_++, count}; }
   Tensor fresh(std::int64_t count) { return fresh(count, layout_.real); }
@@ -155,28 +156,28 @@ class Emitter {
 
   ConvShape with_batch(ConvShape shape) const { return shape.n = n(), shape; }
   void forward(const op::Conv& o) {
-    emit(ConvForward{with_batch(o.shape), x(), parameter(o.weight), parameter(o.bias), make_y()});
+    emit(ConvForward{with_batch(o.shape), x(), parameter(o.weight), parameter(o.bias), make_y(), math()});
   }
   void backward(const op::Conv& o) {
     const ConvShape shape = with_batch(o.shape);
     if (o.bias >= 0) emit(BiasGrad{n() * shape.out().pixels(), shape.k, dy(), gradient(o.bias)});
-    emit(ConvWgrad{shape, x(), dy(), gradient(o.weight)});
+    emit(ConvWgrad{shape, x(), dy(), gradient(o.weight), math()});
     if (!wants_dx()) return;
     const Tensor dx = fresh_dx();
-    emit(ConvDgrad{shape, dy(), parameter(o.weight), dx});
+    emit(ConvDgrad{shape, dy(), parameter(o.weight), dx, math()});
     add_gradient(input(), dx);
   }
 
   void forward(const op::Linear& o) {
-    emit(LinearForward{{n(), o.in, o.out}, x(), parameter(o.weight), parameter(o.bias), make_y()});
+    emit(LinearForward{{n(), o.in, o.out}, x(), parameter(o.weight), parameter(o.bias), make_y(), math()});
   }
   void backward(const op::Linear& o) {
     const LinearShape shape{n(), o.in, o.out};
     if (o.bias >= 0) emit(BiasGrad{n(), o.out, dy(), gradient(o.bias)});
-    emit(LinearWgrad{shape, x(), dy(), gradient(o.weight)});
+    emit(LinearWgrad{shape, x(), dy(), gradient(o.weight), math()});
     if (!wants_dx()) return;
     const Tensor dx = fresh_dx();
-    emit(LinearDgrad{shape, dy(), parameter(o.weight), dx});
+    emit(LinearDgrad{shape, dy(), parameter(o.weight), dx, math()});
     add_gradient(input(), dx);
   }
 

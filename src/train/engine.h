@@ -23,6 +23,8 @@ class Engine {
   virtual std::string describe() const = 0;
   /// The type of activations and parameters.
   virtual DType real() const = 0;
+  /// Whether Math::tf32 makes a difference.
+  virtual bool has_tf32() const { return false; }
   /// Whether it has a launcher for a call; all engines have those that training_plan emits.
   virtual bool has(const Call& call) const = 0;
   /// Scratch the engine's launcher wants for a call.

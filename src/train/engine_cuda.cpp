@@ -14,6 +14,7 @@
 #include "comm/communicator_nccl.h"
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
+#include "kernels/tensor_cores.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
 
@@ -141,6 +142,7 @@ class CudaEngine final : public Engine {
 
   std::string describe() const override;
   DType real() const override { return DType::f32; }
+  bool has_tf32() const override { return has_tensor_core_code(); }
   bool has(const Call& call) const override { return has_launcher<CudaContext>(call); }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);

@@ -1,14 +1,33 @@
 #include "src/train/setup.h"
 
+#include <fmt/format.h>
+
 #include <future>
 
 #include "comm/agree.h"
 
 namespace convoy {
+namespace {
+
+constexpr const char* tf32_needs =
+    "train.precision: tf32 needs, on every rank, a CUDA device of compute capability 8.0 or newer and a "
+    "binary built for it";
+
+}  // namespace
 
 EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
   // The schema admits fp64 with the reference alone.
   const bool fp64 = config.train.precision == Precision::fp64;
+<<<<<<< HEAD
+=======
+  if (fp64 && config.device != Device::reference) {
+    throw AgreedError("train.precision: fp64 is for device: reference only", ExitCode::usage);
+  }
+  const bool tf32 = config.train.precision == Precision::tf32;
+  if (tf32 && (config.device == Device::cpu || config.device == Device::reference)) {
+    throw AgreedError("train.precision: tf32 is for device: cuda only", ExitCode::usage);
+  }
+>>>>>>> mixed-precision
   switch (config.device) {
     case Device::reference:
       return fp64 ? EngineKind::reference_f64 : EngineKind::reference_f32;
@@ -20,6 +39,7 @@ EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
       break;
   }
   const bool everywhere = ranks.max(cuda_device_count() > 0 ? 0 : 1) == 0;
+  if (tf32 && !everywhere) throw AgreedError(fmt::format("{}; not all have a CUDA device", tf32_needs));
   return everywhere ? EngineKind::cuda : EngineKind::cpu;
 }
 
@@ -27,6 +47,9 @@ std::unique_ptr<Session> make_session(const Config& config, const RankEnvironmen
   std::future<Dataset> loading =
       std::async(std::launch::async, [&] { return load_dataset(config.data, config.seed); });
   std::unique_ptr<Engine> engine = make_engine(choose_engine(config, ranks), ranks);
+  if (config.train.precision == Precision::tf32 && ranks.max(engine->has_tf32() ? 0 : 1) > 0) {
+    throw AgreedError(fmt::format("{}; rank 0 runs on {}", tf32_needs, engine->describe()));
+  }
   Dataset dataset;
   agree(ranks, [&] { dataset = loading.get(); });
   return std::make_unique<Session>(config, std::move(dataset), std::move(engine), ranks);

@@ -1,13 +1,20 @@
 #include "kernels/conv.h"
 
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <variant>
+
 #include "kernels/linear.h"
 #include "tests/kernels/op_case.h"
+#include "tests/test_environment.h"
 
 namespace convoy::testing {
 namespace {
 
 /// Forward, both gradients and, with a bias, its gradient.
-OpCase conv_case(const std::string& name, const ConvShape& s, bool bias, bool check_gradients) {
+OpCase conv_case(const std::string& name, const ConvShape& s, bool bias, bool check_gradients,
+                 Math math = Math::fp32) {
   OpCase op;
   op.name = name;
   const std::int64_t x_count = s.n * s.in.count(), y_count = s.n * s.out().count();
@@ -18,7 +25,7 @@ OpCase conv_case(const std::string& name, const ConvShape& s, bool bias, bool ch
   const Tensor dy = op.project(y, "dy");
   const Tensor dx = op.result("dx", x_count);
   const Tensor dw = op.result("dw", s.weights());
-  op.calls = {ConvForward{s, x, w, b, y}, ConvDgrad{s, dy, w, dx}, ConvWgrad{s, x, dy, dw}};
+  op.calls = {ConvForward{s, x, w, b, y, math}, ConvDgrad{s, dy, w, dx, math}, ConvWgrad{s, x, dy, dw, math}};
   if (check_gradients) op.gradients = {{x, dx}, {w, dw}};
   if (bias) {
     const Tensor db = op.result("db", s.k);
@@ -81,6 +88,94 @@ std::vector<OpCase> conv_cases() {
 }
 
 CONVOY_OP_TESTS(Conv, conv_cases);
+
+/// Rounding to TF32 moves an operand by at most 2^-11 of itself, a product by 1e-3, and a sum of many by less
+/// of its root mean square, since the signs are random.
+constexpr double tf32_tolerance = 1.5e-3;
+
+/// Channels in fours, more than a first layer's, which tensor cores take; sizes that fill no tile, and many
+/// tiles.
+std::vector<OpCase> tf32_quad_cases() {
+  ConvShape tall = square(2, 9, 12, 20, 3, 1, 0);  // kernel, stride, pad and dilation differ by axis
+  tall.in = {1, 11, 6, 12}, tall.r = 4, tall.s = 2, tall.stride = {1, 3, 1}, tall.pad = {0, 2, 1};
+  tall.dilation = {1, 1, 3};
+  ConvShape volume = square(3, 6, 8, 36, 3, 1, 1);
+  volume.in = {5, 6, 7, 8}, volume.t = 3, volume.stride = {2, 1, 2}, volume.pad = {1, 1, 0};
+  volume.dilation = {1, 2, 1};
+  ConvShape longest = square(2, 1, 8, 12, 1, 1, 0);  // as many taps along an axis as its masks hold, and more
+  longest.in = {1, 1, 40, 8}, longest.s = 10, longest.pad = {0, 0, 4};
+  ConvShape too_long = longest;
+  too_long.s = 11;
+  const auto tf32 = [](const std::string& name, const ConvShape& s) {
+    OpCase op = conv_case("tf32_" + name, s, false, false, Math::tf32);
+    op.tolerance = tf32_tolerance;
+    return op;
+  };
+  return {
+      tf32("one_pixel", square(1, 1, 8, 4, 1, 1, 0)),
+      tf32("lenet_second", square(9, 14, 32, 64, 3, 1, 1)),
+      tf32("one_by_one", square(3, 9, 64, 40, 1, 1, 0)),
+      tf32("odd_sizes", square(3, 7, 20, 44, 3, 1, 1)),
+      tf32("stride_2", square(3, 13, 16, 36, 3, 2, 1)),
+      tf32("stride_3", square(2, 11, 8, 12, 5, 3, 2)),
+      tf32("shortcut_1x1", square(5, 15, 64, 132, 1, 2, 0)),
+      tf32("dilation_2", square(2, 10, 12, 8, 3, 1, 2, 2)),
+      tf32("stride_2_dilation_3", square(2, 12, 8, 68, 3, 2, 3, 3)),
+      tf32("kernel_is_image", square(3, 5, 16, 24, 5, 1, 0)),
+      tf32("pad_beyond_kernel", square(2, 4, 12, 16, 1, 1, 2)),
+      tf32("wide", square(4, 8, 128, 260, 3, 1, 1)),
+      tf32("many_tiles", square(33, 32, 32, 128, 1, 1, 0)),
+      tf32("many_tiles_back", square(33, 32, 128, 32, 1, 1, 0)),
+      tf32("axes_differ", tall),
+      tf32("volume", volume),
+      tf32("longest_kernel", longest),
+      tf32("too_long_a_kernel", too_long),
+  };
+}
+
+/// What tensor cores do not take, or take with an epilogue, or have nothing to do for.
+std::vector<OpCase> tf32_other_cases() {
+  std::vector<OpCase> cases = {
+      conv_case("tf32_bias", square(9, 14, 32, 64, 3, 1, 1), true, false, Math::tf32),
+      conv_case("tf32_odd_channels", square(3, 9, 33, 65, 3, 1, 1), true, false, Math::tf32),
+      conv_case("tf32_odd_filters", square(3, 9, 32, 5, 3, 1, 1), true, false, Math::tf32),
+      conv_case("tf32_gray_images", square(9, 28, 1, 32, 3, 1, 1), true, false, Math::tf32),
+      conv_case("tf32_no_image", square(0, 8, 32, 64, 3, 1, 1), true, false, Math::tf32),
+  };
+  for (OpCase& op : cases) op.tolerance = tf32_tolerance;
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(ConvTf32, OpTest, ::testing::ValuesIn(tf32_quad_cases()),
+                         [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(ConvTf32Other, OpTest, ::testing::ValuesIn(tf32_other_cases()),
+                         [](const auto& instance) { return instance.param.name; });
+
+class ConvTf32Rounding : public ::testing::TestWithParam<OpCase> {};
+INSTANTIATE_TEST_SUITE_P(ConvTf32, ConvTf32Rounding, ::testing::ValuesIn(tf32_quad_cases()),
+                         [](const auto& instance) { return instance.param.name; });
+
+/// On a device with TF32 the result is that of rounded operands up to the rounding of sums: operands are
+/// rounded to nearest, not cut off, and everywhere.
+TEST_P(ConvTf32Rounding, IsOfOperandsToNearest) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  if (!make_engine(EngineKind::cuda, ranks())->has_tf32()) GTEST_SKIP() << "no TF32 on this device";
+  const OpCase& op = GetParam();
+  const ConvShape& s = std::get<ConvForward>(op.calls[0]).shape;
+  if (std::max({s.t, s.r, s.s}) > 10) GTEST_SKIP() << "computed in fp32";
+  OpCase rounded = op;
+  for (Variable& variable : rounded.variables) {
+    for (double& value : variable.initial) {
+      const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+      value = std::bit_cast<float>((bits + 0x1000u) & 0xffffe000u);
+    }
+  }
+  const std::vector<Values> expected = OpRunner(rounded, EngineKind::reference_f64).run();
+  const std::vector<Values> actual = OpRunner(op, EngineKind::cuda).run();
+  for (const std::size_t i : {std::size_t{2}, std::size_t{4}, std::size_t{5}}) {  // y, dx, dw
+    expect_close(op.variables[i].name, expected[i], actual[i], DType::f32, 3e-5);
+  }
+}
 
 }  // namespace
 }  // namespace convoy::testing

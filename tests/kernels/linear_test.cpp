@@ -5,7 +5,8 @@
 namespace convoy::testing {
 namespace {
 
-OpCase linear_case(const std::string& name, const LinearShape& s, bool bias, bool check_gradients) {
+OpCase linear_case(const std::string& name, const LinearShape& s, bool bias, bool check_gradients,
+                   Math math = Math::fp32) {
   OpCase op;
   op.name = name;
   const std::int64_t x_count = std::int64_t{s.n} * s.c, w_count = std::int64_t{s.k} * s.c;
@@ -16,7 +17,8 @@ OpCase linear_case(const std::string& name, const LinearShape& s, bool bias, boo
   const Tensor dy = op.project(y, "dy");
   const Tensor dx = op.result("dx", x_count);
   const Tensor dw = op.result("dw", w_count);
-  op.calls = {LinearForward{s, x, w, b, y}, LinearDgrad{s, dy, w, dx}, LinearWgrad{s, x, dy, dw}};
+  op.calls = {LinearForward{s, x, w, b, y, math}, LinearDgrad{s, dy, w, dx, math},
+              LinearWgrad{s, x, dy, dw, math}};
   if (check_gradients) op.gradients = {{x, dx}, {w, dw}};
   if (bias) {
     const Tensor db = op.result("db", s.k);
@@ -44,6 +46,21 @@ std::vector<OpCase> linear_cases() {
 }
 
 CONVOY_OP_TESTS(Linear, linear_cases);
+
+/// cuBLAS chooses how operands become TF32: cut off, each is off by up to 2^-10 and a product by 2e-3.
+std::vector<OpCase> tf32_linear_cases() {
+  std::vector<OpCase> cases = {
+      linear_case("tf32_no_row", {0, 4, 100}, true, false, Math::tf32),
+      linear_case("tf32_odd", {65, 129, 77}, true, false, Math::tf32),
+      linear_case("tf32_narrow", {128, 128, 10}, true, false, Math::tf32),
+      linear_case("tf32_lenet_first", {65, 3136, 128}, true, false, Math::tf32),
+      linear_case("tf32_wide", {33, 512, 1000}, false, false, Math::tf32),
+  };
+  for (OpCase& op : cases) op.tolerance = 3e-3;
+  return cases;
+}
+INSTANTIATE_TEST_SUITE_P(LinearTf32, OpTest, ::testing::ValuesIn(tf32_linear_cases()),
+                         [](const auto& instance) { return instance.param.name; });
 
 OpCase bias_case(const std::string& name, std::int64_t rows, int c) {
   OpCase op;

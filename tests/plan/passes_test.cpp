@@ -5,6 +5,8 @@
 
 #include <map>
 #include <set>
+#include <utility>
+#include <variant>
 
 #include "tests/train/support.h"
 
@@ -136,6 +138,25 @@ TEST_F(Passes, ARankWithoutImagesMakesTheSameCollectives) {
   };
   EXPECT_EQ(collectives(0), collectives(2));
   EXPECT_FALSE(collectives(0).empty());
+}
+
+TEST_F(Passes, EveryProductCarriesThePrecision) {
+  for (const auto& [precision, math] :
+       {std::pair{Precision::fp32, Math::fp32}, {Precision::tf32, Math::tf32}}) {
+    config_.train.precision = precision;
+    int products = 0;
+    for (const Step& step : plan(1).steps) {
+      std::visit(
+          [&, expected = math](const auto& call) {
+            if constexpr (requires { call.math; }) {
+              ++products;
+              EXPECT_EQ(call.math, expected) << call.name;
+            }
+          },
+          step.call);
+    }
+    EXPECT_EQ(products, 3 + 3 + 3 - 1);  // two convolutions and a linear layer; images need no gradient
+  }
 }
 
 TEST_F(Passes, FlopsAreThoseOfTheShapes) {
