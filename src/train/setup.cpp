@@ -18,16 +18,10 @@ constexpr const char* tf32_needs =
 EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
   // The schema admits fp64 with the reference alone.
   const bool fp64 = config.train.precision == Precision::fp64;
-<<<<<<< HEAD
-=======
-  if (fp64 && config.device != Device::reference) {
-    throw AgreedError("train.precision: fp64 is for device: reference only", ExitCode::usage);
-  }
   const bool tf32 = config.train.precision == Precision::tf32;
   if (tf32 && (config.device == Device::cpu || config.device == Device::reference)) {
     throw AgreedError("train.precision: tf32 is for device: cuda only", ExitCode::usage);
   }
->>>>>>> mixed-precision
   switch (config.device) {
     case Device::reference:
       return fp64 ? EngineKind::reference_f64 : EngineKind::reference_f32;
