@@ -165,10 +165,12 @@ TEST_P(ConvTf32Rounding, IsOfOperandsToNearest) {
   if (std::max({s.t, s.r, s.s}) > 10) GTEST_SKIP() << "computed in fp32";
   OpCase rounded = op;
   for (Variable& variable : rounded.variables) {
-    for (double& value : variable.initial) {
+    Values values = variable.initial.values();
+    for (double& value : values) {
       const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
       value = std::bit_cast<float>((bits + 0x1000u) & 0xffffe000u);
     }
+    variable.initial = std::move(values);
   }
   const std::vector<Values> expected = OpRunner(rounded, EngineKind::reference_f64).run();
   const std::vector<Values> actual = OpRunner(op, EngineKind::cuda).run();
