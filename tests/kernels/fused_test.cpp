@@ -72,7 +72,7 @@ FusedCase pool_case(const std::string& name, const PoolShape& s, const Rectifier
   op.name = "pool_" + name + name_of(f) + (with_bias ? "_bias" : "");
   const std::int64_t in = s.n * s.in.count(), pooled = s.n * s.out().count();
   // Ties at zero, as behind relu: the first zero wins, and gets no gradient.
-  Values before = uniform(in, -1, 1, 1);
+  Values before = uniform(in, -1, 1, 1).values();
   for (double& value : before) value = value > 0 ? value : static_cast<float>(f.slope * value);
   const Tensor x = op.input("x", std::move(before));
   const Tensor y = op.result("y", pooled), argmax = op.result("argmax", pooled, DType::u8);
