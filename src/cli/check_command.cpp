@@ -83,8 +83,8 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
 
   std::unique_ptr<Engine> engine;
   try {
-    engine = make_engine(choose_engine(config, ranks), ranks);  // agrees by itself
-  } catch (const AgreedError& error) {  // any other is one rank's: the rest still wait for it
+    engine = make_engine_for(config, ranks);  // agrees by itself
+  } catch (const AgreedError& error) {        // any other is one rank's: the rest still wait for it
     list.run("device", [&]() -> std::string { throw Error(error); });
   }
   if (engine) list.run("device", [&] { return engine->describe(); });

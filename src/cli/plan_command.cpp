@@ -33,7 +33,7 @@ void add_plan(CLI::App& app, CommandContext& context) {
     context.action = [&context, arguments] {
       const RankEnvironment& ranks = context.ranks;
       const Config config = load_agreed(*arguments, ranks);
-      const std::unique_ptr<Engine> engine = make_engine(choose_engine(config, ranks), ranks);
+      const std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
       Graph graph;
       PlanSet plans;
       agree(ranks, [&] { graph = build_graph(config.model); });

@@ -3,25 +3,12 @@
 #include <algorithm>
 
 #include "comm/agree.h"
+#include "src/train/tensor_values.h"
 
 namespace convoy {
 namespace {
 
 constexpr std::size_t prefetch_depth = 3;
-
-/// Copies between host doubles and a tensor of either real type.
-template <class T>
-std::vector<double> read_as(Engine& engine, const Tensor& tensor) {
-  std::vector<T> values(static_cast<std::size_t>(tensor.count));
-  engine.read(tensor, values.data());
-  return {values.begin(), values.end()};
-}
-template <class T>
-void write_as(Engine& engine, const Tensor& tensor, const std::vector<double>& values) {
-  std::vector<T> typed(values.size());
-  std::transform(values.begin(), values.end(), typed.begin(), [](double v) { return static_cast<T>(v); });
-  engine.write(tensor, typed.data());
-}
 
 }  // namespace
 
@@ -98,7 +85,7 @@ void Session::stage(const std::vector<Range>& batches, std::int64_t first) {
   if (!prefetcher_) return;
   std::vector<std::vector<std::int32_t>> samples;
   for (const Range& batch : batches) {
-    const Shard shard = shard_of(batch.count, ranks_.rank(), ranks_.size());
+    const Shard shard = shard_of_batch(batch);
     const auto begin = order_.begin() + first + batch.first + shard.first;
     samples.emplace_back(begin, begin + shard.count);
   }
@@ -108,7 +95,7 @@ void Session::stage(const std::vector<Range>& batches, std::int64_t first) {
 int Session::next_slot(const Range& batch) {
   if (!prefetcher_) return 0;
   const std::int64_t pixels = dataset_.image.count();
-  const std::int64_t rows = shard_of(batch.count, ranks_.rank(), ranks_.size()).count;
+  const std::int64_t rows = shard_of_batch(batch).count;
   const int host_slot = prefetcher_->acquire();
   const int slot = staged_++ % 2;
   engine_->write(slice(plans_.layout.images, slot * rows * pixels, rows * pixels),
@@ -190,13 +177,15 @@ std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
 }
 
 std::vector<double> Session::read_values(const Tensor& tensor) {
-  return tensor.dtype == DType::f64 ? read_as<double>(*engine_, tensor) : read_as<float>(*engine_, tensor);
+  return convoy::read_values(*engine_, tensor);
 }
 
 void Session::write_values(const Tensor& tensor, const std::vector<double>& values) {
-  check(static_cast<std::int64_t>(values.size()) == tensor.count, "as many values as the tensor has");
-  tensor.dtype == DType::f64 ? write_as<double>(*engine_, tensor, values)
-                             : write_as<float>(*engine_, tensor, values);
+  convoy::write_values(*engine_, tensor, values);
+}
+
+Shard Session::shard_of_batch(const Range& batch) const {
+  return shard_of(batch.count, ranks_.rank(), ranks_.size());
 }
 
 }  // namespace convoy

@@ -71,6 +71,8 @@ class Session {
 
  private:
   void write_order(int epoch);
+  /// This rank's part of a batch, counted within it.
+  Shard shard_of_batch(const Range& batch) const;
   void stage(const std::vector<Range>& batches, std::int64_t first);
   /// Where the next batch's images are: stages them first unless the data set is resident.
   int next_slot(const Range& batch);

@@ -13,8 +13,6 @@ constexpr const char* tf32_needs =
     "train.precision: tf32 needs, on every rank, a CUDA device of compute capability 8.0 or newer and a "
     "binary built for it";
 
-}  // namespace
-
 EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
   // The schema admits fp64 with the reference alone.
   const bool fp64 = config.train.precision == Precision::fp64;
@@ -37,13 +35,20 @@ EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
   return everywhere ? EngineKind::cuda : EngineKind::cpu;
 }
 
-std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks) {
-  std::future<Dataset> loading =
-      std::async(std::launch::async, [&] { return load_dataset(config.data, config.seed); });
+}  // namespace
+
+std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironment& ranks) {
   std::unique_ptr<Engine> engine = make_engine(choose_engine(config, ranks), ranks);
   if (config.train.precision == Precision::tf32 && ranks.max(engine->has_tf32() ? 0 : 1) > 0) {
     throw AgreedError(fmt::format("{}; rank 0 runs on {}", tf32_needs, engine->describe()));
   }
+  return engine;
+}
+
+std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks) {
+  std::future<Dataset> loading =
+      std::async(std::launch::async, [&] { return load_dataset(config.data, config.seed); });
+  std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
   Dataset dataset;
   agree(ranks, [&] { dataset = loading.get(); });
   return std::make_unique<Session>(config, std::move(dataset), std::move(engine), ranks);

@@ -9,8 +9,8 @@
 namespace convoy {
 
 /// The engine that `device` and `train.precision` ask for; auto is CUDA where every rank sees a device.
-/// Collective.
-EngineKind choose_engine(const Config& config, const RankEnvironment& ranks);
+/// Collective; throws AgreedError where a rank's device lacks the precision.
+std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironment& ranks);
 
 /// Loads the data set while the engine starts. Collective; throws AgreedError on every rank when one fails.
 std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks);

@@ -107,13 +107,7 @@ SummaryRecord Trainer::run() {
                               config_.train.epochs, out_of_patience() ? ", stopped early" : ""));
     return summary;
   }
-  if (ranks_.is_root()) {
-    try {
-      folder_.append(summary);
-    } catch (const Error& error) {
-      log_warn("no summary: {}", error.what());
-    }
-  }
+  if (ranks_.is_root()) attempt("summary", [&] { folder_.append(summary); });
   console_.line(fmt::format(
       "{} accuracy {:.2f} %, {:.0f} images/s in the last epoch, {:.1f} s in all; run written to {}",
       name_of_validation(config_.data), 100 * summary.last.val_accuracy, summary.last.images_per_second,
@@ -192,16 +186,16 @@ bool Trainer::improved(const Metrics& validation) {
   return true;
 }
 
+void Trainer::attempt(const char* what, const std::function<void()>& work) const {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    log_warn("no {} of epoch {}: {}; the run goes on", what, progress_.epochs_done, error.what());
+  }
+}
+
 void Trainer::save(const EpochRecord& record) {
   if (!ranks_.is_root()) return;
-  // A full disk must not end a long run: each file is tried, and what failed is said.
-  const auto attempt = [&](const char* what, const auto& work) {
-    try {
-      work();
-    } catch (const std::exception& error) {
-      log_warn("no {} of epoch {}: {}; the run goes on", what, progress_.epochs_done, error.what());
-    }
-  };
   if (progress_.epochs_done % config_.checkpoint.every_epochs == 0 || is_finished()) {
     attempt("checkpoint", [&] {
       write_file_atomically(checkpoint_path(folder_.checkpoints(), progress_.epochs_done),

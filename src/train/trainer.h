@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "src/config/config.h"
@@ -45,6 +46,9 @@ class Trainer {
   /// Rank 0 alone: the epoch's metrics and, where one is due, its checkpoint, whose failure is only warned
   /// of.
   void save(const EpochRecord& record);
+
+  /// Writes a file of the run. A full disk must not end a long run: what failed is said.
+  void attempt(const char* what, const std::function<void()>& work) const;
 
   const Config& config_;
   const TrainOptions& options_;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "src/train/tensor_values.h"
 #include "tests/test_environment.h"
 #include "tests/train/support.h"
 
@@ -91,15 +92,11 @@ std::vector<double> weights_after_a_step(EngineKind kind, const Dataset& data, b
   }
   engine->allocate(plans.arenas);
   const int handle = engine->load(plan);
-  const auto write = [&](const Tensor& tensor, const std::vector<double>& values) {
-    if (engine->real() == DType::f64) return engine->write(tensor, values.data());
-    const std::vector<float> typed(values.begin(), values.end());
-    engine->write(tensor, typed.data());
-  };
-  for (const Constant& constant : plans.layout.constants) write(constant.tensor, constant.values);
+  for (const Constant& constant : plans.layout.constants)
+    write_values(*engine, constant.tensor, constant.values);
   for (std::size_t i = 0; i < graph.parameters.size(); ++i) {
     const auto values = initial_value(graph.parameters[i], config.seed);
-    write(plans.layout.parameters[i], {values.begin(), values.end()});
+    write_values(*engine, plans.layout.parameters[i], {values.begin(), values.end()});
   }
   engine->write(plans.layout.images, data.images.data());
   engine->write(plans.layout.labels, data.labels.data());
@@ -109,15 +106,7 @@ std::vector<double> weights_after_a_step(EngineKind kind, const Dataset& data, b
   StepState state;
   state.learning_rate = 0.1f;
   engine->run(handle, state);
-  std::vector<double> out(static_cast<std::size_t>(plans.layout.all_parameters.count));
-  if (engine->real() == DType::f64) {
-    engine->read(plans.layout.all_parameters, out.data());
-  } else {
-    std::vector<float> typed(out.size());
-    engine->read(plans.layout.all_parameters, typed.data());
-    out.assign(typed.begin(), typed.end());
-  }
-  return out;
+  return read_values(*engine, plans.layout.all_parameters);
 }
 
 // Shows that the comparisons above can fail: without the sums, ranks drift apart at once.
