@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <set>
 #include <tuple>
+#include <vector>
 
 #include "kernels/conv_plan.h"
 
@@ -118,8 +120,10 @@ TEST(ConvGather, AdvancingEqualsDecoding) {
 /// The masks of a pixel and a tap say what their coordinates say, at every column that is reached by steps.
 TEST(ConvGather, MasksEqualCoordinates) {
   for (const ConvShape& shape : random_shapes(50)) {
-    std::vector<Gather> gathers = {forward_gather(shape, nullptr)};
-    for (const DgradClass& cls : dgrad_classes(shape, nullptr)) gathers.push_back(cls.gather);
+    const std::vector<float> source(
+        static_cast<std::size_t>(shape.n * std::max(shape.in.count(), shape.out().count()) + 1));
+    std::vector<Gather> gathers = {forward_gather(shape, source.data())};
+    for (const DgradClass& cls : dgrad_classes(shape, source.data())) gathers.push_back(cls.gather);
     for (const Gather& gather : gathers) {
       ASSERT_TRUE(MaskedGather::fits(gather));
       const MaskedGather masked{gather};
