@@ -154,9 +154,10 @@ struct MaskedGather {
                            reached_along(gather.w, at.w) << 2 * most_taps};
   }
   CONVOY_HOST_DEVICE Tap with_needs(const GatherTap& at) const {
+    if (at.tap >= gather.taps) return {at.c, at.tap, at.offset, 1u << 31};  // a bit that no pixel has
     const Gather::TapPlace place = gather.tap_at(at.tap);
-    const std::uint32_t bits = 1u << place.t | 1u << (most_taps + place.r) | 1u << (2 * most_taps + place.s);
-    return {at.c, at.tap, at.offset, at.tap < gather.taps ? bits : 1u << 31};  // a bit that no pixel has
+    return {at.c, at.tap, at.offset,
+            1u << place.t | 1u << (most_taps + place.r) | 1u << (2 * most_taps + place.s)};
   }
   CONVOY_HOST_DEVICE Tap tap(int column) const { return with_needs(gather.tap(column)); }
   CONVOY_HOST_DEVICE bool advance(Tap& tap, int columns_further) const {
