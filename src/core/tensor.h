@@ -7,10 +7,11 @@
 #include <type_traits>
 
 #include "src/core/error.h"
+#include "src/core/half.h"
 
 namespace convoy {
 
-enum class DType : std::uint8_t { f32, f64, i32, u8 };
+enum class DType : std::uint8_t { f32, f64, f16, bf16, i32, u8 };
 
 constexpr std::int64_t size_of(DType type) {
   switch (type) {
@@ -18,6 +19,9 @@ constexpr std::int64_t size_of(DType type) {
       return 4;
     case DType::f64:
       return 8;
+    case DType::f16:
+    case DType::bf16:
+      return 2;
     case DType::i32:
       return 4;
     case DType::u8:
@@ -25,12 +29,19 @@ constexpr std::int64_t size_of(DType type) {
   }
   return 0;
 }
+constexpr bool is_float(DType type) {
+  return type != DType::i32 && type != DType::u8;
+}
 constexpr const char* name_of(DType type) {
   switch (type) {
     case DType::f32:
       return "f32";
     case DType::f64:
       return "f64";
+    case DType::f16:
+      return "f16";
+    case DType::bf16:
+      return "bf16";
     case DType::i32:
       return "i32";
     case DType::u8:
@@ -46,6 +57,10 @@ constexpr DType dtype_of() {
     return DType::f32;
   else if constexpr (std::is_same_v<U, double>)
     return DType::f64;
+  else if constexpr (std::is_same_v<U, Half>)
+    return DType::f16;
+  else if constexpr (std::is_same_v<U, BFloat16>)
+    return DType::bf16;
   else if constexpr (std::is_same_v<U, std::int32_t>)
     return DType::i32;
   else {
@@ -64,6 +79,8 @@ enum class Arena : std::uint8_t {
   none,         ///< the absent tensor
   unplaced,     ///< offset is an identifier; the placement pass replaces it
   parameters,   ///< master weights, in backward order
+  working,      ///< the same in the 16-bit type that products take, where there is one
+  loss_scale,   ///< what the dynamic loss scale remembers (kernels/loss_scale.h)
   gradients,    ///< same layout as parameters
   moments,      ///< optimizer state: one or two blocks of the parameters' layout
   statistics,   ///< running mean and variance of BatchNorm
@@ -78,8 +95,8 @@ enum class Arena : std::uint8_t {
 };
 constexpr std::size_t arena_count = static_cast<std::size_t>(Arena::count);
 constexpr std::array<const char*, arena_count> arena_names = {
-    "none",      "unplaced", "parameters", "gradients", "moments", "statistics", "activations",
-    "workspace", "metrics",  "constants",  "images",    "labels",  "order"};
+    "none",        "unplaced",  "parameters", "working",   "loss_scale", "gradients", "moments", "statistics",
+    "activations", "workspace", "metrics",    "constants", "images",     "labels",    "order"};
 constexpr const char* name_of(Arena arena) {
   return arena_names[static_cast<std::size_t>(arena)];
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <type_traits>
 
 #include "src/core/random.h"
 #include "tests/test_environment.h"
@@ -17,7 +18,7 @@ constexpr std::int64_t alignment = 256, guard = 256;
 template <class T>
 void encode(const Values& values, std::byte* to) {
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const T value = static_cast<T>(values[i]);
+    const T value = static_cast<T>(values[i]);  // by way of float where T has 16 bits
     std::memcpy(to + i * sizeof(T), &value, sizeof(T));
   }
 }
@@ -27,7 +28,10 @@ Values decode(const std::byte* from, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     T value;
     std::memcpy(&value, from + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
-    values.push_back(static_cast<double>(value));
+    if constexpr (std::is_arithmetic_v<T>)
+      values.push_back(static_cast<double>(value));
+    else
+      values.push_back(static_cast<double>(static_cast<float>(value)));
   }
   return values;
 }
@@ -37,6 +41,10 @@ void encode(DType type, const Values& values, std::byte* to) {
       return encode<float>(values, to);
     case DType::f64:
       return encode<double>(values, to);
+    case DType::f16:
+      return encode<Half>(values, to);
+    case DType::bf16:
+      return encode<BFloat16>(values, to);
     case DType::i32:
       return encode<std::int32_t>(values, to);
     case DType::u8:
@@ -70,6 +78,10 @@ Values decode(DType type, const std::byte* from, std::int64_t count) {
       return decode<float>(from, count);
     case DType::f64:
       return decode<double>(from, count);
+    case DType::f16:
+      return decode<Half>(from, count);
+    case DType::bf16:
+      return decode<BFloat16>(from, count);
     case DType::i32:
       return decode<std::int32_t>(from, count);
     case DType::u8:
@@ -101,6 +113,28 @@ Tensor OpCase::project(const Tensor& function_output, const std::string& variabl
   return input(variable, projection);
 }
 
+OpCase in_storage(OpCase op, DType type, std::initializer_list<const char*> variables, double tolerance) {
+  op.name += std::string("_") + name_of(type);
+  op.tolerance = tolerance;
+  op.gradients.clear();
+  for (Variable& variable : op.variables) {
+    if (std::find(variables.begin(), variables.end(), variable.name) == variables.end()) continue;
+    variable.tensor.dtype = type;
+    if (variable.initial.count() > 0) variable.initial = rounded_to(type, variable.initial);
+  }
+  return op;
+}
+
+std::vector<OpCase> in_16_bits(const std::vector<OpCase>& cases, std::initializer_list<const char*> variables,
+                               double roundings) {
+  std::vector<OpCase> out;
+  for (const OpCase& op : cases) {
+    out.push_back(in_storage(op, DType::f16, variables, roundings * 0x1p-11));
+    out.push_back(in_storage(op, DType::bf16, variables, roundings * 0x1p-8));
+  }
+  return out;
+}
+
 Source uniform(std::int64_t count, double low, double high, std::uint64_t seed) {
   return {count, [=] {
             Values values;
@@ -109,6 +143,15 @@ Source uniform(std::int64_t count, double low, double high, std::uint64_t seed) 
               values.push_back(static_cast<float>(low + (high - low) * share));
             }
             return values;
+          }};
+}
+
+Source rounded_to(DType type, const Source& values) {
+  return {values.count(), [=] {
+            Values rounded = values.values();
+            std::vector<std::byte> stored(rounded.size() * static_cast<std::size_t>(size_of(type)));
+            encode(type, rounded, stored.data());
+            return decode(type, stored.data(), values.count());
           }};
 }
 
@@ -142,7 +185,8 @@ OpRunner::OpRunner(const OpCase& op, EngineKind kind)
   std::int64_t used = guard;
   for (Variable& variable : variables_) {
     Tensor& tensor = variable.tensor;
-    if (tensor.dtype == DType::f32) tensor.dtype = engine_->real();
+    const bool is_real = is_float(tensor.dtype) && tensor.dtype != DType::f64;
+    if (tensor.dtype == DType::f32 || (is_real && kind != EngineKind::cuda)) tensor.dtype = engine_->real();
     tensor.arena = Arena::activations;
     tensor.offset = used;
     used += (tensor.bytes() + guard + alignment - 1) / alignment * alignment;
@@ -210,7 +254,7 @@ void expect_close(const std::string& what, const Values& expected, const Values&
   double squares = 0;
   for (const double value : expected) squares += std::isfinite(value) ? value * value : 0;
   const double scale = expected.empty() ? 0 : std::sqrt(squares / static_cast<double>(expected.size()));
-  const double allowed = type == DType::f32 || type == DType::f64 ? tolerance : 0;
+  const double allowed = is_float(type) ? tolerance : 0;
 
   std::size_t worst = 0, differing = 0;
   double worst_excess = 0;

@@ -61,12 +61,20 @@ struct OpCase {
   Source projection;
   std::vector<std::pair<Tensor, Tensor>> gradients;
 
-  /// Declares a tensor; f32 stands for the engine's real type. Empty values declare an empty input.
+  /// Declares a tensor; f32 stands for the engine's real type, as 16-bit types do where the engine has none.
+  /// Empty values declare an empty input.
   Tensor input(const std::string& variable, Source values, DType type = DType::f32);
   Tensor result(const std::string& variable, std::int64_t count, DType type = DType::f32);
   /// The gradient of the function by `output`, for the calls that take it: `count` random values.
   Tensor project(const Tensor& function_output, const std::string& variable);
 };
+
+/// The case with the named variables stored in a 16-bit type by engines that know it, inputs rounded to it.
+OpCase in_storage(OpCase op, DType type, std::initializer_list<const char*> variables, double tolerance);
+/// All of the cases in f16 and in bf16, whose names end so. The tolerance is `roundings` times what one
+/// rounding to the type does to a value at most (2^-11 and 2^-8 of it).
+std::vector<OpCase> in_16_bits(const std::vector<OpCase>& cases, std::initializer_list<const char*> variables,
+                               double roundings);
 
 /// For gtest's messages.
 inline void PrintTo(const OpCase& op, std::ostream* out) {
@@ -75,6 +83,8 @@ inline void PrintTo(const OpCase& op, std::ostream* out) {
 
 /// `count` values that float holds exactly, uniform in [low, high), the same for the same arguments.
 Source uniform(std::int64_t count, double low, double high, std::uint64_t seed);
+/// The same values rounded to a 16-bit type.
+Source rounded_to(DType type, const Source& values);
 /// Integers in [0, bound).
 Source integers(std::int64_t count, int bound, std::uint64_t seed);
 /// A shuffle of `count` values spaced evenly in [-1, 1): no ties, so that a maximum has no kink nearby.
