@@ -8,6 +8,7 @@
 #include "kernels/fused.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
+#include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
 
@@ -22,7 +23,7 @@ using KernelCalls =
              MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
              BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
              ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
-             SgdStep, AdamStep>;
+             CheckGradients, SgdStep, AdamStep>;
 
 /// Calls that an engine may lack.
 using FusedCalls = TypeList<ConvRectified, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/loss_scale.h"
+
 namespace convoy {
 
 void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
@@ -14,7 +16,9 @@ void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
   float* dlogits = context.data<float>(call.dlogits);
   const int classes = call.classes;
   const float on = 1.0f - call.smoothing, off = call.smoothing / static_cast<float>(classes);
-  const float scale = 1.0f / static_cast<float>(call.global_n);
+  const float* factor = context.data<float>(call.loss_scale);  // or null
+  const float scale =
+      (factor != nullptr ? factor[loss_scale::scale] : 1.0f) * (1.0f / static_cast<float>(call.global_n));
 #pragma omp parallel for schedule(static)
   for (int i = 0; i < call.n; ++i) {
     const float* row = logits + std::int64_t{i} * classes;

@@ -6,6 +6,7 @@
 
 #include "kernels/cuda_device.cuh"
 #include "kernels/loss.h"
+#include "kernels/loss_scale.h"
 
 namespace convoy {
 namespace {
@@ -16,23 +17,26 @@ struct LossTargets {
   float on, off;  // target = (label ? on : 0) + off, on = 1 - smoothing, off = smoothing / C
 };
 
+/// T: what logits and their gradients are stored as.
+template <class T>
 __global__ void __launch_bounds__(rows_per_block* warp_size)
     softmax_cross_entropy_kernel(int n, int classes, LossTargets target, float inv_global_n,
-                                 const float* __restrict__ logits, const std::int32_t* __restrict__ labels,
+                                 const T* __restrict__ logits, const std::int32_t* __restrict__ labels,
                                  float* __restrict__ loss, std::int32_t* __restrict__ hits,
-                                 float* __restrict__ dlogits) {
+                                 T* __restrict__ dlogits, const float* __restrict__ scale) {
   const int lane = static_cast<int>(threadIdx.x) % warp_size;
   const std::int64_t row = std::int64_t{blockIdx.x} * rows_per_block + threadIdx.x / warp_size;
   if (row >= n) return;  // the whole warp
-  const float* z = logits + row * classes;
+  const T* z = logits + row * classes;
   const std::int32_t label = labels[row];
 
   float largest = -INFINITY;
   int best = INT_MAX;  // its first index
   bool has_nan = false;
   for (int c = lane; c < classes; c += warp_size) {
-    has_nan |= isnan(z[c]);
-    if (z[c] > largest || best == INT_MAX) largest = z[c], best = c;
+    const float value = to_float(z[c]);
+    has_nan |= isnan(value);
+    if (value > largest || best == INT_MAX) largest = value, best = c;
   }
   for (int offset = warp_size / 2; offset > 0; offset /= 2) {
     const float other = __shfl_xor_sync(~0u, largest, offset);
@@ -47,7 +51,7 @@ __global__ void __launch_bounds__(rows_per_block* warp_size)
 
   float sum_exp = 0.0f, sum_shifted = 0.0f, shifted_label = 0.0f;
   for (int c = lane; c < classes; c += warp_size) {
-    const float shifted = z[c] - largest;
+    const float shifted = to_float(z[c]) - largest;
     sum_exp += expf(shifted);
     sum_shifted += shifted;
     if (c == label) shifted_label = shifted;
@@ -65,9 +69,11 @@ __global__ void __launch_bounds__(rows_per_block* warp_size)
   }
   if (dlogits == nullptr) return;
   const float inv_sum = 1.0f / sum_exp;
+  const float factor = scale != nullptr ? scale[loss_scale::scale] * inv_global_n : inv_global_n;
   for (int c = lane; c < classes; c += warp_size) {
-    const float probability = expf(z[c] - largest) * inv_sum;
-    dlogits[row * classes + c] = (probability - (c == label ? target.on : 0.0f) - target.off) * inv_global_n;
+    const float probability = expf(to_float(z[c]) - largest) * inv_sum;
+    const float gradient = probability - (c == label ? target.on : 0.0f) - target.off;
+    dlogits[row * classes + c] = from_float<T>(gradient * factor);
   }
 }
 
@@ -104,12 +110,15 @@ void launch(const CudaContext& context, const SoftmaxCrossEntropy& call) {
   if (call.n == 0) return;
   check(call.classes > 0, "softmax over no class");
   const LossTargets target{1.0f - call.smoothing, call.smoothing / static_cast<float>(call.classes)};
-  softmax_cross_entropy_kernel<<<blocks_for(call.n, rows_per_block), rows_per_block * warp_size, 0,
-                                 context.stream>>>(
-      call.n, call.classes, target, 1.0f / static_cast<float>(call.global_n),
-      context.data<const float>(call.logits), context.data<const std::int32_t>(call.labels),
-      context.data<float>(call.loss), context.data<std::int32_t>(call.hits),
-      context.data<float>(call.dlogits));
+  with_storage(call.logits.dtype, [&](auto stored) {
+    using T = decltype(stored);
+    softmax_cross_entropy_kernel<<<blocks_for(call.n, rows_per_block), rows_per_block * warp_size, 0,
+                                   context.stream>>>(
+        call.n, call.classes, target, 1.0f / static_cast<float>(call.global_n),
+        context.data<const T>(call.logits), context.data<const std::int32_t>(call.labels),
+        context.data<float>(call.loss), context.data<std::int32_t>(call.hits), context.data<T>(call.dlogits),
+        context.data<const float>(call.loss_scale));
+  });
   check_launch();
 }
 

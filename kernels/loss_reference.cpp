@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/loss.h"
+#include "kernels/loss_scale.h"
 #include "kernels/reference.h"
 
 namespace convoy {
@@ -29,6 +30,8 @@ void launch(const ReferenceContext<T>& context, const SoftmaxCrossEntropy& call)
   T* loss = context.template data<T>(call.loss);                          // (N)
   auto* hits = context.template data<std::int32_t>(call.hits);            // (N)
   T* dlogits = context.template data<T>(call.dlogits);                    // (N,C) or null
+  const T* scale = context.template data<T>(call.loss_scale);             // or null
+  const T factor = (scale != nullptr ? scale[loss_scale::scale] : T(1)) / static_cast<T>(call.global_n);
   for (std::int64_t n = 0; n < call.n; ++n) {
     const T* z = logits + n * classes;
     const int best = first_largest(z, classes);
@@ -43,7 +46,7 @@ void launch(const ReferenceContext<T>& context, const SoftmaxCrossEntropy& call)
       const T target = (c == labels[n] ? 1 - smoothing : T(0)) + smoothing / static_cast<T>(classes);
       if (target != 0) loss[n] -= target * log_softmax;
       if (dlogits != nullptr) {
-        dlogits[n * classes + c] = (std::exp(log_softmax) - target) / static_cast<T>(call.global_n);
+        dlogits[n * classes + c] = (std::exp(log_softmax) - target) * factor;
       }
     }
   }

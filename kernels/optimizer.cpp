@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/loss_scale.h"
+
 namespace convoy {
 namespace {
 
@@ -18,12 +20,27 @@ void for_each_run(std::int64_t count, const float* decay, Body&& body) {
   }
 }
 
+/// What a loss scale asks for: to leave everything alone, or a factor for the gradients.
+struct Unscale {
+  bool skip = false;
+  float factor = 1.0f, skipped_steps = 0.0f;
+};
+Unscale unscale(const CpuContext& context, const Tensor& state) {
+  const float* scale = context.data<float>(state);
+  if (scale == nullptr) return {};
+  return {scale[loss_scale::skip] != 0.0f, scale[loss_scale::inverse], scale[loss_scale::skipped_steps]};
+}
+
+void copy_to_working(const CpuContext& context, const Tensor& parameters, const Tensor& working) {
+  if (working) std::copy_n(context.data<float>(parameters), parameters.count, context.data<float>(working));
+}
+
 template <bool nesterov>
 void sgd_momentum(float* w, const float* g, float* m, const float* decay, std::int64_t count, float rate,
-                  float momentum) {
+                  float momentum, float scale) {
   for_each_run(count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
     for (; i < end; ++i) {
-      const float gradient = g[i] + factor * w[i];
+      const float gradient = scale * g[i] + factor * w[i];
       const float velocity = momentum * m[i] + gradient;
       m[i] = velocity;
       w[i] -= rate * (nesterov ? gradient + momentum * velocity : velocity);
@@ -33,14 +50,14 @@ void sgd_momentum(float* w, const float* g, float* m, const float* decay, std::i
 
 template <bool decoupled>
 void adam(const AdamStep& call, float* w, const float* g, float* mean, float* variance, const float* decay,
-          float rate, double step) {
+          float rate, double step, float scale) {
   const float beta1 = call.beta1, beta2 = call.beta2, epsilon = call.epsilon;
   const auto correction1 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta1), step));
   const auto correction2 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta2), step));
   const float scaled_rate = rate / correction1, inv_root = 1.0f / std::sqrt(correction2);
   for_each_run(call.parameters.count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
     for (; i < end; ++i) {
-      const float gradient = decoupled ? g[i] : g[i] + factor * w[i];
+      const float gradient = decoupled ? scale * g[i] : scale * g[i] + factor * w[i];
       const float weight = decoupled ? w[i] - rate * factor * w[i] : w[i];
       const float m = beta1 * mean[i] + (1.0f - beta1) * gradient;
       const float v = beta2 * variance[i] + (1.0f - beta2) * gradient * gradient;
@@ -54,6 +71,8 @@ void adam(const AdamStep& call, float* w, const float* g, float* mean, float* va
 }  // namespace
 
 void launch(const CpuContext& context, const SgdStep& call) {
+  const Unscale scale = unscale(context, call.loss_scale);
+  if (scale.skip) return;
   float* w = context.data<float>(call.parameters);
   const float* g = context.data<float>(call.gradients);
   const float* decay = context.data<float>(call.decay);
@@ -61,24 +80,30 @@ void launch(const CpuContext& context, const SgdStep& call) {
   const float rate = context.state.learning_rate;
   if (!call.velocity) {
     for_each_run(count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
-      for (; i < end; ++i) w[i] -= rate * (g[i] + factor * w[i]);
+      for (; i < end; ++i) w[i] -= rate * (scale.factor * g[i] + factor * w[i]);
     });
   } else if (call.nesterov) {
-    sgd_momentum<true>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum);
+    sgd_momentum<true>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum,
+                       scale.factor);
   } else {
-    sgd_momentum<false>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum);
+    sgd_momentum<false>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum,
+                        scale.factor);
   }
+  copy_to_working(context, call.parameters, call.working);
 }
 
 void launch(const CpuContext& context, const AdamStep& call) {
+  const Unscale scale = unscale(context, call.loss_scale);
+  if (scale.skip) return;
   float* w = context.data<float>(call.parameters);
   const float* g = context.data<float>(call.gradients);
   float* mean = context.data<float>(call.mean);
   float* variance = context.data<float>(call.variance);
   const float* decay = context.data<float>(call.decay);
-  const auto step = static_cast<double>(context.state.step + 1);
+  const double step = static_cast<double>(context.state.step + 1) - static_cast<double>(scale.skipped_steps);
   const auto run = call.decoupled ? adam<true> : adam<false>;
-  run(call, w, g, mean, variance, decay, context.state.learning_rate, step);
+  run(call, w, g, mean, variance, decay, context.state.learning_rate, step, scale.factor);
+  copy_to_working(context, call.parameters, call.working);
 }
 
 }  // namespace convoy

@@ -3,21 +3,46 @@
 #include <cmath>
 
 #include "kernels/cuda_device.cuh"
+#include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 
 namespace convoy {
 namespace {
 
-template <int V>
+/// What is optional of a step: the loss scale's state, and where a copy of the parameters goes, as T.
+template <class T>
+struct MixedPrecision {
+  T* working;
+  const float* state;
+
+  __device__ bool skips() const { return state != nullptr && state[loss_scale::skip] != 0.0f; }
+  __device__ float skipped_steps() const {
+    return state != nullptr ? state[loss_scale::skipped_steps] : 0.0f;
+  }
+  template <int V>
+  __device__ void unscale(Pack<V>& gradients) const {
+    if (state == nullptr) return;
+    const float inverse = state[loss_scale::inverse];
+#pragma unroll
+    for (int k = 0; k < V; ++k) gradients.v[k] *= inverse;
+  }
+  template <int V>
+  __device__ void keep(std::int64_t pack, const Pack<V>& parameters) const {
+    if (working != nullptr) store<V>(working, pack, parameters);
+  }
+};
+
+template <int V, class T>
 __global__ void __launch_bounds__(block_size)
     sgd_kernel(std::int64_t packs, const StepState* state, float momentum, bool nesterov, float* parameters,
-               const float* gradients, float* velocity, const float* decay) {
+               const float* gradients, float* velocity, const float* decay, MixedPrecision<T> mixed) {
   const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
-  if (i >= packs) return;
+  if (i >= packs || mixed.skips()) return;
   const float rate = state->learning_rate;
   const float factor = decay[i * V / parameter_alignment];
   Pack<V> w = load<V>(parameters, i);
   Pack<V> g = load<V>(gradients, i);
+  mixed.unscale(g);
   Pack<V> m{};
   if (velocity != nullptr) m = load<V>(velocity, i);
 #pragma unroll
@@ -27,6 +52,7 @@ __global__ void __launch_bounds__(block_size)
     w.v[k] -= rate * (nesterov ? step + momentum * m.v[k] : m.v[k]);
   }
   store<V>(parameters, i, w);
+  mixed.keep(i, w);
   if (velocity != nullptr) store<V>(velocity, i, m);
 }
 
@@ -36,19 +62,21 @@ struct AdamConstants {
   bool decoupled;
 };
 
-template <int V>
+template <int V, class T>
 __global__ void __launch_bounds__(block_size)
     adam_kernel(std::int64_t packs, const StepState* state, AdamConstants adam, float* parameters,
-                const float* gradients, float* mean, float* variance, const float* decay) {
+                const float* gradients, float* mean, float* variance, const float* decay,
+                MixedPrecision<T> mixed) {
   const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
-  if (i >= packs) return;
+  if (i >= packs || mixed.skips()) return;
   const float rate = state->learning_rate;
-  const auto t = static_cast<float>(state->step + 1);
+  const float t = static_cast<float>(state->step + 1) - mixed.skipped_steps();
   const float inv_correction1 = 1.0f / -expm1f(t * adam.log_beta1);
   const float inv_correction2 = 1.0f / -expm1f(t * adam.log_beta2);
   const float factor = decay[i * V / parameter_alignment];
   Pack<V> w = load<V>(parameters, i);
   Pack<V> g = load<V>(gradients, i);
+  mixed.unscale(g);
   Pack<V> m = load<V>(mean, i);
   Pack<V> v = load<V>(variance, i);
 #pragma unroll
@@ -63,12 +91,22 @@ __global__ void __launch_bounds__(block_size)
     w.v[k] -= rate * (m.v[k] * inv_correction1) / (sqrtf(v.v[k] * inv_correction2) + adam.epsilon);
   }
   store<V>(parameters, i, w);
+  mixed.keep(i, w);
   store<V>(mean, i, m);
   store<V>(variance, i, v);
 }
 
 void check_decay(const Tensor& parameters, const Tensor& decay) {
   check(decay.count * parameter_alignment >= parameters.count, "fewer weight-decay factors than parameters");
+}
+
+/// Calls function(MixedPrecision) with the type of the call's working copy.
+template <class Call, class Function>
+void with_mixed_precision(const CudaContext& context, const Call& call, Function function) {
+  with_storage(call.working ? call.working.dtype : DType::f32, [&](auto stored) {
+    using T = decltype(stored);
+    function(MixedPrecision<T>{context.data<T>(call.working), context.data<const float>(call.loss_scale)});
+  });
 }
 
 }  // namespace
@@ -82,11 +120,14 @@ void launch(const CudaContext& context, const SgdStep& call) {
   const auto* gradients = context.data<const float>(call.gradients);
   auto* velocity = context.data<float>(call.velocity);
   const auto* decay = context.data<const float>(call.decay);
-  with_pack_width(in_fours(count, parameters, gradients, velocity), [&](auto width) {
-    constexpr int v = decltype(width)::value;
-    const std::int64_t packs = count / v;
-    sgd_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
-        packs, context.state, call.momentum, call.nesterov, parameters, gradients, velocity, decay);
+  with_mixed_precision(context, call, [&](auto mixed) {
+    const bool fours = in_fours(count, parameters, gradients, velocity, mixed.working);
+    with_pack_width(fours, [&](auto width) {
+      constexpr int v = decltype(width)::value;
+      const std::int64_t packs = count / v;
+      sgd_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
+          packs, context.state, call.momentum, call.nesterov, parameters, gradients, velocity, decay, mixed);
+    });
   });
   check_launch();
 }
@@ -103,11 +144,14 @@ void launch(const CudaContext& context, const AdamStep& call) {
   const auto log_of = [](float beta) { return static_cast<float>(std::log(static_cast<double>(beta))); };
   const AdamConstants adam{call.beta1,         call.beta2,         call.epsilon,
                            log_of(call.beta1), log_of(call.beta2), call.decoupled};
-  with_pack_width(in_fours(count, parameters, gradients, mean, variance), [&](auto width) {
-    constexpr int v = decltype(width)::value;
-    const std::int64_t packs = count / v;
-    adam_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
-        packs, context.state, adam, parameters, gradients, mean, variance, decay);
+  with_mixed_precision(context, call, [&](auto mixed) {
+    const bool fours = in_fours(count, parameters, gradients, mean, variance, mixed.working);
+    with_pack_width(fours, [&](auto width) {
+      constexpr int v = decltype(width)::value;
+      const std::int64_t packs = count / v;
+      adam_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
+          packs, context.state, adam, parameters, gradients, mean, variance, decay, mixed);
+    });
   });
   check_launch();
 }

@@ -1,6 +1,7 @@
 // Optimizer steps, one parameter at a time.
 #include <cmath>
 
+#include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 #include "kernels/reference.h"
 
@@ -8,24 +9,33 @@ namespace convoy {
 
 template <class T>
 void launch(const ReferenceContext<T>& context, const SgdStep& call) {
+  const T* scale = context.template data<T>(call.loss_scale);  // or null
+  if (scale != nullptr && scale[loss_scale::skip] != 0) return;
+  const T unscale = scale != nullptr ? scale[loss_scale::inverse] : T(1);
+  T* working = context.template data<T>(call.working);  // or null
   T* w = context.template data<T>(call.parameters);
   const T* gradients = context.template data<T>(call.gradients);
   T* velocity = context.template data<T>(call.velocity);  // null when momentum = 0
   const T* decay = context.template data<T>(call.decay);  // one per parameter_alignment parameters
   const T rate = static_cast<T>(context.state.learning_rate), momentum = static_cast<T>(call.momentum);
   for (std::int64_t i = 0; i < call.parameters.count; ++i) {
-    const T g = gradients[i] + decay[i / parameter_alignment] * w[i];
+    const T g = gradients[i] * unscale + decay[i / parameter_alignment] * w[i];
     T m = g;
     if (velocity != nullptr) {
       m = momentum * velocity[i] + g;
       velocity[i] = m;
     }
     w[i] -= rate * (call.nesterov ? g + momentum * m : m);
+    if (working != nullptr) working[i] = w[i];
   }
 }
 
 template <class T>
 void launch(const ReferenceContext<T>& context, const AdamStep& call) {
+  const T* scale = context.template data<T>(call.loss_scale);  // or null
+  if (scale != nullptr && scale[loss_scale::skip] != 0) return;
+  const T unscale = scale != nullptr ? scale[loss_scale::inverse] : T(1);
+  T* working = context.template data<T>(call.working);  // or null
   T* w = context.template data<T>(call.parameters);
   const T* gradients = context.template data<T>(call.gradients);
   T* mean = context.template data<T>(call.mean);
@@ -33,12 +43,13 @@ void launch(const ReferenceContext<T>& context, const AdamStep& call) {
   const T* decay = context.template data<T>(call.decay);  // one per parameter_alignment parameters
   const T rate = static_cast<T>(context.state.learning_rate), epsilon = static_cast<T>(call.epsilon);
   const T beta1 = static_cast<T>(call.beta1), beta2 = static_cast<T>(call.beta2);
-  const auto t = static_cast<double>(context.state.step + 1);
+  const double skipped = scale != nullptr ? static_cast<double>(scale[loss_scale::skipped_steps]) : 0;
+  const double t = static_cast<double>(context.state.step + 1) - skipped;
   const T correction1 = static_cast<T>(1 - std::pow(static_cast<double>(call.beta1), t));
   const T correction2 = static_cast<T>(1 - std::pow(static_cast<double>(call.beta2), t));
   for (std::int64_t i = 0; i < call.parameters.count; ++i) {
     const T factor = decay[i / parameter_alignment];
-    T g = gradients[i];
+    T g = gradients[i] * unscale;
     if (call.decoupled) {
       w[i] -= rate * factor * w[i];
     } else {
@@ -47,6 +58,7 @@ void launch(const ReferenceContext<T>& context, const AdamStep& call) {
     mean[i] = beta1 * mean[i] + (1 - beta1) * g;
     variance[i] = beta2 * variance[i] + (1 - beta2) * g * g;
     w[i] -= rate * (mean[i] / correction1) / (std::sqrt(variance[i] / correction2) + epsilon);
+    if (working != nullptr) working[i] = w[i];
   }
 }
 

@@ -89,9 +89,17 @@ struct ModelConfig {
   Mark mark;
 };
 
-/// fp64: the reference engine only. tf32: CUDA only; convolutions and linear layers multiply operands rounded
-/// to TF32.
-enum class Precision { fp32, tf32, fp64 };
+/// fp64: the reference engine only. CUDA only: tf32, convolutions and linear layers multiply operands rounded
+/// to TF32; fp16 and bf16, activations and working copies of the weights are stored in 16 bits. Master
+/// weights, sums and the optimizer are fp32 in either case.
+enum class Precision { fp32, tf32, fp16, bf16, fp64 };
+constexpr bool needs_cuda(Precision precision) {
+  return precision != Precision::fp32 && precision != Precision::fp64;
+}
+constexpr const char* name_of(Precision precision) {
+  constexpr const char* names[] = {"fp32", "tf32", "fp16", "bf16", "fp64"};
+  return names[static_cast<int>(precision)];
+}
 struct EarlyStopConfig {
   enum class Metric { val_loss, val_accuracy } metric = Metric::val_loss;
   int patience = 5;  ///< epochs without improvement

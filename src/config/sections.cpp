@@ -155,9 +155,13 @@ Table<TrainConfig> train_table() {
             "images per step, over all ranks together"),
       field(
           "precision", &T::precision,
-          choice<Precision>({{"fp32", Precision::fp32}, {"tf32", Precision::tf32}, {"fp64", Precision::fp64}},
-                            {"fp16", "bf16"}),
-          "tf32: products on tensor cores, device: cuda only; fp64: the reference engine only"),
+          choice<Precision>({{"fp32", Precision::fp32},
+                             {"tf32", Precision::tf32},
+                             {"fp16", Precision::fp16},
+                             {"bf16", Precision::bf16},
+                             {"fp64", Precision::fp64}}),
+          "tf32, fp16, bf16: tensor cores, device: cuda only (tf32 and bf16 from compute capability 8.0 on); "
+          "fp64: the reference engine only"),
       field("label_smoothing", &T::label_smoothing, number<float>(half_open(0, 1)),
             "share of the target spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
@@ -272,9 +276,9 @@ void check_config(const Config& config, const Place& place) {
     if (config.train.precision == Precision::fp64 && config.device != Device::reference) {
       place.at("train").at("precision").refuse("fp64 needs device: reference");
     }
-    if (config.train.precision == Precision::tf32 &&
+    if (needs_cuda(config.train.precision) &&
         (config.device == Device::cpu || config.device == Device::reference)) {
-      place.at("train").at("precision").refuse("tf32 needs device: cuda");
+      place.at("train").at("precision").refuse("{} needs device: cuda", name_of(config.train.precision));
     }
   });
   const auto channels = static_cast<std::size_t>(config.model.input[0]);

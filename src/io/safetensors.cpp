@@ -23,6 +23,10 @@ const char* safetensors_name(DType type) {
       return "F32";
     case DType::f64:
       return "F64";
+    case DType::f16:
+      return "F16";
+    case DType::bf16:
+      return "BF16";
     case DType::i32:
       return "I32";
     case DType::u8:
@@ -32,7 +36,7 @@ const char* safetensors_name(DType type) {
 }
 
 DType dtype_from(const std::string& text, const std::string& name) {
-  for (const DType type : {DType::f32, DType::f64, DType::i32, DType::u8}) {
+  for (const DType type : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::u8}) {
     if (text == safetensors_name(type)) return type;
   }
   fail("{}: tensors of type {} are not read", name, text);

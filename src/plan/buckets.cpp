@@ -1,5 +1,6 @@
 // Gradient buckets: which slices of the flat gradient block are summed over ranks, and when.
 #include <algorithm>
+#include <utility>
 
 #include "src/plan/passes.h"
 
@@ -44,8 +45,9 @@ struct LastWriter {
   }
 };
 
-bool is_optimizer(const Call& call) {
-  return std::holds_alternative<SgdStep>(call) || std::holds_alternative<AdamStep>(call);
+bool takes_all_gradients(const Call& call) {
+  return std::holds_alternative<CheckGradients>(call) || std::holds_alternative<SgdStep>(call) ||
+         std::holds_alternative<AdamStep>(call);
 }
 
 }  // namespace
@@ -61,8 +63,11 @@ Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_byt
 
   Plan out;
   out.name = plan.name;
+  bool joined = false;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    if (is_optimizer(plan.steps[i].call)) out.steps.push_back({Join{}, "optimizer"});
+    if (takes_all_gradients(plan.steps[i].call) && !std::exchange(joined, true)) {
+      out.steps.push_back({Join{}, "optimizer"});
+    }
     out.steps.push_back(std::move(plan.steps[i]));
     for (std::size_t b = 0; b < buckets.size(); ++b) {
       if (last.step[b] != static_cast<std::ptrdiff_t>(i)) continue;

@@ -1,5 +1,6 @@
 #include "src/plan/layout.h"
 
+#include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 
 namespace convoy {
@@ -25,6 +26,11 @@ int moment_blocks(const OptimizerConfig& optimizer) {
   return optimizer.momentum > 0 ? 1 : 0;
 }
 
+DType compute_type(Precision precision, DType real) {
+  if (precision == Precision::fp16) return DType::f16;
+  return precision == Precision::bf16 ? DType::bf16 : real;
+}
+
 std::vector<double> per_channel(const std::vector<float>& values, int channels, double otherwise) {
   std::vector<double> out(static_cast<std::size_t>(channels), otherwise);
   if (values.size() == 1) out.assign(out.size(), values[0]);
@@ -35,12 +41,14 @@ std::vector<double> per_channel(const std::vector<float>& values, int channels, 
 }  // namespace
 
 Tensor same_place(const Tensor& parameter, const Tensor& block) {
-  return {block.arena, block.dtype, block.offset + parameter.offset, parameter.count};
+  const std::int64_t first = parameter.offset / size_of(parameter.dtype);
+  return {block.arena, block.dtype, block.offset + first * size_of(block.dtype), parameter.count};
 }
 
 Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real) {
   Layout layout;
   layout.real = real;
+  layout.compute = compute_type(config.train.precision, real);
   Allocator allocator(layout.arenas);
 
   const std::size_t count = graph.parameters.size();
@@ -60,6 +68,10 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   layout.all_gradients = allocator.take(Arena::gradients, real, elements);
   for (const Tensor& parameter : layout.parameters) {
     layout.gradients.push_back(same_place(parameter, layout.all_gradients));
+  }
+  if (layout.compute != real) layout.working = allocator.take(Arena::working, layout.compute, elements);
+  if (layout.compute == DType::f16) {
+    layout.loss_scale = allocator.take(Arena::loss_scale, real, loss_scale::fields);
   }
   for (int i = 0; i < moment_blocks(config.optimizer); ++i) {
     layout.moments.push_back(allocator.take(Arena::moments, real, elements));

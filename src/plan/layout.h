@@ -17,12 +17,15 @@ struct Constant {
 };
 
 struct Layout {
-  DType real = DType::f32;
+  DType real = DType::f32;     ///< parameters, gradients, statistics, losses
+  DType compute = DType::f32;  ///< activations, and weights as products take them
   /// One per Graph::parameters. The blocks are laid out from the last layer to the first, the order in which
   /// backward fills gradients, so that a bucket is one contiguous slice; each begins at a multiple of
   /// parameter_alignment.
   std::vector<Tensor> parameters, gradients;
   Tensor all_parameters, all_gradients;
+  Tensor working;     ///< a copy of all_parameters in the compute type, absent where that is the real type
+  Tensor loss_scale;  ///< fp16 only (kernels/loss_scale.h)
   std::vector<Tensor> moments;               ///< one block like all_parameters for momentum, two for Adam
   std::vector<Tensor> statistics;            ///< one per Graph::statistics
   Tensor train_metrics, validation_metrics;  ///< (3) f64: loss sum, correct, count
@@ -42,7 +45,8 @@ struct DataExtent {
 
 Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real);
 
-/// The tensor at the same place of another block with the parameters' layout (gradients, a moment).
+/// The tensor at the same place of another block with the parameters' layout (gradients, a moment, the
+/// working copy).
 Tensor same_place(const Tensor& parameter, const Tensor& block);
 
 }  // namespace convoy

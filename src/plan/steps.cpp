@@ -66,9 +66,14 @@ class Emitter {
   Math math() const { return config_.train.precision == Precision::tf32 ? Math::tf32 : Math::fp32; }
 
   Tensor fresh(std::int64_t count, DType dtype) { return {Arena::unplaced, dtype, next_++, count}; }
-  Tensor fresh(std::int64_t count) { return fresh(count, layout_.real); }
+  /// An activation or its gradient.
+  Tensor fresh(std::int64_t count) { return fresh(count, layout_.compute); }
   Tensor make_y() { return values_[current_] = fresh(n() * node().out.count()); }
   Tensor parameter(int index) const { return index < 0 ? Tensor{} : layout_.parameters[at(index)]; }
+  /// A parameter as products take it.
+  Tensor working(int index) const {
+    return layout_.working ? same_place(parameter(index), layout_.working) : parameter(index);
+  }
   Tensor gradient(int index) const { return index < 0 ? Tensor{} : layout_.gradients[at(index)]; }
   Tensor statistic(int index) const { return layout_.statistics[at(index)]; }
 
@@ -122,11 +127,12 @@ class Emitter {
     call.global_n = batch_.global_n;
     call.logits = values_.back();
     call.labels = labels_;
-    call.loss = fresh(n());
+    call.loss = fresh(n(), layout_.real);
     call.hits = fresh(n(), DType::i32);
     if (training_) {
       call.smoothing = config_.train.label_smoothing;
       call.dlogits = gradients_.back() = fresh(call.logits.count);
+      call.loss_scale = layout_.loss_scale;
     }
     emit(call, "loss");
     const Tensor metrics = training_ ? layout_.train_metrics : layout_.validation_metrics;
@@ -136,15 +142,16 @@ class Emitter {
   void optimizer() {
     const OptimizerConfig& o = config_.optimizer;
     const Tensor none;
+    if (layout_.loss_scale) emit(CheckGradients{layout_.all_gradients, layout_.loss_scale}, "optimizer");
     if (o.name == OptimizerConfig::Name::sgd) {
       const Tensor velocity = layout_.moments.empty() ? none : layout_.moments[0];
       emit(SgdStep{o.momentum, o.nesterov, layout_.all_parameters, layout_.all_gradients, velocity,
-                   layout_.decay},
+                   layout_.decay, layout_.working, layout_.loss_scale},
            "optimizer");
     } else {
       emit(AdamStep{o.beta1, o.beta2, o.epsilon, o.name == OptimizerConfig::Name::adamw,
                     layout_.all_parameters, layout_.all_gradients, layout_.moments[0], layout_.moments[1],
-                    layout_.decay},
+                    layout_.decay, layout_.working, layout_.loss_scale},
            "optimizer");
     }
   }
@@ -156,7 +163,7 @@ class Emitter {
 
   ConvShape with_batch(ConvShape shape) const { return shape.n = n(), shape; }
   void forward(const op::Conv& o) {
-    emit(ConvForward{with_batch(o.shape), x(), parameter(o.weight), parameter(o.bias), make_y(), math()});
+    emit(ConvForward{with_batch(o.shape), x(), working(o.weight), parameter(o.bias), make_y(), math()});
   }
   void backward(const op::Conv& o) {
     const ConvShape shape = with_batch(o.shape);
@@ -164,12 +171,12 @@ class Emitter {
     emit(ConvWgrad{shape, x(), dy(), gradient(o.weight), math()});
     if (!wants_dx()) return;
     const Tensor dx = fresh_dx();
-    emit(ConvDgrad{shape, dy(), parameter(o.weight), dx, math()});
+    emit(ConvDgrad{shape, dy(), working(o.weight), dx, math()});
     add_gradient(input(), dx);
   }
 
   void forward(const op::Linear& o) {
-    emit(LinearForward{{n(), o.in, o.out}, x(), parameter(o.weight), parameter(o.bias), make_y(), math()});
+    emit(LinearForward{{n(), o.in, o.out}, x(), working(o.weight), parameter(o.bias), make_y(), math()});
   }
   void backward(const op::Linear& o) {
     const LinearShape shape{n(), o.in, o.out};
@@ -177,7 +184,7 @@ class Emitter {
     emit(LinearWgrad{shape, x(), dy(), gradient(o.weight), math()});
     if (!wants_dx()) return;
     const Tensor dx = fresh_dx();
-    emit(LinearDgrad{shape, dy(), parameter(o.weight), dx, math()});
+    emit(LinearDgrad{shape, dy(), working(o.weight), dx, math()});
     add_gradient(input(), dx);
   }
 
@@ -218,7 +225,7 @@ class Emitter {
       return emit(BatchNormInference{shape, x(), running_mean, running_var, gamma, beta, make_y()});
     const std::int64_t moments = std::int64_t{shape.groups()} * shape.c;
     const Tensor sums = fresh(2 * moments, DType::f64);
-    saved().mean = fresh(moments), saved().inv_std = fresh(moments);
+    saved().mean = fresh(moments, layout_.real), saved().inv_std = fresh(moments, layout_.real);
     emit(BatchNormStatistics{shape, x(), sums});
     all_reduce_now(sums);
     emit(BatchNormMoments{shape, o.config.momentum, sums, saved().mean, saved().inv_std, running_mean,

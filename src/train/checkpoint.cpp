@@ -76,6 +76,7 @@ Progress restore_checkpoint(Session& session, const TensorFile& file, const std:
                             bool with_optimizer) {
   for (const NamedTensor& named : session.named_tensors(with_optimizer)) {
     const auto it = file.tensors.find(named.name);
+    if (it == file.tensors.end() && named.optional) continue;
     if (it == file.tensors.end())
       fail("{}: has no tensor {}: it is of another model or optimizer", name, named.name);
     const FileTensor& tensor = it->second;

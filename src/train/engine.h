@@ -8,6 +8,7 @@
 
 #include "comm/communicator.h"
 #include "comm/rank_environment.h"
+#include "src/config/config.h"
 #include "src/core/step_state.h"
 #include "src/plan/plan.h"
 
@@ -23,8 +24,8 @@ class Engine {
   virtual std::string describe() const = 0;
   /// The type of activations and parameters.
   virtual DType real() const = 0;
-  /// Whether Math::tf32 makes a difference.
-  virtual bool has_tf32() const { return false; }
+  /// Whether it trains in this precision.
+  virtual bool computes_in(Precision precision) const = 0;
   /// Whether it has a launcher for a call; all engines have those that training_plan emits.
   virtual bool has(const Call& call) const = 0;
   /// Scratch the engine's launcher wants for a call.

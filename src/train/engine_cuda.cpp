@@ -142,7 +142,10 @@ class CudaEngine final : public Engine {
 
   std::string describe() const override;
   DType real() const override { return DType::f32; }
-  bool has_tf32() const override { return has_tensor_core_code(); }
+  bool computes_in(Precision precision) const override {
+    const bool newer = precision == Precision::tf32 || precision == Precision::bf16;
+    return precision != Precision::fp64 && (!newer || has_tensor_core_code());
+  }
   bool has(const Call& call) const override { return has_launcher<CudaContext>(call); }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);

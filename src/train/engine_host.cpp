@@ -94,7 +94,9 @@ class HostEngine final : public Engine {
     }
   }
   DType real() const override { return dtype_of<typename Context::Real>(); }
-
+  bool computes_in(Precision precision) const override {
+    return precision == (real() == DType::f64 ? Precision::fp64 : Precision::fp32);
+  }
   bool has(const Call& call) const override { return has_launcher<Context>(call); }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<Context>(c); }, call);

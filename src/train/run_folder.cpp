@@ -17,15 +17,20 @@ namespace {
 namespace fs = std::filesystem;
 
 nlohmann::ordered_json to_json(const EpochRecord& r) {
-  return {{"epoch", r.epoch},
-          {"step", r.step},
-          {"train_loss", r.train_loss},
-          {"train_accuracy", r.train_accuracy},
-          {"val_loss", r.val_loss},
-          {"val_accuracy", r.val_accuracy},
-          {"lr", r.lr},
-          {"images_per_second", r.images_per_second},
-          {"seconds", r.seconds}};
+  nlohmann::ordered_json json = {{"epoch", r.epoch},
+                                 {"step", r.step},
+                                 {"train_loss", r.train_loss},
+                                 {"train_accuracy", r.train_accuracy},
+                                 {"val_loss", r.val_loss},
+                                 {"val_accuracy", r.val_accuracy},
+                                 {"lr", r.lr},
+                                 {"images_per_second", r.images_per_second},
+                                 {"seconds", r.seconds}};
+  if (r.loss_scale) {
+    json["loss_scale"] = r.loss_scale->scale;
+    json["skipped_steps"] = r.loss_scale->skipped_steps;
+  }
+  return json;
 }
 
 }  // namespace

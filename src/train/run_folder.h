@@ -2,9 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "src/config/config.h"
+#include "src/train/session.h"
 
 namespace convoy {
 
@@ -14,6 +16,7 @@ struct EpochRecord {
   std::int64_t step = 0;
   double train_loss = 0, train_accuracy = 0, val_loss = 0, val_accuracy = 0;
   double lr = 0, images_per_second = 0, seconds = 0;
+  std::optional<LossScale> loss_scale;  ///< fp16: at the epoch's end
 };
 /// The last one: what the run came to.
 struct SummaryRecord {

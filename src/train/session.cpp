@@ -1,8 +1,10 @@
 #include "src/train/session.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "comm/agree.h"
+#include "kernels/loss_scale.h"
 #include "src/train/tensor_values.h"
 
 namespace convoy {
@@ -65,6 +67,11 @@ void Session::initialize() {
     const Tensor& tensor = plans_.layout.statistics[i];
     write_values(tensor,
                  std::vector<double>(static_cast<std::size_t>(tensor.count), graph_.statistics[i].initial));
+  }
+  if (plans_.layout.loss_scale) {
+    std::vector<double> state(loss_scale::fields, 0.0);
+    state[loss_scale::scale] = loss_scale::first;
+    write_values(plans_.layout.loss_scale, state);
   }
 }
 
@@ -140,6 +147,12 @@ void Session::reset_training_metrics() {
   write_values(plans_.layout.train_metrics, {0, 0, 0});
 }
 
+std::optional<LossScale> Session::read_loss_scale() {
+  if (!plans_.layout.loss_scale) return std::nullopt;
+  const std::vector<double> state = read_values(plans_.layout.loss_scale);
+  return LossScale{state[loss_scale::scale], std::llround(state[loss_scale::skipped_steps])};
+}
+
 Metrics Session::read_local(const Tensor& tensor) {
   const std::vector<double> values = read_values(tensor);
   return {values[0], values[1], values[2]};
@@ -173,6 +186,10 @@ std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
     const Statistic& statistic = graph_.statistics[i];
     out.push_back({statistic.name, layout.statistics[i], nullptr, {statistic.count}});
   }
+  if (with_optimizer && layout.loss_scale) {
+    out.push_back(
+        {"optimizer.loss_scale", layout.loss_scale, nullptr, {layout.loss_scale.count}, /*optional=*/true});
+  }
   return out;
 }
 
@@ -182,6 +199,9 @@ std::vector<double> Session::read_values(const Tensor& tensor) {
 
 void Session::write_values(const Tensor& tensor, const std::vector<double>& values) {
   convoy::write_values(*engine_, tensor, values);
+  if (tensor.arena == Arena::parameters && plans_.layout.working) {
+    convoy::write_values(*engine_, same_place(tensor, plans_.layout.working), values);
+  }
 }
 
 Shard Session::shard_of_batch(const Range& batch) const {

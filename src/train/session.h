@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,13 @@ struct NamedTensor {
   Tensor tensor;
   const Parameter* parameter = nullptr;  ///< for the order in files; null: as it lies in memory
   std::vector<std::int64_t> file_shape;
+  bool optional = false;  ///< a file may lack it: then it keeps its value
+};
+
+/// What the dynamic loss scale has come to (fp16 only).
+struct LossScale {
+  double scale = 0;
+  std::int64_t skipped_steps = 0;  ///< since the run began
 };
 
 /// Throws Error (exit code 2) when the network takes other images or gives fewer scores than there are
@@ -59,6 +67,8 @@ class Session {
   /// This rank's part alone; not collective.
   Metrics read_local_training_metrics();
   void reset_training_metrics();
+  /// Waits for the steps queued so far; the same on every rank.
+  std::optional<LossScale> read_loss_scale();
   /// One pass over the validation set; collective.
   Metrics evaluate();
 
@@ -67,6 +77,7 @@ class Session {
   std::vector<NamedTensor> named_tensors(bool with_optimizer) const;
   /// A tensor's values (f32 or f64) in memory order.
   std::vector<double> read_values(const Tensor& tensor);
+  /// Of parameters also the working copy.
   void write_values(const Tensor& tensor, const std::vector<double>& values);
 
  private:

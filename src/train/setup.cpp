@@ -9,16 +9,20 @@
 namespace convoy {
 namespace {
 
-constexpr const char* tf32_needs =
-    "train.precision: tf32 needs, on every rank, a CUDA device of compute capability 8.0 or newer and a "
-    "binary built for it";
+/// What a precision takes, for people.
+std::string needs(Precision precision) {
+  const bool newer = precision != Precision::fp16;
+  return fmt::format("train.precision: {} needs, on every rank, a CUDA device{}", name_of(precision),
+                     newer ? " of compute capability 8.0 or newer and a binary built for it" : "");
+}
 
 EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
   // The schema admits fp64 with the reference alone.
   const bool fp64 = config.train.precision == Precision::fp64;
-  const bool tf32 = config.train.precision == Precision::tf32;
-  if (tf32 && (config.device == Device::cpu || config.device == Device::reference)) {
-    throw AgreedError("train.precision: tf32 is for device: cuda only", ExitCode::usage);
+  const Precision precision = config.train.precision;
+  if (needs_cuda(precision) && (config.device == Device::cpu || config.device == Device::reference)) {
+    throw AgreedError(fmt::format("train.precision: {} is for device: cuda only", name_of(precision)),
+                      ExitCode::usage);
   }
   switch (config.device) {
     case Device::reference:
@@ -31,7 +35,9 @@ EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
       break;
   }
   const bool everywhere = ranks.max(cuda_device_count() > 0 ? 0 : 1) == 0;
-  if (tf32 && !everywhere) throw AgreedError(fmt::format("{}; not all have a CUDA device", tf32_needs));
+  if (needs_cuda(precision) && !everywhere) {
+    throw AgreedError(fmt::format("{}; not all have one", needs(precision)));
+  }
   return everywhere ? EngineKind::cuda : EngineKind::cpu;
 }
 
@@ -39,8 +45,10 @@ EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
 
 std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironment& ranks) {
   std::unique_ptr<Engine> engine = make_engine(choose_engine(config, ranks), ranks);
-  if (config.train.precision == Precision::tf32 && ranks.max(engine->has_tf32() ? 0 : 1) > 0) {
-    throw AgreedError(fmt::format("{}; rank 0 runs on {}", tf32_needs, engine->describe()));
+  const Precision precision = config.train.precision;
+  if (ranks.max(engine->computes_in(precision) ? 0 : 1) > 0) {
+    throw AgreedError(fmt::format("{}; rank 0 runs on {}{}", needs(precision), engine->describe(),
+                                  precision == Precision::bf16 ? "; fp16 runs there" : ""));
   }
   return engine;
 }

@@ -7,7 +7,7 @@
 
 namespace convoy {
 
-/// The values of a tensor (f32 or f64) in memory order, after the work queued so far.
+/// The values of a tensor of floats in memory order, after the work queued so far.
 std::vector<double> read_values(Engine& engine, const Tensor& tensor);
 /// Writes as many values as the tensor has, rounded to its type.
 void write_values(Engine& engine, const Tensor& tensor, const std::vector<double>& values);

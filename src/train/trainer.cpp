@@ -150,6 +150,7 @@ void Trainer::train_epoch(EpochRecord& record) {
   record.train_loss = train.loss();
   record.train_accuracy = train.accuracy();
   record.images_per_second = images / seconds;
+  record.loss_scale = session_.read_loss_scale();
   require_finite(record.train_loss, "training", record.epoch);
 }
 

@@ -161,7 +161,8 @@ INSTANTIATE_TEST_SUITE_P(ConvTf32, ConvTf32Rounding, ::testing::ValuesIn(tf32_qu
 /// rounded to nearest, not cut off, and everywhere.
 TEST_P(ConvTf32Rounding, IsOfOperandsToNearest) {
   if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
-  if (!make_engine(EngineKind::cuda, ranks())->has_tf32()) GTEST_SKIP() << "no TF32 on this device";
+  if (!make_engine(EngineKind::cuda, ranks())->computes_in(Precision::tf32))
+    GTEST_SKIP() << "no TF32 on this device";
   const OpCase& op = GetParam();
   const ConvShape& s = std::get<ConvForward>(op.calls[0]).shape;
   if (std::max({s.t, s.r, s.s}) > 10) GTEST_SKIP() << "computed in fp32";

@@ -55,6 +55,10 @@ std::vector<OpCase> loss_cases() {
   with_nan[3] = with_nan[25] = with_nan[50] = std::numeric_limits<double>::quiet_NaN();
   cases.push_back(loss_case("nan_rows", 6, 10, 0.1f, with_nan));
   cases.back().gradients.clear();
+  OpCase scaled = loss_case("scaled", 33, 10, 0.1f);
+  scaled.gradients.clear();
+  std::get<SoftmaxCrossEntropy>(scaled.calls[0]).loss_scale = scaled.input("loss scale", {4096, 0, 0, 0, 0, 0});
+  cases.push_back(scaled);
   return cases;
 }
 

@@ -1,5 +1,11 @@
 #include "kernels/optimizer.h"
 
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <variant>
+
+#include "kernels/loss_scale.h"
 #include "tests/kernels/op_case.h"
 
 namespace convoy::testing {
@@ -43,6 +49,37 @@ OpCase adam_case(const std::string& name, std::int64_t count, bool decoupled, st
   return op;
 }
 
+/// With a working copy, and a loss scale in the given state.
+OpCase mixed(OpCase op, const std::string& name, bool skip, DType working = DType::f16) {
+  op.name += "_" + name;
+  const std::int64_t count = op.variables[0].tensor.count;
+  const Tensor copy = op.input("working", rounded_to(working, uniform(count, -1, 1, 9)), working);
+  const Tensor state = op.input("loss scale", {1024, 1.0 / 512, skip ? 1.0 : 0.0, 3, 2, 0.5});
+  std::visit(
+      [&](auto& call) {
+        if constexpr (requires { call.working; }) call.working = copy, call.loss_scale = state;
+      },
+      op.calls[0]);
+  op.tolerance = 0x1p-8;  // the copy is rounded; parameters are compared in the cases without one
+  return op;
+}
+
+OpCase check_case(const std::string& name, Source gradients, double scale, double good_steps,
+                  double tolerance = 1e-5) {
+  OpCase op;
+  op.name = "check_" + name;
+  op.tolerance = tolerance;
+  const Tensor g = op.input("gradients", std::move(gradients));
+  op.calls = {CheckGradients{g, op.input("loss scale", {scale, 7, 7, good_steps, 5, 7})}};
+  return op;
+}
+
+Source with_one(std::int64_t count, double value) {
+  Values values = uniform(count, -1, 1, 1).values();
+  values[static_cast<std::size_t>(count) - 2] = value;
+  return values;
+}
+
 std::vector<OpCase> optimizer_cases() {
   return {
       sgd_case("plain", 640, 0, false),
@@ -58,6 +95,20 @@ std::vector<OpCase> optimizer_cases() {
       adam_case("decoupled_late_step", 640, true, 9),
       adam_case("none", 0, false, 0),
       adam_case("large", 64 * 1001, true, 3),
+      mixed(sgd_case("mixed", 64 * 101, 0.9f, true), "applied", false),
+      mixed(sgd_case("mixed", 64 * 101, 0.9f, true), "skipped", true),
+      mixed(sgd_case("mixed_bf16", 640, 0, false), "applied", false, DType::bf16),
+      mixed(adam_case("mixed", 640, true, 9), "applied", false),
+      mixed(adam_case("mixed", 640, false, 9), "skipped", true),
+      check_case("finite", uniform(64 * 1001, -1, 1, 1), 1024, 3),
+      check_case("few", uniform(3, -1, 1, 1), 1024, 3),
+      check_case("none", Values{}, 1024, 3),
+      check_case("grows", uniform(640, -1, 1, 1), 1024, loss_scale::growth_interval - 1),
+      check_case("grows_no_further", uniform(640, -1, 1, 1), loss_scale::largest,
+                 loss_scale::growth_interval - 1),
+      check_case("infinity", with_one(64 * 1001, HUGE_VAL), 1024, 3),
+      check_case("nan", with_one(640, std::numeric_limits<double>::quiet_NaN()), 1024, 3),
+      check_case("shrinks_no_further", with_one(640, -HUGE_VAL), loss_scale::smallest, 3),
   };
 }
 

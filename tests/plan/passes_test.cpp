@@ -159,6 +159,59 @@ TEST_F(Passes, EveryProductCarriesThePrecision) {
   }
 }
 
+/// In 16 bits: activations and what products take; everything that sums or remembers stays in 32.
+TEST_F(Passes, SixteenBitPlansKeepMasterWeightsAndSumsInFull) {
+  for (const auto& [precision, type] :
+       {std::pair{Precision::fp16, DType::f16}, {Precision::bf16, DType::bf16}}) {
+    config_.train.precision = precision;
+    layout_ = make_layout(graph_, config_, {22, 22, 22}, DType::f32);
+    EXPECT_EQ(layout_.loss_scale.arena == Arena::loss_scale, precision == Precision::fp16);
+    int products = 0, steps = 0;
+    for (const Step& step : plan(1).steps) {
+      std::visit(
+          [&, stored = type](const auto& call) {
+            if constexpr (requires { call.w; }) {
+              ++products;
+              EXPECT_EQ(call.w.arena, Arena::working) << call.name;
+              EXPECT_EQ(call.w.dtype, stored) << call.name;
+            }
+            if constexpr (requires { call.bias; }) {
+              EXPECT_EQ(call.bias.arena, Arena::parameters) << call.name;
+            }
+            if constexpr (requires { call.dw; }) {
+              EXPECT_EQ(call.dw.dtype, DType::f32) << call.name;
+            }
+            if constexpr (requires { call.x; }) {
+              EXPECT_EQ(call.x.dtype, stored) << call.name;
+            }
+            if constexpr (requires { call.dlogits; }) {
+              EXPECT_EQ(call.dlogits.dtype, stored);
+              EXPECT_EQ(call.loss.dtype, DType::f32);
+              EXPECT_EQ(call.loss_scale, layout_.loss_scale);
+            }
+            if constexpr (requires { call.velocity; }) {
+              ++steps;
+              EXPECT_EQ(call.working, layout_.working);
+              EXPECT_EQ(call.loss_scale, layout_.loss_scale);
+            }
+          },
+          step.call);
+    }
+    EXPECT_EQ(products, 3 + 3 - 1);  // forward and dgrad; images need none
+    EXPECT_EQ(steps, 1);
+  }
+}
+
+TEST_F(Passes, GradientsAreCheckedAfterTheirSumsAndBeforeTheOptimizer) {
+  config_.train.precision = Precision::fp16;
+  layout_ = make_layout(graph_, config_, {22, 22, 22}, DType::f32);
+  std::string order;
+  for (const Step& step : insert_all_reduces(plan(2), layout_, 500, 2).steps) {
+    if (step.node == "optimizer") order += name_of(step.call) + ' ';
+  }
+  EXPECT_EQ(order, "join check_gradients sgd ");
+}
+
 TEST_F(Passes, FlopsAreThoseOfTheShapes) {
   const Plan p = plan(1);
   std::int64_t conv = 0;
