@@ -15,43 +15,57 @@ int first_layer_wgrad_splits(const ConvShape& shape) {
   return plan_first_layer_wgrad(shape).splits;
 }
 
-bool first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+namespace {
+
+template <class T>
+void first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
   const ConvShape& s = call.shape;
-  if (!is_first_layer(s)) return false;
-  const Gather x = forward_gather(s, context.data<const float>(call.x));  // (N,D,H,W,C)
-  const auto* w = context.data<const float>(call.w);                      // (K,T,R,S,C)
-  const auto* bias = context.data<const float>(call.bias);                // (K) or null
-  auto* y = context.data<float>(call.y);                                  // (N,O,P,Q,K)
-  const bool quads = s.k % 4 == 0 && reinterpret_cast<std::uintptr_t>(y) % 16 == 0;
+  const Gather<T> x = forward_gather(s, context.data<const T>(call.x));  // (N,D,H,W,C)
+  const auto* w = context.data<const T>(call.w);                         // (K,T,R,S,C)
+  const auto* bias = context.data<const float>(call.bias);               // (K) or null
+  auto* y = context.data<T>(call.y);                                     // (N,O,P,Q,K)
+  const bool quads = in_fours(s.k, y);
   const int tile_n = s.k <= 32 ? 32 : 64;
-  const dim3 blocks(static_cast<unsigned>(blocks_for(x.rows, 128)),
-                    static_cast<unsigned>(blocks_for(s.k, tile_n)));
+  const dim3 blocks(static_cast<unsigned>(ceil_div(x.rows, 128)),
+                    static_cast<unsigned>(ceil_div(s.k, tile_n)));
   const auto run = [&](auto kernel) {
     kernel<<<blocks, first_layer_threads, 0, context.stream>>>(x, w, bias, y, s.k, activation);
     check_launch();
   };
   if (tile_n == 32)
-    run(quads ? first_layer_fprop_kernel<4, true> : first_layer_fprop_kernel<4, false>);
+    run(quads ? first_layer_fprop_kernel<4, true, T> : first_layer_fprop_kernel<4, false, T>);
   else
-    run(quads ? first_layer_fprop_kernel<8, true> : first_layer_fprop_kernel<8, false>);
-  return true;
+    run(quads ? first_layer_fprop_kernel<8, true, T> : first_layer_fprop_kernel<8, false, T>);
 }
 
-bool first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
+template <class T>
+void first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
   const ConvShape& s = call.shape;
-  if (!is_first_layer(s)) return false;
-  const Gather x = forward_gather(s, context.data<const float>(call.x));  // (N,D,H,W,C)
-  const auto* dy = context.data<const float>(call.dy);                    // (N,O,P,Q,K)
-  auto* dw = context.data<float>(call.dw);                                // (K,T,R,S,C)
+  const Gather<T> x = forward_gather(s, context.data<const T>(call.x));  // (N,D,H,W,C)
+  const auto* dy = context.data<const T>(call.dy);                       // (N,O,P,Q,K)
+  auto* dw = context.data<float>(call.dw);                               // (K,T,R,S,C)
   const FirstLayerWgradPlan plan = plan_first_layer_wgrad(s);
   float* partials =
       plan.splits == 1 ? dw : context.arenas.workspace<float>(workspace_bytes<CudaContext>(call));
   const dim3 blocks(static_cast<unsigned>(plan.filter_blocks), static_cast<unsigned>(plan.splits));
-  const bool quads = s.k % 4 == 0 && reinterpret_cast<std::uintptr_t>(dy) % 16 == 0;
-  const auto kernel = quads ? first_layer_wgrad_kernel<true> : first_layer_wgrad_kernel<false>;
+  const auto kernel =
+      in_fours(s.k, dy) ? first_layer_wgrad_kernel<true, T> : first_layer_wgrad_kernel<false, T>;
   kernel<<<blocks, first_layer_threads, 0, context.stream>>>(x, dy, partials, s.k, plan);
   check_launch();
   if (plan.splits > 1) sum_splits(context, partials, dw, plan.splits, s.weights());
+}
+
+}  // namespace
+
+bool first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+  if (!is_first_layer(call.shape)) return false;
+  with_storage(call.x.dtype, [&](auto t) { first_layer_fprop<decltype(t)>(context, call, activation); });
+  return true;
+}
+
+bool first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
+  if (!is_first_layer(call.shape)) return false;
+  with_storage(call.x.dtype, [&](auto t) { first_layer_wgrad<decltype(t)>(context, call); });
   return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "kernels/conv_gather.h"
 #include "kernels/conv_plan.h"
+#include "kernels/cuda_device.cuh"
 #include "kernels/rectifier.h"
 
 namespace convoy {
@@ -16,22 +17,25 @@ namespace convoy {
 struct alignas(16) TapStep {
   int d, h, w, offset;
 };
-__device__ __forceinline__ TapStep tap_step(const Gather& x, int column) {
+template <class T>
+__device__ __forceinline__ TapStep tap_step(const Gather<T>& x, int column) {
   const GatherTap tap = x.tap(column);
   return {tap.d, tap.h, tap.w, tap.offset};
 }
-__device__ __forceinline__ float gathered(const Gather& x, const GatherPixel& pixel, const TapStep& step) {
-  return x.inside(pixel, {0, 0, step.d, step.h, step.w, step.offset}) ? __ldg(pixel.origin + step.offset)
-                                                                      : 0.0f;
+template <class T>
+__device__ __forceinline__ float gathered(const Gather<T>& x, const GatherPixel<T>& pixel,
+                                          const TapStep& step) {
+  const bool inside = x.inside(pixel, {0, 0, step.d, step.h, step.w, step.offset});
+  return inside ? to_float(pixel.origin[step.offset]) : 0.0f;
 }
 
 /// y (pixels,K) = f(gather(x) (pixels, length) wᵀ + bias). A block: 128 pixels × 8·TM filters; a thread TM ×
 /// 4 of them, TM = 4 or 8 being the thread's pixels, so that eight lanes write 128 contiguous bytes of a
 /// pixel's filters.
-template <int TM, bool Quads>
+template <int TM, bool Quads, class T>
 __global__ void __launch_bounds__(first_layer_threads)
-    first_layer_fprop_kernel(const __grid_constant__ Gather x, const float* __restrict__ w,
-                             const float* __restrict__ bias, float* __restrict__ y, int filters,
+    first_layer_fprop_kernel(const __grid_constant__ Gather<T> x, const T* __restrict__ w,
+                             const float* __restrict__ bias, T* __restrict__ y, int filters,
                              Rectifier activation) {
   constexpr int pixels = 128, lanes_m = pixels / TM, lanes_n = first_layer_threads / lanes_m,
                 tile_n = 4 * lanes_n;
@@ -43,7 +47,7 @@ __global__ void __launch_bounds__(first_layer_threads)
   const int m_begin = static_cast<int>(blockIdx.x) * pixels, n_begin = static_cast<int>(blockIdx.y) * tile_n;
   const int thread_n = tid % 8 * 4 + tid / 8 % (lanes_n / 8) * 32;
   const int thread_m = tid / lanes_n * TM;
-  const GatherPixel pixel = x.pixel(m_begin + tid % pixels);
+  const GatherPixel<T> pixel = x.pixel(m_begin + tid % pixels);
   const int length = x.columns;
 
   float sums[TM][4] = {};
@@ -53,7 +57,8 @@ __global__ void __launch_bounds__(first_layer_threads)
     if (tid < count) steps[tid] = tap_step(x, begin + tid);
     for (int i = tid; i < count * tile_n; i += first_layer_threads) {
       const int n = i / count, k = i - n * count;
-      shared_w[k][n] = n_begin + n < filters ? w[std::int64_t{n_begin + n} * length + begin + k] : 0.0f;
+      shared_w[k][n] =
+          n_begin + n < filters ? to_float(w[std::int64_t{n_begin + n} * length + begin + k]) : 0.0f;
     }
     __syncthreads();
 #pragma unroll 4
@@ -87,17 +92,16 @@ __global__ void __launch_bounds__(first_layer_threads)
   for (int i = 0; i < TM; ++i) {
     const int m = m_begin + thread_m + i;
     if (m >= x.rows) continue;
-    float* to = y + std::int64_t{m} * filters + n;
+    T* to = y + std::int64_t{m} * filters + n;
+    Pack<4> values;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) values.v[j] = activation.f(sums[i][j] + add[j]);
     if constexpr (Quads) {
-      if (n < filters) {
-        *reinterpret_cast<float4*>(to) =
-            make_float4(activation.f(sums[i][0] + add[0]), activation.f(sums[i][1] + add[1]),
-                        activation.f(sums[i][2] + add[2]), activation.f(sums[i][3] + add[3]));
-      }
+      if (n < filters) store<4>(to, 0, values);
     } else {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        if (n + j < filters) to[j] = activation.f(sums[i][j] + add[j]);
+        if (n + j < filters) to[j] = from_float<T>(values.v[j]);
       }
     }
   }
@@ -106,9 +110,9 @@ __global__ void __launch_bounds__(first_layer_threads)
 /// dw (splits, K, length): partial z sums pixels [z·chunk, (z+1)·chunk) of dy (pixels,K)ᵀ gather(x) (pixels,
 /// length). A thread keeps 4 filters × 9 columns and every pixel_lanes-th pixel; the lanes' sums are added in
 /// their order.
-template <bool Quads>
+template <bool Quads, class T>
 __global__ void __launch_bounds__(first_layer_threads, 3)
-    first_layer_wgrad_kernel(const __grid_constant__ Gather x, const float* __restrict__ dy,
+    first_layer_wgrad_kernel(const __grid_constant__ Gather<T> x, const T* __restrict__ dy,
                              float* __restrict__ dw, int filters, const FirstLayerWgradPlan plan) {
   // Gathered pixels while summing, (pixel, group, 12); sums of all threads afterwards, (9, threads).
   __shared__ __align__(16) float shared[first_layer_shared_floats];
@@ -127,7 +131,7 @@ __global__ void __launch_bounds__(first_layer_threads, 3)
     const int count = min(plan.stage, end - first);
     __syncthreads();
     const int p_mine = tid % plan.stage;
-    const GatherPixel pixel = x.pixel(first + p_mine);
+    const GatherPixel<T> pixel = x.pixel(first + p_mine);
     for (int column = tid / plan.stage; column < length; column += first_layer_threads / plan.stage) {
       const int at = column / taps_per_group;
       shared[(p_mine * plan.groups + at) * padded_group + column - at * taps_per_group] =
@@ -137,14 +141,13 @@ __global__ void __launch_bounds__(first_layer_threads, 3)
     if (!active) continue;
 #pragma unroll 4
     for (int p = lane; p < count; p += plan.pixel_lanes) {
-      const float* g = dy + std::int64_t{first + p} * filters + filter;
-      float dy_values[4];
+      const T* g = dy + std::int64_t{first + p} * filters + filter;
+      Pack<4> dy_pack;
       if constexpr (Quads) {
-        const float4 v = __ldg(reinterpret_cast<const float4*>(g));
-        dy_values[0] = v.x, dy_values[1] = v.y, dy_values[2] = v.z, dy_values[3] = v.w;
+        dy_pack = load<4>(g, 0);
       } else {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) dy_values[i] = filter + i < filters ? __ldg(g + i) : 0.0f;
+        for (int i = 0; i < 4; ++i) dy_pack.v[i] = filter + i < filters ? to_float(g[i]) : 0.0f;
       }
       const float4* from = reinterpret_cast<const float4*>(&shared[(p * plan.groups + group) * padded_group]);
       const float4 x0 = from[0], x1 = from[1], x2 = from[2];
@@ -152,7 +155,7 @@ __global__ void __launch_bounds__(first_layer_threads, 3)
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
 #pragma unroll
-        for (int j = 0; j < taps_per_group; ++j) sums[i][j] = fmaf(dy_values[i], x_values[j], sums[i][j]);
+        for (int j = 0; j < taps_per_group; ++j) sums[i][j] = fmaf(dy_pack.v[i], x_values[j], sums[i][j]);
       }
     }
   }

@@ -26,9 +26,13 @@ struct GatherAxis {
 };
 
 /// Which pixels a window sees: `origin` points at the (possibly outside) coordinate (d,h,w) of its first tap.
+template <class T>
 struct GatherPixel {
-  const float* origin;
+  const T* origin;
   int d, h, w;
+};
+struct GatherWindow {
+  int n, d, h, w;
 };
 
 /// A channel of a tap, counted over T·R·S, and how far it is from the window's first, in coordinates and
@@ -38,13 +42,18 @@ struct GatherTap {
   int d, h, w, offset;
 };
 
+struct TapPlace {
+  int t, r, s;
+};
+
 constexpr int outside_source = -(1 << 30);  ///< a coordinate that no window or tap brings back inside
 
-/// The matrix (images · windows, taps · channels) gathered from source (N,D,H,W,channels).
+/// The matrix (images · windows, taps · channels) gathered from source (N,D,H,W,channels), stored as T.
+template <class T>
 struct Gather {
-  using Pixel = GatherPixel;
+  using Pixel = GatherPixel<T>;
   using Tap = GatherTap;
-  const float* source = nullptr;
+  const T* source = nullptr;
   int channels = 1;
   GatherAxis d, h, w;
   int rows = 0;     ///< images · windows
@@ -64,25 +73,19 @@ struct Gather {
     by_channels = divide_by(channels), by_taps_h = divide_by(h.taps), by_taps_w = divide_by(w.taps);
   }
 
-  struct Window {
-    int n, d, h, w;
-  };
-  CONVOY_HOST_DEVICE Window window(int row) const {
+  CONVOY_HOST_DEVICE GatherWindow window(int row) const {
     auto rest = static_cast<std::uint32_t>(row);
     const auto at_w = by_w.divide(rest), at_h = by_h.divide(rest), at_d = by_d.divide(rest);
     return {static_cast<int>(rest), static_cast<int>(at_d), static_cast<int>(at_h), static_cast<int>(at_w)};
   }
-  CONVOY_HOST_DEVICE GatherPixel pixel(int row) const {
+  CONVOY_HOST_DEVICE Pixel pixel(int row) const {
     if (row >= rows) return {source, outside_source, outside_source, outside_source};
-    const Window at = window(row);
+    const GatherWindow at = window(row);
     const int pd = at.d * d.stride + d.offset, ph = at.h * h.stride + h.offset,
               pw = at.w * w.stride + w.offset;
     const std::int64_t row_index = (std::int64_t{at.n} * d.length + pd) * h.length + ph;
     return {source + (row_index * w.length + pw) * channels, pd, ph, pw};
   }
-  struct TapPlace {
-    int t, r, s;
-  };
   CONVOY_HOST_DEVICE TapPlace tap_at(int tap) const {
     auto rest = static_cast<std::uint32_t>(tap);
     const auto s = by_taps_w.divide(rest), r = by_taps_h.divide(rest);
@@ -116,29 +119,27 @@ struct Gather {
     return true;
   }
   /// Elsewhere the matrix is zero.
-  CONVOY_HOST_DEVICE bool inside(const GatherPixel& pixel, const GatherTap& tap) const {
+  CONVOY_HOST_DEVICE bool inside(const Pixel& pixel, const GatherTap& tap) const {
     return static_cast<unsigned>(pixel.d + tap.d) < static_cast<unsigned>(d.length) &&
            static_cast<unsigned>(pixel.h + tap.h) < static_cast<unsigned>(h.length) &&
            static_cast<unsigned>(pixel.w + tap.w) < static_cast<unsigned>(w.length);
   }
 };
 
-/// The same matrix for kernels of up to `most_taps` per axis, made for testing many pixels against one tap: a
-/// pixel knows which taps of each axis reach the source, a tap which three bits it needs.
+/// The same matrix for kernels of up to `most_masked_taps` per axis, made for testing many pixels against one
+/// tap: a pixel knows which taps of each axis reach the source, a tap which three bits it needs.
+constexpr int most_masked_taps = 10;
+template <class T>
 struct MaskedGather {
-  static constexpr int most_taps = 10;
-  static bool fits(const Gather& gather) {
-    return std::max({gather.d.taps, gather.h.taps, gather.w.taps}) <= most_taps;
-  }
   struct Pixel {
-    const float* origin;
+    const T* origin;
     std::uint32_t reached;
   };
   struct Tap {
     int c, tap, offset;
     std::uint32_t needs;
   };
-  const Gather& gather;
+  const Gather<T>& gather;
 
   CONVOY_HOST_DEVICE static std::uint32_t reached_along(const GatherAxis& axis, int first) {
     std::uint32_t bits = 0;
@@ -149,15 +150,15 @@ struct MaskedGather {
     return bits;
   }
   CONVOY_HOST_DEVICE Pixel pixel(int row) const {
-    const GatherPixel at = gather.pixel(row);
-    return {at.origin, reached_along(gather.d, at.d) | reached_along(gather.h, at.h) << most_taps |
-                           reached_along(gather.w, at.w) << 2 * most_taps};
+    const GatherPixel<T> at = gather.pixel(row);
+    return {at.origin, reached_along(gather.d, at.d) | reached_along(gather.h, at.h) << most_masked_taps |
+                           reached_along(gather.w, at.w) << 2 * most_masked_taps};
   }
   CONVOY_HOST_DEVICE Tap with_needs(const GatherTap& at) const {
     if (at.tap >= gather.taps) return {at.c, at.tap, at.offset, 1u << 31};  // a bit that no pixel has
-    const Gather::TapPlace place = gather.tap_at(at.tap);
+    const TapPlace place = gather.tap_at(at.tap);
     return {at.c, at.tap, at.offset,
-            1u << place.t | 1u << (most_taps + place.r) | 1u << (2 * most_taps + place.s)};
+            1u << place.t | 1u << (most_masked_taps + place.r) | 1u << (2 * most_masked_taps + place.s)};
   }
   CONVOY_HOST_DEVICE Tap tap(int column) const { return with_needs(gather.tap(column)); }
   CONVOY_HOST_DEVICE bool advance(Tap& tap, int columns_further) const {
@@ -175,12 +176,13 @@ struct MaskedGather {
 };
 
 /// The gather of fprop and wgrad: windows are output pixels, the source is x.
-inline Gather forward_gather(const ConvShape& shape, const float* x) {
+template <class T>
+Gather<T> forward_gather(const ConvShape& shape, const T* x) {
   const FeatureShape out = shape.out();
   const auto axis = [&](int i, int windows, int taps, int length) {
     return GatherAxis{windows, shape.stride[i], -shape.pad[i], taps, shape.dilation[i], length};
   };
-  Gather gather;
+  Gather<T> gather;
   gather.source = x;
   gather.channels = shape.in.c;
   gather.d = axis(0, out.d, shape.t, shape.in.d);
@@ -218,20 +220,22 @@ inline DgradAxis dgrad_axis(int residue, int in, int out, int taps, int stride, 
 }
 
 /// One residue class: dx at its pixels = gather(dy) (windows, taps·K) * w at its taps (taps·K, C).
+template <class T>
 struct DgradClass {
-  Gather gather;
+  Gather<T> gather;
   DgradAxis d, h, w;
 };
 
 /// The classes of a dgrad that have pixels, those with most taps first: the long ones should not be started
 /// last.
-inline std::vector<DgradClass> dgrad_classes(const ConvShape& shape, const float* dy) {
+template <class T>
+std::vector<DgradClass<T>> dgrad_classes(const ConvShape& shape, const T* dy) {
   const FeatureShape out = shape.out();
-  std::vector<DgradClass> classes;
+  std::vector<DgradClass<T>> classes;
   for (int d = 0; d < std::min(shape.stride[0], shape.in.d); ++d) {
     for (int h = 0; h < std::min(shape.stride[1], shape.in.h); ++h) {
       for (int w = 0; w < std::min(shape.stride[2], shape.in.w); ++w) {
-        DgradClass c;
+        DgradClass<T> c;
         c.d = dgrad_axis(d, shape.in.d, out.d, shape.t, shape.stride[0], shape.pad[0], shape.dilation[0]);
         c.h = dgrad_axis(h, shape.in.h, out.h, shape.r, shape.stride[1], shape.pad[1], shape.dilation[1]);
         c.w = dgrad_axis(w, shape.in.w, out.w, shape.s, shape.stride[2], shape.pad[2], shape.dilation[2]);
@@ -243,9 +247,8 @@ inline std::vector<DgradClass> dgrad_classes(const ConvShape& shape, const float
       }
     }
   }
-  std::stable_sort(classes.begin(), classes.end(), [](const DgradClass& a, const DgradClass& b) {
-    return a.gather.columns > b.gather.columns;
-  });
+  std::stable_sort(classes.begin(), classes.end(),
+                   [](const auto& a, const auto& b) { return a.gather.columns > b.gather.columns; });
   return classes;
 }
 

@@ -9,11 +9,11 @@
 namespace convoy {
 
 /// How a tile's kernel asks about a gathered matrix; the Gather stays in the kernel's parameters.
-template <class T>
-using GatherView = std::conditional_t<T::masked_gather, MaskedGather, const Gather&>;
+template <class Tile, class T>
+using GatherView = std::conditional_t<Tile::masked_gather, MaskedGather<T>, const Gather<T>&>;
 
 /// Rows of a gathered matrix, K along (tap, channel): A of fprop and dgrad.
-template <class View>
+template <class View, class T>
 struct GatherRows {
   static constexpr bool contiguous_k = true;
   using Lane = typename std::decay_t<View>::Pixel;
@@ -25,13 +25,13 @@ struct GatherRows {
   CONVOY_HOST_DEVICE bool inside(const Lane& lane, const Cursor& cursor) const {
     return gather.inside(lane, cursor);
   }
-  CONVOY_HOST_DEVICE const float* address(const Lane& lane, const Cursor& cursor) const {
+  CONVOY_HOST_DEVICE const T* address(const Lane& lane, const Cursor& cursor) const {
     return lane.origin + cursor.offset;
   }
 };
 
 /// The gathered matrix with K along its rows, (tap, channel) across: B of wgrad.
-template <class View>
+template <class View, class T>
 struct GatherColumns {
   static constexpr bool contiguous_k = false;
   using Lane = typename std::decay_t<View>::Tap;
@@ -50,17 +50,18 @@ struct GatherColumns {
   CONVOY_HOST_DEVICE bool inside(const Lane& lane, const Cursor& cursor) const {
     return gather.inside(cursor.pixel, lane);
   }
-  CONVOY_HOST_DEVICE const float* address(const Lane& lane, const Cursor& cursor) const {
+  CONVOY_HOST_DEVICE const T* address(const Lane& lane, const Cursor& cursor) const {
     return cursor.pixel.origin + lane.offset;
   }
 };
 
 /// w (K, taps·C) as B (taps·C, K) of fprop.
+template <class T>
 struct FilterColumns {
   static constexpr bool contiguous_k = true;
-  using Lane = const float*;
+  using Lane = const T*;
   using Cursor = int;
-  const float* w;
+  const T* w;
   int filters, length;
   CONVOY_HOST_DEVICE Lane lane(int k) const { return k < filters ? w + std::int64_t{k} * length : nullptr; }
   CONVOY_HOST_DEVICE Cursor cursor(int i) const { return i; }
@@ -68,22 +69,23 @@ struct FilterColumns {
   CONVOY_HOST_DEVICE bool inside(Lane lane, Cursor cursor) const {
     return lane != nullptr && cursor < length;
   }
-  CONVOY_HOST_DEVICE const float* address(Lane lane, Cursor cursor) const { return lane + cursor; }
+  CONVOY_HOST_DEVICE const T* address(Lane lane, Cursor cursor) const { return lane + cursor; }
 };
 
 /// w (K,T,R,S,C) at a class's taps as B (taps·K, C) of dgrad; `gather` counts the taps and, as channels, the
 /// filters.
+template <class T>
 struct FilterRows {
   static constexpr bool contiguous_k = false;
   using Lane = int;
   using Cursor = GatherTap;  ///< its offset is the tap's filter element here
-  const float* w;
-  const DgradClass& cls;
+  const T* w;
+  const DgradClass<T>& cls;
   int r, s, c;  ///< kernel height and width, channels of x
   int filter;   ///< elements of one filter
   CONVOY_HOST_DEVICE Lane lane(int channel) const { return channel; }
   CONVOY_HOST_DEVICE void place(Cursor& at) const {
-    const Gather::TapPlace tap = cls.gather.tap_at(at.tap);
+    const TapPlace tap = cls.gather.tap_at(at.tap);
     const int t = cls.d.tap_first + tap.t * cls.d.tap_step, row = cls.h.tap_first + tap.r * cls.h.tap_step,
               column = cls.w.tap_first + tap.s * cls.w.tap_step;
     at.offset = at.c * filter + ((t * r + row) * s + column) * c;
@@ -103,47 +105,52 @@ struct FilterRows {
   CONVOY_HOST_DEVICE bool inside(Lane channel, const Cursor& at) const {
     return channel < c && at.tap < cls.gather.taps;
   }
-  CONVOY_HOST_DEVICE const float* address(Lane channel, const Cursor& at) const {
+  CONVOY_HOST_DEVICE const T* address(Lane channel, const Cursor& at) const {
     return w + at.offset + channel;
   }
 };
 
 /// dy (pixels,K) as A (K, pixels) of wgrad.
+template <class T>
 struct PixelColumns {
   static constexpr bool contiguous_k = false;
   using Lane = int;
   using Cursor = int;
-  const float* dy;
+  const T* dy;
   int pixels, filters;
   CONVOY_HOST_DEVICE Lane lane(int k) const { return k; }
   CONVOY_HOST_DEVICE Cursor cursor(int pixel) const { return pixel; }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return (cursor += steps) >= pixels; }
   CONVOY_HOST_DEVICE bool inside(Lane k, Cursor pixel) const { return k < filters && pixel < pixels; }
-  CONVOY_HOST_DEVICE const float* address(Lane k, Cursor pixel) const {
+  CONVOY_HOST_DEVICE const T* address(Lane k, Cursor pixel) const {
     return dy + std::int64_t{pixel} * filters + k;
   }
 };
 
 /// A row-major matrix f(sums + bias), its bias optional.
+template <class T>
 struct MatrixOutput {
-  float* data;
+  using Stored = T;
+  T* data;
   const float* bias_data;
   int rows, columns;
   Rectifier activation{};
-  CONVOY_HOST_DEVICE float* row(int m) const { return m < rows ? data + std::int64_t{m} * columns : nullptr; }
+  CONVOY_HOST_DEVICE T* row(int m) const { return m < rows ? data + std::int64_t{m} * columns : nullptr; }
   CONVOY_HOST_DEVICE float value(float sum, int n) const {
     return activation.f(bias_data != nullptr ? sum + bias_data[n] : sum);
   }
 };
 
 /// The pixels of dx (N,D,H,W,C) that belong to a residue class.
+template <class T>
 struct ClassOutput {
-  float* dx;
-  const DgradClass& cls;
+  using Stored = T;
+  T* dx;
+  const DgradClass<T>& cls;
   int d, h, w, c;
-  CONVOY_HOST_DEVICE float* row(int m) const {
+  CONVOY_HOST_DEVICE T* row(int m) const {
     if (m >= cls.gather.rows) return nullptr;
-    const Gather::Window at = cls.gather.window(m);
+    const GatherWindow at = cls.gather.window(m);
     const std::int64_t nd = std::int64_t{at.n} * d + cls.d.first + at.d * cls.d.stride;
     const std::int64_t ndh = nd * h + cls.h.first + at.h * cls.h.stride;
     return dx + (ndh * w + cls.w.first + at.w * cls.w.stride) * c;
@@ -161,47 +168,48 @@ __device__ __forceinline__ BlockTile block_tile(int n_columns) {
   return {block / across * T::BM, block % across * T::BN};
 }
 
-template <class T, int Vec>
-__global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
-    conv_fprop_kernel(const __grid_constant__ Gather x, const __grid_constant__ FilterColumns w,
-                      const __grid_constant__ MatrixOutput y) {
-  const BlockTile at = block_tile<T>(y.columns);
-  implicit_gemm<T, Vec>(GatherRows<GatherView<T>>{x}, w, y, at.m, at.n, 0, w.length, y.columns);
+template <class Tile, int Vec, class T>
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks_per_sm)
+    conv_fprop_kernel(const __grid_constant__ Gather<T> x, const __grid_constant__ FilterColumns<T> w,
+                      const __grid_constant__ MatrixOutput<T> y) {
+  const BlockTile at = block_tile<Tile>(y.columns);
+  implicit_gemm<Tile, Vec>(GatherRows<GatherView<Tile, T>, T>{x}, w, y, at.m, at.n, 0, w.length, y.columns);
 }
 
 /// Up to `max_dgrad_classes` residue classes side by side, one per blockIdx.y.
 constexpr int max_dgrad_classes = 8;
+template <class T>
 struct DgradProblem {
-  DgradClass classes[max_dgrad_classes];
-  const float* w;
-  float* dx;
+  DgradClass<T> classes[max_dgrad_classes];
+  const T* w;
+  T* dx;
   int d, h, width, c, r, s;
   int filter;
 };
 
-template <class T, int Vec>
-__global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
-    conv_dgrad_kernel(const __grid_constant__ DgradProblem problem) {
-  const DgradClass& cls = problem.classes[blockIdx.y];
-  const BlockTile at = block_tile<T>(problem.c);
+template <class Tile, int Vec, class T>
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks_per_sm)
+    conv_dgrad_kernel(const __grid_constant__ DgradProblem<T> problem) {
+  const DgradClass<T>& cls = problem.classes[blockIdx.y];
+  const BlockTile at = block_tile<Tile>(problem.c);
   if (at.m >= cls.gather.rows) return;
-  const GatherRows<GatherView<T>> dy{cls.gather};
-  const FilterRows w{problem.w, cls, problem.r, problem.s, problem.c, problem.filter};
-  const ClassOutput dx{problem.dx, cls, problem.d, problem.h, problem.width, problem.c};
-  implicit_gemm<T, Vec>(dy, w, dx, at.m, at.n, 0, cls.gather.columns, problem.c);
+  const GatherRows<GatherView<Tile, T>, T> dy{cls.gather};
+  const FilterRows<T> w{problem.w, cls, problem.r, problem.s, problem.c, problem.filter};
+  const ClassOutput<T> dx{problem.dx, cls, problem.d, problem.h, problem.width, problem.c};
+  implicit_gemm<Tile, Vec>(dy, w, dx, at.m, at.n, 0, cls.gather.columns, problem.c);
 }
 
 /// Block z sums pixels [z·chunk, (z+1)·chunk) into partial z of `dw` (splits,K,taps·C).
-template <class T, int Vec>
-__global__ void __launch_bounds__(T::threads, T::blocks_per_sm)
-    conv_wgrad_kernel(const __grid_constant__ PixelColumns dy, const __grid_constant__ Gather x,
-                      const __grid_constant__ MatrixOutput dw, int chunk) {
-  const BlockTile at = block_tile<T>(dw.columns);
+template <class Tile, int Vec, class T>
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks_per_sm)
+    conv_wgrad_kernel(const __grid_constant__ PixelColumns<T> dy, const __grid_constant__ Gather<T> x,
+                      const __grid_constant__ MatrixOutput<float> dw, int chunk) {
+  const BlockTile at = block_tile<Tile>(dw.columns);
   const int split = static_cast<int>(blockIdx.y), begin = split * chunk;
-  MatrixOutput partial = dw;
+  MatrixOutput<float> partial = dw;
   partial.data += std::int64_t{split} * dw.rows * dw.columns;
-  implicit_gemm<T, Vec>(dy, GatherColumns<GatherView<T>>{x}, partial, at.m, at.n, begin,
-                        min(begin + chunk, dy.pixels), dw.columns);
+  implicit_gemm<Tile, Vec>(dy, GatherColumns<GatherView<Tile, T>, T>{x}, partial, at.m, at.n, begin,
+                           min(begin + chunk, dy.pixels), dw.columns);
 }
 
 }  // namespace convoy

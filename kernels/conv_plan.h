@@ -22,22 +22,32 @@ struct TileShape {
   double efficiency;  ///< share of the cores' peak that a full machine reaches, estimated; only ratios matter
   int shared_bytes = 0;  ///< where they exceed what every GPU gives a block
 };
-/// In the order of the kernels in `conv.cu` that have them.
-constexpr std::array<TileShape, 5> conv_tiles = {{{128, 128, 256, 1.0},
+// In the order of the kernels that have them (conv_families.cuh).
+constexpr std::array<TileShape, 5> ffma_tiles = {{{128, 128, 256, 1.0},
                                                   {128, 64, 128, 0.95},
                                                   {64, 64, 128, 0.85},
                                                   {128, 32, 128, 0.75},
                                                   {64, 32, 128, 0.65}}};
-constexpr int mma_stage_bytes(int m, int n) {
-  return 3 * (m + n) * 128;  // three stages of 128 bytes along K
+constexpr int mma_stage_bytes(int m, int n, int stages = 3) {
+  return stages * (m + n) * 128;  // 128 bytes along K
 }
-constexpr std::array<TileShape, 7> mma_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
-                                                 {128, 128, 256, 0.95, mma_stage_bytes(128, 128)},
-                                                 {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
-                                                 {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
-                                                 {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
-                                                 {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
-                                                 {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};
+constexpr std::array<TileShape, 7> tf32_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
+                                                  {128, 128, 256, 0.95, mma_stage_bytes(128, 128)},
+                                                  {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
+                                                  {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
+                                                  {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
+                                                  {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
+                                                  {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};
+constexpr std::array<TileShape, 7> half_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
+                                                  {128, 128, 128, 0.95, mma_stage_bytes(128, 128)},
+                                                  {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
+                                                  {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
+                                                  {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
+                                                  {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
+                                                  {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};
+constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stage_bytes(128, 64, 2)},
+                                                    {64, 64, 128, 0.8, mma_stage_bytes(64, 64, 2)},
+                                                    {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};
 
 /// What multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its kernels.
 struct Cores {
@@ -45,7 +55,8 @@ struct Cores {
   double fma_per_cycle;
   int step;
 };
-constexpr Cores ffma_cores{conv_tiles, 128, 16}, tf32_tensor_cores{mma_tiles, 600, 32};
+constexpr Cores ffma_cores{ffma_tiles, 128, 16}, tf32_tensor_cores{tf32_tiles, 600, 32},
+    half_tensor_cores{half_tiles, 1200, 64}, turing_tensor_cores{turing_tiles, 512, 64};
 
 struct Gpu {
   int multiprocessors, shared_bytes_per_block;
@@ -53,14 +64,14 @@ struct Gpu {
 /// Plans that set the order of a sum are made for it.
 constexpr Gpu reference_gpu{132, 227 << 10};
 
-constexpr std::int64_t blocks_for(std::int64_t extent, std::int64_t tile) {
+constexpr std::int64_t ceil_div(std::int64_t extent, std::int64_t tile) {
   return (extent + tile - 1) / tile;
 }
 
 /// Clock cycles, roughly, for out (m,n) = A (m,k) B (k,n), each of `splits` blocks summing a part of k.
 inline double gemm_cycles(const Cores& cores, const TileShape& tile, std::int64_t m, std::int64_t n,
                           std::int64_t k, int splits, const Gpu& gpu) {
-  const auto blocks = static_cast<double>(blocks_for(m, tile.m) * blocks_for(n, tile.n) * splits);
+  const auto blocks = static_cast<double>(ceil_div(m, tile.m) * ceil_div(n, tile.n) * splits);
   const double per_sm = std::ceil(blocks / gpu.multiprocessors);
   // Below eight warps a multiprocessor waits for its own multiply-adds and loads.
   const double busy = std::min(1.0, per_sm * tile.threads / 256.0);
@@ -95,8 +106,8 @@ inline WgradPlan plan_wgrad(const ConvShape& shape, const Cores& cores = ffma_co
   WgradPlan best;
   double best_cycles = 0;
   for (int splits = 1; splits <= most_splits; ++splits) {
-    const std::int64_t chunk = blocks_for(blocks_for(pixels, splits), cores.step) * cores.step;
-    if (splits > 1 && (chunk < fewest_pixels || blocks_for(pixels, chunk) != splits)) continue;
+    const std::int64_t chunk = ceil_div(ceil_div(pixels, splits), cores.step) * cores.step;
+    if (splits > 1 && (chunk < fewest_pixels || ceil_div(pixels, chunk) != splits)) continue;
     const std::size_t tile = pick_tile(cores, shape.k, columns, pixels, splits, reference_gpu);
     double cycles = gemm_cycles(cores, cores.tiles[tile], shape.k, columns, pixels, splits, reference_gpu);
     if (splits > 1) cycles += 8.0 * splits * static_cast<double>(shape.weights()) / reference_bytes_per_cycle;
@@ -123,17 +134,16 @@ inline FirstLayerWgradPlan plan_first_layer_wgrad(const ConvShape& shape) {
   constexpr int most_splits = 528, step = 64;
   FirstLayerWgradPlan plan{};
   const std::int64_t pixels = shape.n * shape.out().pixels();
-  plan.groups = static_cast<int>(blocks_for(shape.taps() * shape.in.c, taps_per_group));
-  const int all_quads = static_cast<int>(blocks_for(shape.k, 4));
+  plan.groups = static_cast<int>(ceil_div(shape.taps() * shape.in.c, taps_per_group));
+  const int all_quads = static_cast<int>(ceil_div(shape.k, 4));
   plan.quads = std::min(all_quads, first_layer_threads / plan.groups);
-  plan.filter_blocks = static_cast<int>(blocks_for(all_quads, plan.quads));
+  plan.filter_blocks = static_cast<int>(ceil_div(all_quads, plan.quads));
   plan.pixel_lanes = first_layer_threads / (plan.quads * plan.groups);
   plan.stage = static_cast<int>(std::bit_floor(
       static_cast<unsigned>(std::min(128, first_layer_shared_floats / (plan.groups * padded_group)))));
   const std::int64_t wanted = std::clamp<std::int64_t>(pixels / 128, 1, most_splits);
-  plan.chunk =
-      static_cast<int>(blocks_for(std::max<std::int64_t>(1, blocks_for(pixels, wanted)), step) * step);
-  plan.splits = static_cast<int>(std::max<std::int64_t>(1, blocks_for(pixels, plan.chunk)));
+  plan.chunk = static_cast<int>(ceil_div(std::max<std::int64_t>(1, ceil_div(pixels, wanted)), step) * step);
+  plan.splits = static_cast<int>(std::max<std::int64_t>(1, ceil_div(pixels, plan.chunk)));
   return plan;
 }
 

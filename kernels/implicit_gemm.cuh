@@ -1,4 +1,4 @@
-// out (M,N) = A (M,K) * B (K,N) in fp32, where operands are functions from indices to addresses
+// out (M,N) = A (M,K) * B (K,N) in fp32 FFMA, where operands are functions from indices to addresses
 // (conv_gather.h).
 //
 // A block computes a Tile of M × N, a warp 4·TM × 8·TN of it, a thread TM × TN as quads of 4 × 4, each sum in
@@ -16,6 +16,7 @@
 #pragma once
 
 #include "kernels/conv_gather.h"
+#include "kernels/cuda_device.cuh"
 
 namespace convoy {
 
@@ -28,13 +29,14 @@ struct Tile {
   static_assert(warps_m * 4 * TM == BM && warps_n * 8 * TN == BN && TM % 4 == 0 && TN % 4 == 0);
 };
 
-template <int Vec>
-__device__ __forceinline__ void load_or_zero(bool inside, const float* address, float (&values)[Vec]) {
+template <int Vec, class T>
+__device__ __forceinline__ void load_or_zero(bool inside, const T* address, float (&values)[Vec]) {
   if constexpr (Vec == 4) {
+    static_assert(std::is_same_v<T, float>, "16-bit operands in fours go to tensor cores");
     const float4 v = inside ? __ldg(reinterpret_cast<const float4*>(address)) : make_float4(0, 0, 0, 0);
     values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;
   } else {
-    values[0] = inside ? __ldg(address) : 0.0f;
+    values[0] = inside ? to_float(*address) : 0.0f;
   }
 }
 
@@ -171,7 +173,7 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
 
 #pragma unroll
   for (int i = 0; i < T::TM; ++i) {
-    float* row = output.row(m_begin + thread_m + i / 4 * 16 + i % 4);
+    auto* row = output.row(m_begin + thread_m + i / 4 * 16 + i % 4);
     if (row == nullptr) continue;
 #pragma unroll
     for (int j = 0; j < T::TN; j += 4) {
@@ -185,7 +187,9 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
       } else {
 #pragma unroll
         for (int l = 0; l < 4; ++l) {
-          if (n + l < n_end) row[n + l] = output.value(sums[i][j + l], n + l);
+          if (n + l < n_end) {
+            row[n + l] = from_float<typename Output::Stored>(output.value(sums[i][j + l], n + l));
+          }
         }
       }
     }

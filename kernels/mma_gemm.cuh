@@ -12,16 +12,21 @@
 
 namespace convoy {
 
-template <class Element_, int BM_, int BN_, int WM_, int WN_, int BlocksPerSm_>
+template <class Element_, int BM_, int BN_, int WM_, int WN_, int BlocksPerSm_, int Stages_ = 3>
 struct MmaTile {
   using Element = Element_;
   using Stored = typename Element::Stored;
-  static constexpr int BM = BM_, BN = BN_, WM = WM_, WN = WN_, blocks_per_sm = BlocksPerSm_, stages = 3;
+  using Order = typename Element::Order;
+  using Copies = typename Element::Copies;
+  static constexpr int BM = BM_, BN = BN_, WM = WM_, WN = WN_, blocks_per_sm = BlocksPerSm_, stages = Stages_;
   static constexpr bool masked_gather = true;  ///< two registers less per row
   static constexpr int BK = mma::chunks_per_row * Element::per_chunk;
   static constexpr int warps_n = BN / WN, threads = 32 * (BM / WM) * warps_n;
   static constexpr int stage_elements = (BM + BN) * BK;
   static constexpr int dynamic_shared_bytes = stages * stage_elements * static_cast<int>(sizeof(Stored));
+  /// A row of the product on its way through shared memory; eight rows begin at distinct banks.
+  static constexpr int staged_row_bytes = BN * static_cast<int>(sizeof(Stored)) + mma::chunk_bytes;
+  static_assert(BM * staged_row_bytes <= dynamic_shared_bytes);
   static_assert(BM % WM == 0 && BN % WN == 0 && WM % mma::group_rows == 0 && WN % mma::group_rows == 0);
 };
 
@@ -43,16 +48,16 @@ class TileCopier {
     int k;
     if constexpr (Operand::contiguous_k) {
       k = tid % chunks_per_row * per_chunk;
-      first_ = rows_chunk(tid / chunks_per_row, tid % chunks_per_row);
+      first_ = rows_chunk<Order>(tid / chunks_per_row, tid % chunks_per_row);
 #pragma unroll
       for (int i = 0; i < items; ++i) lane_[i] = operand.lane(mn_begin + tid / chunks_per_row + i * stride);
     } else {
       k = tid / lanes;
-      first_ = columns_chunk(k, columns_turn(k, tid % lanes, 0, lanes), Extent / per_chunk);
+      constexpr int extent_chunks = Extent / per_chunk;
+      const auto turn = [&](int i) { return columns_turn(k, tid % lanes, i, lanes, extent_chunks); };
+      first_ = columns_chunk<Order>(k, turn(0), extent_chunks);
 #pragma unroll
-      for (int i = 0; i < items; ++i) {
-        lane_[i] = operand.lane(mn_begin + columns_turn(k, tid % lanes, i, lanes) * per_chunk);
-      }
+      for (int i = 0; i < items; ++i) lane_[i] = operand.lane(mn_begin + turn(i) * per_chunk);
     }
     cursor_ = operand.cursor(k_begin + k);
     look();
@@ -61,13 +66,14 @@ class TileCopier {
   __device__ __forceinline__ void copy(std::uint32_t to) {
 #pragma unroll
     for (int i = 0; i < items; ++i) {
-      copy_async(to + static_cast<std::uint32_t>(chunk(i) * chunk_bytes), operand_.address(lane_[i], cursor_),
-                 (inside_ >> i & 1) != 0);
+      T::Copies::copy(to + static_cast<std::uint32_t>(chunk(i) * chunk_bytes),
+                      operand_.address(lane_[i], cursor_), (inside_ >> i & 1) != 0);
     }
     if (operand_.advance(cursor_, T::BK)) look();
   }
 
  private:
+  using Order = typename T::Order;
   static constexpr int per_chunk = T::Element::per_chunk;
   /// Threads per place along K, and rows between a thread's items, for the one or the other kind of operand.
   static constexpr int lanes = T::threads / T::BK, stride = T::threads / chunks_per_row;
@@ -83,9 +89,9 @@ class TileCopier {
   /// an item's index has no bit in common with what a thread's own position gives.
   __device__ __forceinline__ int chunk(int i) const {
     if constexpr (Operand::contiguous_k) {
-      return (first_ ^ (i * stride / 4 % 8)) + i * stride * chunks_per_row;
+      return (first_ ^ Order::row_swizzle(i * stride)) + i * stride * chunks_per_row;
     } else {
-      return (first_ ^ (i * lanes % 8)) + i * lanes / 8 * 8;
+      return first_ ^ (i * lanes);
     }
   }
 
@@ -106,28 +112,33 @@ class FragmentReader {
   __device__ __forceinline__ explicit FragmentReader(int warp_begin) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     if constexpr (ContiguousK) {
-      first_ = rows_chunk(warp_begin + group_row(lane % 8, lane / 8), 0) * chunk_bytes;
+      first_ = rows_chunk<Order>(warp_begin + Order::row(lane % 8, lane / 8), 0) * chunk_bytes;
+    } else if constexpr (transposes) {
+      first_ = columns_chunk<Order>(lane % 8, warp_begin / per_chunk + lane / 8, extent_chunks) * chunk_bytes;
     } else {
-      first_ = columns_chunk(lane % 4, warp_begin / 4 + place_of(lane / 4), Extent / 4) * chunk_bytes;
+      first_ =
+          columns_chunk<Order>(lane % 4, warp_begin / per_chunk + Order::place_of(lane / 4), extent_chunks) *
+          chunk_bytes;
     }
   }
   /// The step-th mma.sync's two chunks along K.
-  __device__ __forceinline__ void read(const typename T::Stored* stage, int step,
-                                       Fragment (&to)[Groups]) const {
+  __device__ __forceinline__ void read(const std::byte* stage, int step, Fragment (&to)[Groups]) const {
 #pragma unroll
     for (int group = 0; group < Groups; ++group) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         std::uint32_t(&values)[group_matrices] = to[group][half];
-        const auto* base = reinterpret_cast<const std::byte*>(stage);
+        const int k = (2 * step + half) * per_chunk;
         if constexpr (ContiguousK) {
           const int at = (first_ ^ ((2 * step + half) * chunk_bytes)) +
                          group * group_rows * chunks_per_row * chunk_bytes;
-          load_matrices(shared_address(base + at), values);
+          load_matrices(shared_address(stage + at), values);
+        } else if constexpr (transposes) {
+          const int at = (first_ ^ (group * group_matrices * chunk_bytes)) + k * extent_chunks * chunk_bytes;
+          load_matrices_transposed(shared_address(stage + at), values);
         } else {
-          static_assert(T::Element::per_chunk == 4, "16-bit elements need ldmatrix.trans here");
-          const int at = first_ + ((8 * step + 4 * half) * Extent + group * group_rows) * 4;
-          const uint4 v = *reinterpret_cast<const uint4*>(base + at);
+          const int at = first_ + (k * extent_chunks + group * group_rows / per_chunk) * chunk_bytes;
+          const uint4 v = *reinterpret_cast<const uint4*>(stage + at);
           values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;
         }
 #pragma unroll
@@ -137,8 +148,109 @@ class FragmentReader {
   }
 
  private:
+  using Order = typename T::Order;
+  static constexpr int per_chunk = T::Element::per_chunk, extent_chunks = Extent / per_chunk;
+  static constexpr bool transposes = sizeof(typename T::Stored) == 2;
   int first_;  ///< bytes
 };
+
+/// Sums of a warp: [group of rows][16 rows of it][group of columns][8 columns of it][rows g, g + 8 × columns
+/// 2t, 2t + 1].
+template <class T>
+using Sums = float[T::WM / group_rows][2][T::WN / group_rows][group_matrices][4];
+
+/// Calls visit(group, matrix, row of the tile, first column of the warp, t) for the rows of which this lane
+/// holds sums.
+template <class T, class Visit>
+__device__ __forceinline__ void for_each_sum(Visit visit) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int warp_m = warp / T::warps_n * T::WM, warp_n = warp % T::warps_n * T::WN;
+#pragma unroll
+  for (int gm = 0; gm < T::WM / group_rows; ++gm) {
+#pragma unroll
+    for (int matrix = 0; matrix < group_matrices; ++matrix) {
+      const int m = warp_m + gm * group_rows + T::Order::row(lane / 4, matrix);
+      visit(gm, matrix, m, warp_n, lane % 4);
+    }
+  }
+}
+
+/// Four neighbours at once, from registers (QuadOrder: column 2t + c of matrix j is column 16c + 4t + j).
+template <class T, class Output>
+__device__ __forceinline__ void write_quads(const Output& output, const Sums<T>& sums, int m_begin,
+                                            int n_begin, int n_end) {
+  for_each_sum<T>([&](int gm, int matrix, int m, int warp_n, int t) {
+    float* row = output.row(m_begin + m);
+    if (row == nullptr) return;
+#pragma unroll
+    for (int gn = 0; gn < T::WN / group_rows; ++gn) {
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        const int n = n_begin + warp_n + gn * group_rows + T::Order::row(2 * t + c, 0);
+        if (n >= n_end) continue;
+        const auto value = [&](int j) {
+          return output.value(sums[gm][matrix / 2][gn][j][matrix % 2 * 2 + c], n + j);
+        };
+        *reinterpret_cast<float4*>(row + n) = make_float4(value(0), value(1), value(2), value(3));
+      }
+    }
+  });
+}
+
+/// Pairs of f32, of which four lanes fill a sector (NaturalOrder).
+template <class T, class Output>
+__device__ __forceinline__ void write_pairs(const Output& output, const Sums<T>& sums, int m_begin,
+                                            int n_begin, int n_end) {
+  for_each_sum<T>([&](int gm, int matrix, int m, int warp_n, int t) {
+    float* row = output.row(m_begin + m);
+    if (row == nullptr) return;
+#pragma unroll
+    for (int gn = 0; gn < T::WN / group_rows; ++gn) {
+#pragma unroll
+      for (int j = 0; j < group_matrices; ++j) {
+        const int n = n_begin + warp_n + gn * group_rows + T::Order::row(2 * t, j);
+        if (n >= n_end) continue;
+        const float* pair = &sums[gm][matrix / 2][gn][j][matrix % 2 * 2];
+        *reinterpret_cast<float2*>(row + n) =
+            make_float2(output.value(pair[0], n), output.value(pair[1], n + 1));
+      }
+    }
+  });
+}
+
+/// 16-bit results by way of shared memory, so that threads write whole chunks of rows (NaturalOrder).
+template <class T, class Output>
+__device__ __forceinline__ void write_staged(const Output& output, const Sums<T>& sums, int m_begin,
+                                             int n_begin, int n_end) {
+  using Stored = typename T::Stored;
+  std::byte* staged = dynamic_shared();
+  __syncthreads();  // all warps have read their last stage
+  for_each_sum<T>([&](int gm, int matrix, int m, int warp_n, int t) {
+#pragma unroll
+    for (int gn = 0; gn < T::WN / group_rows; ++gn) {
+#pragma unroll
+      for (int j = 0; j < group_matrices; ++j) {
+        const int column = warp_n + gn * group_rows + T::Order::row(2 * t, j);
+        const int n = min(n_begin + column, n_end - 2);  // beyond the last: whatever, never copied
+        const float* pair = &sums[gm][matrix / 2][gn][j][matrix % 2 * 2];
+        const Pack<2> values{{output.value(pair[0], n), output.value(pair[1], n + 1)}};
+        store<2>(reinterpret_cast<Stored*>(staged + m * T::staged_row_bytes), column / 2, values);
+      }
+    }
+  });
+  __syncthreads();
+  constexpr int row_chunks = T::BN / T::Element::per_chunk, rows_at_once = T::threads / row_chunks;
+  static_assert(T::threads % row_chunks == 0 && T::BM % rows_at_once == 0);
+  const int chunk = static_cast<int>(threadIdx.x) % row_chunks, n = n_begin + chunk * T::Element::per_chunk;
+  if (n >= n_end) return;
+#pragma unroll 4
+  for (int m = static_cast<int>(threadIdx.x) / row_chunks; m < T::BM; m += rows_at_once) {
+    Stored* row = output.row(m_begin + m);
+    if (row == nullptr) continue;
+    *reinterpret_cast<uint4*>(row + n) =
+        *reinterpret_cast<const uint4*>(staged + m * T::staged_row_bytes + chunk * chunk_bytes);
+  }
+}
 
 }  // namespace mma
 
@@ -148,40 +260,42 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
                                               int n_begin, int k_begin, int k_end, int n_end) {
   static_assert(Vec == T::Element::per_chunk);
   using Element = typename T::Element;
+  using Copies = typename T::Copies;
   constexpr int groups_m = T::WM / mma::group_rows, groups_n = T::WN / mma::group_rows;
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int warp_m = warp / T::warps_n * T::WM, warp_n = warp % T::warps_n * T::WN;
-  typename T::Stored* shared = mma::dynamic_shared();  // stages of A (BM, BK), B (BN, BK)
-  float sums[groups_m][2][groups_n][4][4] = {};        // [..][16 rows of a group][..][8 columns of a group]
+  constexpr int stage_bytes = T::stage_elements * static_cast<int>(sizeof(typename T::Stored));
+  constexpr int b_begin = T::BM * T::BK * static_cast<int>(sizeof(typename T::Stored));
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  std::byte* shared = mma::dynamic_shared();  // stages of A (BM, BK), B (BN, BK)
+  mma::Sums<T> sums = {};
 
   {
     mma::TileCopier<T, A, T::BM> copy_a(a, m_begin, k_begin);
     mma::TileCopier<T, B, T::BN> copy_b(b, n_begin, k_begin);
-    const mma::FragmentReader<T, A::contiguous_k, T::BM, groups_m> read_a(warp_m);
-    const mma::FragmentReader<T, B::contiguous_k, T::BN, groups_n> read_b(warp_n);
+    const mma::FragmentReader<T, A::contiguous_k, T::BM, groups_m> read_a(warp / T::warps_n * T::WM);
+    const mma::FragmentReader<T, B::contiguous_k, T::BN, groups_n> read_b(warp % T::warps_n * T::WN);
     const auto copy_stage = [&](int stage) {
-      typename T::Stored* to = shared + stage * T::stage_elements;
-      copy_a.copy(mma::shared_address(to));
-      copy_b.copy(mma::shared_address(to + T::BM * T::BK));
+      const std::uint32_t to = mma::shared_address(shared + stage * stage_bytes);
+      copy_a.copy(to);
+      copy_b.copy(to + b_begin);
     };
     const int steps = (k_end - k_begin + T::BK - 1) / T::BK;
 #pragma unroll
     for (int stage = 0; stage < T::stages - 1; ++stage) {
       if (stage < steps) copy_stage(stage);
-      mma::commit_copies();
+      Copies::commit();
     }
     int reading = 0, writing = T::stages - 1;
     for (int step = 0; step < steps; ++step) {
-      mma::wait_for_copies<T::stages - 2>();
+      Copies::template wait<T::stages - 2>();
       __syncthreads();  // all threads' copies of this step are there, and nobody reads the stage written next
       if (step + T::stages - 1 < steps) copy_stage(writing);
-      mma::commit_copies();  // maybe of nothing: wait_for_copies counts groups
-      const typename T::Stored* stage = shared + reading * T::stage_elements;
+      Copies::commit();  // maybe of nothing: wait counts groups
+      const std::byte* stage = shared + reading * stage_bytes;
 #pragma unroll
       for (int s = 0; s < mma::chunks_per_row / 2; ++s) {
         mma::Fragment from_a[groups_m], from_b[groups_n];
         read_a.read(stage, s, from_a);
-        read_b.read(stage + T::BM * T::BK, s, from_b);
+        read_b.read(stage + b_begin, s, from_b);
 #pragma unroll
         for (int gm = 0; gm < groups_m; ++gm) {
 #pragma unroll
@@ -203,27 +317,12 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
     }
   }
 
-  // Column 2t + c of matrix j is column 16c + 4t + j of the group: four matrices are four neighbours.
-#pragma unroll
-  for (int gm = 0; gm < groups_m; ++gm) {
-#pragma unroll
-    for (int matrix = 0; matrix < mma::group_matrices; ++matrix) {
-      float* row = output.row(m_begin + warp_m + gm * mma::group_rows + mma::group_row(lane / 4, matrix));
-      if (row == nullptr) continue;
-#pragma unroll
-      for (int gn = 0; gn < groups_n; ++gn) {
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-          const int n = n_begin + warp_n + gn * mma::group_rows + mma::group_row(2 * (lane % 4) + c, 0);
-          if (n >= n_end) continue;
-          const auto value = [&](int j) {
-            return output.value(sums[gm][matrix / 2][gn][j][matrix % 2 * 2 + c], n + j);
-          };
-          *reinterpret_cast<float4*>(row + n) = make_float4(value(0), value(1), value(2), value(3));
-        }
-      }
-    }
-  }
+  if constexpr (std::is_same_v<typename T::Order, mma::QuadOrder>)
+    mma::write_quads<T>(output, sums, m_begin, n_begin, n_end);
+  else if constexpr (std::is_same_v<typename Output::Stored, float>)
+    mma::write_pairs<T>(output, sums, m_begin, n_begin, n_end);
+  else
+    mma::write_staged<T>(output, sums, m_begin, n_begin, n_end);
 }
 
 }  // namespace convoy

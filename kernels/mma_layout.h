@@ -6,9 +6,8 @@
 // chunk's index is XORed with one that follows from its row.
 //
 // mma.sync counts eight rows (columns) g = lane / 4 and four places t = lane % 4 along K, per half of its K.
-// Which rows of the operand these are is ours to choose: here those of four matrices side by side make a
-// group of 32, in which row g of matrix j is 4 · place_of(g) + j. A lane then reads its rows of a K-major
-// operand in one 16-byte access, and holds four neighbours of the product, which leave in one store.
+// Which rows of the operand these are is ours to choose: rows of four matrices side by side make a group of
+// 32, in the order that an element type's size asks for.
 #pragma once
 
 #include <bit>
@@ -24,31 +23,49 @@ constexpr int chunks_per_row = 8;  ///< of a stage along K, where an operand is 
 constexpr int group_rows = 32;     ///< rows of A, or columns of B, that a warp reads together
 constexpr int group_matrices = 4;
 
-/// Chunk of row `row` (of A, or column of B) at `chunk` along K; eight lanes write along K, and read eight
-/// quads of rows at the same K.
-CONVOY_HOST_DEVICE constexpr int rows_chunk(int row, int chunk) {
-  return row * chunks_per_row + (chunk ^ (row / 4 % 8));
-}
-/// Chunk `chunk` along M or N at place `k`, where `extent_chunks` (a multiple of eight) are contiguous; eight
-/// lanes read two chunks, four apart, at four places along K.
-CONVOY_HOST_DEVICE constexpr int columns_chunk(int k, int chunk, int extent_chunks) {
-  return k * extent_chunks + (chunk ^ (k % 4));
-}
+/// Elements of 4 bytes, which ldmatrix cannot transpose: row g of matrix j is 4 · place_of(g) + j. A lane
+/// then reads its rows of an operand contiguous along M or N in one 16-byte access, and holds four neighbours
+/// of the product.
+struct QuadOrder {
+  /// The quad of rows that row g of each matrix belongs to: neighbours g, g + 1 are 16 rows apart, so that
+  /// the stores of four lanes fill 64 bytes.
+  CONVOY_HOST_DEVICE static constexpr int place_of(int g) { return g / 2 + g % 2 * 4; }
+  CONVOY_HOST_DEVICE static constexpr int row(int g, int matrix) { return 4 * place_of(g) + matrix; }
+  /// Eight lanes write along K, and read eight quads of rows at the same K.
+  CONVOY_HOST_DEVICE static constexpr int row_swizzle(int at) { return at / 4 % 8; }
+  /// Eight lanes read two chunks, four apart, at four places along K.
+  CONVOY_HOST_DEVICE static constexpr int column_swizzle(int k, int) { return k % 4; }
+};
 
-/// The quad of rows that row g of each matrix belongs to: neighbours g, g + 1 are 16 rows apart, so that the
-/// stores of four lanes fill 64 bytes.
-CONVOY_HOST_DEVICE constexpr int place_of(int g) {
-  return g / 2 + g % 2 * 4;
+/// Elements of 2 bytes: row g of matrix j is 8 j + g, eight neighbours that a chunk holds along M or N and
+/// that ldmatrix transposes.
+struct NaturalOrder {
+  CONVOY_HOST_DEVICE static constexpr int row(int g, int matrix) { return 8 * matrix + g; }
+  CONVOY_HOST_DEVICE static constexpr int row_swizzle(int at) { return at % 8; }
+  /// Eight lanes read one chunk at eight places along K, of which 8 / extent_chunks share 128 bytes.
+  CONVOY_HOST_DEVICE static constexpr int column_swizzle(int k, int extent_chunks) {
+    return extent_chunks < 8 ? k / (8 / extent_chunks) % extent_chunks : k % 8;
+  }
+};
+
+/// Chunk of row `row` (of A, or column of B) at `chunk` along K.
+template <class Order>
+CONVOY_HOST_DEVICE constexpr int rows_chunk(int row, int chunk) {
+  return row * chunks_per_row + (chunk ^ Order::row_swizzle(row));
 }
-CONVOY_HOST_DEVICE constexpr int group_row(int g, int matrix) {
-  return 4 * place_of(g) + matrix;
+/// Chunk `chunk` along M or N at place `k`, where `extent_chunks` (a power of two) are contiguous.
+template <class Order>
+CONVOY_HOST_DEVICE constexpr int columns_chunk(int k, int chunk, int extent_chunks) {
+  return k * extent_chunks + (chunk ^ Order::column_swizzle(k, extent_chunks));
 }
 
 /// How `threads` fill a stage of an operand contiguous along M or N with one cursor along K each: `lanes`
 /// threads share a place along K and thread `lane` of them copies chunk columns_turn(...) in turn i. Rows
-/// differ in where they begin, so that eight threads write to distinct banks whatever `lanes` (2, 4, 8…).
-CONVOY_HOST_DEVICE constexpr int columns_turn(int k, int lane, int i, int lanes) {
-  const int rows = lanes < 8 ? 8 / lanes : 1;  // that eight threads write at once
+/// differ in where they begin, so that eight threads write to distinct banks whatever `lanes` (2, 4, 8…; with
+/// one, NaturalOrder's swizzle sees to it), where eight or more chunks are contiguous.
+CONVOY_HOST_DEVICE constexpr int columns_turn(int k, int lane, int i, int lanes, int extent_chunks) {
+  const int width = extent_chunks < 8 ? extent_chunks : 8;
+  const int rows = 1 < lanes && lanes < width ? width / lanes : 1;  // whose turns differ
   return lane + lanes * (i ^ (k % rows));
 }
 

@@ -38,11 +38,11 @@ std::multiset<Product> products_by_definition(const ConvShape& s) {
 
 std::multiset<Product> products_of_forward(const ConvShape& s) {
   const std::vector<float> x(static_cast<std::size_t>(s.n * s.in.count()));
-  const Gather gather = forward_gather(s, x.data());
+  const Gather<float> gather = forward_gather(s, x.data());
   std::multiset<Product> products;
   for (int row = 0; row < gather.rows; ++row) {
     for (int column = 0; column < gather.columns; column += s.in.c) {
-      const GatherPixel pixel = gather.pixel(row);
+      const GatherPixel<float> pixel = gather.pixel(row);
       const GatherTap tap = gather.tap(column);
       if (!gather.inside(pixel, tap)) continue;
       products.emplace(pixel.origin + tap.offset - x.data(), row, column / s.in.c);
@@ -56,15 +56,15 @@ std::multiset<Product> products_of_dgrad(const ConvShape& s) {
   std::multiset<Product> products;
   for (const DgradClass& cls : dgrad_classes(s, dy.data())) {
     for (int row = 0; row < cls.gather.rows; ++row) {
-      const Gather::Window at = cls.gather.window(row);
+      const GatherWindow at = cls.gather.window(row);
       const std::int64_t nd = std::int64_t{at.n} * s.in.d + cls.d.first + at.d * cls.d.stride;
       const std::int64_t ndh = nd * s.in.h + cls.h.first + at.h * cls.h.stride;
       const std::int64_t x = (ndh * s.in.w + cls.w.first + at.w * cls.w.stride) * s.in.c;
       for (int column = 0; column < cls.gather.columns; column += s.k) {
-        const GatherPixel pixel = cls.gather.pixel(row);
+        const GatherPixel<float> pixel = cls.gather.pixel(row);
         const GatherTap tap = cls.gather.tap(column);
         if (!cls.gather.inside(pixel, tap)) continue;
-        const Gather::TapPlace of = cls.gather.tap_at(tap.tap);
+        const TapPlace of = cls.gather.tap_at(tap.tap);
         const int t = cls.d.tap_first + of.t * cls.d.tap_step, r = cls.h.tap_first + of.r * cls.h.tap_step;
         products.emplace(x, (pixel.origin + tap.offset - dy.data()) / s.k,
                          (t * s.r + r) * s.s + cls.w.tap_first + of.s * cls.w.tap_step);
@@ -103,7 +103,7 @@ TEST(ConvGather, MakesTheDefinitionsProducts) {
 
 TEST(ConvGather, AdvancingEqualsDecoding) {
   for (const ConvShape& shape : random_shapes(50)) {
-    const Gather gather = forward_gather(shape, nullptr);
+    const Gather<float> gather = forward_gather<float>(shape, nullptr);
     for (const int step : {1, 8, 16}) {
       GatherTap tap = gather.tap(0);
       for (int column = step; column < gather.columns; column += step) {
@@ -122,15 +122,15 @@ TEST(ConvGather, MasksEqualCoordinates) {
   for (const ConvShape& shape : random_shapes(50)) {
     const std::vector<float> source(
         static_cast<std::size_t>(shape.n * std::max(shape.in.count(), shape.out().count()) + 1));
-    std::vector<Gather> gathers = {forward_gather(shape, source.data())};
+    std::vector<Gather<float>> gathers = {forward_gather(shape, source.data())};
     for (const DgradClass& cls : dgrad_classes(shape, source.data())) gathers.push_back(cls.gather);
-    for (const Gather& gather : gathers) {
-      ASSERT_TRUE(MaskedGather::fits(gather));
-      const MaskedGather masked{gather};
+    for (const Gather<float>& gather : gathers) {
+      ASSERT_LE(std::max({gather.d.taps, gather.h.taps, gather.w.taps}), most_masked_taps);
+      const MaskedGather<float> masked{gather};
       for (const int step : {1, 32}) {
-        MaskedGather::Tap stepped = masked.tap(0);
+        MaskedGather<float>::Tap stepped = masked.tap(0);
         for (int column = 0; column < gather.columns + 64; column += step, masked.advance(stepped, step)) {
-          const MaskedGather::Tap decoded = masked.tap(column);
+          const MaskedGather<float>::Tap decoded = masked.tap(column);
           const GatherTap tap = gather.tap(column);
           ASSERT_EQ(std::tie(stepped.tap, stepped.needs), std::tie(decoded.tap, decoded.needs))
               << shape.describe();
@@ -160,13 +160,13 @@ TEST(ConvPlan, WgradSplitsCoverThePixels) {
     const std::int64_t pixels = shape.n * shape.out().pixels();
     const WgradPlan plan = plan_wgrad(shape);
     EXPECT_EQ(plan.chunk % 16, 0) << shape.describe();
-    EXPECT_EQ(blocks_for(pixels, plan.chunk), plan.splits) << shape.describe();
+    EXPECT_EQ(ceil_div(pixels, plan.chunk), plan.splits) << shape.describe();
     const WgradPlan on_tensor_cores = plan_wgrad(shape, tf32_tensor_cores);
     EXPECT_EQ(on_tensor_cores.chunk % 32, 0) << shape.describe();
-    EXPECT_EQ(blocks_for(pixels, on_tensor_cores.chunk), on_tensor_cores.splits) << shape.describe();
+    EXPECT_EQ(ceil_div(pixels, on_tensor_cores.chunk), on_tensor_cores.splits) << shape.describe();
     if (shape.in.c > 4) continue;
     const FirstLayerWgradPlan first = plan_first_layer_wgrad(shape);
-    EXPECT_EQ(blocks_for(pixels, first.chunk), first.splits) << shape.describe();
+    EXPECT_EQ(ceil_div(pixels, first.chunk), first.splits) << shape.describe();
     EXPECT_LE(first.quads * first.groups * first.pixel_lanes, first_layer_threads);
     EXPECT_LE(first.stage * first.groups * padded_group, first_layer_shared_floats);
     EXPECT_GE(first.quads * first.filter_blocks * 4, shape.k);
@@ -180,7 +180,7 @@ TEST(ConvPlan, TilesFitTheDevice) {
     const Gpu gpu{100, kib << 10};
     for (const std::int64_t m : {100, 10'000, 1'000'000}) {
       const std::size_t tile = pick_tile(tf32_tensor_cores, m, 256, 576, 1, gpu);
-      EXPECT_LE(mma_tiles[tile].shared_bytes, gpu.shared_bytes_per_block);
+      EXPECT_LE(tf32_tiles[tile].shared_bytes, gpu.shared_bytes_per_block);
     }
   }
   const Gpu large{132, 227 << 10}, small{132, 99 << 10};

@@ -57,7 +57,8 @@ std::vector<OpCase> loss_cases() {
   cases.back().gradients.clear();
   OpCase scaled = loss_case("scaled", 33, 10, 0.1f);
   scaled.gradients.clear();
-  std::get<SoftmaxCrossEntropy>(scaled.calls[0]).loss_scale = scaled.input("loss scale", {4096, 0, 0, 0, 0, 0});
+  std::get<SoftmaxCrossEntropy>(scaled.calls[0]).loss_scale =
+      scaled.input("loss scale", {4096, 0, 0, 0, 0, 0});
   cases.push_back(scaled);
   return cases;
 }

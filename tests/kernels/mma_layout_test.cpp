@@ -9,6 +9,7 @@
 #include <limits>
 #include <random>
 #include <set>
+#include <type_traits>
 #include <vector>
 
 namespace convoy::mma {
@@ -21,24 +22,34 @@ bool conflict_free(const std::vector<int>& chunks) {
   return chunks.size() == 8 && banks.size() == 8;
 }
 
-TEST(MmaLayout, EveryChunkHasItsPlace) {
-  std::set<int> rows, columns;
+template <class Order>
+class MmaLayout : public ::testing::Test {};
+using Orders = ::testing::Types<QuadOrder, NaturalOrder>;
+TYPED_TEST_SUITE(MmaLayout, Orders);
+
+TYPED_TEST(MmaLayout, EveryChunkHasItsPlace) {
+  std::set<int> rows;
   for (int row = 0; row < 64; ++row) {
-    for (int chunk = 0; chunk < chunks_per_row; ++chunk) rows.insert(rows_chunk(row, chunk));
+    for (int chunk = 0; chunk < chunks_per_row; ++chunk) rows.insert(rows_chunk<TypeParam>(row, chunk));
   }
   EXPECT_EQ(rows.size(), 64U * chunks_per_row);
   EXPECT_EQ(*rows.rbegin(), 64 * chunks_per_row - 1);
-  for (int k = 0; k < 32; ++k) {
-    for (int chunk = 0; chunk < 16; ++chunk) columns.insert(columns_chunk(k, chunk, 16));
+  for (const int extent_chunks : {4, 8, 16}) {
+    std::set<int> columns;
+    for (int k = 0; k < 32; ++k) {
+      for (int chunk = 0; chunk < extent_chunks; ++chunk) {
+        columns.insert(columns_chunk<TypeParam>(k, chunk, extent_chunks));
+      }
+    }
+    EXPECT_EQ(columns.size(), 32U * static_cast<unsigned>(extent_chunks));
+    EXPECT_EQ(*columns.rbegin(), 32 * extent_chunks - 1);
   }
-  EXPECT_EQ(columns.size(), 32U * 16);
-  EXPECT_EQ(*columns.rbegin(), 32 * 16 - 1);
 }
 
-TEST(MmaLayout, GroupsCoverTheirRows) {
+TYPED_TEST(MmaLayout, GroupsCoverTheirRows) {
   std::set<int> rows;
   for (int g = 0; g < 8; ++g) {
-    for (int matrix = 0; matrix < group_matrices; ++matrix) rows.insert(group_row(g, matrix));
+    for (int matrix = 0; matrix < group_matrices; ++matrix) rows.insert(TypeParam::row(g, matrix));
   }
   EXPECT_EQ(rows.size(), static_cast<std::size_t>(group_rows));
   EXPECT_EQ(*rows.begin(), 0);
@@ -47,33 +58,40 @@ TEST(MmaLayout, GroupsCoverTheirRows) {
 
 /// A lane's accumulators 2t and 2t + 1 of four matrices: two runs of four neighbours, and those of four lanes
 /// 64 bytes in a row.
-TEST(MmaLayout, AccumulatorsLeaveInRows) {
+TEST(QuadOrder, AccumulatorsLeaveInRows) {
   for (int c = 0; c < 2; ++c) {
     for (int t = 0; t < 4; ++t) {
       for (int matrix = 0; matrix < group_matrices; ++matrix) {
-        EXPECT_EQ(group_row(2 * t + c, matrix), 16 * c + 4 * t + matrix);
+        EXPECT_EQ(QuadOrder::row(2 * t + c, matrix), 16 * c + 4 * t + matrix);
       }
     }
   }
 }
 
-TEST(MmaLayout, ReadsMeetNoBankTwice) {
+/// ldmatrix: a matrix's eight rows.
+TYPED_TEST(MmaLayout, ReadsAlongKMeetNoBankTwice) {
   for (int group = 0; group < 4; ++group) {
     for (int chunk = 0; chunk < chunks_per_row; ++chunk) {
-      for (int matrix = 0; matrix < group_matrices; ++matrix) {  // ldmatrix: a matrix's eight rows
+      for (int matrix = 0; matrix < group_matrices; ++matrix) {
         std::vector<int> chunks;
         for (int g = 0; g < 8; ++g)
-          chunks.push_back(rows_chunk(group * group_rows + group_row(g, matrix), chunk));
+          chunks.push_back(rows_chunk<TypeParam>(group * group_rows + TypeParam::row(g, matrix), chunk));
         EXPECT_TRUE(conflict_free(chunks));
       }
     }
-    for (const int extent_chunks : {8, 16, 32}) {  // 16 bytes per lane: eight lanes at a time
+  }
+}
+
+/// 16 bytes per lane: eight lanes at a time.
+TEST(QuadOrder, ReadsAcrossMeetNoBankTwice) {
+  for (int group = 0; group < 4; ++group) {
+    for (const int extent_chunks : {8, 16, 32}) {
       for (int k = 0; k < 32; k += 4) {
         for (int first = 0; first < 32; first += 8) {
           std::vector<int> chunks;
           for (int lane = first; lane < first + 8; ++lane) {
-            chunks.push_back(
-                columns_chunk(k + lane % 4, group * 8 % extent_chunks + place_of(lane / 4), extent_chunks));
+            chunks.push_back(columns_chunk<QuadOrder>(
+                k + lane % 4, group * 8 % extent_chunks + QuadOrder::place_of(lane / 4), extent_chunks));
           }
           EXPECT_TRUE(conflict_free(chunks));
         }
@@ -82,24 +100,50 @@ TEST(MmaLayout, ReadsMeetNoBankTwice) {
   }
 }
 
-/// Threads copy every chunk once, and eight neighbours to distinct banks.
-TEST(MmaLayout, CopiesMeetNoBankTwice) {
+/// ldmatrix.trans: one chunk at eight places along K.
+TEST(NaturalOrder, ReadsAcrossMeetNoBankTwice) {
+  for (const int extent_chunks : {4, 8, 16, 32}) {
+    for (int chunk = 0; chunk < extent_chunks; ++chunk) {
+      for (int k = 0; k < 64; k += 8) {
+        std::vector<int> chunks;
+        for (int row = 0; row < 8; ++row)
+          chunks.push_back(columns_chunk<NaturalOrder>(k + row, chunk, extent_chunks));
+        EXPECT_TRUE(conflict_free(chunks));
+      }
+    }
+  }
+}
+
+TYPED_TEST(MmaLayout, CopiesAlongKMeetNoBankTwice) {
   for (int row = 0; row < 32; ++row) {
     std::vector<int> chunks;
-    for (int chunk = 0; chunk < chunks_per_row; ++chunk) chunks.push_back(rows_chunk(row, chunk));
+    for (int chunk = 0; chunk < chunks_per_row; ++chunk) chunks.push_back(rows_chunk<TypeParam>(row, chunk));
     EXPECT_TRUE(conflict_free(chunks));
   }
-  for (const int lanes : {2, 4, 8}) {
-    for (const int extent_chunks : {8, 16, 32}) {
+}
+
+/// Threads copy every chunk once, and eight neighbours to distinct banks where a place along K fills them;
+/// and a thread's turns are where the kernel's XOR puts them.
+TYPED_TEST(MmaLayout, CopiesAcrossMeetNoBankTwice) {
+  for (const int lanes : {1, 2, 4, 8}) {
+    for (const int extent_chunks : {4, 8, 16, 32}) {
+      if (lanes > extent_chunks || (lanes == 1 && std::is_same_v<TypeParam, QuadOrder>)) continue;
       std::set<int> all;
       for (int i = 0; i < extent_chunks / lanes; ++i) {
         for (int first = 0; first < 32 * lanes; first += 8) {
           std::vector<int> chunks;
           for (int thread = first; thread < first + 8; ++thread) {
             const int k = thread / lanes;
-            chunks.push_back(columns_chunk(k, columns_turn(k, thread % lanes, i, lanes), extent_chunks));
+            const auto at = [&](int turn) {
+              return columns_chunk<TypeParam>(k, columns_turn(k, thread % lanes, turn, lanes, extent_chunks),
+                                              extent_chunks);
+            };
+            EXPECT_EQ(at(i), at(0) ^ (i * lanes));
+            chunks.push_back(at(i));
           }
-          EXPECT_TRUE(conflict_free(chunks)) << lanes << " lanes";
+          if (extent_chunks >= 8) {
+            EXPECT_TRUE(conflict_free(chunks)) << lanes << " lanes, " << extent_chunks << " chunks";
+          }
           all.insert(chunks.begin(), chunks.end());
         }
       }

@@ -1,0 +1,107 @@
+// How a family's kernels are launched (conv_families.cuh).
+#pragma once
+
+#include <limits>
+
+#include "kernels/conv_families.cuh"
+#include "kernels/conv_kernels.cuh"
+#include "kernels/cuda_context.h"
+
+namespace convoy {
+namespace detail {
+
+inline int device_attribute(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
+  check_cuda(cudaGetDevice(&device));
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, device));
+  return value;
+}
+inline Gpu current_gpu() {
+  return {device_attribute(cudaDevAttrMultiProcessorCount),
+          device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
+}
+
+template <class Tile>
+unsigned grid(std::int64_t m, std::int64_t n) {
+  const std::int64_t blocks = ceil_div(m, Tile::BM) * ceil_div(n, Tile::BN);
+  check(blocks <= std::numeric_limits<int>::max(), "convolution of more blocks than a grid holds");
+  return static_cast<unsigned>(blocks);
+}
+
+/// Calls run(tile) with the family's tile for out (m,n), summed over k in `splits` parts.
+template <class Family, class Run>
+void with_tile_for(std::int64_t m, std::int64_t n, std::int64_t k, int splits, Run run) {
+  Family::with_tile(pick_tile(Family::cores, m, n, k, splits, current_gpu()), run);
+}
+
+template <class Tile, class... Parameters, class... Arguments>
+void start(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3 blocks,
+           const Arguments&... arguments) {
+  constexpr int shared = Tile::dynamic_shared_bytes;
+  if constexpr (shared > 0) {
+    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  }
+  kernel<<<blocks, Tile::threads, shared, context.stream>>>(arguments...);
+  check_launch();
+}
+
+}  // namespace detail
+
+template <class Family>
+void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+  using T = typename Family::Stored;
+  const ConvShape& s = call.shape;
+  const std::int64_t pixels = s.n * s.out().pixels(), length = s.taps() * s.in.c;
+  const Gather<T> x = forward_gather(s, context.data<const T>(call.x));                    // (N,D,H,W,C)
+  const FilterColumns<T> w{context.data<const T>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
+  const MatrixOutput<T> y{context.data<T>(call.y), context.data<const float>(call.bias), x.rows, s.k,
+                          activation};  // (N,O,P,Q,K)
+  detail::with_tile_for<Family>(pixels, s.k, length, 1, [&]<class Tile>(Tile tile) {
+    detail::start(context, tile, conv_fprop_kernel<Tile, Family::vec, T>, detail::grid<Tile>(pixels, s.k), x,
+                  w, y);
+  });
+}
+
+template <class Family>
+void ConvKernels<Family>::dgrad(const CudaContext& context, const ConvDgrad& call) {
+  using T = typename Family::Stored;
+  const ConvShape& s = call.shape;
+  DgradProblem<T> problem;
+  const auto* dy = context.data<const T>(call.dy);  // (N,O,P,Q,K)
+  problem.w = context.data<const T>(call.w);        // (K,T,R,S,C)
+  problem.dx = context.data<T>(call.dx);            // (N,D,H,W,C)
+  problem.d = s.in.d, problem.h = s.in.h, problem.width = s.in.w, problem.c = s.in.c;
+  problem.r = s.r, problem.s = s.s, problem.filter = static_cast<int>(s.taps() * s.in.c);
+  const std::vector<DgradClass<T>> classes = dgrad_classes(s, dy);
+  for (std::size_t first = 0; first < classes.size(); first += max_dgrad_classes) {
+    const std::size_t count = std::min<std::size_t>(max_dgrad_classes, classes.size() - first);
+    std::int64_t rows = 0, most_rows = 0, columns = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Gather<T>& gather = (problem.classes[i] = classes[first + i]).gather;
+      rows += gather.rows;
+      most_rows = std::max<std::int64_t>(most_rows, gather.rows);
+      columns = std::max<std::int64_t>(columns, gather.columns);
+    }
+    detail::with_tile_for<Family>(rows, s.in.c, columns, 1, [&]<class Tile>(Tile tile) {
+      const dim3 blocks(detail::grid<Tile>(most_rows, s.in.c), static_cast<unsigned>(count));
+      detail::start(context, tile, conv_dgrad_kernel<Tile, Family::vec, T>, blocks, problem);
+    });
+  }
+}
+
+template <class Family>
+void ConvKernels<Family>::wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& plan,
+                                float* partials) {
+  using T = typename Family::Stored;
+  const ConvShape& s = call.shape;
+  const std::int64_t pixels = s.n * s.out().pixels(), columns = s.taps() * s.in.c;
+  const Gather<T> x = forward_gather(s, context.data<const T>(call.x));                     // (N,D,H,W,C)
+  const PixelColumns<T> dy{context.data<const T>(call.dy), static_cast<int>(pixels), s.k};  // (N,O,P,Q,K)
+  const MatrixOutput<float> out{partials, nullptr, s.k, static_cast<int>(columns)};
+  detail::with_tile_for<Family>(s.k, columns, pixels, plan.splits, [&]<class Tile>(Tile tile) {
+    const dim3 blocks(detail::grid<Tile>(s.k, columns), static_cast<unsigned>(plan.splits));
+    detail::start(context, tile, conv_wgrad_kernel<Tile, Family::vec, T>, blocks, dy, x, out, plan.chunk);
+  });
+}
+
+}  // namespace convoy
