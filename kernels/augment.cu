@@ -17,13 +17,13 @@ struct AugmentGeometry {
   FastDivide by_c, by_w, by_h;
 };
 
-// Grid: x = image, y = run of its packs.
-template <int V>
+// Grid: x = image, y = run of its packs. x is stored as T.
+template <int V, class T>
 __global__ void __launch_bounds__(block_size)
     augment_kernel(AugmentGeometry g, const StepState* __restrict__ state,
                    const std::uint8_t* __restrict__ images, const std::int32_t* __restrict__ labels,
                    const std::int32_t* __restrict__ order, const float* __restrict__ scale,
-                   const float* __restrict__ offset, float* __restrict__ x, std::int32_t* __restrict__ y) {
+                   const float* __restrict__ offset, T* __restrict__ x, std::int32_t* __restrict__ y) {
   const auto image = static_cast<int>(blockIdx.x);
   const std::int32_t sample = order[state->first + g.first + image];
   if (blockIdx.y == 0 && threadIdx.x == 0) y[image] = labels[sample];
@@ -75,17 +75,19 @@ void launch(const CudaContext& context, const Augment& call) {
                           divide_by(image.c),
                           divide_by(image.w),
                           divide_by(image.h)};
-  auto* x = context.data<float>(call.x);
-  with_pack_width(in_fours(image.count(), x), [&](auto width) {
-    constexpr int v = decltype(width)::value;
-    const unsigned runs = blocks_for(image.count() / v);
-    check(runs <= 65535, "an image too large to augment");
-    const dim3 grid(static_cast<unsigned>(call.n), runs);
-    augment_kernel<v><<<grid, block_size, 0, context.stream>>>(
-        g, context.state, context.data<const std::uint8_t>(call.images),
-        context.data<const std::int32_t>(call.labels), context.data<const std::int32_t>(call.order),
-        context.data<const float>(call.scale), context.data<const float>(call.shift), x,
-        context.data<std::int32_t>(call.y));
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    auto* x = context.data<T>(call.x);
+    with_pack_width(in_fours(image.count(), x), [&](auto width) {
+      constexpr int v = decltype(width)::value;
+      const unsigned runs = blocks_for(image.count() / v);
+      check(runs <= 65535, "an image too large to augment");
+      const dim3 grid(static_cast<unsigned>(call.n), runs);
+      augment_kernel<v><<<grid, block_size, 0, context.stream>>>(
+          g, context.state, context.data<const std::uint8_t>(call.images),
+          context.data<const std::int32_t>(call.labels), context.data<const std::int32_t>(call.order),
+          context.data<const float>(call.scale), context.data<const float>(call.shift), x,
+          context.data<std::int32_t>(call.y));
+    });
   });
   check_launch();
 }

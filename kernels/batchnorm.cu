@@ -75,10 +75,10 @@ struct Backward {
 };
 
 // Grid: x = slice, y = group, z = tile of channels.
-template <int V, class Pass>
+template <int V, class Pass, class T>
 __global__ void __launch_bounds__(Tiling::block)
-    rows_kernel(Tiling t, const __grid_constant__ Pass pass, RowInputs<Pass::inputs> input,
-                float* __restrict__ out) {
+    rows_kernel(Tiling t, const __grid_constant__ Pass pass, RowInputs<T, Pass::inputs> input,
+                T* __restrict__ out) {
   const BatchNormPlace p = place_of(t);
   if (p.idle || p.row >= p.end) return;
   const auto constants = pass.constants(std::int64_t{p.group} * t.packs + p.pack, p.pack);
@@ -91,9 +91,9 @@ __global__ void __launch_bounds__(Tiling::block)
   }
 }
 
-template <int N, class MakePass>
+template <class T, int N, class MakePass>
 void launch_rows(const CudaContext& context, const BatchNormShape& s, bool fours, bool one_group,
-                 const RowInputs<N>& input, float* out, MakePass make_pass) {
+                 const RowInputs<T, N>& input, T* out, MakePass make_pass) {
   if (s.n == 0) return;
   with_pack_width(fours, [&](auto width) {
     constexpr int v = decltype(width)::value;
@@ -103,29 +103,30 @@ void launch_rows(const CudaContext& context, const BatchNormShape& s, bool fours
   check_launch();
 }
 
-/// y = f(norm(width) of x + residual), the residual absent or a tensor like x.
-template <class MakeNorm>
-void launch_forward(const CudaContext& context, const BatchNormShape& s, bool fours, bool one_group,
-                    const float* x, const Tensor& shortcut, Rectifier activation, float* y,
-                    MakeNorm make_norm) {
-  const auto* residual = context.data<const float>(shortcut);
-  fours = fours && in_fours(s.c, x, residual, y);
-  const auto launch_with = [&](const auto& input, auto count) {
-    launch_rows(context, s, fours, one_group, input, y, [&](auto width) {
-      return Forward<decltype(make_norm(width)), decltype(count)::value>{make_norm(width), activation};
-    });
-  };
-  if (residual == nullptr) return launch_with(RowInputs<1>{{x}}, std::integral_constant<int, 1>{});
-  launch_with(RowInputs<2>{{x, residual}}, std::integral_constant<int, 2>{});
+/// y = f(norm(width) of x + residual), the residual absent or a tensor like x. Call: either of the two.
+template <class Call, class MakeNorm>
+void launch_forward(const CudaContext& context, const Call& call, const Tensor& shortcut,
+                    Rectifier activation, bool fours, bool one_group, MakeNorm make_norm) {
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto *x = context.data<const T>(call.x), *residual = context.data<const T>(shortcut);
+    auto* y = context.data<T>(call.y);
+    const auto launch_with = [&]<int N>(const RowInputs<T, N>& input) {
+      launch_rows(context, call.shape, fours && in_fours(call.shape.c, x, residual, y), one_group, input, y,
+                  [&](auto width) {
+                    return Forward<decltype(make_norm(width)), N>{make_norm(width), activation};
+                  });
+    };
+    if (residual == nullptr) return launch_with(RowInputs<T, 1>{{x}});
+    launch_with(RowInputs<T, 2>{{x, residual}});
+  });
 }
 
 void forward(const CudaContext& context, const BatchNormForward& call, const Tensor& residual,
              Rectifier activation) {
   const auto *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std),
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
-  launch_forward(context, call.shape, in_fours(call.shape.c, mean, inv_std, gamma, beta), false,
-                 context.data<const float>(call.x), residual, activation, context.data<float>(call.y),
-                 [&](auto width) {
+  launch_forward(context, call, residual, activation, in_fours(call.shape.c, mean, inv_std, gamma, beta),
+                 false, [&](auto width) {
                    return Normalize<decltype(width)::value>{mean, inv_std, gamma, beta};
                  });
 }
@@ -136,23 +137,23 @@ void forward(const CudaContext& context, const BatchNormInference& call, const T
              *var = context.data<const float>(call.running_var),
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
   launch_forward(
-      context, call.shape, in_fours(call.shape.c, mean, var, gamma, beta), true,
-      context.data<const float>(call.x), residual, activation, context.data<float>(call.y), [&](auto width) {
+      context, call, residual, activation, in_fours(call.shape.c, mean, var, gamma, beta), true,
+      [&](auto width) {
         return NormalizeRunning<decltype(width)::value>{mean, var, gamma, beta, call.shape.epsilon};
       });
 }
 
 /// make_gate(width) gives what becomes of dy first.
-template <class MakeGate>
+template <class T, class MakeGate>
 void backward(const CudaContext& context, const BatchNormBackward& call, bool fours, MakeGate make_gate) {
   const BatchNormShape& s = call.shape;
-  const auto *x = context.data<const float>(call.x), *dy = context.data<const float>(call.dy),
-             *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std),
+  const auto *x = context.data<const T>(call.x), *dy = context.data<const T>(call.dy);
+  const auto *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std),
              *gamma = context.data<const float>(call.gamma);
   const auto* sums = context.data<const double>(call.sums);
-  auto* dx = context.data<float>(call.dx);
+  auto* dx = context.data<T>(call.dx);
   fours = fours && in_fours(s.c, x, dy, mean, inv_std, gamma, dx);
-  launch_rows(context, s, fours, false, RowInputs<2>{{dy, x}}, dx, [&](auto width) {
+  launch_rows(context, s, fours, false, RowInputs<T, 2>{{dy, x}}, dx, [&](auto width) {
     constexpr int v = decltype(width)::value;
     return Backward<v, decltype(make_gate(width))>{
         mean, inv_std, gamma, sums, s.c / v, s.group, s.global_n, s.pixels, make_gate(width)};
@@ -175,16 +176,20 @@ void launch(const CudaContext& context, const BatchNormInferenceRectified& call)
 }
 
 void launch(const CudaContext& context, const BatchNormBackward& call) {
-  backward(context, call, true, [](auto width) { return Open<decltype(width)::value>{}; });
+  with_storage(call.dx.dtype, [&]<class T>(T) {
+    backward<T>(context, call, true, [](auto width) { return Open<decltype(width)::value>{}; });
+  });
 }
 void launch(const CudaContext& context, const BatchNormActivationBackward& call) {
   const auto *mean = context.data<const float>(call.plain.mean),
              *inv_std = context.data<const float>(call.plain.inv_std),
              *gamma = context.data<const float>(call.plain.gamma),
              *beta = context.data<const float>(call.beta);
-  backward(context, call.plain, in_fours(call.plain.shape.c, beta), [&](auto width) {
-    constexpr int v = decltype(width)::value;
-    return Recomputed<v>{call.activation, Normalize<v>{mean, inv_std, gamma, beta}};
+  with_storage(call.plain.dx.dtype, [&]<class T>(T) {
+    backward<T>(context, call.plain, in_fours(call.plain.shape.c, beta), [&](auto width) {
+      constexpr int v = decltype(width)::value;
+      return Recomputed<T, v>{call.activation, Normalize<v>{mean, inv_std, gamma, beta}};
+    });
   });
 }
 

@@ -1,7 +1,7 @@
 // What the CUDA kernels of batch normalisation share: the walk over x (N,D,H,W,C), read as rows (N·D·H·W) of
 // C channels, and the formulas of more than one file. All kernels but the two small ones cut the rows of a
 // group into slices, one block each (batchnorm_tiling.h); a thread keeps its channels' constants in registers
-// and walks down the rows, four at a time. Bytes limit them.
+// and walks down the rows, four at a time. x and all that has its shape is stored as T. Bytes limit them.
 #pragma once
 
 #include "kernels/batchnorm.h"
@@ -26,16 +26,16 @@ __device__ inline BatchNormPlace place_of(const BatchNormTiling& t) {
 }
 
 /// Tensors (rows,C) that a kernel reads side by side.
-template <int N>
+template <class T, int N>
 struct RowInputs {
-  const float* at[N];
+  const T* at[N];
 };
 
 /// Loads rows first, first + t.rows, ... (up to rows_at_once of them, together) of the thread's channels and
 /// calls visit(row, c, values) with one value per input for each channel c of the pack.
-template <int V, int Inputs, class Visit>
+template <int V, class T, int Inputs, class Visit>
 __device__ void visit_rows(const BatchNormTiling& t, const BatchNormPlace& p, std::int64_t first,
-                           const RowInputs<Inputs>& input, Visit visit) {
+                           const RowInputs<T, Inputs>& input, Visit visit) {
   Pack<V> in[Inputs][BatchNormTiling::rows_at_once];
 #pragma unroll
   for (int r = 0; r < BatchNormTiling::rows_at_once; ++r) {
@@ -91,8 +91,9 @@ struct Open {
   __device__ Constants constants(std::int64_t, std::int64_t) const { return {}; }
   __device__ float operator()(const Constants&, int, const float (&in)[inputs]) const { return in[0]; }
 };
-/// dy f'(y), with y = f of the normalised x computed anew.
-template <int V>
+/// dy f'(y), with y = f of the normalised x computed anew, and rounded as forward stored it: what became zero
+/// there is zero here.
+template <class T, int V>
 struct Recomputed {
   static constexpr int inputs = 2;
   Rectifier activation;
@@ -102,7 +103,8 @@ struct Recomputed {
     return norm.constants(group_pack, pack);
   }
   __device__ float operator()(const Constants& k, int c, const float (&in)[inputs]) const {
-    return activation.gradient(activation.f(k.value(c, in[1])), in[0]);
+    const T y = from_float<T>(activation.f(k.value(c, in[1])));
+    return activation.gradient(to_float(y), in[0]);
   }
 };
 /// dy f'(y), with y as the third input and, where there is a fourth, a term to add to dy first.

@@ -47,10 +47,10 @@ struct Gradients {
 
 // Keeps: the first term of every element goes to `kept` (rows,C), too.
 // Grid: x = slice, y = group, z = tile of channels. partials (groups of this rank, slices, 2, C).
-template <int V, bool Keeps, class Terms>
+template <int V, bool Keeps, class Terms, class T>
 __global__ void __launch_bounds__(Tiling::block)
-    partial_sums_kernel(Tiling t, const __grid_constant__ Terms terms, RowInputs<Terms::inputs> input,
-                        double* __restrict__ partials, float* kept) {
+    partial_sums_kernel(Tiling t, const __grid_constant__ Terms terms, RowInputs<T, Terms::inputs> input,
+                        double* __restrict__ partials, T* kept) {
   __shared__ double shared[2 * V][Tiling::block];
   BatchNormPlace p = place_of(t);
   double sums[2][V] = {};
@@ -181,16 +181,15 @@ std::int64_t partials_bytes(const BatchNormShape& s) {
   return bytes;
 }
 
-/// What the sums of a call are made of, and where they go.
+/// Where the sums of a call go.
 struct SumsOutput {
   Tensor sums, totals_first, totals_second;  ///< totals: over the groups; absent for statistics
-  float* kept = nullptr;                     ///< the first term of every element
 };
 
-/// make_terms(width) gives the two terms of an element.
-template <bool Keeps = false, int N, class MakeTerms>
+/// make_terms(width) gives the two terms of an element; where Keeps, the first goes to `kept`, too.
+template <bool Keeps = false, class T, int N, class MakeTerms>
 void launch_sums(const CudaContext& context, const BatchNormShape& s, bool fours, const SumsOutput& to,
-                 const RowInputs<N>& input, MakeTerms make_terms) {
+                 const RowInputs<T, N>& input, MakeTerms make_terms, T* kept = nullptr) {
   if (s.groups() == 0 && !to.totals_first) return;
   auto* partials = context.arenas.workspace<double>(partials_bytes(s));
   with_pack_width(fours, [&](auto width) {
@@ -199,7 +198,7 @@ void launch_sums(const CudaContext& context, const BatchNormShape& s, bool fours
     if (s.n > 0) {
       t = batchnorm_tiling(s, v);
       partial_sums_kernel<v, Keeps><<<batchnorm_grid(t), Tiling::block, 0, context.stream>>>(
-          t, make_terms(width), input, partials, to.kept);
+          t, make_terms(width), input, partials, kept);
       check_launch();
     }
     finish_sums_kernel<<<blocks_for(2 * s.c, finish_columns), dim3(finish_columns, finish_lanes), 0,
@@ -230,9 +229,11 @@ std::int64_t workspace_bytes<CudaContext>(const ActivationBatchNormReduce& call)
 }
 
 void launch(const CudaContext& context, const BatchNormStatistics& call) {
-  const auto* x = context.data<const float>(call.x);
-  launch_sums(context, call.shape, in_fours(call.shape.c, x), {call.sums, {}, {}}, RowInputs<1>{{x}},
-              [&](auto width) { return Moments<decltype(width)::value>{}; });
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto* x = context.data<const T>(call.x);
+    launch_sums(context, call.shape, in_fours(call.shape.c, x), {call.sums, {}, {}}, RowInputs<T, 1>{{x}},
+                [&](auto width) { return Moments<decltype(width)::value>{}; });
+  });
 }
 
 void launch(const CudaContext& context, const BatchNormMoments& call) {
@@ -245,46 +246,53 @@ void launch(const CudaContext& context, const BatchNormMoments& call) {
 }
 
 void launch(const CudaContext& context, const BatchNormReduce& call) {
-  const auto *x = context.data<const float>(call.x), *dy = context.data<const float>(call.dy),
-             *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std);
-  launch_sums(context, call.shape, in_fours(call.shape.c, x, dy, mean, inv_std),
-              {call.sums, call.dbeta, call.dgamma}, RowInputs<2>{{dy, x}}, [&](auto width) {
-                constexpr int v = decltype(width)::value;
-                return Gradients<v, Open<v>>{mean, inv_std, {}};
-              });
+  const auto *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std);
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto *x = context.data<const T>(call.x), *dy = context.data<const T>(call.dy);
+    launch_sums(context, call.shape, in_fours(call.shape.c, x, dy, mean, inv_std),
+                {call.sums, call.dbeta, call.dgamma}, RowInputs<T, 2>{{dy, x}}, [&](auto width) {
+                  constexpr int v = decltype(width)::value;
+                  return Gradients<v, Open<v>>{mean, inv_std, {}};
+                });
+  });
 }
 
 void launch(const CudaContext& context, const BatchNormActivationReduce& call) {
   const BatchNormReduce& plain = call.plain;
-  const auto *x = context.data<const float>(plain.x), *dy = context.data<const float>(plain.dy),
-             *mean = context.data<const float>(plain.mean),
+  const auto *mean = context.data<const float>(plain.mean),
              *inv_std = context.data<const float>(plain.inv_std),
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
-  launch_sums(context, plain.shape, in_fours(plain.shape.c, x, dy, mean, inv_std, gamma, beta),
-              {plain.sums, plain.dbeta, plain.dgamma}, RowInputs<2>{{dy, x}}, [&](auto width) {
-                constexpr int v = decltype(width)::value;
-                const Normalize<v> norm{mean, inv_std, gamma, beta};
-                return Gradients<v, Recomputed<v>>{mean, inv_std, {call.activation, norm}};
-              });
+  with_storage(plain.x.dtype, [&]<class T>(T) {
+    const auto *x = context.data<const T>(plain.x), *dy = context.data<const T>(plain.dy);
+    launch_sums(context, plain.shape, in_fours(plain.shape.c, x, dy, mean, inv_std, gamma, beta),
+                {plain.sums, plain.dbeta, plain.dgamma}, RowInputs<T, 2>{{dy, x}}, [&](auto width) {
+                  constexpr int v = decltype(width)::value;
+                  const Normalize<v> norm{mean, inv_std, gamma, beta};
+                  return Gradients<v, Recomputed<T, v>>{mean, inv_std, {call.activation, norm}};
+                });
+  });
 }
 
 void launch(const CudaContext& context, const ActivationBatchNormReduce& call) {
   const BatchNormReduce& plain = call.plain;
-  const auto *x = context.data<const float>(plain.x), *dy = context.data<const float>(call.dy),
-             *y = context.data<const float>(call.y), *mean = context.data<const float>(plain.mean),
+  const auto *mean = context.data<const float>(plain.mean),
              *inv_std = context.data<const float>(plain.inv_std);
-  const auto* term = context.data<const float>(call.term);  // or null
-  auto* masked = context.data<float>(plain.dy);
-  const bool fours = in_fours(plain.shape.c, x, dy, y, term, masked, mean, inv_std);
-  const auto launch_with = [&]<int N>(const RowInputs<N>& input) {
-    launch_sums<true>(context, plain.shape, fours, {plain.sums, plain.dbeta, plain.dgamma, masked}, input,
-                      [&](auto width) {
-                        constexpr int v = decltype(width)::value;
-                        return Gradients<v, FromOutput<v, N>>{mean, inv_std, {call.activation}};
-                      });
-  };
-  if (term == nullptr) return launch_with(RowInputs<3>{{dy, x, y}});
-  launch_with(RowInputs<4>{{dy, x, y, term}});
+  with_storage(plain.x.dtype, [&]<class T>(T) {
+    const auto *x = context.data<const T>(plain.x), *dy = context.data<const T>(call.dy),
+               *y = context.data<const T>(call.y), *term = context.data<const T>(call.term);  // term or null
+    auto* masked = context.data<T>(plain.dy);
+    const bool fours = in_fours(plain.shape.c, x, dy, y, term, masked, mean, inv_std);
+    const auto launch_with = [&]<int N>(const RowInputs<T, N>& input) {
+      const auto make_terms = [&](auto width) {
+        constexpr int v = decltype(width)::value;
+        return Gradients<v, FromOutput<v, N>>{mean, inv_std, {call.activation}};
+      };
+      launch_sums<true>(context, plain.shape, fours, {plain.sums, plain.dbeta, plain.dgamma}, input,
+                        make_terms, masked);
+    };
+    if (term == nullptr) return launch_with(RowInputs<T, 3>{{dy, x, y}});
+    launch_with(RowInputs<T, 4>{{dy, x, y, term}});
+  });
 }
 
 }  // namespace convoy

@@ -1,5 +1,6 @@
 // Activations, dropout and sums over flat arrays: y[i] = f(i, a[i], ...). One thread computes four elements
-// (one where the count or an address is odd). Bytes limit all of them.
+// (one where the count or an address is odd), in float, whatever type T all arrays of a call are stored in.
+// Bytes limit all of them.
 #include "kernels/cuda_device.cuh"
 #include "kernels/elementwise.h"
 #include "src/core/random.h"
@@ -48,9 +49,9 @@ struct Sum {
 };
 
 // No __restrict__: y may be one of the inputs.
-template <int V, class F, class... Inputs>
+template <int V, class F, class T, class... Inputs>
 __global__ void __launch_bounds__(block_size)
-    map_kernel(std::int64_t packs, F f, float* y, const Inputs*... inputs) {
+    map_kernel(std::int64_t packs, F f, T* y, const Inputs*... inputs) {
   const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
   if (i >= packs) return;
   const auto apply = [&](const auto&... in) {
@@ -62,8 +63,8 @@ __global__ void __launch_bounds__(block_size)
   apply(load<V>(inputs, i)...);
 }
 
-template <class F, class... Inputs>
-void map(const CudaContext& context, F f, std::int64_t count, float* y, const Inputs*... inputs) {
+template <class F, class T, class... Inputs>
+void map(const CudaContext& context, F f, std::int64_t count, T* y, const Inputs*... inputs) {
   if (count == 0) return;
   with_pack_width(in_fours(count, y, inputs...), [&](auto width) {
     constexpr int v = decltype(width)::value;
@@ -93,10 +94,10 @@ void with_activation(Activation kind, float slope, Function function) {
 
 /// One thread per four elements of the global batch that share a Philox draw; `first` may lie inside such
 /// four.
-template <int V>
+template <int V, class T>
 __global__ void __launch_bounds__(block_size)
     dropout_kernel(std::int64_t packs, const StepState* state, float rate, float scale, std::uint32_t layer,
-                   std::int64_t first, const float* x, float* y) {
+                   std::int64_t first, const T* x, T* y) {
   const std::int64_t j = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
   if (j >= packs) return;
   const auto i = static_cast<std::uint64_t>(first + j * V);
@@ -119,38 +120,45 @@ __global__ void __launch_bounds__(block_size)
 }  // namespace
 
 void launch(const CudaContext& context, const ActivationForward& call) {
-  const auto* x = context.data<const float>(call.x);
-  auto* y = context.data<float>(call.y);
-  with_activation(call.kind, call.slope,
-                  [&](auto f) { map(context, Fprop<decltype(f)>{f}, call.x.count, y, x); });
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto* x = context.data<const T>(call.x);
+    auto* y = context.data<T>(call.y);
+    with_activation(call.kind, call.slope,
+                    [&](auto f) { map(context, Fprop<decltype(f)>{f}, call.x.count, y, x); });
+  });
 }
 
 void launch(const CudaContext& context, const ActivationBackward& call) {
-  const auto* saved = context.data<const float>(call.saved);
-  const auto* dy = context.data<const float>(call.dy);
-  auto* dx = context.data<float>(call.dx);
-  with_activation(call.kind, call.slope,
-                  [&](auto f) { map(context, Dgrad<decltype(f)>{f}, call.dx.count, dx, saved, dy); });
+  with_storage(call.dx.dtype, [&]<class T>(T) {
+    const auto *saved = context.data<const T>(call.saved), *dy = context.data<const T>(call.dy);
+    auto* dx = context.data<T>(call.dx);
+    with_activation(call.kind, call.slope,
+                    [&](auto f) { map(context, Dgrad<decltype(f)>{f}, call.dx.count, dx, saved, dy); });
+  });
 }
 
 void launch(const CudaContext& context, const Dropout& call) {
-  const auto* x = context.data<const float>(call.x);
-  auto* y = context.data<float>(call.y);
   const std::int64_t count = call.x.count;
   if (count == 0) return;
   const float scale = 1.0f / (1.0f - call.rate);
-  with_pack_width(call.first % 4 == 0 && in_fours(count, x, y), [&](auto width) {
-    constexpr int v = decltype(width)::value;
-    const std::int64_t packs = count / v;
-    dropout_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
-        packs, context.state, call.rate, scale, call.layer, call.first, x, y);
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto* x = context.data<const T>(call.x);
+    auto* y = context.data<T>(call.y);
+    with_pack_width(call.first % 4 == 0 && in_fours(count, x, y), [&](auto width) {
+      constexpr int v = decltype(width)::value;
+      const std::int64_t packs = count / v;
+      dropout_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
+          packs, context.state, call.rate, scale, call.layer, call.first, x, y);
+    });
   });
   check_launch();
 }
 
 void launch(const CudaContext& context, const Add& call) {
-  map(context, Sum{}, call.y.count, context.data<float>(call.y), context.data<const float>(call.a),
-      context.data<const float>(call.b));
+  with_storage(call.y.dtype, [&]<class T>(T) {
+    map(context, Sum{}, call.y.count, context.data<T>(call.y), context.data<const T>(call.a),
+        context.data<const T>(call.b));
+  });
 }
 
 }  // namespace convoy

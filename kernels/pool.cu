@@ -1,6 +1,7 @@
 // Max and average pooling, x (N,D,H,W,C) -> y (N,O,P,Q,C) and back. One thread owns one pack of channels of
 // one output pixel (forward) or of one input pixel (backward, which gathers from the windows that cover it:
-// no atomics). Bytes limit all of them; neighbouring windows meet in the caches.
+// no atomics). All but argmax is stored as T. Bytes limit all of them; neighbouring windows meet in the
+// caches.
 #include <cmath>
 
 #include "kernels/bias_gradient.h"
@@ -20,10 +21,10 @@ struct alignas(V) TapPack {
 
 // Square = 2 or 3: a plane window of that side known to the compiler, so that its loads leave together; 0:
 // any window.
-template <int V, int Square>
+template <int V, int Square, class T>
 __global__ void __launch_bounds__(block_size)
-    max_forward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ x,
-                       float* __restrict__ y, std::uint8_t* __restrict__ argmax) {
+    max_forward_kernel(std::uint32_t count, PoolGeometry g, const T* __restrict__ x, T* __restrict__ y,
+                       std::uint8_t* __restrict__ argmax) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
   const auto p = g.position(i);
@@ -88,11 +89,11 @@ __device__ void for_each_covering(const PoolGeometry& g, const PoolGeometry::Pos
 }
 
 // With y, the pooled activation, its gradient comes on top: dy f'(y) is what goes to the winners.
-template <int V, bool Activated>
+template <int V, bool Activated, class T>
 __global__ void __launch_bounds__(block_size)
-    max_backward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ dy,
-                        const std::uint8_t* __restrict__ argmax, float* __restrict__ dx,
-                        const float* __restrict__ y, Rectifier activation) {
+    max_backward_kernel(std::uint32_t count, PoolGeometry g, const T* __restrict__ dy,
+                        const std::uint8_t* __restrict__ argmax, T* __restrict__ dx, const T* __restrict__ y,
+                        Rectifier activation) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
   Pack<V> sum{};
@@ -110,10 +111,9 @@ __global__ void __launch_bounds__(block_size)
   store<V>(dx, i, sum);
 }
 
-template <int V>
+template <int V, class T>
 __global__ void __launch_bounds__(block_size)
-    average_forward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ x,
-                           float* __restrict__ y) {
+    average_forward_kernel(std::uint32_t count, PoolGeometry g, const T* __restrict__ x, T* __restrict__ y) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
   const auto p = g.position(i);
@@ -135,10 +135,10 @@ __global__ void __launch_bounds__(block_size)
   store<V>(y, i, sum);
 }
 
-template <int V>
+template <int V, class T>
 __global__ void __launch_bounds__(block_size)
-    average_backward_kernel(std::uint32_t count, PoolGeometry g, const float* __restrict__ dy,
-                            float* __restrict__ dx) {
+    average_backward_kernel(std::uint32_t count, PoolGeometry g, const T* __restrict__ dy,
+                            T* __restrict__ dx) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
   Pack<V> sum{};
@@ -176,23 +176,25 @@ bool is_plane_square(const PoolShape& s, int side) {
   return s.kernel == Axes{1, side, side} && s.stride[0] == 1 && s.pad[0] == 0;
 }
 
-/// y is null where there is no activation to go back through.
+/// `pooled`, the pooled activation, is absent where there is none to go back through.
 template <bool Activated>
-void max_backward(const CudaContext& context, const MaxPoolBackward& call, const float* y,
+void max_backward(const CudaContext& context, const MaxPoolBackward& call, const Tensor& pooled,
                   Rectifier activation) {
   const PoolShape& s = call.shape;
-  const auto* dy = context.data<const float>(call.dy);
   const auto* argmax = context.data<const std::uint8_t>(call.argmax);
-  auto* dx = context.data<float>(call.dx);
   const std::int64_t in = s.in.count(), out = s.out().count();
-  const bool fours = in_fours(s.in.c, dy, dx, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
-  for_each_run(s, fours, true,
-               [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                 max_backward_kernel<decltype(width)::value, Activated>
-                     <<<blocks_for(count), block_size, 0, context.stream>>>(
-                         count, g, dy + first * out, argmax + first * out, dx + first * in,
-                         Activated ? y + first * out : nullptr, activation);
-               });
+  with_storage(call.dx.dtype, [&]<class T>(T) {
+    const auto *dy = context.data<const T>(call.dy), *y = context.data<const T>(pooled);
+    auto* dx = context.data<T>(call.dx);
+    const bool fours = in_fours(s.in.c, dy, dx, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
+    for_each_run(s, fours, true,
+                 [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                   max_backward_kernel<decltype(width)::value, Activated>
+                       <<<blocks_for(count), block_size, 0, context.stream>>>(
+                           count, g, dy + first * out, argmax + first * out, dx + first * in,
+                           Activated ? y + first * out : nullptr, activation);
+                 });
+  });
 }
 
 }  // namespace
@@ -200,54 +202,60 @@ void max_backward(const CudaContext& context, const MaxPoolBackward& call, const
 void launch(const CudaContext& context, const MaxPoolForward& call) {
   const PoolShape& s = call.shape;
   check(s.taps() <= 255, "max pooling over more than 255 taps");
-  const auto* x = context.data<const float>(call.x);
-  auto* y = context.data<float>(call.y);
   auto* argmax = context.data<std::uint8_t>(call.argmax);
   const std::int64_t in = s.in.count(), out = s.out().count();
-  const bool fours = in_fours(s.in.c, x, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
-  for_each_run(
-      s, fours, false, [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-        constexpr int v = decltype(width)::value;
-        auto* kernel = is_plane_square(s, 2)   ? &max_forward_kernel<v, 2>
-                       : is_plane_square(s, 3) ? &max_forward_kernel<v, 3>
-                                               : &max_forward_kernel<v, 0>;
-        kernel<<<blocks_for(count), block_size, 0, context.stream>>>(
-            count, g, x + first * in, y + first * out, argmax == nullptr ? nullptr : argmax + first * out);
-      });
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto* x = context.data<const T>(call.x);
+    auto* y = context.data<T>(call.y);
+    const bool fours = in_fours(s.in.c, x, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
+    for_each_run(
+        s, fours, false, [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+          constexpr int v = decltype(width)::value;
+          auto* kernel = is_plane_square(s, 2)   ? &max_forward_kernel<v, 2, T>
+                         : is_plane_square(s, 3) ? &max_forward_kernel<v, 3, T>
+                                                 : &max_forward_kernel<v, 0, T>;
+          kernel<<<blocks_for(count), block_size, 0, context.stream>>>(
+              count, g, x + first * in, y + first * out, argmax == nullptr ? nullptr : argmax + first * out);
+        });
+  });
 }
 
 void launch(const CudaContext& context, const MaxPoolBackward& call) {
-  max_backward<false>(context, call, nullptr, Rectifier{});
+  max_backward<false>(context, call, {}, Rectifier{});
 }
 void launch(const CudaContext& context, const MaxPoolActivationBackward& call) {
   if (call.db) return max_pool_bias_gradient(context, call);
-  max_backward<true>(context, call.plain, context.data<const float>(call.y), call.activation);
+  max_backward<true>(context, call.plain, call.y, call.activation);
 }
 
 void launch(const CudaContext& context, const AvgPoolForward& call) {
   const PoolShape& s = call.shape;
-  const auto* x = context.data<const float>(call.x);
-  auto* y = context.data<float>(call.y);
   const std::int64_t in = s.in.count(), out = s.out().count();
-  for_each_run(s, in_fours(s.in.c, x, y), false,
-               [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                 average_forward_kernel<decltype(width)::value>
-                     <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, x + first * in,
-                                                                            y + first * out);
-               });
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto* x = context.data<const T>(call.x);
+    auto* y = context.data<T>(call.y);
+    for_each_run(s, in_fours(s.in.c, x, y), false,
+                 [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                   average_forward_kernel<decltype(width)::value>
+                       <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, x + first * in,
+                                                                              y + first * out);
+                 });
+  });
 }
 
 void launch(const CudaContext& context, const AvgPoolBackward& call) {
   const PoolShape& s = call.shape;
-  const auto* dy = context.data<const float>(call.dy);
-  auto* dx = context.data<float>(call.dx);
   const std::int64_t in = s.in.count(), out = s.out().count();
-  for_each_run(s, in_fours(s.in.c, dy, dx), true,
-               [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                 average_backward_kernel<decltype(width)::value>
-                     <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, dy + first * out,
-                                                                            dx + first * in);
-               });
+  with_storage(call.dx.dtype, [&]<class T>(T) {
+    const auto* dy = context.data<const T>(call.dy);
+    auto* dx = context.data<T>(call.dx);
+    for_each_run(s, in_fours(s.in.c, dy, dx), true,
+                 [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                   average_backward_kernel<decltype(width)::value>
+                       <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, dy + first * out,
+                                                                              dx + first * in);
+                 });
+  });
 }
 
 }  // namespace convoy

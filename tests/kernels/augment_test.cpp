@@ -51,6 +51,12 @@ std::vector<OpCase> augment_cases() {
 INSTANTIATE_TEST_SUITE_P(Augment, OpTest, ::testing::ValuesIn(augment_cases()),
                          [](const auto& instance) { return instance.param.name; });
 
+/// x is rounded once.
+std::vector<OpCase> augment_cases_in_16_bits() {
+  return in_16_bits(augment_cases(), {"x"}, 1);
+}
+CONVOY_STORAGE_TESTS(Augment, augment_cases_in_16_bits);
+
 /// Flips the image, paints it on a canvas with margins, cuts the crop out: the steps one would do by hand.
 Values augmented_by_hand(const Augment& call, const StepState& state, const double* image, int sample) {
   const auto [depth, height, width, channels] = call.image;

@@ -117,5 +117,11 @@ std::vector<OpCase> batchnorm_cases() {
 
 CONVOY_OP_TESTS(BatchNorm, batchnorm_cases);
 
+/// y and dx are rounded once, and no other call reads them.
+std::vector<OpCase> batchnorm_cases_in_16_bits() {
+  return in_16_bits(batchnorm_cases(), {"x", "y", "dy", "dx"}, 1);
+}
+CONVOY_STORAGE_TESTS(BatchNorm, batchnorm_cases_in_16_bits);
+
 }  // namespace
 }  // namespace convoy::testing

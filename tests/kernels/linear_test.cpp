@@ -47,6 +47,12 @@ std::vector<OpCase> linear_cases() {
 
 CONVOY_OP_TESTS(Linear, linear_cases);
 
+/// y and dx are rounded once, wide layers' y a second time: when the bias comes to the rounded product.
+std::vector<OpCase> linear_cases_in_16_bits() {
+  return in_16_bits(linear_cases(), {"x", "w", "y", "dy", "dx"}, 2);
+}
+CONVOY_STORAGE_TESTS(Linear, linear_cases_in_16_bits);
+
 /// cuBLAS chooses how operands become TF32: cut off, each is off by up to 2^-10 and a product by 2e-3.
 std::vector<OpCase> tf32_linear_cases() {
   std::vector<OpCase> cases = {
@@ -80,6 +86,12 @@ std::vector<OpCase> bias_cases() {
 
 INSTANTIATE_TEST_SUITE_P(Bias, OpTest, ::testing::ValuesIn(bias_cases()),
                          [](const auto& instance) { return instance.param.name; });
+
+/// db is a float: nothing is rounded.
+std::vector<OpCase> bias_cases_in_16_bits() {
+  return in_16_bits(bias_cases(), {"dy"}, 0);
+}
+CONVOY_STORAGE_TESTS(Bias, bias_cases_in_16_bits);
 
 }  // namespace
 }  // namespace convoy::testing

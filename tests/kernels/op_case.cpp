@@ -129,8 +129,8 @@ std::vector<OpCase> in_16_bits(const std::vector<OpCase>& cases, std::initialize
                                double roundings) {
   std::vector<OpCase> out;
   for (const OpCase& op : cases) {
-    out.push_back(in_storage(op, DType::f16, variables, roundings * 0x1p-11));
-    out.push_back(in_storage(op, DType::bf16, variables, roundings * 0x1p-8));
+    out.push_back(in_storage(op, DType::f16, variables, op.tolerance + roundings * 0x1p-11));
+    out.push_back(in_storage(op, DType::bf16, variables, op.tolerance + roundings * 0x1p-8));
   }
   return out;
 }
@@ -271,6 +271,14 @@ void expect_close(const std::string& what, const Values& expected, const Values&
   ADD_FAILURE() << what << ": " << differing << " of " << expected.size() << " differ, most at [" << worst
                 << "]: expected " << expected[worst] << ", got " << actual[worst] << ", " << worst_excess
                 << " times the tolerance " << tolerance;
+}
+
+void expect_repeated_bits(const OpCase& op, EngineKind kind) {
+  OpRunner runner(op, kind);
+  runner.run();
+  const std::vector<std::byte> first = runner.bytes();
+  runner.run();
+  EXPECT_TRUE(runner.bytes() == first) << "a second run gives other bits";
 }
 
 std::vector<OpCase> with_gradients(const std::vector<OpCase>& cases) {

@@ -71,7 +71,7 @@ struct OpCase {
 
 /// The case with the named variables stored in a 16-bit type by engines that know it, inputs rounded to it.
 OpCase in_storage(OpCase op, DType type, std::initializer_list<const char*> variables, double tolerance);
-/// All of the cases in f16 and in bf16, whose names end so. The tolerance is `roundings` times what one
+/// All of the cases in f16 and in bf16, whose names end so. The tolerance grows by `roundings` times what one
 /// rounding to the type does to a value at most (2^-11 and 2^-8 of it).
 std::vector<OpCase> in_16_bits(const std::vector<OpCase>& cases, std::initializer_list<const char*> variables,
                                double roundings);
@@ -120,9 +120,14 @@ class OpRunner {
 void expect_close(const std::string& what, const Values& expected, const Values& actual, DType type,
                   double tolerance);
 
+/// Reports when a second run gives other bits.
+void expect_repeated_bits(const OpCase& op, EngineKind kind);
+
 /// Suites over cases; a test file instantiates them with its own.
 class OpTest : public ::testing::TestWithParam<OpCase> {};
 class OpGradientTest : public ::testing::TestWithParam<OpCase> {};
+/// For cases in_16_bits, which only CUDA stores so.
+class OpStorageTest : public ::testing::TestWithParam<OpCase> {};
 
 /// Those cases that declare gradients.
 std::vector<OpCase> with_gradients(const std::vector<OpCase>& cases);
@@ -131,6 +136,9 @@ std::vector<OpCase> with_gradients(const std::vector<OpCase>& cases);
   INSTANTIATE_TEST_SUITE_P(Op, OpTest, ::testing::ValuesIn(cases()),                         \
                            [](const auto& instance) { return instance.param.name; });        \
   INSTANTIATE_TEST_SUITE_P(Op, OpGradientTest, ::testing::ValuesIn(with_gradients(cases())), \
+                           [](const auto& instance) { return instance.param.name; })
+#define CONVOY_STORAGE_TESTS(Op, cases)                                     \
+  INSTANTIATE_TEST_SUITE_P(Op, OpStorageTest, ::testing::ValuesIn(cases()), \
                            [](const auto& instance) { return instance.param.name; })
 
 }  // namespace convoy::testing

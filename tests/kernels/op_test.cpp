@@ -96,11 +96,17 @@ TEST_P(OpTest, cuda) {
 
 TEST_P(OpTest, cuda_repeats_bits) {
   if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
-  OpRunner runner(GetParam(), EngineKind::cuda);
-  runner.run();
-  const std::vector<std::byte> first = runner.bytes();
-  runner.run();
-  EXPECT_TRUE(runner.bytes() == first) << "a second run gives other bits";
+  expect_repeated_bits(GetParam(), EngineKind::cuda);
+}
+
+TEST_P(OpStorageTest, cuda) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  compare_with_reference(GetParam(), EngineKind::cuda);
+}
+
+TEST_P(OpStorageTest, cuda_repeats_bits) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  expect_repeated_bits(GetParam(), EngineKind::cuda);
 }
 
 }  // namespace convoy::testing

@@ -94,6 +94,13 @@ std::vector<OpCase> pool_cases() {
 
 CONVOY_OP_TESTS(Pool, pool_cases);
 
+/// Each result is rounded once, and only argmax, which is exact, is read by another call. Rounded inputs have
+/// more ties.
+std::vector<OpCase> pool_cases_in_16_bits() {
+  return in_16_bits(pool_cases(), {"x", "y", "dy", "dx", "y without argmax"}, 1);
+}
+CONVOY_STORAGE_TESTS(Pool, pool_cases_in_16_bits);
+
 }  // namespace
 
 // The one rule that comparing engines cannot show: what the winner is.
