@@ -110,8 +110,8 @@ CublasHandle make_blas(cudaStream_t stream, void* workspace) {
 }
 
 /// What a rank makes without the others.
-struct Device {
-  explicit Device(const RankEnvironment& ranks)
+struct Gpu {
+  explicit Gpu(const RankEnvironment& ranks)
       : number(select_device(ranks)),
         stream(make_stream()),
         state(allocate_device<StepState>(1)),
@@ -128,7 +128,7 @@ struct Device {
 class CudaEngine final : public Engine {
  public:
   /// Collective. Without NCCL where there is one rank.
-  CudaEngine(Device device, const RankEnvironment& ranks) : device_(std::move(device)) {
+  CudaEngine(Gpu device, const RankEnvironment& ranks) : device_(std::move(device)) {
     if (ranks.size() > 1) {
       nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
       context_ = CudaContext(nccl_.get(), stream(), device_.blas.get(), device_.state.get());
@@ -168,7 +168,7 @@ class CudaEngine final : public Engine {
   CudaGraphExec capture(const Plan& plan);
 
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
-  Device device_;
+  Gpu device_;
   SingleCommunicator single_;
   std::unique_ptr<NcclCommunicator> nccl_;
   std::array<DeviceMemory<std::byte>, arena_count> arenas_;
@@ -289,7 +289,7 @@ void CudaEngine::synchronize() {
 }  // namespace
 
 std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment& ranks) {
-  std::optional<Device> device;
+  std::optional<Gpu> device;
   agree(ranks, [&] { device.emplace(ranks); });
   return std::make_unique<CudaEngine>(std::move(*device), ranks);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <utility>
 #include <variant>
 
 #include "kernels/linear.h"
@@ -89,6 +90,18 @@ std::vector<OpCase> conv_cases() {
 
 CONVOY_OP_TESTS(Conv, conv_cases);
 
+/// Products of 16-bit values are exact in f32 and sums are f32 (tensor cores cut where FFMA rounds, hence
+/// 5e-5); y and dx are then rounded once.
+std::vector<OpCase> products_in_16_bits(const std::vector<OpCase>& cases) {
+  std::vector<OpCase> stored = in_16_bits(cases, {"x", "w", "y", "dy", "dx"}, 1.1);
+  for (OpCase& op : stored) op.storage_tolerance = std::exchange(op.tolerance, 5e-5);
+  return stored;
+}
+std::vector<OpCase> conv_cases_in_16_bits() {
+  return products_in_16_bits(conv_cases());
+}
+CONVOY_STORAGE_TESTS(Conv, conv_cases_in_16_bits);
+
 /// Rounding to TF32 moves an operand by a uniform error of at most 2^-11 of itself (2^-11 / sqrt 3 on
 /// average), so a sum of many products by about 2^-11 sqrt(2 / 3) = 4e-4 of its root mean square. Six times
 /// that is exceeded by one of 10^9 elements; the cases have up to 10^5. That operands are rounded right is
@@ -147,6 +160,48 @@ std::vector<OpCase> tf32_other_cases() {
   for (OpCase& op : cases) op.tolerance = tf32_tolerance;
   return cases;
 }
+
+/// Channels in eights, which tensor cores take in 16 bits.
+std::vector<OpCase> conv_cases_in_eights() {
+  ConvShape tall = square(2, 9, 16, 24, 3, 1, 0);
+  tall.in = {1, 11, 6, 16}, tall.r = 4, tall.s = 2, tall.stride = {1, 3, 1}, tall.pad = {0, 2, 1};
+  tall.dilation = {1, 1, 3};
+  ConvShape volume = square(3, 6, 8, 40, 3, 1, 1);
+  volume.in = {5, 6, 7, 8}, volume.t = 3, volume.stride = {2, 1, 2}, volume.pad = {1, 1, 0};
+  volume.dilation = {1, 2, 1};
+  ConvShape longest = square(2, 1, 8, 16, 1, 1, 0);
+  longest.in = {1, 1, 40, 8}, longest.s = 10, longest.pad = {0, 0, 4};
+  ConvShape too_long = longest;
+  too_long.s = 11;
+  const auto plain = [](const std::string& name, const ConvShape& s, bool bias = false) {
+    return conv_case("eights_" + name, s, bias, false);
+  };
+  return products_in_16_bits({
+      plain("one_pixel", square(1, 1, 8, 8, 1, 1, 0)),
+      plain("lenet_second", square(9, 14, 32, 64, 3, 1, 1), true),
+      plain("airbench_first", square(3, 31, 24, 64, 3, 1, 1), true),
+      plain("one_by_one", square(3, 9, 64, 40, 1, 1, 0)),
+      plain("odd_sizes", square(3, 7, 24, 72, 3, 1, 1), true),
+      plain("stride_2", square(3, 13, 16, 40, 3, 2, 1)),
+      plain("stride_3", square(2, 11, 8, 24, 5, 3, 2)),
+      plain("shortcut_1x1", square(5, 15, 64, 136, 1, 2, 0)),
+      plain("dilation_2", square(2, 10, 24, 8, 3, 1, 2, 2)),
+      plain("stride_2_dilation_3", square(2, 12, 8, 72, 3, 2, 3, 3)),
+      plain("kernel_is_image", square(3, 5, 16, 24, 5, 1, 0)),
+      plain("pad_beyond_kernel", square(2, 4, 8, 16, 1, 1, 2)),
+      plain("wide", square(4, 8, 128, 264, 3, 1, 1)),
+      plain("wide_back", square(4, 8, 264, 128, 3, 1, 1)),
+      plain("many_tiles", square(33, 32, 32, 128, 1, 1, 0)),
+      plain("many_tiles_back", square(33, 32, 128, 32, 1, 1, 0)),
+      plain("largest_tiles", square(40, 32, 64, 256, 1, 1, 0)),
+      plain("largest_tiles_back", square(40, 32, 256, 64, 1, 1, 0)),
+      plain("axes_differ", tall),
+      plain("volume", volume),
+      plain("longest_kernel", longest),
+      plain("too_long_a_kernel", too_long),
+  });
+}
+CONVOY_STORAGE_TESTS(ConvEights, conv_cases_in_eights);
 
 INSTANTIATE_TEST_SUITE_P(ConvTf32, OpTest, ::testing::ValuesIn(tf32_quad_cases()),
                          [](const auto& instance) { return instance.param.name; });

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <variant>
 
 #include "tests/kernels/op_case.h"
 
@@ -64,6 +66,14 @@ std::vector<OpCase> loss_cases() {
 }
 
 CONVOY_OP_TESTS(Loss, loss_cases);
+
+/// The gradient is rounded once; logits are what they are, and losses in full.
+std::vector<OpCase> loss_cases_in_16_bits() {
+  std::vector<OpCase> cases = in_16_bits(loss_cases(), {"logits", "dlogits"}, 1.05);
+  for (OpCase& op : cases) op.storage_tolerance = std::exchange(op.tolerance, 1e-5);
+  return cases;
+}
+CONVOY_STORAGE_TESTS(Loss, loss_cases_in_16_bits);
 
 }  // namespace
 

@@ -54,6 +54,8 @@ struct OpCase {
   StepState state;
   /// Largest allowed |difference| of floats over (|expected| + the expected tensor's root mean square).
   double tolerance = 1e-5;
+  /// The same of results stored in 16 bits, where it differs: their own rounding is in it.
+  double storage_tolerance = 0;
 
   /// For the gradient check: the function is sum(projection * output); `gradients` pairs each variable with
   /// the tensor in which the calls leave the function's derivative by it.

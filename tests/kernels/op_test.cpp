@@ -14,7 +14,10 @@ void compare_with_reference(const OpCase& op, EngineKind kind) {
   const std::vector<Values> expected = OpRunner(op, EngineKind::reference_f64).run();
   const std::vector<Values> actual = OpRunner(op, kind).run();
   for (std::size_t i = 0; i < op.variables.size(); ++i) {
-    expect_close(op.variables[i].name, expected[i], actual[i], op.variables[i].tensor.dtype, op.tolerance);
+    const DType type = op.variables[i].tensor.dtype;
+    const bool in_16_bits = (type == DType::f16 || type == DType::bf16) && op.storage_tolerance > 0;
+    expect_close(op.variables[i].name, expected[i], actual[i], type,
+                 in_16_bits ? op.storage_tolerance : op.tolerance);
   }
 }
 
