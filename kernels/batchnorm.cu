@@ -9,7 +9,17 @@ namespace {
 
 using Tiling = BatchNormTiling;
 
-/// The constants of Normalize from running averages (C).
+/// From saved moments (groups,C).
+template <int V>
+struct Normalize {
+  const float *mean, *inv_std;
+  Affine affine;
+  using Constants = NormalizeConstants<V>;
+  __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
+    return affine.constants<V>(load<V>(mean, group_pack), load<V>(inv_std, group_pack), pack);
+  }
+};
+/// From running averages (C).
 template <int V>
 struct NormalizeRunning {
   const float *mean, *var, *gamma, *beta;  // (C)
@@ -55,8 +65,8 @@ struct Backward {
     typename Gate::Constants gate;
   };
   __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
-    Constants k{load<V>(mean, group_pack),       load<V>(inv_std, group_pack), load<V>(gamma, pack), {}, {},
-                gate.constants(group_pack, pack)};
+    Constants k{load<V>(mean, group_pack), load<V>(inv_std, group_pack), load<V>(gamma, pack), {}, {}, {}};
+    k.gate = gate.constants(k.mean, k.inv_std, pack);
     const auto g = static_cast<int>((group_pack - pack) / packs);
     const double inv_m = 1.0 / static_cast<double>(min(group, global_n - g * group) * pixels);
     const double* own = sums + ((group_pack - pack) * 2 + pack) * V;
@@ -127,7 +137,7 @@ void forward(const CudaContext& context, const BatchNormForward& call, const Ten
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
   launch_forward(context, call, residual, activation, in_fours(call.shape.c, mean, inv_std, gamma, beta),
                  false, [&](auto width) {
-                   return Normalize<decltype(width)::value>{mean, inv_std, gamma, beta};
+                   return Normalize<decltype(width)::value>{mean, inv_std, {gamma, beta}};
                  });
 }
 
@@ -181,14 +191,10 @@ void launch(const CudaContext& context, const BatchNormBackward& call) {
   });
 }
 void launch(const CudaContext& context, const BatchNormActivationBackward& call) {
-  const auto *mean = context.data<const float>(call.plain.mean),
-             *inv_std = context.data<const float>(call.plain.inv_std),
-             *gamma = context.data<const float>(call.plain.gamma),
-             *beta = context.data<const float>(call.beta);
+  const Affine affine{context.data<const float>(call.plain.gamma), context.data<const float>(call.beta)};
   with_storage(call.plain.dx.dtype, [&]<class T>(T) {
-    backward<T>(context, call.plain, in_fours(call.plain.shape.c, beta), [&](auto width) {
-      constexpr int v = decltype(width)::value;
-      return Recomputed<T, v>{call.activation, Normalize<v>{mean, inv_std, gamma, beta}};
+    backward<T>(context, call.plain, in_fours(call.plain.shape.c, affine.beta), [&](auto width) {
+      return Recomputed<T, decltype(width)::value>{call.activation, affine};
     });
   });
 }

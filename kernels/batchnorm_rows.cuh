@@ -66,14 +66,13 @@ struct NormalizeConstants {
   __device__ float value(int c, float x) const { return fmaf(x - mean.v[c], scale.v[c], beta.v[c]); }
 };
 
-/// From saved moments (groups,C).
-template <int V>
-struct Normalize {
-  const float *mean, *inv_std;  // (groups,C)
-  const float *gamma, *beta;    // (C)
-  using Constants = NormalizeConstants<V>;
-  __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
-    Constants k{load<V>(mean, group_pack), load<V>(inv_std, group_pack), load<V>(beta, pack)};
+/// From the moments of the channels.
+struct Affine {
+  const float *gamma, *beta;  // (C)
+  template <int V>
+  __device__ NormalizeConstants<V> constants(const Pack<V>& mean, const Pack<V>& inv_std,
+                                             std::int64_t pack) const {
+    NormalizeConstants<V> k{mean, inv_std, load<V>(beta, pack)};
     const Pack<V> g = load<V>(gamma, pack);
 #pragma unroll
     for (int c = 0; c < V; ++c) k.scale.v[c] *= g.v[c];
@@ -81,14 +80,15 @@ struct Normalize {
   }
 };
 
-// Where the gradient by y comes from: gate(constants, c, in) with in = {dy, x, ...}.
+// Where the gradient by y comes from: gate(constants, c, in) with in = {dy, x, ...}; the constants follow
+// from the moments of the channels, which the kernel needs itself.
 
 /// dy as it is.
 template <int V>
 struct Open {
   static constexpr int inputs = 2;
   struct Constants {};
-  __device__ Constants constants(std::int64_t, std::int64_t) const { return {}; }
+  __device__ Constants constants(const Pack<V>&, const Pack<V>&, std::int64_t) const { return {}; }
   __device__ float operator()(const Constants&, int, const float (&in)[inputs]) const { return in[0]; }
 };
 /// dy f'(y), with y = f of the normalised x computed anew, and rounded as forward stored it: what became zero
@@ -97,10 +97,10 @@ template <class T, int V>
 struct Recomputed {
   static constexpr int inputs = 2;
   Rectifier activation;
-  Normalize<V> norm;
+  Affine affine;
   using Constants = NormalizeConstants<V>;
-  __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
-    return norm.constants(group_pack, pack);
+  __device__ Constants constants(const Pack<V>& mean, const Pack<V>& inv_std, std::int64_t pack) const {
+    return affine.constants<V>(mean, inv_std, pack);
   }
   __device__ float operator()(const Constants& k, int c, const float (&in)[inputs]) const {
     const T y = from_float<T>(activation.f(k.value(c, in[1])));
@@ -113,7 +113,7 @@ struct FromOutput {
   static constexpr int inputs = Inputs;
   Rectifier activation;
   struct Constants {};
-  __device__ Constants constants(std::int64_t, std::int64_t) const { return {}; }
+  __device__ Constants constants(const Pack<V>&, const Pack<V>&, std::int64_t) const { return {}; }
   __device__ float operator()(const Constants&, int, const float (&in)[inputs]) const {
     float dy = in[0];
     if constexpr (Inputs == 4) dy += in[3];

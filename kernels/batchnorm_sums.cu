@@ -37,7 +37,9 @@ struct Gradients {
     typename Gate::Constants gate;
   };
   __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
-    return {load<V>(mean, group_pack), load<V>(inv_std, group_pack), gate.constants(group_pack, pack)};
+    Constants k{load<V>(mean, group_pack), load<V>(inv_std, group_pack), {}};
+    k.gate = gate.constants(k.mean, k.inv_std, pack);
+    return k;
   }
   __device__ void terms(const Constants& k, int c, const float (&in)[inputs], float& a, float& b) const {
     a = gate(k.gate, c, in);
@@ -267,8 +269,7 @@ void launch(const CudaContext& context, const BatchNormActivationReduce& call) {
     launch_sums(context, plain.shape, in_fours(plain.shape.c, x, dy, mean, inv_std, gamma, beta),
                 {plain.sums, plain.dbeta, plain.dgamma}, RowInputs<T, 2>{{dy, x}}, [&](auto width) {
                   constexpr int v = decltype(width)::value;
-                  const Normalize<v> norm{mean, inv_std, gamma, beta};
-                  return Gradients<v, Recomputed<T, v>>{mean, inv_std, {call.activation, norm}};
+                  return Gradients<v, Recomputed<T, v>>{mean, inv_std, {call.activation, {gamma, beta}}};
                 });
   });
 }
