@@ -40,9 +40,6 @@ void multiply(const CudaContext& context, Math math, int m, int n, int k, Operan
   const float one = 1.0f, zero = 0.0f;
   // On a device without TF32 the faster mode is plain fp32.
   const bool tf32 = std::is_same_v<T, float> && math == Math::tf32;
-  if constexpr (!std::is_same_v<Out, float>) {  // parts of a split sum stay in float until all are added
-    check_cublas(cublasSetMathMode(context.blas, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
-  }
   check_cublas(cublasGemmEx(context.blas, a.transpose, b.transpose, m, n, k, &one, a.data, cuda_type<T>,
                             a.row, b.data, cuda_type<T>, b.row, &zero, out, cuda_type<Out>, m,
                             tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));

@@ -96,7 +96,8 @@ CublasHandle make_blas(cudaStream_t stream, void* workspace) {
   check_cublas(cublasSetStream(handle, stream));
   check_cublas(
       cublasSetWorkspace(handle, workspace, blas_workspace_bytes));  // after the stream, which resets it
-  check_cublas(cublasSetMathMode(handle, CUBLAS_DEFAULT_MATH));
+  // Parts of a split sum stay in float until all are added, also where the result is stored in 16 bits.
+  check_cublas(cublasSetMathMode(handle, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
   check_cublas(cublasSetAtomicsMode(handle, CUBLAS_ATOMICS_NOT_ALLOWED));
   constexpr int n = 16;
   const auto matrices = allocate_device<float>(std::size_t{3} * n * n);

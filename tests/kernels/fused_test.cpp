@@ -199,12 +199,10 @@ std::vector<FusedCase> cases() {
 }
 
 /// What a fused call writes is rounded once, wide linear layers' y twice (linear_test.cpp). Only dx of batch
-/// normalisation is computed from a rounded result, the masked dy, times gamma inv_std < 2: three. Not yet
-/// for convolutions.
+/// normalisation is computed from a rounded result, the masked dy, times gamma inv_std < 2: three.
 std::vector<FusedCase> cases_in_16_bits() {
   std::vector<FusedCase> all;
   for (const FusedCase& fused : cases()) {
-    if (std::holds_alternative<ConvRectified>(fused.fused.front())) continue;
     for (OpCase& plain : in_16_bits(
              {fused.plain}, {"x", "w", "y", "dy", "dx", "residual", "term", "inferred", "masked dy"}, 3)) {
       all.push_back({std::move(plain), fused.fused});
