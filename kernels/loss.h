@@ -20,7 +20,7 @@ struct SoftmaxCrossEntropy {
   int global_n = 1;  ///< images of the global batch, over all ranks
   float smoothing = 0.0f;
   Tensor logits, labels, loss, hits, dlogits;
-  Tensor loss_scale;  ///< optional (kernels/loss_scale.h)
+  Tensor loss_scale = {};  ///< optional (kernels/loss_scale.h)
   std::int64_t flops() const { return std::int64_t{8} * n * classes; }
   std::string describe() const { return fmt::format("n={} classes={}", n, classes); }
   template <class Self, class Visitor>

@@ -21,7 +21,7 @@ struct SgdStep {
   float momentum = 0.0f;
   bool nesterov = false;
   Tensor parameters, gradients, velocity, decay;
-  Tensor working, loss_scale;  ///< both optional
+  Tensor working = {}, loss_scale = {};  ///< both optional
   std::int64_t flops() const { return 6 * parameters.count; }
   std::string describe() const { return fmt::format("count={}", parameters.count); }
   template <class Self, class Visitor>
@@ -39,7 +39,7 @@ struct AdamStep {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   bool decoupled = false;
   Tensor parameters, gradients, mean, variance, decay;
-  Tensor working, loss_scale;  ///< both optional
+  Tensor working = {}, loss_scale = {};  ///< both optional
   std::int64_t flops() const { return 14 * parameters.count; }
   std::string describe() const { return fmt::format("count={}", parameters.count); }
   template <class Self, class Visitor>

@@ -54,7 +54,7 @@ std::multiset<Product> products_of_forward(const ConvShape& s) {
 std::multiset<Product> products_of_dgrad(const ConvShape& s) {
   const std::vector<float> dy(static_cast<std::size_t>(s.n * s.out().count()));
   std::multiset<Product> products;
-  for (const DgradClass& cls : dgrad_classes(s, dy.data())) {
+  for (const DgradClass<float>& cls : dgrad_classes(s, dy.data())) {
     for (int row = 0; row < cls.gather.rows; ++row) {
       const GatherWindow at = cls.gather.window(row);
       const std::int64_t nd = std::int64_t{at.n} * s.in.d + cls.d.first + at.d * cls.d.stride;
@@ -123,7 +123,7 @@ TEST(ConvGather, MasksEqualCoordinates) {
     const std::vector<float> source(
         static_cast<std::size_t>(shape.n * std::max(shape.in.count(), shape.out().count()) + 1));
     std::vector<Gather<float>> gathers = {forward_gather(shape, source.data())};
-    for (const DgradClass& cls : dgrad_classes(shape, source.data())) gathers.push_back(cls.gather);
+    for (const DgradClass<float>& cls : dgrad_classes(shape, source.data())) gathers.push_back(cls.gather);
     for (const Gather<float>& gather : gathers) {
       ASSERT_LE(std::max({gather.d.taps, gather.h.taps, gather.w.taps}), most_masked_taps);
       const MaskedGather<float> masked{gather};

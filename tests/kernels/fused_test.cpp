@@ -255,7 +255,7 @@ INSTANTIATE_TEST_SUITE_P(FusedStorage, FusedTest, ::testing::ValuesIn(cases_in_1
 
 // Forward stores what is too small for the type as zero, through which no gradient flows; a mask computed
 // anew must not know better.
-TEST(FusedCalls, MaskWhatWasStoredAsZero) {
+TEST(FusedCalls, cuda_masks_what_was_stored_as_zero) {
   if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
   const BatchNormShape shape = normalisation(6, 0, 6, 6, 50, 32);
   const FusedCase fused = batchnorm_case("tiny", shape, relu, Shortcut::none);

@@ -42,7 +42,7 @@ const std::string residual = R"(
     - linear: 3
 )";
 
-class FusedTraining : public ::testing::TestWithParam<std::string> {
+class CudaFusedTraining : public ::testing::TestWithParam<std::string> {
  protected:
   static Config config(const std::string& fusion) {
     const std::string yaml = fmt::format(R"(
@@ -60,7 +60,7 @@ optimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}
   }
 };
 
-TEST_P(FusedTraining, EndsWithTheWeightsOfPlainTraining) {
+TEST_P(CudaFusedTraining, EndsWithTheWeightsOfPlainTraining) {
   if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
   const RankEnvironment alone = RankEnvironment::alone();
   std::vector<std::vector<double>> weights;
@@ -80,7 +80,7 @@ TEST_P(FusedTraining, EndsWithTheWeightsOfPlainTraining) {
   EXPECT_NEAR(losses[0], losses[1], 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, FusedTraining, ::testing::Values(lenet_like, residual),
+INSTANTIATE_TEST_SUITE_P(Networks, CudaFusedTraining, ::testing::Values(lenet_like, residual),
                          [](const auto& instance) { return instance.index == 0 ? "lenet" : "residual"; });
 
 }  // namespace

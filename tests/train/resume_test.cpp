@@ -14,15 +14,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Runs : public ::testing::TestWithParam<EngineKind> {
+struct RunsOn {
+  const char* name;
+  EngineKind kind;
+  const char* precision;
+};
+
+class Runs : public ::testing::TestWithParam<RunsOn> {
  protected:
   void SetUp() override {
-    if (GetParam() == EngineKind::cuda && cuda_device_count() == 0) GTEST_SKIP() << "needs a CUDA device";
+    if (GetParam().kind == EngineKind::cuda && cuda_device_count() == 0) {
+      GTEST_SKIP() << "needs a CUDA device";
+    }
+  }
+  static Config tiny_config(std::vector<std::string> overrides = {}) {
+    overrides.emplace_back("device=auto");
+    overrides.push_back(fmt::format("train.precision={}", GetParam().precision));
+    return testing::tiny_config(overrides);
   }
   /// Trains into `folder` and returns the final weights.
   static std::vector<double> train(const Config& config, const fs::path& folder, const std::string& resume) {
     const RankEnvironment alone = RankEnvironment::alone();
-    Session session(config, tiny_data(37, 5), make_engine(GetParam(), alone), alone);
+    Session session(config, tiny_data(37, 5), make_engine(GetParam().kind, alone), alone);
     const TrainOptions options{folder, resume, std::chrono::steady_clock::now()};
     Trainer(config, options, session, alone).run();
     return weights_of(session);
@@ -129,7 +142,7 @@ TEST_P(Runs, StagedDataChangesNothing) {
   std::vector<double> correct;
   for (const char* resident : {"true", "false"}) {
     const Config config = tiny_config({fmt::format("data.resident={}", resident)});
-    Session session(config, tiny_data(37, 11), make_engine(GetParam(), alone), alone);
+    Session session(config, tiny_data(37, 11), make_engine(GetParam().kind, alone), alone);
     session.initialize();
     train_epochs(session, config, 1, 2);
     weights.push_back(weights_of(session));
@@ -140,12 +153,11 @@ TEST_P(Runs, StagedDataChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Runs,
-                         ::testing::Values(EngineKind::reference_f32, EngineKind::cpu, EngineKind::cuda),
-                         [](const auto& param_info) {
-                           return std::string(param_info.param == EngineKind::cuda  ? "cuda"
-                                              : param_info.param == EngineKind::cpu ? "cpu"
-                                                                                    : "reference");
-                         });
+                         ::testing::Values(RunsOn{"reference", EngineKind::reference_f32, "fp32"},
+                                           RunsOn{"cpu", EngineKind::cpu, "fp32"},
+                                           RunsOn{"cuda", EngineKind::cuda, "fp32"},
+                                           RunsOn{"cuda_fp16", EngineKind::cuda, "fp16"}),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 class CheckpointFiles : public ::testing::Test {
  protected:
