@@ -17,8 +17,8 @@ namespace {
 constexpr int batch = 128;
 
 /// `count` random images of a source's shape, one validation image behind them.
-Dataset random_data(Source source, int count) {
-  const SourceInfo info = source_info(source);
+Dataset random_data(const DataConfig& config, int count) {
+  const SourceInfo info = source_info(config);
   Dataset data;
   data.image = info.image;
   data.classes = info.classes;
@@ -37,7 +37,7 @@ Dataset random_data(Source source, int count) {
 void training_step(benchmark::State& bench, EngineKind kind) {
   const Config config = load_config(CONVOY_SOURCE_DIR "/configs/mnist_lenet.yaml", {});
   const RankEnvironment alone = RankEnvironment::alone();
-  Session session(config, random_data(config.data.source, batch), make_engine(kind, alone), alone);
+  Session session(config, random_data(config.data, batch), make_engine(kind, alone), alone);
   session.initialize();
   session.begin_epoch(1);
   StepState state;

@@ -1,6 +1,7 @@
 #include "comm/agree.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
+#include "src/io/atomic_file.h"
 #include "src/train/checkpoint.h"
 #include "src/train/setup.h"
 
@@ -8,7 +9,7 @@ namespace convoy {
 
 void add_eval(CLI::App& app, CommandContext& context) {
   struct Arguments {
-    std::string path;
+    std::string path, logits;
     std::vector<std::string> overrides;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -18,6 +19,8 @@ void add_eval(CLI::App& app, CommandContext& context) {
       ->required();
   command->add_option("key=value", arguments->overrides,
                       "replace values of its configuration, e.g. data.path=DIR");
+  command->add_option("--logits", arguments->logits,
+                      "a safetensors file for the logits (images,classes) and labels of the validation data");
   command->callback([&context, arguments] {
     context.action = [&context, arguments] {
       const RankEnvironment& ranks = context.ranks;
@@ -28,7 +31,13 @@ void add_eval(CLI::App& app, CommandContext& context) {
       agree(ranks, [&] { config = parse_config(stored_config(*checkpoint), name, arguments->overrides); });
       const std::unique_ptr<Session> session = make_session(config, ranks);
       agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
-      const Metrics metrics = session->evaluate();
+      Predictions predictions;
+      const bool wanted = !arguments->logits.empty();
+      const Metrics metrics = session->evaluate(wanted ? &predictions : nullptr);
+      agree(ranks, [&] {
+        if (wanted && ranks.is_root())
+          write_file_atomically(arguments->logits, to_safetensors(predictions_file(predictions, name)));
+      });
       if (ranks.is_root()) {
         fmt::print("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
                    name_of_validation(config.data), 100 * metrics.accuracy(), metrics.correct, metrics.count,

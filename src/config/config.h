@@ -20,11 +20,23 @@ struct Mark {
   std::string text() const { return line > 0 ? fmt::format("{}:{}", file, line) : file; }
 };
 
-enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100 };
+enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100, synthetic };
+/// Whether a source is a folder of files; the others are made from the seed.
+constexpr bool has_files(Source source) {
+  return source != Source::digits && source != Source::synthetic;
+}
+
+/// What `source: synthetic` makes: noise with random labels. The defaults suit a network for ImageNet.
+struct SyntheticConfig {
+  std::vector<int> image{3, 224, 224};  ///< C,H,W or C,D,H,W
+  int classes = 1000;
+  int train = 2560, test = 512;  ///< images
+};
 
 struct DataConfig {
   Source source = Source::digits;
-  std::string path;              ///< folder of the files; unused by digits
+  std::string path;  ///< folder of the files, for sources that have them
+  SyntheticConfig synthetic;
   std::vector<float> mean, std;  ///< per channel (or one for all), of pixels scaled to [0,1]; default 0 and 1
   int crop_pad = 0;              ///< augment: [{crop: {pad, mode}}]
   PadMode crop_mode = PadMode::zero;

@@ -113,14 +113,15 @@ std::vector<HelpRow> help_rows(const Table<S>& table, const std::string& path, c
   std::vector<HelpRow> rows;
   for (const Field<S>& field : table.fields) {
     const std::string key = path.empty() ? field.key : path + "." + field.key;
-    for (const HelpRow& row : field.rows) rows.push_back({key + row.key, row.type, row.initial, row.help});
+    const std::string note = field.condition.empty() ? "" : fmt::format(" ({})", field.condition);
+    for (const HelpRow& row : field.rows)
+      rows.push_back({key + row.key, row.type, row.initial, row.help + note});
     if (!field.rows.empty()) continue;
     std::string value = "required";
     if (!field.required) {
       const auto written = field.write(initial);
       value = written ? write_flow(*written) : "none";
     }
-    const std::string note = field.condition.empty() ? "" : fmt::format(" ({})", field.condition);
     rows.push_back({key, field.type, value, field.help + note});
   }
   return rows;

@@ -74,6 +74,24 @@ Codec<double> validation() {
       [=](const double& value) { return value == 0 ? Value::scalar("test") : fraction.write(value); }};
 }
 
+Table<SyntheticConfig> synthetic_table() {
+  using S = SyntheticConfig;
+  const Interval samples = between(1, 1'000'000'000);  // two of them are fewer than an id can count
+  Table<S> table;
+  table.fields = {
+      field("image", &S::image, one_or_list(number<int>(between(1, 65536)), 3, 4), "C, H, W or C, D, H, W"),
+      field("classes", &S::classes, number<int>(between(1, 1 << 20)), "labels are below it"),
+      field("train", &S::train, number<int>(samples), "images to train on"),
+      field("test", &S::test, number<int>(samples), "images to validate on")};
+  table.check = [](const S& s, const Place& place) {
+    double elements = 1;  // in floating point, which does not overflow
+    for (const int size : s.image) elements *= size;
+    if (elements > std::numeric_limits<int>::max())
+      place.at("image").refuse("has more than 2^31 - 1 elements");
+  };
+  return table;
+}
+
 Table<DataConfig> data_table() {
   using D = DataConfig;
   using R = D::Resident;
@@ -95,10 +113,13 @@ Table<DataConfig> data_table() {
                             {"mnist", Source::mnist},
                             {"fashion-mnist", Source::fashion_mnist},
                             {"cifar10", Source::cifar10},
-                            {"cifar100", Source::cifar100}},
+                            {"cifar100", Source::cifar100},
+                            {"synthetic", Source::synthetic}},
                            {"folder", "volumes"}),
-            "digits is built in"),
-      field("path", &D::path, string(), "folder of the data set's files; not used by digits"),
+            "digits is built in, synthetic is noise"),
+      field("path", &D::path, string(), "folder of the data set's files; not used by digits and synthetic"),
+      section("synthetic", &D::synthetic, synthetic_table())
+          .only("source: synthetic", [](const D& d) { return d.source == Source::synthetic; }),
       inner_section("normalize", normalize),
       augment_field(),
       field("validation", &D::validation_fraction, validation(),
@@ -107,7 +128,7 @@ Table<DataConfig> data_table() {
             "keep the whole data set in device memory"),
   };
   table.check = [](const D& data, const Place& place) {
-    if (data.source != Source::digits && data.path.empty()) {
+    if (has_files(data.source) && data.path.empty()) {
       place.at("path").refuse("missing; this source is read from a folder");
     }
   };

@@ -20,7 +20,8 @@ enum class Purpose : std::uint32_t {
   dropout = 3,
   initialize = 4,
   digits = 5,
-  split = 6
+  split = 6,
+  synthetic = 7
 };
 
 struct Random4 {

@@ -6,6 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "src/core/error.h"
 
 namespace convoy {
 
@@ -16,6 +19,13 @@ struct FeatureShape {
   std::int64_t pixels() const { return std::int64_t{d} * h * w; }
   bool operator==(const FeatureShape&) const = default;
 };
+
+/// C,H,W or C,D,H,W, as configurations have it.
+inline FeatureShape feature_shape(const std::vector<int>& sizes) {
+  check(sizes.size() == 3 || sizes.size() == 4, "an image's shape has three or four numbers");
+  const bool flat = sizes.size() == 3;
+  return {flat ? 1 : sizes[1], sizes[sizes.size() - 2], sizes.back(), sizes[0]};
+}
 
 inline std::string to_string(const FeatureShape& s) {
   return s.d == 1 ? fmt::format("({},{},{})", s.h, s.w, s.c)

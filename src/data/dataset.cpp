@@ -25,6 +25,8 @@ Dataset read_source(const DataConfig& config, std::uint64_t seed, bool test) {
       return read_cifar10(config.path, test);
     case Source::cifar100:
       return read_cifar100(config.path, test);
+    case Source::synthetic:
+      return draw_noise(config.synthetic, seed, test);
   }
   fail("internal error: data source without a reader");
 }
@@ -47,7 +49,7 @@ void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t
 }  // namespace
 
 Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
-  if (config.source != Source::digits && config.path.empty()) {
+  if (has_files(config.source) && config.path.empty()) {
     fail_usage("{}: data.path: this source needs the folder that holds its files", config.mark.text());
   }
   const bool split = config.validation_fraction > 0;

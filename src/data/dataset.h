@@ -19,9 +19,9 @@ struct Dataset {
   std::vector<std::int32_t> train, validation;  ///< sample ids
 };
 
-/// Reads (or, for digits, draws) the data set. Throws Error (exit code 1) that names the file and the byte
-/// offset or record for a missing, truncated or foreign file or a label out of range. A validation fraction
-/// is split off the training files by `seed`; the test files are then not read.
+/// Reads (or, for digits and synthetic, makes) the data set. Throws Error (exit code 1) that names the file
+/// and the byte offset or record for a missing, truncated or foreign file or a label out of range. A
+/// validation fraction is split off the training files by `seed`; the test files are then not read.
 Dataset load_dataset(const DataConfig& config, std::uint64_t seed);
 
 /// How many of so many training images data.validation sets apart; none where the test files serve.

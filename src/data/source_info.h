@@ -9,11 +9,11 @@ namespace convoy {
 struct SourceInfo {
   FeatureShape image;
   int classes;
-  int train, test;  ///< samples in the usual files
+  int train, test;  ///< samples in the usual files, or made
 };
 
-constexpr SourceInfo source_info(Source source) {
-  switch (source) {
+inline SourceInfo source_info(const DataConfig& config) {
+  switch (config.source) {
     case Source::digits:
     case Source::mnist:
     case Source::fashion_mnist:
@@ -22,6 +22,10 @@ constexpr SourceInfo source_info(Source source) {
       return {{1, 32, 32, 3}, 10, 50000, 10000};
     case Source::cifar100:
       return {{1, 32, 32, 3}, 100, 50000, 10000};
+    case Source::synthetic: {
+      const SyntheticConfig& made = config.synthetic;
+      return {feature_shape(made.image), made.classes, made.train, made.test};
+    }
   }
   return {};
 }

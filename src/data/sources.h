@@ -16,6 +16,10 @@ namespace convoy {
 /// A sample is a function of seed and index.
 Dataset draw_digits(std::uint64_t seed, bool test);
 
+/// Bytes of noise with random labels, all uniform: of any shape and size, for speed and memory where the
+/// files are not at hand. A sample is a function of seed and index.
+Dataset draw_noise(const SyntheticConfig& config, std::uint64_t seed, bool test);
+
 /// MNIST and its look-alikes: four IDX files, plain or gzipped.
 Dataset read_idx(const std::filesystem::path& folder, bool test);
 

@@ -266,9 +266,7 @@ std::int64_t Graph::parameter_count() const {
 }
 
 Graph build_graph(const ModelConfig& config) {
-  const std::vector<int>& in = config.input;
-  const FeatureShape input =
-      in.size() == 3 ? FeatureShape{1, in[1], in[2], in[0]} : FeatureShape{in[1], in[2], in[3], in[0]};
+  const FeatureShape input = feature_shape(config.input);
   if (elements_of(input) > most_elements) {
     fail_usage("{}: model.input: an image {} has more than 2^31 - 1 elements", config.mark.text(),
                to_string(input));

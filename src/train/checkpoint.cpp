@@ -14,8 +14,8 @@ namespace fs = std::filesystem;
 constexpr const char* extension = ".safetensors";
 constexpr const char* format_name = "convoy-checkpoint-1";
 
-template <class T>
-std::vector<std::byte> to_bytes(const std::vector<double>& values) {
+template <class T, class Value>
+std::vector<std::byte> to_bytes(const std::vector<Value>& values) {
   const std::vector<T> typed(values.begin(), values.end());
   std::vector<std::byte> bytes(typed.size() * sizeof(T));
   std::memcpy(bytes.data(), typed.data(), bytes.size());
@@ -160,6 +160,15 @@ std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const Rank
   if (chosen.empty()) return std::nullopt;
   share(bytes);
   return LoadedCheckpoint{chosen, from_safetensors(bytes, chosen)};
+}
+
+TensorFile predictions_file(const Predictions& predictions, const std::string& checkpoint) {
+  const auto images = static_cast<std::int64_t>(predictions.labels.size());
+  TensorFile file;
+  file.tensors["logits"] = {DType::f32, {images, predictions.classes}, to_bytes<float>(predictions.logits)};
+  file.tensors["labels"] = {DType::i32, {images}, to_bytes<std::int32_t>(predictions.labels)};
+  file.metadata = {{"format", "convoy-predictions-1"}, {"checkpoint", checkpoint}};
+  return file;
 }
 
 }  // namespace convoy

@@ -55,4 +55,8 @@ std::optional<LoadedCheckpoint> load_checkpoint(const std::filesystem::path& pat
 /// The resolved configuration of the run that wrote it, as YAML.
 const std::string& stored_config(const LoadedCheckpoint& checkpoint);
 
+/// `logits` (images,classes) f32 and `labels` (images) i32 as file contents; `checkpoint` names their origin
+/// in the metadata.
+TensorFile predictions_file(const Predictions& predictions, const std::string& checkpoint);
+
 }  // namespace convoy

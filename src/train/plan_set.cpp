@@ -58,7 +58,7 @@ SampleCounts sample_counts(const Dataset& dataset) {
 }
 
 SampleCounts nominal_counts(const DataConfig& config) {
-  const SourceInfo info = source_info(config.source);
+  const SourceInfo info = source_info(config);
   if (config.validation_fraction == 0) return {info.train, info.test, info.train + info.test};
   const int validation = static_cast<int>(validation_count(config, info.train));
   return {info.train - validation, validation, info.train};

@@ -12,6 +12,14 @@ namespace {
 
 constexpr std::size_t prefetch_depth = 3;
 
+/// The logits of an evaluation plan. They are still there when it has run: nothing follows the loss but sums.
+Tensor logits_of(const Plan& plan) {
+  for (const Step& step : plan.steps) {
+    if (const auto* loss = std::get_if<SoftmaxCrossEntropy>(&step.call)) return loss->logits;
+  }
+  fail("internal error: {} has no loss", plan.name);
+}
+
 }  // namespace
 
 Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
@@ -120,19 +128,36 @@ void Session::train_batch(int index, StepState state) {
   engine_->run(training_.at(batch.count), state);
 }
 
-Metrics Session::evaluate() {
+Metrics Session::evaluate(Predictions* predictions) {
   if (order_.empty()) write_order(0);
   const auto first = static_cast<std::int64_t>(dataset_.train.size());
   stage(plans_.evaluation_batches, first);
   write_values(plans_.layout.validation_metrics, {0, 0, 0});
+  if (predictions != nullptr) {
+    predictions->classes = graph_.classes();
+    predictions->labels.clear();
+    for (const std::int32_t id : dataset_.validation)
+      predictions->labels.push_back(dataset_.labels[static_cast<std::size_t>(id)]);
+    predictions->logits.assign(dataset_.validation.size() * static_cast<std::size_t>(graph_.classes()), 0.0);
+  }
   for (const Range& batch : plans_.evaluation_batches) {
     StepState state;
     state.seed = config_.seed;
     state.first = first + batch.first;
     state.slot = next_slot(batch);
     engine_->run(evaluation_.at(batch.count), state);
+    if (predictions != nullptr) read_logits(batch, predictions->logits);
   }
+  if (predictions != nullptr) ranks_.sum(predictions->logits);  // every row is zero but on one rank
   return sum_over_ranks(read_local(plans_.layout.validation_metrics));
+}
+
+void Session::read_logits(const Range& batch, std::vector<double>& logits) {
+  const Shard shard = shard_of_batch(batch);
+  if (shard.count == 0) return;
+  const std::vector<double> rows = read_values(logits_of(plans_.evaluation.at(batch.count)));
+  const std::int64_t first = std::int64_t{batch.first} + shard.first;
+  std::copy(rows.begin(), rows.end(), logits.begin() + first * graph_.classes());
 }
 
 Metrics Session::read_training_metrics() {

@@ -23,6 +23,13 @@ struct Metrics {
   double accuracy() const { return correct / count; }
 };
 
+/// What a network says of the validation images, in their order.
+struct Predictions {
+  int classes = 0;
+  std::vector<double> logits;        ///< (images,classes)
+  std::vector<std::int32_t> labels;  ///< (images)
+};
+
 /// A tensor of the run's state under the name that files use.
 struct NamedTensor {
   std::string name;
@@ -69,8 +76,8 @@ class Session {
   void reset_training_metrics();
   /// Waits for the steps queued so far; the same on every rank.
   std::optional<LossScale> read_loss_scale();
-  /// One pass over the validation set; collective.
-  Metrics evaluate();
+  /// One pass over the validation set; collective. Fills in `predictions`, if asked for, on every rank.
+  Metrics evaluate(Predictions* predictions = nullptr);
 
   /// Everything that a checkpoint holds: parameters, running averages and, if asked for, the optimizer's
   /// moments.
@@ -87,6 +94,8 @@ class Session {
   void stage(const std::vector<Range>& batches, std::int64_t first);
   /// Where the next batch's images are: stages them first unless the data set is resident.
   int next_slot(const Range& batch);
+  /// Puts this rank's logits of the evaluation batch that was just run where they belong among all.
+  void read_logits(const Range& batch, std::vector<double>& logits);
   Metrics sum_over_ranks(Metrics local) const;
   Metrics read_local(const Tensor& tensor);
 

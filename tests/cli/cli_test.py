@@ -65,11 +65,24 @@ class Cli(unittest.TestCase):
         folder.mkdir(exist_ok=True)
         values = labels or [i % 10 for i in range(images)]
         for part in ("train", "t10k"):
-            pixels = struct.pack(">IIII", magic, images, rows, 28) + bytes(images * rows * 28)
+            pixels = struct.pack(">IIII", magic, images, rows, 28)
+            pixels += bytes(i * i // 97 % 256 for i in range(images * rows * 28))  # no two images are equal
             (folder / f"{part}-images-idx3-ubyte").write_bytes(pixels[:len(pixels) - cut])
             with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz", "wb") as file:
                 file.write(struct.pack(">II", 0x801, len(values)) + bytes(values))
         return f"data={{source: mnist, path: {folder}}}"
+
+    def read_predictions(self, path):
+        """{name: values} of a safetensors file."""
+        bytes_ = path.read_bytes()
+        (length,) = struct.unpack("<Q", bytes_[:8])
+        header = json.loads(bytes_[8:8 + length])
+        out = {}
+        for name in ("logits", "labels"):
+            begin, end = header[name]["data_offsets"]
+            kind = {"F32": "f", "I32": "i"}[header[name]["dtype"]]
+            out[name] = list(struct.unpack(f"<{(end - begin) // 4}{kind}", bytes_[8 + length + begin:8 + length + end]))
+        return out
 
     # --- bad configurations: exit code 2 ---
 
@@ -175,7 +188,17 @@ class Cli(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             accuracies.add(result.stdout.split("(")[1].split(")")[0])
         self.assertEqual(len(accuracies), 1, accuracies)
-        self.assertIn("of 50", accuracies.pop())
+        self.assertIn("of 50", next(iter(accuracies)))
+        files = [self.folder / f"logits-{ranks}" for ranks in (1, 3)]
+        for file, ranks in zip(files, (1, 3)):
+            self.assertEqual(launch(["eval", str(run), "--logits", str(file)], ranks=ranks).returncode, 0)
+        alone, shared = (self.read_predictions(file) for file in files)
+        self.assertEqual(alone["labels"], [i % 10 for i in range(50)])
+        self.assertEqual(len(alone["logits"]), 500)
+        self.assertEqual(alone, shared)
+        rows = [alone["logits"][10 * i:10 * i + 10] for i in range(50)]
+        hits = sum(row.index(max(row)) == label for row, label in zip(rows, alone["labels"]))
+        self.assertEqual(accuracies.pop().split()[0], str(hits))
         again = launch(["train", config, data, "train.epochs=3", "--output", str(run), "--resume", "auto"])
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("resuming after epoch 2", again.stdout)

@@ -89,6 +89,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"data: {source: imagenet}", "data.source: expected digits | mnist"},
         // Data.
         Case{"data: {source: mnist}", "net.yaml:4: data.path: missing; this source is read from a folder"},
+        Case{"data: {source: synthetic, synthetic: {image: [3, 8]}}",
+             "net.yaml:4: data.synthetic.image: expected 3 to 4 values, got 2"},
+        Case{"data: {source: synthetic, synthetic: {train: 0}}", "data.synthetic.train: out of range"},
+        Case{"data: {source: synthetic, synthetic: {image: [65536, 65536, 65536, 65536]}}",
+             "data.synthetic.image: has more than 2^31 - 1 elements"},
+        Case{"data: {synthetic: {classes: 3}}", "data.synthetic: only with source: synthetic"},
         Case{"data: {validation: train}", "data.validation: expected test | number in (0, 1), got \"train\""},
         Case{"data: {validation: 1}", "data.validation: out of range: expected number in (0, 1), got 1"},
         Case{"data: {validation: 0}", "data.validation: out of range"},

@@ -42,8 +42,12 @@ auto members(const FlattenConfig&) {
   return std::tuple<>{};
 }
 
+auto members(const SyntheticConfig& c) {
+  const auto& [image, classes, train, test] = c;
+  return std::tie(image, classes, train, test);
+}
 auto members(const DataConfig& c) {
-  const auto& [source, path, mean, std, crop_pad, crop_mode, flip, validation, resident, mark] = c;
+  const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, validation, resident, mark] = c;
   return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, validation, resident);
 }
 auto members(const EarlyStopConfig& c) {
@@ -89,6 +93,7 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_EQ(name, y.name);
   EXPECT_EQ(seed, y.seed);
   EXPECT_TRUE(same(data, y.data));
+  EXPECT_TRUE(same(data.synthetic, y.data.synthetic));
   EXPECT_EQ(model.input, y.model.input);
   EXPECT_TRUE(same(model.layers, y.model.layers));
   EXPECT_TRUE(same(train, y.train));
@@ -175,8 +180,12 @@ class Dice {
     Config c;
     c.name = any<std::string>({"run", "a-b_c.9", "null", "123", "true"});
     c.seed = (std::uint64_t{engine_()} << 32) | engine_();
-    c.data.source =
-        any({Source::mnist, Source::fashion_mnist, Source::cifar10, Source::cifar100, Source::digits});
+    c.data.source = any({Source::mnist, Source::fashion_mnist, Source::cifar10, Source::cifar100,
+                         Source::digits, Source::synthetic});
+    if (c.data.source == Source::synthetic) {
+      c.data.synthetic = {{1 + below(9), 1 + below(99), 1 + below(99)}, 1 + below(99), 1 + below(99), 1};
+      if (coin()) c.data.synthetic.image.push_back(7);
+    }
     c.data.path =
         any<std::string>({"data", "a path: with \"signs\" # and \\", "~", "-1", "\xc3\xa9t\xc3\xa9", "a\tb"});
     c.model.input = coin() ? std::vector{3, 3 + below(50), 7} : std::vector{3, 4, 5, 3 + below(50)};
@@ -266,7 +275,8 @@ TEST(Help, ListsEveryKeyThatToYamlWrites) {
   for (const char* key :
        {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
         "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "conv", "leaky_relu", "residual",
-        "not used by digits", "fp32 | tf32 | fp64", "integer in [1, 1000000]"}) {
+        "not used by digits and synthetic", "data.synthetic.image", "images to train on (source: synthetic)",
+        "fp32 | tf32 | fp64", "integer in [1, 1000000]"}) {
     EXPECT_NE(help.find(key), std::string::npos) << key;
   }
 }

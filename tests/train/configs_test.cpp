@@ -22,13 +22,13 @@ std::vector<std::string> config_files() {
 class Configs : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Configs, PlanAndTakeTwoSteps) {
-  const Config config = load_config(CONVOY_SOURCE_DIR "/configs/" + GetParam(), {"train.global_batch=4"});
-  const SourceInfo info = source_info(config.data.source);
+  const Config config = load_config(CONVOY_SOURCE_DIR "/configs/" + GetParam(), {"train.global_batch=2"});
+  const SourceInfo info = source_info(config.data);
   Dataset data;
   data.image = info.image;
   data.classes = info.classes;
-  for (int i = 0; i < 12; ++i) {
-    (i < 8 ? data.train : data.validation).push_back(i);
+  for (int i = 0; i < 6; ++i) {
+    (i < 4 ? data.train : data.validation).push_back(i);
     data.labels.push_back(i % info.classes);
     for (std::int64_t p = 0; p < info.image.count(); ++p) {
       data.images.push_back(static_cast<std::uint8_t>(
@@ -43,7 +43,7 @@ TEST_P(Configs, PlanAndTakeTwoSteps) {
   train_epochs(session, config, 1, 1);
   const Metrics metrics = session.read_training_metrics();
   EXPECT_EQ(session.steps_per_epoch(), 2);
-  EXPECT_EQ(metrics.count, 8);
+  EXPECT_EQ(metrics.count, 4);
   EXPECT_TRUE(std::isfinite(metrics.loss()));
   EXPECT_GT(largest_difference(before, weights_of(session)), 0);
 }

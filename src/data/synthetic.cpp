@@ -1,0 +1,54 @@
+// Noise in the shape of a data set.
+#include <algorithm>
+#include <exception>
+#include <limits>
+
+#include "src/core/error.h"
+#include "src/data/sources.h"
+
+namespace convoy {
+
+namespace {
+
+constexpr std::size_t bytes_per_draw = 16;
+
+// Sample i draws its image from stream i and its label from a stream that no sample has.
+constexpr std::uint32_t label_stream = std::numeric_limits<std::uint32_t>::max();
+
+void draw(std::uint64_t seed, std::uint32_t sample, std::uint8_t* image, std::size_t count) {
+  for (std::size_t first = 0; first < count; first += bytes_per_draw) {
+    const Random4 words = random4(seed, Purpose::synthetic, sample, first / bytes_per_draw);
+    const std::size_t here = std::min(bytes_per_draw, count - first);
+    for (std::size_t i = 0; i < here; ++i)
+      image[first + i] = static_cast<std::uint8_t>(words.v[i / 4] >> (i % 4 * 8));
+  }
+}
+
+}  // namespace
+
+Dataset draw_noise(const SyntheticConfig& config, std::uint64_t seed, bool test) {
+  Dataset data;
+  data.image = feature_shape(config.image);
+  data.classes = config.classes;
+  const std::int64_t samples = std::int64_t{config.train} + (test ? config.test : 0);
+  const auto pixels = static_cast<std::size_t>(data.image.count());
+  try {
+    data.images.resize(static_cast<std::size_t>(samples) * pixels);
+    data.labels.resize(static_cast<std::size_t>(samples));
+  } catch (const std::exception&) {  // bad_alloc or length_error
+    fail("data.synthetic: {} images {} do not fit the memory", samples, to_string(data.image));
+  }
+  append_ids(data.train, 0, config.train);
+  if (test) append_ids(data.validation, config.train, config.test);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < samples; ++i) {
+    const auto sample = static_cast<std::size_t>(i);
+    const std::uint32_t word = random4(seed, Purpose::synthetic, label_stream, sample).v[0];
+    data.labels[sample] =
+        static_cast<std::int32_t>(uniform_below(word, static_cast<std::uint32_t>(config.classes)));
+    draw(seed, static_cast<std::uint32_t>(i), data.images.data() + sample * pixels, pixels);
+  }
+  return data;
+}
+
+}  // namespace convoy

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""The network that bench/compare_pytorch.py builds in PyTorch is the one that Convoy trains.
+
+usage: compare_test.py CONVOY [unittest arguments]
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+import unittest.mock
+
+BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
+sys.path.insert(0, str(BENCH))
+try:
+    import compare_pytorch
+    import torch_network
+    from convoy_runs import Convoy
+    MISSING = ""
+except ImportError as error:
+    MISSING = str(error).replace("'", "")  # which tools/test_report takes for the reason's own
+
+CONVOY = ""
+# Every kind of layer, at shapes where a mistaken order of axes or a missing option shows.
+EVERYTHING = """
+seed: 5
+data: {source: digits, normalize: {mean: [0.4, 0.5], std: [0.3, 0.2]}}
+model:
+  input: [2, 13, 11]
+  layers:
+    - conv: {out: 6, kernel: [3, 2], stride: [1, 2], pad: [2, 1]}
+    - leaky_relu: 0.2
+    - conv: {out: 8, kernel: 3, pad: same, dilation: 2, bias: false}
+    - batchnorm: {epsilon: 0.1, momentum: 0.3}
+    - relu
+    - residual: &block
+        body:
+          - relu
+          - conv: {out: 8, kernel: 3, pad: same, init: glorot}
+          - batchnorm
+    - gelu
+    - residual: {body: [conv: {out: 5, kernel: 1, stride: 2}, tanh], shortcut: [avgpool: {kernel: 3, stride: 2, pad: 1}, conv: {out: 5, kernel: 1}]}
+    - residual: [sigmoid, dropout: 0.3]
+    - maxpool: {kernel: 3, stride: 2, pad: 1}
+    - flatten
+    - linear: {out: 9, bias: false}
+    - relu
+    - linear: 4
+train: {epochs: 1, global_batch: 8}
+optimizer: {name: adam, lr: 0.01, weight_decay: 5e-4}
+"""
+VOLUMES = """
+data: {source: digits}
+model:
+  input: [2, 5, 7, 6]
+  layers: [conv: {out: 4, kernel: [2, 3, 1]}, batchnorm, relu, maxpool: 2, globalavgpool, linear: 3]
+train: {epochs: 1, early_stop: {patience: 3}}
+optimizer: adamw
+"""
+
+
+@unittest.skipIf(MISSING, MISSING)
+class Compare(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="convoy-compare-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def write(self, text):
+        path = self.folder / "net.yaml"
+        path.write_text(text)
+        return path
+
+    def compare(self, text, *overrides):
+        path = self.write(text)
+        config = torch_network.load_config(path, overrides)
+        _, classes = torch_network.build_network(config["model"], "meta")
+        convoy = Convoy(CONVOY, path, overrides, config, classes, "cpu", 1, self.folder)
+        return compare_pytorch.compare_logits(convoy, config, config.get("seed", 1), "fp32", "cpu", 6)
+
+    def test_every_layer_gives_the_same_logits(self):
+        result = self.compare(EVERYTHING)
+        self.assertTrue(result["equal"], result)
+
+    def test_volumes_and_overrides(self):
+        result = self.compare(VOLUMES, "seed=98765432101", "data.normalize.mean=0.25")
+        self.assertTrue(result["equal"], result)
+
+    def test_another_network_is_noticed(self):
+        with unittest.mock.patch.dict(torch_network.ACTIVATIONS, gelu=torch_network.nn.SiLU):
+            self.assertFalse(self.compare(EVERYTHING)["equal"])
+
+    def test_both_are_timed(self):
+        report = self.folder / "report.json"
+        chart = self.folder / "chart.png"
+        result = subprocess.run(
+            [sys.executable, str(BENCH / "compare_pytorch.py"), str(self.write(EVERYTHING)), "--convoy", CONVOY, "--device",
+             "cpu", "--modes", "eager", "--seconds", "0.1", "--rounds", "2", "--threads", "1", "--json", str(report),
+             "--chart", str(chart)], capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        figures = compare_pytorch.json.loads(report.read_text())
+        eager = figures["pytorch"]["eager"]
+        self.assertEqual(len(eager["rounds"]), 2, eager)
+        self.assertEqual(len(figures["convoy"]["rounds"]), 2)
+        self.assertEqual(figures["best_mode"], "eager")
+        ratios = [ours / theirs for ours, theirs in zip(eager["convoy_rounds"], eager["rounds"])]
+        self.assertAlmostEqual(figures["ratio_to_best"], sum(ratios) / 2)
+        self.assertGreater(figures["convoy"]["peak_bytes"], 0)
+        self.assertTrue(chart.exists() or "no chart" in result.stdout, result.stdout)
+
+    def test_a_mode_that_fails_does_not_end_the_rest(self):
+        config = torch_network.load_config(self.write(EVERYTHING))
+        task = {"config": config, "mode": "eager", "device": "nowhere", "precision": "fp32", "batch": 8, "threads": 1}
+        result = compare_pytorch.time_mode(task, 100, 0.1, 1, lambda: 1.0)
+        self.assertIn("nowhere", result["error"])
+
+
+if __name__ == "__main__":
+    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main()
