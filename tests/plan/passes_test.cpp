@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <set>
 #include <utility>
 #include <variant>
@@ -84,45 +83,6 @@ TEST_F(Passes, OneRankHasNoCollectives) {
   for (const Step& step : single.steps) {
     EXPECT_FALSE(std::holds_alternative<AllReduce>(step.call) || std::holds_alternative<Join>(step.call));
   }
-}
-
-/// Replays a placed plan on paper: every byte remembers which unplaced tensor was last written there.
-TEST_F(Passes, PlacedTensorsKeepTheirBytesUntilTheirLastUse) {
-  const Plan before = plan(2);
-  const Plan after = place_tensors(before, layout_, [](const Call&) { return std::int64_t{0}; });
-  ASSERT_EQ(before.steps.size(), after.steps.size());
-  struct Tensors {
-    std::vector<Tensor> read, written;
-    void reads(const Tensor& t) { read.push_back(t); }
-    void writes(const Tensor& t) { written.push_back(t); }
-    void updates(const Tensor& t) { reads(t), writes(t); }
-  };
-  std::map<std::int64_t, std::int64_t> owner;  // 4-byte word of the arena -> identifier
-  std::int64_t plain = 0, reads = 0;
-  for (std::size_t i = 0; i < before.steps.size(); ++i) {
-    Tensors unplaced, placed;
-    visit_tensors(before.steps[i].call, unplaced);
-    visit_tensors(after.steps[i].call, placed);
-    const auto words = [](const Tensor& t, auto f) {
-      for (std::int64_t w = t.offset / 4; w < (t.offset + t.bytes()) / 4; ++w) f(w);
-    };
-    for (std::size_t t = 0; t < placed.read.size(); ++t) {
-      if (placed.read[t].arena != Arena::activations) continue;
-      words(placed.read[t], [&](std::int64_t w) {
-        EXPECT_EQ(owner.at(w), unplaced.read[t].offset);
-        ++reads;
-      });
-    }
-    for (std::size_t t = 0; t < placed.written.size(); ++t) {
-      if (placed.written[t].arena != Arena::activations) continue;
-      EXPECT_LE(placed.written[t].offset + placed.written[t].bytes(),
-                after.arenas[static_cast<std::size_t>(Arena::activations)]);
-      words(placed.written[t], [&](std::int64_t w) { owner[w] = unplaced.written[t].offset; });
-      plain += placed.written[t].bytes();
-    }
-  }
-  EXPECT_GT(reads, 1000);
-  EXPECT_LT(after.arenas[static_cast<std::size_t>(Arena::activations)], plain) << "space is reused";
 }
 
 TEST_F(Passes, ARankWithoutImagesMakesTheSameCollectives) {
