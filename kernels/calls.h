@@ -10,6 +10,7 @@
 #include "kernels/loss.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
+#include "kernels/probe.h"
 
 namespace convoy {
 
@@ -22,7 +23,7 @@ using KernelCalls =
              MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
              BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
              ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
-             SgdStep, AdamStep>;
+             SgdStep, AdamStep, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls = TypeList<ConvRectified, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,

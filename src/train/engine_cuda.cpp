@@ -109,6 +109,32 @@ CublasHandle make_blas(cudaStream_t stream, void* workspace) {
   return blas;
 }
 
+CudaEvent make_timing_event() {
+  cudaEvent_t event = nullptr;
+  check_cuda(cudaEventCreate(&event));
+  return CudaEvent(event);
+}
+
+/// Times work on a stream. What comes before the work is a write to more memory than the cache holds: it
+/// empties the cache and lasts long enough for the host to queue the work behind it.
+struct Stopwatch {
+  CudaEvent begin = make_timing_event(), end = make_timing_event();
+  DeviceMemory<std::byte> flushed = allocate_device<std::byte>(flushed_bytes);
+  static constexpr std::size_t flushed_bytes = std::size_t{512} << 20;
+
+  void start(cudaStream_t stream) {
+    check_cuda(cudaMemsetAsync(flushed.get(), 0, flushed_bytes, stream));
+    check_cuda(cudaEventRecord(begin.get(), stream));
+  }
+  void stop(cudaStream_t stream) { check_cuda(cudaEventRecord(end.get(), stream)); }
+  /// Once the stream is through.
+  double seconds() const {
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
+    return milliseconds * 1e-3;
+  }
+};
+
 /// What a rank makes without the others.
 struct Device {
   explicit Device(const RankEnvironment& ranks)
@@ -151,6 +177,7 @@ class CudaEngine final : public Engine {
   void allocate(const ArenaSizes& bytes) override;
   int load(const Plan& plan) override;
   void run(int plan, const StepState& state) override;
+  double time(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
   void read(const Tensor& tensor, void* host) override;
   void synchronize() override;
@@ -173,6 +200,7 @@ class CudaEngine final : public Engine {
   bool allocated_ = false;
   CudaContext context_{nullptr, nullptr, nullptr, nullptr};
   std::vector<LoadedPlan> plans_;
+  std::optional<Stopwatch> stopwatch_;  ///< made by the first time()
 };
 
 CudaEngine::~CudaEngine() {
@@ -257,6 +285,20 @@ void CudaEngine::run(int plan, const StepState& state) {
   if (loaded.graph == nullptr) loaded.graph = capture(loaded.plan);
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
+}
+
+/// Calls are queued one by one: a graph's launch would count, too.
+double CudaEngine::time(int plan, const StepState& state) {
+  if (!stopwatch_) stopwatch_.emplace();
+  store_step_state(stream(), device_.state.get(), state);
+  stopwatch_->start(stream());
+  for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).plan.steps) {
+    launch_call(std::as_const(context_), step.call);
+  }
+  communicator().join();
+  stopwatch_->stop(stream());
+  synchronize();
+  return stopwatch_->seconds();
 }
 
 void CudaEngine::write(const Tensor& tensor, const void* host) {

@@ -5,6 +5,7 @@ usage: cli_test.py CONVOY [unittest arguments]
 """
 import gzip
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -197,6 +198,46 @@ class Cli(unittest.TestCase):
         self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
         bad = launch(["check", self.write(SMALL.replace("linear: 10", "linear: 7")), data, "--output", "/proc/none"])
         self.assertEqual(bad.stdout.count("FAIL"), 2, bad.stdout)
+
+    # --- bench ---
+
+    def bench(self, *arguments, ranks=1):
+        """Runs `convoy bench`; returns what it printed and its JSON report, every number of which is sound."""
+        report = self.folder / "report.json"
+        result = launch(["bench", *arguments, "--json", str(report)], ranks, cwd=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+        def check(value, path):
+            if isinstance(value, (dict, list)):
+                for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                    check(item, f"{path}.{key}")
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                self.assertTrue(math.isfinite(value) and value > 0, f"{path} = {value}")
+
+        loaded = json.loads(report.read_text())
+        check(loaded, "report")
+        return result.stdout, loaded
+
+    def test_bench_wrong_usage(self):
+        config = self.write(SMALL)
+        for arguments in ([], ["nonsense"], ["step"], ["step", config, "--seconds", "-1"]):
+            self.assertEqual(launch(["bench", *arguments], cwd=self.folder).returncode, 2, arguments)
+        self.refuse(2, ["nowhere.yaml"], "bench", "step", "nowhere.yaml")
+        self.refuse(2, ["global_batch", "2 ranks"], "bench", "step", config, "train.global_batch=1", ranks=(2,))
+
+    def test_bench_step(self):
+        config = self.write(SMALL)
+        for ranks, device in ((1, "cpu"), (2, "cpu"), (1, "reference")):
+            with self.subTest(ranks=ranks, device=device):
+                text, report = self.bench("step", config, "train.global_batch=31", f"device={device}",
+                                          "--seconds", "0.1", ranks=ranks)
+                self.assertIn("images/s", text)
+                self.assertEqual([rank["images"] for rank in report["ranks"]], [31] if ranks == 1 else [16, 15])
+                self.assertAlmostEqual(report["images_per_second"] * report["step_seconds"], 31)
+                self.assertEqual(sum(report["arenas"].values()), 2 * report["arenas"]["total"])
+                # The linear layer alone: forward and the gradient of its weights.
+                self.assertGreaterEqual(report["flops"], 31 * 2 * 2 * 490)
+                self.assertEqual(report["type"], "f32")
 
     def test_help_lists_every_key(self):
         text = launch(["train", "--help"]).stdout
