@@ -15,6 +15,7 @@
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
 #include "kernels/tensor_cores.h"
+#include "src/core/cuda_stopwatch.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
 
@@ -109,32 +110,6 @@ CublasHandle make_blas(cudaStream_t stream, void* workspace) {
   return blas;
 }
 
-CudaEvent make_timing_event() {
-  cudaEvent_t event = nullptr;
-  check_cuda(cudaEventCreate(&event));
-  return CudaEvent(event);
-}
-
-/// Times work on a stream. What comes before the work is a write to more memory than the cache holds: it
-/// empties the cache and lasts long enough for the host to queue the work behind it.
-struct Stopwatch {
-  CudaEvent begin = make_timing_event(), end = make_timing_event();
-  DeviceMemory<std::byte> flushed = allocate_device<std::byte>(flushed_bytes);
-  static constexpr std::size_t flushed_bytes = std::size_t{512} << 20;
-
-  void start(cudaStream_t stream) {
-    check_cuda(cudaMemsetAsync(flushed.get(), 0, flushed_bytes, stream));
-    check_cuda(cudaEventRecord(begin.get(), stream));
-  }
-  void stop(cudaStream_t stream) { check_cuda(cudaEventRecord(end.get(), stream)); }
-  /// Once the stream is through.
-  double seconds() const {
-    float milliseconds = 0;
-    check_cuda(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
-    return milliseconds * 1e-3;
-  }
-};
-
 /// What a rank makes without the others.
 struct Device {
   explicit Device(const RankEnvironment& ranks)
@@ -200,7 +175,7 @@ class CudaEngine final : public Engine {
   bool allocated_ = false;
   CudaContext context_{nullptr, nullptr, nullptr, nullptr};
   std::vector<LoadedPlan> plans_;
-  std::optional<Stopwatch> stopwatch_;  ///< made by the first time()
+  std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
 };
 
 CudaEngine::~CudaEngine() {
