@@ -38,6 +38,9 @@ class Engine {
   virtual int load(const Plan& plan) = 0;
   /// Queues one execution of a loaded plan.
   virtual void run(int plan, const StepState& state) = 0;
+  /// For benchmarks: executes a plan that has run before, waits, and returns the seconds the device spent on
+  /// it. A GPU's cache holds none of its tensors at the start.
+  virtual double time(int plan, const StepState& state) = 0;
   /// Copies host memory to a tensor, after the work queued so far; the host memory may be reused on return.
   virtual void write(const Tensor& tensor, const void* host) = 0;
   /// Copies a tensor to host memory after the work queued so far, and waits for it.

@@ -15,6 +15,7 @@
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
 #include "kernels/tensor_cores.h"
+#include "src/core/cuda_stopwatch.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
 
@@ -155,6 +156,7 @@ class CudaEngine final : public Engine {
   void allocate(const ArenaSizes& bytes) override;
   int load(const Plan& plan) override;
   void run(int plan, const StepState& state) override;
+  double time(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
   void read(const Tensor& tensor, void* host) override;
   void synchronize() override;
@@ -177,6 +179,7 @@ class CudaEngine final : public Engine {
   bool allocated_ = false;
   CudaContext context_{nullptr, nullptr, nullptr, nullptr};
   std::vector<LoadedPlan> plans_;
+  std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
 };
 
 CudaEngine::~CudaEngine() {
@@ -261,6 +264,20 @@ void CudaEngine::run(int plan, const StepState& state) {
   if (loaded.graph == nullptr) loaded.graph = capture(loaded.plan);
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
+}
+
+/// Calls are queued one by one: a graph's launch would count, too.
+double CudaEngine::time(int plan, const StepState& state) {
+  if (!stopwatch_) stopwatch_.emplace();
+  store_step_state(stream(), device_.state.get(), state);
+  stopwatch_->start(stream());
+  for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).plan.steps) {
+    launch_call(std::as_const(context_), step.call);
+  }
+  communicator().join();
+  stopwatch_->stop(stream());
+  synchronize();
+  return stopwatch_->seconds();
 }
 
 void CudaEngine::write(const Tensor& tensor, const void* host) {
