@@ -16,6 +16,8 @@
 #include "kernels/cuda_step_state.h"
 #include "kernels/tensor_cores.h"
 #include "src/core/cuda_stopwatch.h"
+#include "src/plan/lanes.h"
+#include "src/train/capture_cuda.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
 
@@ -82,9 +84,14 @@ int select_device(const RankEnvironment& ranks) {
   return device;
 }
 
-CudaStream make_stream() {
+/// The main lane is what a step waits for, so it goes before the side lane; collectives go before both.
+CudaStream make_stream(Lane lane) {
+  int lowest = 0, highest = 0;
+  check_cuda(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+  const int main = std::max(highest, lowest - 1);  // a higher priority is a lower number
   cudaStream_t stream = nullptr;
-  check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  check_cuda(
+      cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, lane == Lane::main ? main : lowest));
   return CudaStream(stream);
 }
 
@@ -111,32 +118,42 @@ CublasHandle make_blas(cudaStream_t stream, void* workspace) {
   return blas;
 }
 
+/// A stream with what its launchers need.
+struct GpuLane {
+  explicit GpuLane(Lane lane)
+      : stream(make_stream(lane)),
+        blas_workspace(allocate_device<std::byte>(blas_workspace_bytes)),
+        blas(make_blas(stream.get(), blas_workspace.get())) {}
+
+  CudaStream stream;
+  DeviceMemory<std::byte> blas_workspace;
+  CublasHandle blas;
+};
+
 /// What a rank makes without the others.
 struct Gpu {
   explicit Gpu(const RankEnvironment& ranks)
       : number(select_device(ranks)),
-        stream(make_stream()),
         state(allocate_device<StepState>(1)),
-        blas_workspace(allocate_device<std::byte>(blas_workspace_bytes)),
-        blas(make_blas(stream.get(), blas_workspace.get())) {}
+        main(Lane::main),
+        side(Lane::side) {}
 
   int number;
-  CudaStream stream;
   DeviceMemory<StepState> state;
-  DeviceMemory<std::byte> blas_workspace;
-  CublasHandle blas;
+  GpuLane main, side;
 };
 
 class CudaEngine final : public Engine {
  public:
   /// Collective. Without NCCL where there is one rank.
   CudaEngine(Gpu device, const RankEnvironment& ranks) : device_(std::move(device)) {
-    if (ranks.size() > 1) {
-      nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
-      context_ = CudaContext(nccl_.get(), stream(), device_.blas.get(), device_.state.get());
-    } else {
-      context_ = CudaContext(&single_, stream(), device_.blas.get(), device_.state.get());
-    }
+    if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
+    Communicator* communicator = nccl_ ? static_cast<Communicator*>(nccl_.get()) : &single_;
+    const auto context_of = [&](const GpuLane& lane) {
+      return CudaContext(communicator, lane.stream.get(), lane.blas.get(), device_.state.get());
+    };
+    context_ = context_of(device_.main);
+    side_context_ = context_of(device_.side);
   }
   ~CudaEngine() override;
   CudaEngine(const CudaEngine&) = delete;
@@ -149,6 +166,7 @@ class CudaEngine final : public Engine {
     return precision != Precision::fp64 && (!newer || has_tensor_core_code());
   }
   bool has(const Call& call) const override { return has_launcher<CudaContext>(call); }
+  int lanes() const override { return 2; }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);
   }
@@ -167,8 +185,7 @@ class CudaEngine final : public Engine {
     Plan plan;
     CudaGraphExec graph;  ///< null until the first run
   };
-  cudaStream_t stream() const { return device_.stream.get(); }
-  CudaGraphExec capture(const Plan& plan);
+  cudaStream_t stream() const { return device_.main.stream.get(); }
 
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
   Gpu device_;
@@ -177,7 +194,7 @@ class CudaEngine final : public Engine {
   std::array<DeviceMemory<std::byte>, arena_count> arenas_;
   ArenaSizes sizes_{};
   bool allocated_ = false;
-  CudaContext context_{nullptr, nullptr, nullptr, nullptr};
+  CudaContext context_{nullptr, nullptr, nullptr, nullptr}, side_context_ = context_;
   std::vector<LoadedPlan> plans_;
   std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
 };
@@ -220,6 +237,9 @@ void CudaEngine::allocate(const ArenaSizes& bytes) {
     check_cuda(cudaMemsetAsync(arenas_[i].get(), 0, size, stream()));
     context_.arenas.bind(static_cast<Arena>(i), arenas_[i].get(), bytes[i]);
   }
+  side_context_.arenas = context_.arenas;
+  const auto side_workspace = static_cast<std::size_t>(Arena::side_workspace);
+  side_context_.arenas.bind(Arena::workspace, arenas_[side_workspace].get(), bytes[side_workspace]);
   sizes_ = bytes;
   allocated_ = true;
 }
@@ -232,36 +252,9 @@ int CudaEngine::load(const Plan& plan) {
   return static_cast<int>(plans_.size()) - 1;
 }
 
-CudaGraphExec CudaEngine::capture(const Plan& plan) {
-  // Relaxed: loading a kernel allocates, which the stricter modes refuse.
-  check_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed));
-  cudaGraph_t captured = nullptr;
-  const Step* current = nullptr;
-  try {
-    for (const Step& step : plan.steps) {
-      current = &step;
-      launch_call(std::as_const(context_), step.call);
-    }
-    communicator().join();  // a fork that never joins again would spoil the capture
-  } catch (const Error& error) {
-    cudaStreamEndCapture(stream(), &captured);
-    const CudaGraph partial(captured);
-    throw Error(fmt::format("{} (plan {}, {} of {})", error.what(), plan.name,
-                            current == nullptr ? "start" : name_of(current->call),
-                            current == nullptr ? "" : current->node),
-                error.code());
-  }
-  check_cuda(cudaStreamEndCapture(stream(), &captured));
-  const CudaGraph graph(captured);
-  cudaGraphExec_t executable = nullptr;
-  // Keeps the communication stream's priority.
-  check_cuda(cudaGraphInstantiate(&executable, captured, cudaGraphInstantiateFlagUseNodePriority));
-  return CudaGraphExec(executable);
-}
-
 void CudaEngine::run(int plan, const StepState& state) {
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
-  if (loaded.graph == nullptr) loaded.graph = capture(loaded.plan);
+  if (loaded.graph == nullptr) loaded.graph = capture_plan(loaded.plan, context_, side_context_);
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
 }
