@@ -150,7 +150,8 @@ def print_row(name, figures):
         print(f"{name:20} failed: {figures.get('error', 'no figure').splitlines()[-1]}", flush=True)
         return
     ratio = f"{figures['convoy_ratio']:.2f}" if "convoy_ratio" in figures else ""
-    print(f"{name:20} {figures['images_per_second']:12,.0f} {ratio:>9} {memory_text(figures.get('peak_bytes')):>14} "
+    rate = figures["images_per_second"]
+    print(f"{name:20} {rate:12,.{0 if rate >= 100 else 1}f} {ratio:>9} {memory_text(figures.get('peak_bytes')):>14} "
           f"{figures['seconds_to_first_step']:10.2f}", flush=True)
 
 
