@@ -4,6 +4,7 @@
 #include <cudnn.h>
 
 #include <cstdint>
+#include <iterator>
 #include <source_location>
 #include <utility>
 #include <vector>

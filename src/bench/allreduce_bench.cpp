@@ -10,14 +10,19 @@
 namespace convoy {
 namespace {
 
-constexpr int sums_per_plan = 10;  // one after the other: what starts a graph is shared by all
 constexpr std::int64_t smallest = 256;
+
+/// Sums of a plan, one after the other, so that what starts a graph is shared by many; large ones last
+/// longer than that.
+int sums_of_plan(std::int64_t bytes) {
+  return bytes <= (1 << 20) ? 20 : 4;
+}
 
 Plan plan_of_sums(std::int64_t bytes) {
   Plan plan;
   plan.name = fmt::format("sums of {} bytes", bytes);
   const Tensor values{Arena::gradients, DType::f32, 0, bytes / size_of(DType::f32)};
-  for (int i = 0; i < sums_per_plan; ++i) {
+  for (int i = 0; i < sums_of_plan(bytes); ++i) {
     plan.steps.push_back({AllReduce{values}, "bucket"});
     plan.steps.push_back({Join{}, "bucket"});
   }
@@ -25,15 +30,15 @@ Plan plan_of_sums(std::int64_t bytes) {
   return plan;
 }
 
-/// Seconds of one sum: from a common start until the slowest rank has run the plan `runs` times.
-double time_sum(Engine& engine, const RankEnvironment& ranks, int plan, int runs) {
+/// Seconds of one run of the plan: from a common start until the slowest rank has done `runs`.
+double time_plan(Engine& engine, const RankEnvironment& ranks, int plan, int runs) {
   engine.synchronize();
   ranks.max(0);
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < runs; ++i) engine.run(plan, {});
   engine.synchronize();
   const std::chrono::nanoseconds mine = std::chrono::steady_clock::now() - start;
-  return static_cast<double>(ranks.max(mine.count())) * 1e-9 / (runs * sums_per_plan);
+  return static_cast<double>(ranks.max(mine.count())) * 1e-9 / runs;
 }
 
 }  // namespace
@@ -59,12 +64,12 @@ AllReduceFigures bench_allreduce(Device device, std::int64_t largest, const Rank
   const double share = 2.0 * (ranks.size() - 1) / ranks.size();
   for (const std::int64_t bytes : sizes) {
     const int plan = engine->load(plan_of_sums(bytes));
-    time_sum(*engine, ranks, plan, 1);  // capture
-    const double estimate = time_sum(*engine, ranks, plan, 1) * sums_per_plan;
+    time_plan(*engine, ranks, plan, 1);  // capture
+    const double estimate = time_plan(*engine, ranks, plan, 1);
     const int runs = static_cast<int>(std::clamp(round_seconds / estimate, 1.0, 1e4));
     std::vector<double> seconds;
-    for (int round = 0; round < rounds; ++round) seconds.push_back(time_sum(*engine, ranks, plan, runs));
-    const double sum_seconds = median(std::move(seconds));
+    for (int round = 0; round < rounds; ++round) seconds.push_back(time_plan(*engine, ranks, plan, runs));
+    const double sum_seconds = median(std::move(seconds)) / sums_of_plan(bytes);
     figures.rows.push_back({bytes, sum_seconds, share * static_cast<double>(bytes) / sum_seconds});
   }
   return figures;

@@ -21,36 +21,21 @@ double fastest(Engine& engine, int plan) {
   return *std::min_element(seconds.begin(), seconds.end());
 }
 
-/// Grows the number of chains until a run is long, and takes the best rate seen.
-class FlopProbe {
- public:
-  FlopProbe(Engine& engine, const Operands& operands) : engine_(engine) {
-    for (std::int64_t chains = smallest; chains <= largest; chains *= 4) {
-      MultiplyAdd call;
-      call.arithmetic = arithmetic_of(operands.type, operands.math);
-      call.chains = chains;
-      call.length = 16 * multiply_add_length;
-      call.out = {Arena::unplaced, engine.real(), 0, 1};
-      plans_.push_back(plan_of_call(call, "ceiling", engine));
-    }
+/// Multiply-adds per second: grows the number of chains until a run is long, and takes the best rate seen.
+double measure_flops(Engine& engine, const Operands& operands) {
+  constexpr std::int64_t smallest = 8 * multiply_add_chains, largest = smallest << 12;
+  double best = 0, seconds = 0;
+  for (std::int64_t chains = smallest; chains <= largest && seconds < long_enough; chains *= 4) {
+    MultiplyAdd call;
+    call.arithmetic = arithmetic_of(operands.type, operands.math);
+    call.chains = chains;
+    call.length = 16 * multiply_add_length;
+    call.out = {Arena::unplaced, engine.real(), 0, 1};
+    seconds = fastest(engine, engine.load(plan_of_call(call, "ceiling", engine)));
+    best = std::max(best, static_cast<double>(call.flops()) / seconds);
   }
-  const Plan& any_plan() const { return plans_.front(); }
-  double measure() {
-    double best = 0;
-    for (const Plan& plan : plans_) {
-      const int handle = engine_.load(plan);
-      const double seconds = fastest(engine_, handle);
-      best = std::max(best, static_cast<double>(flops_of(plan.steps.front().call)) / seconds);
-      if (seconds > long_enough) break;
-    }
-    return best;
-  }
-
- private:
-  static constexpr std::int64_t smallest = 8 * multiply_add_chains, largest = smallest << 12;
-  Engine& engine_;
-  std::vector<Plan> plans_;
-};
+  return best;
+}
 
 }  // namespace
 
@@ -89,12 +74,11 @@ Ceilings measure_ceilings(const Config& config, const Operands& operands, const 
   const std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
   Ceilings ceilings;
   agree(ranks, [&] {
-    FlopProbe flops(*engine, operands);
     const Tensor from{Arena::unplaced, DType::u8, 0, copied_bytes};
     const Tensor to{Arena::unplaced, DType::u8, 1, copied_bytes};
     const Plan copy = plan_of_call(Copy{from, to}, "ceiling", *engine);
     engine->allocate(copy.arenas);  // the other probe's single value fits as well
-    ceilings.flops_per_second = flops.measure();
+    ceilings.flops_per_second = measure_flops(*engine, operands);
     const double seconds = fastest(*engine, engine->load(copy));
     ceilings.bytes_per_second = static_cast<double>(bytes_of(copy.steps.front().call)) / seconds;
   });

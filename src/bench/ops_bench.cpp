@@ -39,6 +39,13 @@ void time_rows(std::vector<OpRow>& rows, Engine& engine) {
   }
 }
 
+void ask_for_rows(const std::filesystem::path& rival, std::vector<OpRow>& rows) {
+  std::vector<std::string> requests;
+  for (const OpRow& row : rows) requests.push_back(rival_request(row.call));
+  const auto times = ask_rival(rival, requests);
+  for (std::size_t i = 0; i < times.size(); ++i) rows[i].rival = times[i];
+}
+
 }  // namespace
 
 std::vector<OpRow> distinct_calls(const Plan& plan, bool all) {
@@ -65,17 +72,13 @@ OpsFigures bench_ops(const Config& config, const RankEnvironment& ranks, bool al
     figures.operands = operands_of(plan);
     figures.rows = distinct_calls(plan, all);
     if (figures.rows.empty()) fail_usage("{}: no convolution to measure", config.model.mark.text());
+    if (!rival.empty()) ask_for_rows(rival, figures.rows);  // first: it may fail, and needs memory, too
     time_rows(figures.rows, *engine);
   }
   figures.ceilings = measure_ceilings(config, figures.operands, ranks);
   for (OpRow& row : figures.rows) {
     row.limit_seconds = figures.ceilings.seconds(flops_of(row.call), bytes_of(row.call));
   }
-  if (rival.empty()) return figures;
-  std::vector<std::string> requests;
-  for (const OpRow& row : figures.rows) requests.push_back(rival_request(row.call));
-  const auto times = ask_rival(rival, requests);
-  for (std::size_t i = 0; i < times.size(); ++i) figures.rows[i].rival = times[i];
   return figures;
 }
 

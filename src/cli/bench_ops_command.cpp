@@ -5,6 +5,7 @@
 #include "src/bench/figures.h"
 #include "src/bench/ops_bench.h"
 #include "src/cli/bench.h"
+#include "src/core/log.h"
 
 namespace convoy {
 namespace {
@@ -108,12 +109,15 @@ void print_ops(const Config& config, const OpsFigures& figures) {
   }
 }
 
-/// The rival asked for; without a wish cuDNN, where it was built and a GPU is measured.
+/// The rival asked for; without a wish cuDNN, where a GPU is measured.
 std::filesystem::path choose_rival(const std::string& wish, const Config& config) {
   if (!wish.empty()) return wish == "none" ? std::filesystem::path{} : std::filesystem::path(wish);
   const bool gpu =
       config.device == Device::cuda || (config.device == Device::automatic && cuda_device_count() > 0);
-  return gpu ? cudnn_program() : std::filesystem::path{};
+  if (!gpu) return {};
+  const std::filesystem::path program = cudnn_program();
+  if (program.empty()) log_warn("no comparison with cuDNN: bench/convoy_cudnn is not beside this program");
+  return program;
 }
 
 }  // namespace

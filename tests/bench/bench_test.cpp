@@ -131,6 +131,45 @@ TEST(Bench, TensorsAreFilledToTheEnd) {
   EXPECT_EQ(std::count(bytes.begin(), bytes.end(), 0), count);
 }
 
+/// time() does what run() does, and takes time.
+void expect_time_executes(EngineKind kind) {
+  const auto engine = make_engine(kind, ranks());
+  const Tensor from{Arena::unplaced, DType::u8, 0, far}, to{Arena::unplaced, DType::u8, 1, far};
+  const Plan plan = plan_of_call(Copy{from, to}, "copy", *engine);
+  const auto& call = std::get<Copy>(plan.steps.at(0).call);
+  engine->allocate(plan.arenas);
+  const int handle = engine->load(plan);
+  for (const double seconds : times_of(*engine, handle, 5, 1.0)) EXPECT_GT(seconds, 0);
+  std::vector<std::uint8_t> bytes(far, 7);
+  engine->write(call.from, bytes.data());
+  EXPECT_GT(engine->time(handle, {}), 0);
+  std::vector<std::uint8_t> copied(far);
+  engine->read(call.to, copied.data());
+  EXPECT_EQ(bytes, copied);
+}
+TEST(EngineTime, reference) {
+  expect_time_executes(EngineKind::reference_f32);
+}
+TEST(EngineTime, cpu) {
+  expect_time_executes(EngineKind::cpu);
+}
+TEST(EngineTime, cuda) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  expect_time_executes(EngineKind::cuda);
+}
+
+/// What any GPU with tensor cores does, give or take: the probes are neither optimised away nor idle.
+TEST(Ceilings, cuda_rates_are_those_of_a_gpu) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  Config config;
+  config.device = Device::cuda;
+  const Ceilings full = measure_ceilings(config, {DType::f32, Math::fp32}, ranks());
+  EXPECT_GT(full.flops_per_second, 1e12);
+  EXPECT_LT(full.flops_per_second, 3e14);
+  EXPECT_GT(full.bytes_per_second, 1e11);
+  EXPECT_LT(full.bytes_per_second, 3e13);
+}
+
 TEST(Bench, RequestsDescribeTheConvolution) {
   ConvForward call = some_conv();
   call.math = Math::tf32;
