@@ -142,8 +142,9 @@ class Cli(unittest.TestCase):
     def test_double_precision_needs_the_reference(self):
         self.refuse(2, ["fp64", "reference"], "train", self.write(SMALL), "train.precision=fp64")
 
-    def test_tf32_needs_cuda(self):
-        self.refuse(2, ["tf32", "device: cuda"], "train", self.write(SMALL), "train.precision=tf32")
+    def test_other_precisions_need_cuda(self):
+        for precision in ("tf32", "fp16", "bf16"):
+            self.refuse(2, [precision, "device: cuda"], "train", self.write(SMALL), f"train.precision={precision}")
 
     def test_image_shape_of_another_data_set(self):
         config = self.write(SMALL.replace("[1, 28, 28]", "[3, 32, 32]"))
