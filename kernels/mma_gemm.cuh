@@ -102,19 +102,28 @@ class TileCopier {
   unsigned inside_;  ///< bit i: item i is to be read
 };
 
-/// What a lane gives mma.sync of one group: [half of K][matrix].
-using Fragment = std::uint32_t[2][group_matrices];
+/// What a lane gives mma.sync of one group: the registers of two instructions' operands as the instruction
+/// wants them side by side. Of A for 16 rows each: rows g and g + 8 of the first half of K, then of the
+/// second; of B for two times 8 columns each: both halves of K of the one, then of the other.
+using Fragment = std::uint32_t[2][4];
+
+enum class Role : std::uint8_t { a, b };
 
 /// Reads a warp's part of an operand from a stage.
-template <class T, bool ContiguousK, int Extent>
+template <class T, Role role, bool ContiguousK, int Extent>
 class FragmentReader {
  public:
   __device__ __forceinline__ explicit FragmentReader(int warp_begin) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int lane = static_cast<int>(threadIdx.x) % 32, row = lane % 8;
+    // Which of ldmatrix' four matrices this lane has the address of a row of: of two neighbours, and two
+    // halves.
+    const int matrix = role == Role::a ? lane / 8 % 2 : lane / 16;
+    const int half = role == Role::a ? lane / 16 : lane / 8 % 2;
     if constexpr (ContiguousK) {
-      first_ = rows_chunk<Order>(warp_begin + Order::row(lane % 8, lane / 8), 0) * chunk_bytes;
+      first_ = rows_chunk<Order>(warp_begin + Order::row(row, matrix), half) * chunk_bytes;
     } else if constexpr (transposes) {
-      first_ = columns_chunk<Order>(lane % 8, warp_begin / per_chunk + lane / 8, extent_chunks) * chunk_bytes;
+      first_ =
+          columns_chunk<Order>(8 * half + row, warp_begin / per_chunk + matrix, extent_chunks) * chunk_bytes;
     } else {
       first_ =
           columns_chunk<Order>(lane % 4, warp_begin / per_chunk + Order::place_of(lane / 4), extent_chunks) *
@@ -123,24 +132,35 @@ class FragmentReader {
   }
   /// A group's two chunks along K for the step-th mma.sync.
   __device__ __forceinline__ void read(const std::byte* stage, int step, int group, Fragment& to) const {
+    const int k_bytes = 2 * step * per_chunk * extent_chunks * chunk_bytes;
+    if constexpr (ContiguousK || transposes) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      std::uint32_t(&values)[group_matrices] = to[half];
-      const int k = (2 * step + half) * per_chunk;
-      if constexpr (ContiguousK) {
-        const int at =
-            (first_ ^ ((2 * step + half) * chunk_bytes)) + group * group_rows * chunks_per_row * chunk_bytes;
-        load_matrices(shared_address(stage + at), values);
-      } else if constexpr (transposes) {
-        const int at = (first_ ^ (group * group_matrices * chunk_bytes)) + k * extent_chunks * chunk_bytes;
-        load_matrices_transposed(shared_address(stage + at), values);
-      } else {
-        const int at = first_ + (k * extent_chunks + group * group_rows / per_chunk) * chunk_bytes;
-        const uint4 v = *reinterpret_cast<const uint4*>(stage + at);
-        values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;
+      for (int pair = 0; pair < 2; ++pair) {
+        if constexpr (ContiguousK) {
+          const int rows = group * group_rows + Order::row(0, 2 * pair);
+          const int at = (first_ ^ (2 * step * chunk_bytes)) + rows * chunks_per_row * chunk_bytes;
+          load_matrices(shared_address(stage + at), to[pair]);
+        } else {
+          const int at = (first_ ^ ((group * group_matrices + 2 * pair) * chunk_bytes)) + k_bytes;
+          load_matrices_transposed(shared_address(stage + at), to[pair]);
+        }
       }
+    } else {
+      const std::byte* from = stage + first_ + k_bytes + group * group_rows / per_chunk * chunk_bytes;
+      const uint4 v = *reinterpret_cast<const uint4*>(from);
+      const uint4 w = *reinterpret_cast<const uint4*>(from + per_chunk * extent_chunks * chunk_bytes);
+      const std::uint32_t low[4] = {v.x, v.y, v.z, v.w}, high[4] = {w.x, w.y, w.z, w.w};
 #pragma unroll
-      for (std::uint32_t& value : values) value = T::Element::operand(value);
+      for (int matrix = 0; matrix < group_matrices; ++matrix) {
+        std::uint32_t(&operand)[4] = to[matrix / 2];
+        operand[role == Role::a ? matrix % 2 : matrix % 2 * 2] = low[matrix];
+        operand[role == Role::a ? matrix % 2 + 2 : matrix % 2 * 2 + 1] = high[matrix];
+      }
+    }
+#pragma unroll
+    for (auto& operand : to) {
+#pragma unroll
+      for (std::uint32_t& value : operand) value = T::Element::operand(value);
     }
   }
 
@@ -166,8 +186,8 @@ __device__ __forceinline__ void multiply(const Fragment& a, const Fragment (&b)[
     for (int gn = 0; gn < T::WN / group_rows; ++gn) {
 #pragma unroll
       for (int j = 0; j < group_matrices; ++j) {
-        T::Element::multiply(sums[i][gn][j], a[0][2 * i], a[0][2 * i + 1], a[1][2 * i], a[1][2 * i + 1],
-                             b[gn][0][j], b[gn][1][j]);
+        T::Element::multiply(sums[i][gn][j], a[i][0], a[i][1], a[i][2], a[i][3], b[gn][j / 2][j % 2 * 2],
+                             b[gn][j / 2][j % 2 * 2 + 1]);
       }
     }
   }
@@ -284,8 +304,8 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
   {
     mma::TileCopier<T, A, T::BM> copy_a(a, m_begin, k_begin);
     mma::TileCopier<T, B, T::BN> copy_b(b, n_begin, k_begin);
-    const mma::FragmentReader<T, A::contiguous_k, T::BM> read_a(warp / T::warps_n * T::WM);
-    const mma::FragmentReader<T, B::contiguous_k, T::BN> read_b(warp % T::warps_n * T::WN);
+    const mma::FragmentReader<T, mma::Role::a, A::contiguous_k, T::BM> read_a(warp / T::warps_n * T::WM);
+    const mma::FragmentReader<T, mma::Role::b, B::contiguous_k, T::BN> read_b(warp % T::warps_n * T::WN);
     const auto copy_stage = [&](int stage) {
       const std::uint32_t to = mma::shared_address(shared + stage * stage_bytes);
       copy_a.copy(to);
