@@ -13,7 +13,7 @@ namespace convoy {
 /// FFMA for channels in aligned fours.
 struct FfmaFamily {
   using Stored = float;
-  static constexpr int vec = 4;
+  static constexpr int vec = 4, channel_block = 0;
   static constexpr const Cores& cores = ffma_cores;
   /// Calls visit(tile) with the kernel tile of cores.tiles[index]: blocks of M × N, K step, M × N per thread,
   /// blocks per SM.
@@ -40,7 +40,7 @@ struct FfmaFamily {
 template <class T>
 struct ScalarFamily {
   using Stored = T;
-  static constexpr int vec = 1;
+  static constexpr int vec = 1, channel_block = 0;
   static constexpr const Cores& cores = ffma_cores;
   template <class Visit>
   static void with_tile(std::size_t, Visit visit) {
@@ -53,7 +53,7 @@ struct ScalarFamily {
 /// For channels in aligned fours (sm_80).
 struct Tf32Family {
   using Stored = float;
-  static constexpr int vec = 4;
+  static constexpr int vec = 4, channel_block = 32;
   static constexpr const Cores& cores = tf32_tensor_cores;
   template <class Visit>
   static void with_tile(std::size_t index, Visit visit) {
@@ -83,7 +83,7 @@ struct Tf32Family {
 template <class Element>
 struct HalfFamily {
   using Stored = typename Element::Stored;
-  static constexpr int vec = 8;
+  static constexpr int vec = 8, channel_block = 64;
   static constexpr const Cores& cores = half_tensor_cores;
   template <class Visit>
   static void with_tile(std::size_t index, Visit visit) {
@@ -111,7 +111,7 @@ struct HalfFamily {
 /// fp16 likewise on sm_75: two stages, as much shared memory as it has.
 struct TuringFamily {
   using Stored = Half;
-  static constexpr int vec = 8;
+  static constexpr int vec = 8, channel_block = 64;
   static constexpr const Cores& cores = turing_tensor_cores;
   template <class Visit>
   static void with_tile(std::size_t index, Visit visit) {
