@@ -2,6 +2,7 @@
 // from then on.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <numeric>
@@ -15,8 +16,11 @@
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
 #include "kernels/tensor_cores.h"
+#include "src/core/log.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
+#include "src/train/tile_cache.h"
+#include "src/train/tile_tuning_cuda.h"
 
 namespace convoy {
 namespace {
@@ -111,8 +115,8 @@ CublasHandle make_blas(cudaStream_t stream, void* workspace) {
 }
 
 /// What a rank makes without the others.
-struct Gpu {
-  explicit Gpu(const RankEnvironment& ranks)
+struct RankDevice {
+  explicit RankDevice(const RankEnvironment& ranks)
       : number(select_device(ranks)),
         stream(make_stream()),
         state(allocate_device<StepState>(1)),
@@ -129,13 +133,15 @@ struct Gpu {
 class CudaEngine final : public Engine {
  public:
   /// Collective. Without NCCL where there is one rank.
-  CudaEngine(Gpu device, const RankEnvironment& ranks) : device_(std::move(device)) {
+  CudaEngine(RankDevice device, const RankEnvironment& ranks)
+      : device_(std::move(device)), is_root_(ranks.rank() == 0) {
     if (ranks.size() > 1) {
       nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
       context_ = CudaContext(nccl_.get(), stream(), device_.blas.get(), device_.state.get());
     } else {
       context_ = CudaContext(&single_, stream(), device_.blas.get(), device_.state.get());
     }
+    context_.tiles = &tiles_;
   }
   ~CudaEngine() override;
   CudaEngine(const CudaEngine&) = delete;
@@ -154,6 +160,7 @@ class CudaEngine final : public Engine {
   std::int64_t free_bytes() const override;
   void allocate(const ArenaSizes& bytes) override;
   int load(const Plan& plan) override;
+  void tune() override;
   void run(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
   void read(const Tensor& tensor, void* host) override;
@@ -169,12 +176,14 @@ class CudaEngine final : public Engine {
   CudaGraphExec capture(const Plan& plan);
 
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
-  Gpu device_;
+  RankDevice device_;
+  bool is_root_;
+  TileChoices tiles_;  ///< measured for the loaded plans; empty until tune()
   SingleCommunicator single_;
   std::unique_ptr<NcclCommunicator> nccl_;
   std::array<DeviceMemory<std::byte>, arena_count> arenas_;
   ArenaSizes sizes_{};
-  bool allocated_ = false;
+  bool allocated_ = false, in_use_ = false;  ///< in use: a tensor was written or a plan was run
   CudaContext context_{nullptr, nullptr, nullptr, nullptr};
   std::vector<LoadedPlan> plans_;
 };
@@ -229,6 +238,27 @@ int CudaEngine::load(const Plan& plan) {
   return static_cast<int>(plans_.size()) - 1;
 }
 
+void CudaEngine::tune() {
+  check(!in_use_, "tiles are timed before anything is written");
+  const auto begin = std::chrono::steady_clock::now();
+  const TileCache cache(user_cache_folder(), tuning_identity(device_.number));
+  tiles_ = cache.load();
+  std::vector<const Plan*> plans;
+  for (const LoadedPlan& loaded : plans_) plans.push_back(&loaded.plan);
+  const int measured = measure_tiles(context_, sizes_, plans, tiles_);
+  if (measured == 0) return;
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  if (is_root_) {
+    log_info("timed the tiles of {} products of convolutions in {:.1f} s; train.autotune: false goes without",
+             measured, seconds.count());
+  }
+  try {
+    cache.save(tiles_);
+  } catch (const std::exception& error) {
+    if (is_root_) log_warn("the timings of tiles are not remembered: {}", error.what());
+  }
+}
+
 CudaGraphExec CudaEngine::capture(const Plan& plan) {
   // Relaxed: loading a kernel allocates, which the stricter modes refuse.
   check_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed));
@@ -257,6 +287,7 @@ CudaGraphExec CudaEngine::capture(const Plan& plan) {
 }
 
 void CudaEngine::run(int plan, const StepState& state) {
+  in_use_ = true;
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
   if (loaded.graph == nullptr) loaded.graph = capture(loaded.plan);
   store_step_state(stream(), device_.state.get(), state);
@@ -264,6 +295,7 @@ void CudaEngine::run(int plan, const StepState& state) {
 }
 
 void CudaEngine::write(const Tensor& tensor, const void* host) {
+  in_use_ = true;
   if (tensor.count == 0) return;
   check_cuda(cudaMemcpyAsync(context_.arenas.raw(tensor), host, static_cast<std::size_t>(tensor.bytes()),
                              cudaMemcpyHostToDevice, stream()));
@@ -290,7 +322,7 @@ void CudaEngine::synchronize() {
 }  // namespace
 
 std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment& ranks) {
-  std::optional<Gpu> device;
+  std::optional<RankDevice> device;
   agree(ranks, [&] { device.emplace(ranks); });
   return std::make_unique<CudaEngine>(std::move(*device), ranks);
 }
