@@ -11,6 +11,7 @@
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 #include "kernels/pool.h"
+#include "kernels/probe.h"
 
 namespace convoy {
 
@@ -23,7 +24,7 @@ using KernelCalls =
              MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
              BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
              ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
-             CheckGradients, SgdStep, AdamStep>;
+             CheckGradients, SgdStep, AdamStep, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls = TypeList<ConvRectified, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,

@@ -40,7 +40,9 @@ namespace {
 template <class Visit>
 auto with_family(const ConvShape& s, DType stored, Math math, Visit visit) {
   const auto channels_in = [&](int run) { return s.in.c % run == 0 && s.k % run == 0; };
-  const bool masks_fit = std::max({s.t, s.r, s.s}) <= most_masked_taps;
+  constexpr std::int64_t most = std::numeric_limits<int>::max();
+  const bool masks_fit = std::max({s.t, s.r, s.s}) <= most_masked_taps && s.n * s.in.count() <= most &&
+                         s.n * s.out().count() <= most;
   switch (stored) {
     case DType::f32:
       if (!channels_in(4)) return visit(ScalarFamily<float>{});

@@ -66,11 +66,11 @@ struct Tf32Family {
       case 0:
         return visit(MmaTile<Tf32, 256, 128, 64, 64, 1>{});
       case 1:
-        return visit(MmaTile<Tf32, 128, 128, 64, 32, 2>{});
+        return visit(MmaTile<Tf32, 128, 128, 64, 64, 2>{});
       case 2:
         return visit(MmaTile<Tf32, 128, 64, 64, 32, 3>{});
       case 3:
-        return visit(MmaTile<Tf32, 64, 128, 32, 64, 3>{});
+        return visit(MmaTile<Tf32, 64, 128, 32, 64, 2>{});
       case 4:
         return visit(MmaTile<Tf32, 64, 64, 32, 32, 4>{});
       case 5:
@@ -98,11 +98,11 @@ struct HalfFamily {
       case 1:
         return visit(MmaTile<Element, 128, 128, 64, 64, 2>{});
       case 2:
-        return visit(MmaTile<Element, 128, 64, 64, 32, 3>{});
+        return visit(MmaTile<Element, 128, 64, 64, 32, 2>{});
       case 3:
-        return visit(MmaTile<Element, 64, 128, 32, 64, 3>{});
+        return visit(MmaTile<Element, 64, 128, 32, 64, 2>{});
       case 4:
-        return visit(MmaTile<Element, 64, 64, 32, 32, 4>{});
+        return visit(MmaTile<Element, 64, 64, 32, 32, 3>{});
       case 5:
         return visit(MmaTile<Element, 128, 32, 32, 32, 3>{});
       case 6:

@@ -124,15 +124,19 @@ struct Gather {
            static_cast<unsigned>(pixel.h + tap.h) < static_cast<unsigned>(h.length) &&
            static_cast<unsigned>(pixel.w + tap.w) < static_cast<unsigned>(w.length);
   }
+  CONVOY_HOST_DEVICE const T* address(const Pixel& pixel, const GatherTap& tap) const {
+    return pixel.origin + tap.offset;
+  }
 };
 
 /// The same matrix for kernels of up to `most_masked_taps` per axis, made for testing many pixels against one
-/// tap: a pixel knows which taps of each axis reach the source, a tap which three bits it needs.
+/// tap: a pixel knows which taps of each axis reach the source, a tap which three bits it needs. For a source
+/// of fewer than 2^31 elements.
 constexpr int most_masked_taps = 10;
 template <class T>
 struct MaskedGather {
   struct Pixel {
-    const T* origin;
+    int origin;  ///< elements from the source: a register less per row than a pointer
     std::uint32_t reached;
   };
   struct Tap {
@@ -151,8 +155,9 @@ struct MaskedGather {
   }
   CONVOY_HOST_DEVICE Pixel pixel(int row) const {
     const GatherPixel<T> at = gather.pixel(row);
-    return {at.origin, reached_along(gather.d, at.d) | reached_along(gather.h, at.h) << most_masked_taps |
-                           reached_along(gather.w, at.w) << 2 * most_masked_taps};
+    return {static_cast<int>(at.origin - gather.source),
+            reached_along(gather.d, at.d) | reached_along(gather.h, at.h) << most_masked_taps |
+                reached_along(gather.w, at.w) << 2 * most_masked_taps};
   }
   CONVOY_HOST_DEVICE Tap with_needs(const GatherTap& at) const {
     if (at.tap >= gather.taps) return {at.c, at.tap, at.offset, 1u << 31};  // a bit that no pixel has
@@ -172,6 +177,9 @@ struct MaskedGather {
   }
   CONVOY_HOST_DEVICE bool inside(const Pixel& pixel, const Tap& tap) const {
     return (pixel.reached & tap.needs) == tap.needs;
+  }
+  CONVOY_HOST_DEVICE const T* address(const Pixel& pixel, const Tap& tap) const {
+    return gather.source + (pixel.origin + tap.offset);
   }
 };
 

@@ -26,7 +26,7 @@ struct GatherRows {
     return gather.inside(lane, cursor);
   }
   CONVOY_HOST_DEVICE const T* address(const Lane& lane, const Cursor& cursor) const {
-    return lane.origin + cursor.offset;
+    return gather.address(lane, cursor);
   }
 };
 
@@ -51,7 +51,7 @@ struct GatherColumns {
     return gather.inside(cursor.pixel, lane);
   }
   CONVOY_HOST_DEVICE const T* address(const Lane& lane, const Cursor& cursor) const {
-    return cursor.pixel.origin + lane.offset;
+    return gather.address(cursor.pixel, lane);
   }
 };
 
@@ -59,17 +59,15 @@ struct GatherColumns {
 template <class T>
 struct FilterColumns {
   static constexpr bool contiguous_k = true;
-  using Lane = const T*;
+  using Lane = int;  ///< where the filter begins; negative: beyond the last
   using Cursor = int;
   const T* w;
   int filters, length;
-  CONVOY_HOST_DEVICE Lane lane(int k) const { return k < filters ? w + std::int64_t{k} * length : nullptr; }
+  CONVOY_HOST_DEVICE Lane lane(int k) const { return k < filters ? k * length : -1; }
   CONVOY_HOST_DEVICE Cursor cursor(int i) const { return i; }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return (cursor += steps) >= length; }
-  CONVOY_HOST_DEVICE bool inside(Lane lane, Cursor cursor) const {
-    return lane != nullptr && cursor < length;
-  }
-  CONVOY_HOST_DEVICE const T* address(Lane lane, Cursor cursor) const { return lane + cursor; }
+  CONVOY_HOST_DEVICE bool inside(Lane lane, Cursor cursor) const { return lane >= 0 && cursor < length; }
+  CONVOY_HOST_DEVICE const T* address(Lane lane, Cursor cursor) const { return w + (lane + cursor); }
 };
 
 /// w (K,T,R,S,C) at a class's taps as B (taps·K, C) of dgrad; `gather` counts the taps and, as channels, the

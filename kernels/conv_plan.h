@@ -32,7 +32,7 @@ constexpr int mma_stage_bytes(int m, int n, int stages = 3) {
   return stages * (m + n) * 128;  // 128 bytes along K
 }
 constexpr std::array<TileShape, 7> tf32_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
-                                                  {128, 128, 256, 0.95, mma_stage_bytes(128, 128)},
+                                                  {128, 128, 128, 0.95, mma_stage_bytes(128, 128)},
                                                   {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
                                                   {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
                                                   {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},

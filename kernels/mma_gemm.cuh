@@ -106,7 +106,7 @@ class TileCopier {
 using Fragment = std::uint32_t[2][group_matrices];
 
 /// Reads a warp's part of an operand from a stage.
-template <class T, bool ContiguousK, int Extent, int Groups>
+template <class T, bool ContiguousK, int Extent>
 class FragmentReader {
  public:
   __device__ __forceinline__ explicit FragmentReader(int warp_begin) {
@@ -121,29 +121,26 @@ class FragmentReader {
           chunk_bytes;
     }
   }
-  /// The step-th mma.sync's two chunks along K.
-  __device__ __forceinline__ void read(const std::byte* stage, int step, Fragment (&to)[Groups]) const {
+  /// A group's two chunks along K for the step-th mma.sync.
+  __device__ __forceinline__ void read(const std::byte* stage, int step, int group, Fragment& to) const {
 #pragma unroll
-    for (int group = 0; group < Groups; ++group) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        std::uint32_t(&values)[group_matrices] = to[group][half];
-        const int k = (2 * step + half) * per_chunk;
-        if constexpr (ContiguousK) {
-          const int at = (first_ ^ ((2 * step + half) * chunk_bytes)) +
-                         group * group_rows * chunks_per_row * chunk_bytes;
-          load_matrices(shared_address(stage + at), values);
-        } else if constexpr (transposes) {
-          const int at = (first_ ^ (group * group_matrices * chunk_bytes)) + k * extent_chunks * chunk_bytes;
-          load_matrices_transposed(shared_address(stage + at), values);
-        } else {
-          const int at = first_ + (k * extent_chunks + group * group_rows / per_chunk) * chunk_bytes;
-          const uint4 v = *reinterpret_cast<const uint4*>(stage + at);
-          values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;
-        }
-#pragma unroll
-        for (std::uint32_t& value : values) value = T::Element::operand(value);
+    for (int half = 0; half < 2; ++half) {
+      std::uint32_t(&values)[group_matrices] = to[half];
+      const int k = (2 * step + half) * per_chunk;
+      if constexpr (ContiguousK) {
+        const int at =
+            (first_ ^ ((2 * step + half) * chunk_bytes)) + group * group_rows * chunks_per_row * chunk_bytes;
+        load_matrices(shared_address(stage + at), values);
+      } else if constexpr (transposes) {
+        const int at = (first_ ^ (group * group_matrices * chunk_bytes)) + k * extent_chunks * chunk_bytes;
+        load_matrices_transposed(shared_address(stage + at), values);
+      } else {
+        const int at = first_ + (k * extent_chunks + group * group_rows / per_chunk) * chunk_bytes;
+        const uint4 v = *reinterpret_cast<const uint4*>(stage + at);
+        values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;
       }
+#pragma unroll
+      for (std::uint32_t& value : values) value = T::Element::operand(value);
     }
   }
 
@@ -158,6 +155,23 @@ class FragmentReader {
 /// 2t, 2t + 1].
 template <class T>
 using Sums = float[T::WM / group_rows][2][T::WN / group_rows][group_matrices][4];
+
+/// One group of A's rows times all of B's columns of a warp.
+template <class T>
+__device__ __forceinline__ void multiply(const Fragment& a, const Fragment (&b)[T::WN / group_rows],
+                                         float (&sums)[2][T::WN / group_rows][group_matrices][4]) {
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+#pragma unroll
+    for (int gn = 0; gn < T::WN / group_rows; ++gn) {
+#pragma unroll
+      for (int j = 0; j < group_matrices; ++j) {
+        T::Element::multiply(sums[i][gn][j], a[0][2 * i], a[0][2 * i + 1], a[1][2 * i], a[1][2 * i + 1],
+                             b[gn][0][j], b[gn][1][j]);
+      }
+    }
+  }
+}
 
 /// Calls visit(group, matrix, row of the tile, first column of the warp, t) for the rows of which this lane
 /// holds sums.
@@ -259,7 +273,6 @@ template <TensorCoreTile T, int Vec, class A, class B, class Output>
 __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Output& output, int m_begin,
                                               int n_begin, int k_begin, int k_end, int n_end) {
   static_assert(Vec == T::Element::per_chunk);
-  using Element = typename T::Element;
   using Copies = typename T::Copies;
   constexpr int groups_m = T::WM / mma::group_rows, groups_n = T::WN / mma::group_rows;
   constexpr int stage_bytes = T::stage_elements * static_cast<int>(sizeof(typename T::Stored));
@@ -271,8 +284,8 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
   {
     mma::TileCopier<T, A, T::BM> copy_a(a, m_begin, k_begin);
     mma::TileCopier<T, B, T::BN> copy_b(b, n_begin, k_begin);
-    const mma::FragmentReader<T, A::contiguous_k, T::BM, groups_m> read_a(warp / T::warps_n * T::WM);
-    const mma::FragmentReader<T, B::contiguous_k, T::BN, groups_n> read_b(warp % T::warps_n * T::WN);
+    const mma::FragmentReader<T, A::contiguous_k, T::BM> read_a(warp / T::warps_n * T::WM);
+    const mma::FragmentReader<T, B::contiguous_k, T::BN> read_b(warp % T::warps_n * T::WN);
     const auto copy_stage = [&](int stage) {
       const std::uint32_t to = mma::shared_address(shared + stage * stage_bytes);
       copy_a.copy(to);
@@ -284,36 +297,55 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
       if (stage < steps) copy_stage(stage);
       Copies::commit();
     }
-    int reading = 0, writing = T::stages - 1;
-    for (int step = 0; step < steps; ++step) {
+    // While tensor cores multiply one group of A's rows, the fragments of the next group are read; with the
+    // last group of one K, those of the next K, be it of the next stage.
+    mma::Fragment from_a[2], from_b[2][groups_n];
+    const auto read_b_fragments = [&](int stage, int s) {
+#pragma unroll
+      for (int gn = 0; gn < groups_n; ++gn) {
+        read_b.read(shared + stage * stage_bytes + b_begin, s, gn, from_b[s % 2][gn]);
+      }
+    };
+    const auto read_a_fragment = [&](int stage, int s, int gm) {
+      read_a.read(shared + stage * stage_bytes, s, gm, from_a[(s * groups_m + gm) % 2]);
+    };
+    // All threads' copies of the next stage are there, and nobody reads the stage written next.
+    const auto next_stage_is_ready = [] {
       Copies::template wait<T::stages - 2>();
-      __syncthreads();  // all threads' copies of this step are there, and nobody reads the stage written next
+      __syncthreads();
+    };
+    constexpr int parts = mma::chunks_per_row / 2;
+    static_assert(parts % 2 == 0, "the next stage's first fragments go where the last ones are not");
+    int reading = 0, writing = T::stages - 1;
+    next_stage_is_ready();
+    if (steps > 0) {
+      read_b_fragments(0, 0);
+      read_a_fragment(0, 0, 0);
+    }
+    for (int step = 0; step < steps; ++step) {
       if (step + T::stages - 1 < steps) copy_stage(writing);
       Copies::commit();  // maybe of nothing: wait counts groups
-      const std::byte* stage = shared + reading * stage_bytes;
 #pragma unroll
-      for (int s = 0; s < mma::chunks_per_row / 2; ++s) {
-        mma::Fragment from_a[groups_m], from_b[groups_n];
-        read_a.read(stage, s, from_a);
-        read_b.read(stage + b_begin, s, from_b);
+      for (int s = 0; s < parts; ++s) {
 #pragma unroll
         for (int gm = 0; gm < groups_m; ++gm) {
-#pragma unroll
-          for (int i = 0; i < 2; ++i) {
-#pragma unroll
-            for (int gn = 0; gn < groups_n; ++gn) {
-#pragma unroll
-              for (int j = 0; j < 4; ++j) {
-                Element::multiply(sums[gm][i][gn][j], from_a[gm][0][2 * i], from_a[gm][0][2 * i + 1],
-                                  from_a[gm][1][2 * i], from_a[gm][1][2 * i + 1], from_b[gn][0][j],
-                                  from_b[gn][1][j]);
-              }
+          if (gm + 1 < groups_m) {
+            read_a_fragment(reading, s, gm + 1);
+          } else if (s + 1 < parts) {
+            read_b_fragments(reading, s + 1);
+            read_a_fragment(reading, s + 1, 0);
+          } else {
+            reading = reading + 1 == T::stages ? 0 : reading + 1;
+            writing = writing + 1 == T::stages ? 0 : writing + 1;
+            next_stage_is_ready();
+            if (step + 1 < steps) {
+              read_b_fragments(reading, 0);
+              read_a_fragment(reading, 0, 0);
             }
           }
+          mma::multiply<T>(from_a[(s * groups_m + gm) % 2], from_b[s % 2], sums[gm]);
         }
       }
-      reading = reading + 1 == T::stages ? 0 : reading + 1;
-      writing = writing + 1 == T::stages ? 0 : writing + 1;
     }
   }
 

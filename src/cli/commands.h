@@ -23,6 +23,7 @@ void add_train(CLI::App& app, CommandContext& context);
 void add_eval(CLI::App& app, CommandContext& context);
 void add_plan(CLI::App& app, CommandContext& context);
 void add_check(CLI::App& app, CommandContext& context);
+void add_bench(CLI::App& app, CommandContext& context);
 
 /// The positional arguments of commands that start from a configuration.
 struct ConfigArguments {

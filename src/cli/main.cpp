@@ -1,4 +1,4 @@
-// convoy: train | eval | plan | check.
+// convoy: train | eval | plan | check | bench.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -20,6 +20,7 @@ int run_cli(int argc, char** argv, CommandContext& context) {
   add_eval(app, context);
   add_plan(app, context);
   add_check(app, context);
+  add_bench(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

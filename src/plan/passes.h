@@ -29,8 +29,9 @@ Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& con
 Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks);
 
 /// Gives every unplaced tensor its range of Arena::activations, reusing the space of tensors whose last use
-/// is over, and fills in Plan::arenas, `workspace(call)` bytes of scratch included.
-Plan place_tensors(Plan plan, const Layout& layout,
-                   const std::function<std::int64_t(const Call&)>& workspace);
+/// is over, and fills in Plan::arenas, `workspace(call)` bytes of scratch included. With two lanes, what the
+/// side lane reads is kept a little longer, so that the main lane need not wait for it.
+Plan place_tensors(Plan plan, const Layout& layout, const std::function<std::int64_t(const Call&)>& workspace,
+                   int lanes = 1);
 
 }  // namespace convoy

@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <map>
 
+#include "src/plan/lanes.h"
 #include "src/plan/passes.h"
 
 namespace convoy {
 namespace {
 
 constexpr std::int64_t alignment = 256;
+constexpr std::size_t side_lag = 4;  ///< steps that the side lane may fall behind without anyone waiting
 
 struct Lifetime {
   std::int64_t id = 0, bytes = 0;
@@ -17,12 +19,12 @@ struct Lifetime {
 
 struct LifetimeCollector {
   std::map<std::int64_t, Lifetime> lifetimes;
-  std::size_t step = 0;
+  std::size_t step = 0, lag = 0;
   void touch(const Tensor& tensor) {
     if (tensor.arena != Arena::unplaced) return;
     const auto [it, inserted] =
         lifetimes.try_emplace(tensor.offset, Lifetime{tensor.offset, 0, step, step, -1});
-    it->second.last = step;
+    it->second.last = std::max(it->second.last, step + lag);
     it->second.bytes = std::max(it->second.bytes, (tensor.bytes() + alignment - 1) / alignment * alignment);
   }
   void reads(const Tensor& t) { touch(t); }
@@ -71,17 +73,20 @@ std::int64_t assign_offsets(std::map<std::int64_t, Lifetime>& lifetimes) {
 
 }  // namespace
 
-Plan place_tensors(Plan plan, const Layout& layout,
-                   const std::function<std::int64_t(const Call&)>& workspace) {
+Plan place_tensors(Plan plan, const Layout& layout, const std::function<std::int64_t(const Call&)>& workspace,
+                   int lanes) {
+  const auto on_side = [&](const Call& call) { return lanes > 1 && lane_of(call) == Lane::side; };
   LifetimeCollector collector;
   for (const Step& step : plan.steps) {
+    collector.lag = on_side(step.call) ? side_lag : 0;
     visit_tensors(step.call, collector);
     ++collector.step;
   }
   plan.arenas = layout.arenas;
   plan.arenas[static_cast<std::size_t>(Arena::activations)] = assign_offsets(collector.lifetimes);
-  std::int64_t& scratch = plan.arenas[static_cast<std::size_t>(Arena::workspace)];
   for (Step& step : plan.steps) {
+    const Arena arena = on_side(step.call) ? Arena::side_workspace : Arena::workspace;
+    std::int64_t& scratch = plan.arenas[static_cast<std::size_t>(arena)];
     visit_tensors(step.call, Rebinder{collector.lifetimes});
     scratch = std::max(scratch, workspace(step.call));
   }

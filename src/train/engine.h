@@ -28,6 +28,8 @@ class Engine {
   virtual bool computes_in(Precision precision) const = 0;
   /// Whether it has a launcher for a call; all engines have those that training_plan emits.
   virtual bool has(const Call& call) const = 0;
+  /// Lanes on which it runs calls side by side (src/plan/lanes.h): one or two.
+  virtual int lanes() const { return 1; }
   /// Scratch the engine's launcher wants for a call.
   virtual std::int64_t workspace_bytes(const Call& call) const = 0;
   /// Bytes of memory free for arenas where the engine computes.
@@ -42,6 +44,9 @@ class Engine {
   virtual void tune() {}
   /// Queues one execution of a loaded plan.
   virtual void run(int plan, const StepState& state) = 0;
+  /// For benchmarks: executes a plan that has run before, waits, and returns the seconds the device spent on
+  /// it. A GPU's cache holds none of its tensors at the start.
+  virtual double time(int plan, const StepState& state) = 0;
   /// Copies host memory to a tensor, after the work queued so far; the host memory may be reused on return.
   virtual void write(const Tensor& tensor, const void* host) = 0;
   /// Copies a tensor to host memory after the work queued so far, and waits for it.

@@ -16,7 +16,10 @@
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
 #include "kernels/tensor_cores.h"
+#include "src/core/cuda_stopwatch.h"
 #include "src/core/log.h"
+#include "src/plan/lanes.h"
+#include "src/train/capture_cuda.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
 #include "src/train/tile_cache.h"
@@ -85,9 +88,14 @@ int select_device(const RankEnvironment& ranks) {
   return device;
 }
 
-CudaStream make_stream() {
+/// The main lane is what a step waits for, so it goes before the side lane; collectives go before both.
+CudaStream make_stream(Lane lane) {
+  int lowest = 0, highest = 0;
+  check_cuda(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+  const int main = std::max(highest, lowest - 1);  // a higher priority is a lower number
   cudaStream_t stream = nullptr;
-  check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  check_cuda(
+      cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, lane == Lane::main ? main : lowest));
   return CudaStream(stream);
 }
 
@@ -114,20 +122,29 @@ CublasHandle make_blas(cudaStream_t stream, void* workspace) {
   return blas;
 }
 
+/// A stream with what its launchers need.
+struct GpuLane {
+  explicit GpuLane(Lane lane)
+      : stream(make_stream(lane)),
+        blas_workspace(allocate_device<std::byte>(blas_workspace_bytes)),
+        blas(make_blas(stream.get(), blas_workspace.get())) {}
+
+  CudaStream stream;
+  DeviceMemory<std::byte> blas_workspace;
+  CublasHandle blas;
+};
+
 /// What a rank makes without the others.
 struct RankDevice {
   explicit RankDevice(const RankEnvironment& ranks)
       : number(select_device(ranks)),
-        stream(make_stream()),
         state(allocate_device<StepState>(1)),
-        blas_workspace(allocate_device<std::byte>(blas_workspace_bytes)),
-        blas(make_blas(stream.get(), blas_workspace.get())) {}
+        main(Lane::main),
+        side(Lane::side) {}
 
   int number;
-  CudaStream stream;
   DeviceMemory<StepState> state;
-  DeviceMemory<std::byte> blas_workspace;
-  CublasHandle blas;
+  GpuLane main, side;
 };
 
 class CudaEngine final : public Engine {
@@ -135,13 +152,15 @@ class CudaEngine final : public Engine {
   /// Collective. Without NCCL where there is one rank.
   CudaEngine(RankDevice device, const RankEnvironment& ranks)
       : device_(std::move(device)), is_root_(ranks.rank() == 0) {
-    if (ranks.size() > 1) {
-      nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
-      context_ = CudaContext(nccl_.get(), stream(), device_.blas.get(), device_.state.get());
-    } else {
-      context_ = CudaContext(&single_, stream(), device_.blas.get(), device_.state.get());
-    }
-    context_.tiles = &tiles_;
+    if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
+    Communicator* communicator = nccl_ ? static_cast<Communicator*>(nccl_.get()) : &single_;
+    const auto context_of = [&](const GpuLane& lane) {
+      CudaContext context(communicator, lane.stream.get(), lane.blas.get(), device_.state.get());
+      context.tiles = &tiles_;
+      return context;
+    };
+    context_ = context_of(device_.main);
+    side_context_ = context_of(device_.side);
   }
   ~CudaEngine() override;
   CudaEngine(const CudaEngine&) = delete;
@@ -154,6 +173,7 @@ class CudaEngine final : public Engine {
     return precision != Precision::fp64 && (!newer || has_tensor_core_code());
   }
   bool has(const Call& call) const override { return has_launcher<CudaContext>(call); }
+  int lanes() const override { return 2; }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);
   }
@@ -162,6 +182,7 @@ class CudaEngine final : public Engine {
   int load(const Plan& plan) override;
   void tune() override;
   void run(int plan, const StepState& state) override;
+  double time(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
   void read(const Tensor& tensor, void* host) override;
   void synchronize() override;
@@ -172,8 +193,7 @@ class CudaEngine final : public Engine {
     Plan plan;
     CudaGraphExec graph;  ///< null until the first run
   };
-  cudaStream_t stream() const { return device_.stream.get(); }
-  CudaGraphExec capture(const Plan& plan);
+  cudaStream_t stream() const { return device_.main.stream.get(); }
 
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
   RankDevice device_;
@@ -184,8 +204,9 @@ class CudaEngine final : public Engine {
   std::array<DeviceMemory<std::byte>, arena_count> arenas_;
   ArenaSizes sizes_{};
   bool allocated_ = false, in_use_ = false;  ///< in use: a tensor was written or a plan was run
-  CudaContext context_{nullptr, nullptr, nullptr, nullptr};
+  CudaContext context_{nullptr, nullptr, nullptr, nullptr}, side_context_ = context_;
   std::vector<LoadedPlan> plans_;
+  std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
 };
 
 CudaEngine::~CudaEngine() {
@@ -226,6 +247,9 @@ void CudaEngine::allocate(const ArenaSizes& bytes) {
     check_cuda(cudaMemsetAsync(arenas_[i].get(), 0, size, stream()));
     context_.arenas.bind(static_cast<Arena>(i), arenas_[i].get(), bytes[i]);
   }
+  side_context_.arenas = context_.arenas;
+  const auto side_workspace = static_cast<std::size_t>(Arena::side_workspace);
+  side_context_.arenas.bind(Arena::workspace, arenas_[side_workspace].get(), bytes[side_workspace]);
   sizes_ = bytes;
   allocated_ = true;
 }
@@ -245,7 +269,12 @@ void CudaEngine::tune() {
   tiles_ = cache.load();
   std::vector<const Plan*> plans;
   for (const LoadedPlan& loaded : plans_) plans.push_back(&loaded.plan);
-  const int measured = measure_tiles(context_, sizes_, plans, tiles_);
+  // All on one stream, so with the larger of the lanes' workspaces.
+  CudaContext context = context_;
+  const auto side = static_cast<std::size_t>(Arena::side_workspace);
+  if (sizes_[side] > sizes_[static_cast<std::size_t>(Arena::workspace)])
+    context.arenas.bind(Arena::workspace, arenas_[side].get(), sizes_[side]);
+  const int measured = measure_tiles(context, sizes_, plans, tiles_);
   if (measured == 0) return;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   if (is_root_) {
@@ -259,39 +288,26 @@ void CudaEngine::tune() {
   }
 }
 
-CudaGraphExec CudaEngine::capture(const Plan& plan) {
-  // Relaxed: loading a kernel allocates, which the stricter modes refuse.
-  check_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed));
-  cudaGraph_t captured = nullptr;
-  const Step* current = nullptr;
-  try {
-    for (const Step& step : plan.steps) {
-      current = &step;
-      launch_call(std::as_const(context_), step.call);
-    }
-    communicator().join();  // a fork that never joins again would spoil the capture
-  } catch (const Error& error) {
-    cudaStreamEndCapture(stream(), &captured);
-    const CudaGraph partial(captured);
-    throw Error(fmt::format("{} (plan {}, {} of {})", error.what(), plan.name,
-                            current == nullptr ? "start" : name_of(current->call),
-                            current == nullptr ? "" : current->node),
-                error.code());
-  }
-  check_cuda(cudaStreamEndCapture(stream(), &captured));
-  const CudaGraph graph(captured);
-  cudaGraphExec_t executable = nullptr;
-  // Keeps the communication stream's priority.
-  check_cuda(cudaGraphInstantiate(&executable, captured, cudaGraphInstantiateFlagUseNodePriority));
-  return CudaGraphExec(executable);
-}
-
 void CudaEngine::run(int plan, const StepState& state) {
   in_use_ = true;
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
-  if (loaded.graph == nullptr) loaded.graph = capture(loaded.plan);
+  if (loaded.graph == nullptr) loaded.graph = capture_plan(loaded.plan, context_, side_context_);
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
+}
+
+/// Calls are queued one by one: a graph's launch would count, too.
+double CudaEngine::time(int plan, const StepState& state) {
+  if (!stopwatch_) stopwatch_.emplace();
+  store_step_state(stream(), device_.state.get(), state);
+  stopwatch_->start(stream());
+  for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).plan.steps) {
+    launch_call(std::as_const(context_), step.call);
+  }
+  communicator().join();
+  stopwatch_->stop(stream());
+  synchronize();
+  return stopwatch_->seconds();
 }
 
 void CudaEngine::write(const Tensor& tensor, const void* host) {

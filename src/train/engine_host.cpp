@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -137,6 +138,12 @@ class HostEngine final : public Engine {
     for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
       launch_call(std::as_const(context_), step.call);
     }
+  }
+
+  double time(int plan, const StepState& state) override {
+    const auto start = std::chrono::steady_clock::now();
+    run(plan, state);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
   void write(const Tensor& tensor, const void* host) override {

@@ -25,8 +25,9 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   const auto finish = [&](Plan plan) {
     if (config.train.fusion) plan = fuse(std::move(plan), has);
     plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes, ranks.size());
-    plan = place_tensors(std::move(plan), set.layout,
-                         [&](const Call& call) { return engine.workspace_bytes(call); });
+    plan = place_tensors(
+        std::move(plan), set.layout, [&](const Call& call) { return engine.workspace_bytes(call); },
+        engine.lanes());
     for (std::size_t i = 0; i < arena_count; ++i) set.arenas[i] = std::max(set.arenas[i], plan.arenas[i]);
     return plan;
   };

@@ -5,6 +5,7 @@ usage: cli_test.py CONVOY [unittest arguments]
 """
 import gzip
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -26,6 +27,23 @@ model:
     - linear: 10
 train: {epochs: 2, global_batch: 1000}
 optimizer: {name: sgd, lr: 0.1}
+device: cpu
+"""
+
+
+CONVOLUTIONS = """
+name: convolutions
+data: {source: digits}
+model:
+  input: [1, 6, 6]
+  layers:
+    - conv: {out: 64, kernel: 3, pad: same}
+    - conv: {out: 64, kernel: 3, pad: same}
+    - conv: {out: 64, kernel: 3, pad: same, bias: false}
+    - relu
+    - flatten
+    - linear: 10
+train: {global_batch: 3}
 device: cpu
 """
 
@@ -124,8 +142,9 @@ class Cli(unittest.TestCase):
     def test_double_precision_needs_the_reference(self):
         self.refuse(2, ["fp64", "reference"], "train", self.write(SMALL), "train.precision=fp64")
 
-    def test_tf32_needs_cuda(self):
-        self.refuse(2, ["tf32", "device: cuda"], "train", self.write(SMALL), "train.precision=tf32")
+    def test_other_precisions_need_cuda(self):
+        for precision in ("tf32", "fp16", "bf16"):
+            self.refuse(2, [precision, "device: cuda"], "train", self.write(SMALL), f"train.precision={precision}")
 
     def test_image_shape_of_another_data_set(self):
         config = self.write(SMALL.replace("[1, 28, 28]", "[3, 32, 32]"))
@@ -220,6 +239,92 @@ class Cli(unittest.TestCase):
         self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
         bad = launch(["check", self.write(SMALL.replace("linear: 10", "linear: 7")), data, "--output", "/proc/none"])
         self.assertEqual(bad.stdout.count("FAIL"), 2, bad.stdout)
+
+    # --- bench ---
+
+    def bench(self, *arguments, ranks=1):
+        """Runs `convoy bench`; returns what it printed and its JSON report, every number of which is sound."""
+        report = self.folder / "report.json"
+        result = launch(["bench", *arguments, "--json", str(report)], ranks, cwd=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+        def check(value, path):
+            if isinstance(value, (dict, list)):
+                for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                    check(item, f"{path}.{key}")
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                self.assertTrue(math.isfinite(value) and value > 0, f"{path} = {value}")
+
+        loaded = json.loads(report.read_text())
+        check(loaded, "report")
+        return result.stdout, loaded
+
+    def test_bench_wrong_usage(self):
+        config = self.write(SMALL)
+        for arguments in ([], ["nonsense"], ["step"], ["step", config, "--seconds", "-1"], ["ops"],
+                          ["allreduce", "--largest", "16"], ["allreduce", "--device", "gpu"]):
+            self.assertEqual(launch(["bench", *arguments], cwd=self.folder).returncode, 2, arguments)
+        self.refuse(2, ["nowhere.yaml"], "bench", "step", "nowhere.yaml")
+        self.refuse(2, ["global_batch", "2 ranks"], "bench", "step", config, "train.global_batch=1", ranks=(2,))
+        self.refuse(2, ["no convolution"], "bench", "ops", config, ranks=(1,))
+        self.refuse(2, ["without mpirun"], "bench", "ops", config, ranks=(2,))
+        self.refuse(2, ["mpirun"], "bench", "allreduce", ranks=(1,))
+
+    def test_bench_step(self):
+        config = self.write(SMALL)
+        for ranks, device in ((1, "cpu"), (2, "cpu"), (1, "reference")):
+            with self.subTest(ranks=ranks, device=device):
+                text, report = self.bench("step", config, "train.global_batch=31", f"device={device}",
+                                          "--seconds", "0.1", ranks=ranks)
+                self.assertIn("images/s", text)
+                self.assertEqual([rank["images"] for rank in report["ranks"]], [31] if ranks == 1 else [16, 15])
+                self.assertAlmostEqual(report["images_per_second"] * report["step_seconds"], 31)
+                self.assertEqual(sum(report["arenas"].values()), 2 * report["arenas"]["total"])
+                # The linear layer alone: forward and the gradient of its weights.
+                self.assertGreaterEqual(report["flops"], 31 * 2 * 2 * 490)
+                self.assertEqual(report["type"], "f32")
+
+    def test_bench_ops(self):
+        config = self.write(CONVOLUTIONS)
+        for device in ("cpu", "reference"):
+            text, report = self.bench("ops", config, f"device={device}")
+            self.assertIn("% of the limit", text)
+            rows = [(row["node"], row["call"], row["count"]) for row in report["rows"]]
+            self.assertEqual(rows, [("0", "conv.fprop", 1), ("1", "conv.fprop", 2), ("2", "conv.wgrad", 2),
+                                    ("2", "conv.dgrad", 2), ("0", "conv.wgrad", 1)])
+            self.assertEqual(report["rows"][1]["flops"], 2 * 3 * 64 * (64 * 9) * 36)
+            self.assertIn("wide_share_of_limit", report)
+        _, report = self.bench("ops", config, "--all")
+        calls = {row["call"] for row in report["rows"]}
+        self.assertLessEqual({"augment", "conv.fprop", "activation.dgrad", "linear.wgrad", "sgd"}, calls)
+
+    def test_bench_ops_beside_a_rival(self):
+        config, rival = self.write(CONVOLUTIONS), self.folder / "a rival's program"
+        rival.write_text(f"""#!{sys.executable}
+import json, sys
+for line in open(sys.argv[1]):
+    request = json.loads(line)
+    if request["call"] == "conv.dgrad":
+        print(json.dumps({{"error": "not today"}}))
+    else:
+        print(json.dumps({{"seconds": request["c"] * 0.25, "algorithm": request["type"]}}))
+""")
+        rival.chmod(0o755)
+        text, report = self.bench("ops", config, "--rival", str(rival))
+        self.assertIn("cuDNN", text)
+        self.assertEqual([row.get("cudnn_seconds") for row in report["rows"]], [0.25, 16, 16, None, 0.25])
+        self.assertEqual(report["rows"][0]["cudnn_algorithm"], "f32")
+        here = sum(row["count"] * row["seconds"] for row in report["rows"] if "cudnn_seconds" in row)
+        self.assertAlmostEqual(report["time_over_cudnn"], here / 64.5)
+        rival.write_text("#!/bin/sh\nexit 3\n")
+        self.refuse(1, ["a rival", "exit code 3"], "bench", "ops", config, "--rival", str(rival), ranks=(1,))
+
+    def test_bench_allreduce(self):
+        text, report = self.bench("allreduce", "--device", "cpu", "--largest", "16K", ranks=2)
+        self.assertIn("bus GB/s", text)
+        self.assertEqual([row["bytes"] for row in report["rows"]], [256, 1024, 4096, 16384])
+        for row in report["rows"]:  # two ranks: every byte crosses the bus once
+            self.assertAlmostEqual(row["bus_bytes_per_second"] * row["seconds"] / row["bytes"], 1)
 
     def test_help_lists_every_key(self):
         text = launch(["train", "--help"]).stdout

@@ -81,10 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"device: gpu", "device: expected auto | cpu | cuda | reference, got \"gpu\""},
         Case{"optimizer: {name: adan}", "got \"adan\" (did you mean \"adam\"?)"},
         Case{"optimizer: adagrad", "optimizer.name: expected sgd | adam | adamw, got \"adagrad\""},
-        Case{"train: {precision: fp16}",
-             "train.precision: fp16 is not available in this version; expected fp32 | tf32 | fp64"},
-        Case{"train: {precision: bf16}", "bf16 is not available in this version"},
-        Case{"train: {precision: fp8}", "train.precision: expected fp32 | tf32 | fp64, got \"fp8\""},
+        Case{"train: {precision: fp8}",
+             "train.precision: expected fp32 | tf32 | fp16 | bf16 | fp64, got \"fp8\""},
         Case{"data: {source: folder, path: x}", "folder is not available in this version"},
         Case{"data: {source: imagenet}", "data.source: expected digits | mnist"},
         // Data.
@@ -136,6 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
              "net.yaml:4: schedule.warmup_epochs: 3 must be less than train.epochs, 3"},
         Case{"train: {precision: fp64}", "train.precision: fp64 needs device: reference"},
         Case{"device: cpu\ntrain: {precision: tf32}", "train.precision: tf32 needs device: cuda"},
+        Case{"device: reference\ntrain: {precision: fp16}", "train.precision: fp16 needs device: cuda"},
         // Names of runs.
         Case{"name: a/b", "name: expected at most 100 letters, digits"},
         Case{"name: ..", "name: expected at most"}, Case{"name: ''", "name: expected text"}));

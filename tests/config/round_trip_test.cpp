@@ -204,7 +204,8 @@ class Dice {
     c.train.global_batch = 1 + below(5000);
     c.device = any({Device::automatic, Device::cpu, Device::cuda, Device::reference});
     if (c.device == Device::reference) c.train.precision = any({Precision::fp32, Precision::fp64});
-    if (c.device == Device::cuda) c.train.precision = any({Precision::fp32, Precision::tf32});
+    if (c.device == Device::cuda)
+      c.train.precision = any({Precision::fp32, Precision::tf32, Precision::fp16, Precision::bf16});
     c.train.label_smoothing = share<float>();
     c.train.drop_last = coin();
     c.train.fusion = coin();
@@ -277,7 +278,7 @@ TEST(Help, ListsEveryKeyThatToYamlWrites) {
        {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
         "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "conv", "leaky_relu", "residual",
         "not used by digits and synthetic", "data.synthetic.image", "images to train on (source: synthetic)",
-        "fp32 | tf32 | fp64", "integer in [1, 1000000]"}) {
+        "fp32 | tf32 | fp16 | bf16 | fp64", "integer in [1, 1000000]"}) {
     EXPECT_NE(help.find(key), std::string::npos) << key;
   }
 }

@@ -1,0 +1,53 @@
+// Probes of the CPU: the tile of the matrix product on operands that stay in the first-level cache (its
+// loads hide behind the multiply-adds), and a copy by all threads.
+#include "kernels/probe.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "kernels/gemm.h"
+
+namespace convoy {
+
+void launch(const CpuContext& context, const MultiplyAdd& call) {
+  const GemmKernel& kernel = gemm_kernel();
+  const int rows = kernel.rows, columns = kernel.columns;
+  const std::int64_t tiles = (call.chains + rows * columns - 1) / (rows * columns);
+  constexpr int depth = multiply_add_length;
+  const std::vector<GemmSegment> segments(static_cast<std::size_t>(call.length / depth), {0, 0, depth});
+  float* out = context.data<float>(call.out);
+#pragma omp parallel
+  {
+    std::vector<float> a(static_cast<std::size_t>(rows) * depth, 0.5f);
+    std::vector<float> b(static_cast<std::size_t>(columns) * depth, 0.25f);
+    std::vector<float> c(static_cast<std::size_t>(rows) * columns);
+    std::vector<const float*> a_rows;
+    std::vector<float*> c_rows;
+    for (int i = 0; i < rows; ++i) {
+      a_rows.push_back(a.data() + i * depth);
+      c_rows.push_back(c.data() + i * columns);
+    }
+    GemmTile tile;
+    tile.a = a_rows.data(), tile.b = b.data(), tile.b_step = columns, tile.c = c_rows.data();
+    tile.segments = segments.data(), tile.segment_count = static_cast<int>(segments.size());
+    tile.columns = columns;
+#pragma omp for schedule(static)
+    for (std::int64_t i = 0; i < tiles; ++i) kernel.run[rows - 1](tile);
+#pragma omp single
+    *out = c[0];
+  }
+}
+
+void launch(const CpuContext& context, const Copy& call) {
+  constexpr std::int64_t chunk = 1 << 20;
+  const std::byte* from = context.arenas.raw(call.from);
+  std::byte* to = context.arenas.raw(call.to);
+  const std::int64_t bytes = call.to.bytes();
+#pragma omp parallel for schedule(static)
+  for (std::int64_t first = 0; first < bytes; first += chunk) {
+    std::memcpy(to + first, from + first, static_cast<std::size_t>(std::min(chunk, bytes - first)));
+  }
+}
+
+}  // namespace convoy

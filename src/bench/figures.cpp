@@ -1,0 +1,39 @@
+#include "src/bench/figures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "src/core/error.h"
+#include "src/io/atomic_file.h"
+
+namespace convoy {
+
+double median(std::vector<double> values) {
+  check(!values.empty(), "the median of nothing");
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+double geometric_mean(const std::vector<double>& values) {
+  check(!values.empty(), "the mean of nothing");
+  double logarithms = 0;
+  for (const double value : values) logarithms += std::log(value);
+  return std::exp(logarithms / static_cast<double>(values.size()));
+}
+
+std::string human_rate(double per_second) {
+  const char* const prefixes[] = {"", "k", "M", "G", "T", "P"};
+  std::size_t prefix = 0;
+  for (; per_second >= 999.5 && prefix + 1 < std::size(prefixes); ++prefix) per_second /= 1000;
+  const int digits = per_second < 9.995 ? 2 : per_second < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", per_second, digits, prefixes[prefix]);
+}
+
+void write_report(const std::filesystem::path& path, const nlohmann::ordered_json& report) {
+  if (!path.empty()) write_file_atomically(path, report.dump(2) + "\n");
+}
+
+}  // namespace convoy

@@ -1,0 +1,41 @@
+// `convoy bench step`: the training step of a configuration on random images.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "src/bench/ceilings.h"
+#include "src/config/config.h"
+#include "src/data/dataset.h"
+
+namespace convoy {
+
+/// One rank's part of the measurement.
+struct RankFigures {
+  int images = 0;  ///< of every global batch
+  double step_seconds = 0;
+};
+
+struct StepFigures {
+  std::string engine;  ///< rank 0's
+  Operands operands;
+  std::vector<RankFigures> ranks;
+  double step_seconds = 0;        ///< the slowest rank's, median of the rounds
+  double first_step_seconds = 0;  ///< from the start of the process to the end of the first step
+  int rounds = 0, steps = 0;      ///< steps of each round
+  std::int64_t flops = 0;         ///< of a step, over all ranks
+  ArenaSizes arenas{};            ///< rank 0's
+  Ceilings ceilings;              ///< rank 0's
+  double limit_seconds = 0;       ///< of rank 0's step, call by call
+};
+
+/// `count` images of random bytes with random labels, all of them for training.
+Dataset random_dataset(const FeatureShape& image, int classes, int count);
+
+/// Times whole steps for about `seconds`, first step and ceilings not counted. One batch is resident and
+/// trained on again and again. Collective.
+StepFigures bench_step(const Config& config, const RankEnvironment& ranks, double seconds,
+                       std::chrono::steady_clock::time_point process_start);
+
+}  // namespace convoy

@@ -1,0 +1,87 @@
+#include "src/train/capture_cuda.h"
+
+#include <vector>
+
+#include "comm/communicator.h"
+#include "src/plan/lanes.h"
+#include "src/train/launch.h"
+
+namespace convoy {
+namespace {
+
+/// Orders the work of two streams: `later` waits for what `earlier` was given so far.
+void wait(cudaStream_t later, cudaStream_t earlier) {
+  cudaEvent_t created = nullptr;
+  check_cuda(cudaEventCreateWithFlags(&created, cudaEventDisableTiming));
+  const CudaEvent event(created);  // under capture only its place in the graph matters
+  check_cuda(cudaEventRecord(event.get(), earlier));
+  check_cuda(cudaStreamWaitEvent(later, event.get(), 0));
+}
+
+/// The steps that a step of the other lane waits for, in one pass: an event is recorded right after each.
+class Queue {
+ public:
+  Queue(const Plan& plan, const CudaContext& main, const CudaContext& side)
+      : slots_(schedule_lanes(plan)), events_(slots_.size()), main_(main), side_(side) {
+    for (const LaneSlot& slot : slots_) {
+      if (!slot.waits_for || events_[*slot.waits_for] != nullptr) continue;
+      cudaEvent_t event = nullptr;
+      check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+      events_[*slot.waits_for].reset(event);
+    }
+  }
+  void add(std::size_t step, const Call& call) {
+    const LaneSlot& slot = slots_[step];
+    const CudaContext& context = slot.lane == Lane::side ? side_ : main_;
+    if (slot.lane == Lane::side && !forked_) {
+      wait(side_.stream, main_.stream);
+      forked_ = true;
+    }
+    if (slot.waits_for) check_cuda(cudaStreamWaitEvent(context.stream, events_[*slot.waits_for].get(), 0));
+    launch_call(context, call);
+    if (events_[step] != nullptr) check_cuda(cudaEventRecord(events_[step].get(), context.stream));
+  }
+  /// A fork that never joins again would spoil the capture.
+  void join() {
+    main_.communicator().join();
+    if (forked_) wait(main_.stream, side_.stream);
+  }
+
+ private:
+  std::vector<LaneSlot> slots_;
+  std::vector<CudaEvent> events_;
+  const CudaContext &main_, &side_;
+  bool forked_ = false;
+};
+
+}  // namespace
+
+CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const CudaContext& side) {
+  Queue queue(plan, main, side);
+  // Relaxed: loading a kernel allocates, which the stricter modes refuse.
+  check_cuda(cudaStreamBeginCapture(main.stream, cudaStreamCaptureModeRelaxed));
+  cudaGraph_t captured = nullptr;
+  const Step* current = nullptr;
+  try {
+    for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+      current = &plan.steps[i];
+      queue.add(i, current->call);
+    }
+    queue.join();
+  } catch (const Error& error) {
+    cudaStreamEndCapture(main.stream, &captured);
+    const CudaGraph partial(captured);
+    throw Error(fmt::format("{} (plan {}, {} of {})", error.what(), plan.name,
+                            current == nullptr ? "start" : name_of(current->call),
+                            current == nullptr ? "" : current->node),
+                error.code());
+  }
+  check_cuda(cudaStreamEndCapture(main.stream, &captured));
+  const CudaGraph graph(captured);
+  cudaGraphExec_t executable = nullptr;
+  // Keeps the streams' priorities.
+  check_cuda(cudaGraphInstantiate(&executable, captured, cudaGraphInstantiateFlagUseNodePriority));
+  return CudaGraphExec(executable);
+}
+
+}  // namespace convoy
