@@ -12,6 +12,7 @@
 #include "kernels/fused.h"
 #include "kernels/split_sum.h"
 #include "kernels/tensor_cores.h"
+#include "kernels/tile_choice.h"
 
 namespace convoy {
 
@@ -20,6 +21,17 @@ bool has_tensor_core_code() {
   check_cuda(
       cudaFuncGetAttributes(&attributes, conv_fprop_kernel<MmaTile<mma::Tf32, 64, 64, 32, 32, 4>, 4, float>));
   return attributes.ptxVersion >= 80;
+}
+
+Gpu current_gpu() {
+  int device = 0;
+  check_cuda(cudaGetDevice(&device));
+  const auto attribute = [&](cudaDeviceAttr which) {
+    int value = 0;
+    check_cuda(cudaDeviceGetAttribute(&value, which, device));
+    return value;
+  };
+  return {attribute(cudaDevAttrMultiProcessorCount), attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
 }
 
 namespace {
@@ -60,6 +72,17 @@ void with_kernels(const CudaContext& context, const ConvShape& s, Math math,
     if (aligned) return launch(ConvKernels<Family>{});
     launch(ConvKernels<ScalarFamily<typename Family::Stored>>{});
   });
+}
+
+/// The question that the kernels with_kernels picks will ask; key_of(kernels) is what they call it.
+template <class KeyOf>
+std::optional<TileQuestion> question_of(const CudaContext& context, const ConvShape& s, Math math,
+                                        std::initializer_list<Tensor> operands, KeyOf key_of) {
+  std::optional<TileQuestion> question;
+  with_kernels(context, s, math, operands, [&]<class Family>(ConvKernels<Family> kernels) {
+    if (Family::vec > 1) question = {key_of(kernels), Family::cores.tiles};
+  });
+  return question;
 }
 
 /// Rows, filters and single images are counted in int.
@@ -125,6 +148,28 @@ void launch(const CudaContext& context, const ConvWgrad& call) {
   with_kernels(context, s, call.math, {call.x, call.dy, call.dw},
                [&](auto kernels) { kernels.wgrad(context, call, plan, partials); });
   if (plan.splits > 1) sum_splits(context, partials, dw, plan.splits, s.weights());
+}
+
+std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvForward& call) {
+  const ConvShape& s = call.shape;
+  if (s.n * s.out().count() == 0 || is_first_layer(s)) return std::nullopt;
+  return question_of(context, s, call.math, {call.x, call.w, call.y},
+                     [&](auto kernels) { return kernels.fprop_key(s); });
+}
+std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvRectified& call) {
+  return tile_question(context, call.plain);
+}
+std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvDgrad& call) {
+  const ConvShape& s = call.shape;
+  if (s.n * s.in.count() == 0) return std::nullopt;
+  return question_of(context, s, call.math, {call.dy, call.w, call.dx},
+                     [&](auto kernels) { return kernels.dgrad_key(s); });
+}
+std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvWgrad& call) {
+  const ConvShape& s = call.shape;
+  if (s.n * s.out().pixels() == 0 || is_first_layer(s)) return std::nullopt;
+  return question_of(context, s, call.math, {call.x, call.dy, call.dw},
+                     [&](auto kernels) { return kernels.wgrad_key(s, wgrad_plan(call).splits); });
 }
 
 }  // namespace convoy

@@ -7,12 +7,14 @@
 #include "kernels/conv_plan.h"
 #include "kernels/mma_gemm.cuh"
 #include "kernels/rectifier.h"
+#include "kernels/tile_choice.h"
 
 namespace convoy {
 
 /// FFMA for channels in aligned fours.
 struct FfmaFamily {
   using Stored = float;
+  static constexpr const char* name = "ffma";
   static constexpr int vec = 4, channel_block = 0;
   static constexpr const Cores& cores = ffma_cores;
   /// Calls visit(tile) with the kernel tile of cores.tiles[index]: blocks of M × N, K step, M × N per thread,
@@ -36,10 +38,11 @@ struct FfmaFamily {
   }
 };
 
-/// FFMA for any channels, loaded one by one: one tile.
+/// FFMA for any channels, loaded one by one: one tile, whatever the index.
 template <class T>
 struct ScalarFamily {
   using Stored = T;
+  static constexpr const char* name = "scalar";
   static constexpr int vec = 1, channel_block = 0;
   static constexpr const Cores& cores = ffma_cores;
   template <class Visit>
@@ -53,6 +56,7 @@ struct ScalarFamily {
 /// For channels in aligned fours (sm_80).
 struct Tf32Family {
   using Stored = float;
+  static constexpr const char* name = "tf32";
   static constexpr int vec = 4, channel_block = 32;
   static constexpr const Cores& cores = tf32_tensor_cores;
   template <class Visit>
@@ -83,6 +87,7 @@ struct Tf32Family {
 template <class Element>
 struct HalfFamily {
   using Stored = typename Element::Stored;
+  static constexpr const char* name = "half";
   static constexpr int vec = 8, channel_block = 64;
   static constexpr const Cores& cores = half_tensor_cores;
   template <class Visit>
@@ -102,6 +107,10 @@ struct HalfFamily {
         return visit(MmaTile<Element, 128, 32, 32, 32, 3>{});
       case 6:
         return visit(MmaTile<Element, 64, 32, 32, 32, 5>{});
+      case 7:
+        return visit(MmaTile<Element, 256, 64, 64, 64, 2, 2>{});
+      case 8:
+        return visit(MmaTile<Element, 128, 256, 64, 64, 1>{});
       default:
         fail("internal error: no such tile");
     }
@@ -111,6 +120,7 @@ struct HalfFamily {
 /// fp16 likewise on sm_75: two stages, as much shared memory as it has.
 struct TuringFamily {
   using Stored = Half;
+  static constexpr const char* name = "turing";
   static constexpr int vec = 8, channel_block = 64;
   static constexpr const Cores& cores = turing_tensor_cores;
   template <class Visit>
@@ -137,6 +147,18 @@ struct ConvKernels {
   static void dgrad(const CudaContext& context, const ConvDgrad& call);
   static void wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& plan,
                     float* partials);
+
+  // What tile choices call them.
+  static std::string fprop_key(const ConvShape& shape) { return key(ConvForward::name, shape, 1); }
+  static std::string dgrad_key(const ConvShape& shape) { return key(ConvDgrad::name, shape, 1); }
+  static std::string wgrad_key(const ConvShape& shape, int splits) {
+    return key(ConvWgrad::name, shape, splits);
+  }
+
+ private:
+  static std::string key(const char* product, const ConvShape& shape, int splits) {
+    return tile_key(product, Family::name, dtype_of<typename Family::Stored>(), shape, splits);
+  }
 };
 
 }  // namespace convoy

@@ -10,17 +10,6 @@
 namespace convoy {
 namespace detail {
 
-inline int device_attribute(cudaDeviceAttr attribute) {
-  int device = 0, value = 0;
-  check_cuda(cudaGetDevice(&device));
-  check_cuda(cudaDeviceGetAttribute(&value, attribute, device));
-  return value;
-}
-inline Gpu current_gpu() {
-  return {device_attribute(cudaDevAttrMultiProcessorCount),
-          device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
-}
-
 template <class Tile>
 unsigned grid(std::int64_t m, std::int64_t n) {
   const std::int64_t blocks = ceil_div(m, Tile::BM) * ceil_div(n, Tile::BN);
@@ -28,10 +17,15 @@ unsigned grid(std::int64_t m, std::int64_t n) {
   return static_cast<unsigned>(blocks);
 }
 
-/// Calls run(tile) with the family's tile for out (m,n), summed over k in `splits` parts.
+/// Calls run(tile) with the tile measured for `key`, else the family's for out (m,n), summed over k in
+/// `splits` parts.
 template <class Family, class Run>
-void with_tile_for(std::int64_t m, std::int64_t n, std::int64_t k, int splits, Run run) {
-  Family::with_tile(pick_tile(Family::cores, m, n, k, splits, current_gpu()), run);
+void with_tile_for(const CudaContext& context, const std::string& key, std::int64_t m, std::int64_t n,
+                   std::int64_t k, int splits, Run run) {
+  const Gpu gpu = current_gpu();
+  std::optional<std::size_t> tile;
+  if (context.tiles != nullptr) tile = measured_tile(*context.tiles, key, Family::cores.tiles, gpu);
+  Family::with_tile(tile ? *tile : pick_tile(Family::cores, m, n, k, splits, gpu), run);
 }
 
 template <class Tile, class... Parameters, class... Arguments>
@@ -62,7 +56,7 @@ void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& c
   const Filters<T> w{context.data<const T>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
   const MatrixOutput<T> y{context.data<T>(call.y), context.data<const float>(call.bias), x.rows, s.k,
                           activation};  // (N,O,P,Q,K)
-  detail::with_tile_for<Family>(pixels, s.k, length, 1, [&]<class Tile>(Tile tile) {
+  detail::with_tile_for<Family>(context, fprop_key(s), pixels, s.k, length, 1, [&]<class Tile>(Tile tile) {
     detail::start(context, tile, conv_fprop_kernel<Tile, Family::vec, T>, detail::grid<Tile>(pixels, s.k), x,
                   w, y);
   });
@@ -91,10 +85,11 @@ void ConvKernels<Family>::dgrad(const CudaContext& context, const ConvDgrad& cal
       most_rows = std::max<std::int64_t>(most_rows, gather.rows);
       columns = std::max<std::int64_t>(columns, gather.columns);
     }
-    detail::with_tile_for<Family>(rows, s.in.c, columns, 1, [&]<class Tile>(Tile tile) {
-      const dim3 blocks(detail::grid<Tile>(most_rows, s.in.c), static_cast<unsigned>(count));
-      detail::start(context, tile, conv_dgrad_kernel<Tile, Family::vec, T>, blocks, problem);
-    });
+    detail::with_tile_for<Family>(
+        context, dgrad_key(s), rows, s.in.c, columns, 1, [&]<class Tile>(Tile tile) {
+          const dim3 blocks(detail::grid<Tile>(most_rows, s.in.c), static_cast<unsigned>(count));
+          detail::start(context, tile, conv_dgrad_kernel<Tile, Family::vec, T>, blocks, problem);
+        });
   }
 }
 
@@ -107,10 +102,11 @@ void ConvKernels<Family>::wgrad(const CudaContext& context, const ConvWgrad& cal
   const Gather<T> x = forward_gather(s, context.data<const T>(call.x));                     // (N,D,H,W,C)
   const PixelColumns<T> dy{context.data<const T>(call.dy), static_cast<int>(pixels), s.k};  // (N,O,P,Q,K)
   const MatrixOutput<float> out{partials, nullptr, s.k, static_cast<int>(columns)};
-  detail::with_tile_for<Family>(s.k, columns, pixels, plan.splits, [&]<class Tile>(Tile tile) {
-    const dim3 blocks(detail::grid<Tile>(s.k, columns), static_cast<unsigned>(plan.splits));
-    detail::start(context, tile, conv_wgrad_kernel<Tile, Family::vec, T>, blocks, dy, x, out, plan.chunk);
-  });
+  detail::with_tile_for<Family>(
+      context, wgrad_key(s, plan.splits), s.k, columns, pixels, plan.splits, [&]<class Tile>(Tile tile) {
+        const dim3 blocks(detail::grid<Tile>(s.k, columns), static_cast<unsigned>(plan.splits));
+        detail::start(context, tile, conv_wgrad_kernel<Tile, Family::vec, T>, blocks, dy, x, out, plan.chunk);
+      });
 }
 
 }  // namespace convoy

@@ -38,13 +38,15 @@ constexpr std::array<TileShape, 7> tf32_tiles = {{{256, 128, 256, 1.0, mma_stage
                                                   {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
                                                   {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
                                                   {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};
-constexpr std::array<TileShape, 7> half_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
+constexpr std::array<TileShape, 9> half_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
                                                   {128, 128, 128, 0.95, mma_stage_bytes(128, 128)},
                                                   {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
                                                   {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
                                                   {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
                                                   {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
-                                                  {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};
+                                                  {64, 32, 64, 0.45, mma_stage_bytes(64, 32)},
+                                                  {256, 64, 128, 0.85, mma_stage_bytes(256, 64, 2)},
+                                                  {128, 256, 256, 1.0, mma_stage_bytes(128, 256)}}};
 constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stage_bytes(128, 64, 2)},
                                                     {64, 64, 128, 0.8, mma_stage_bytes(64, 64, 2)},
                                                     {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};

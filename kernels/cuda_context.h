@@ -13,6 +13,7 @@
 namespace convoy {
 
 class Communicator;
+struct TileChoices;
 
 inline void check_cublas(cublasStatus_t status,
                          std::source_location where = std::source_location::current()) {
@@ -36,8 +37,9 @@ class CudaContext {
 
   ArenaPointers arenas;  ///< device addresses
   cudaStream_t stream;
-  cublasHandle_t blas;     ///< bound to `stream`, with its workspace set
-  const StepState* state;  ///< in device memory: kernels read it, the host does not
+  cublasHandle_t blas;                 ///< bound to `stream`, with its workspace set
+  const StepState* state;              ///< in device memory: kernels read it, the host does not
+  const TileChoices* tiles = nullptr;  ///< measured; where they say nothing, the cost model does
 
   template <class T>
   T* data(const Tensor& tensor) const {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tests/test_environment.h"
+#include "tests/train/support.h"
 
 namespace convoy::testing {
 namespace {
@@ -54,6 +55,9 @@ const RankEnvironment& ranks() {
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
+  // Caches of the person who runs the tests neither decide nor change.
+  const convoy::testing::TemporaryFolder cache;
+  setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
   convoy::testing::environment = std::make_unique<convoy::RankEnvironment>(&argc, &argv);
   ::testing::UnitTest::GetInstance()->listeners().Append(new convoy::testing::Summary);  // gtest owns it
   const int result = RUN_ALL_TESTS();

@@ -25,7 +25,7 @@ Plan step_plan(Config config, const Engine& engine, const RankEnvironment& ranks
   return plans.training.at(batch);
 }
 
-void time_rows(std::vector<OpRow>& rows, Engine& engine) {
+void time_rows(std::vector<OpRow>& rows, Engine& engine, bool autotune) {
   std::vector<Plan> plans;
   ArenaSizes arenas{};
   for (const OpRow& row : rows) {
@@ -33,9 +33,12 @@ void time_rows(std::vector<OpRow>& rows, Engine& engine) {
     for (std::size_t i = 0; i < arena_count; ++i) arenas[i] = std::max(arenas[i], plans.back().arenas[i]);
   }
   engine.allocate(arenas);
+  std::vector<int> loaded;
+  for (const Plan& plan : plans) loaded.push_back(engine.load(plan));
+  if (autotune) engine.tune();
   for (std::size_t i = 0; i < rows.size(); ++i) {
     fill_at_random(engine, plans[i]);
-    rows[i].seconds = median(times_of(engine, engine.load(plans[i]), 20, 2.0));
+    rows[i].seconds = median(times_of(engine, loaded[i], 20, 2.0));
   }
 }
 
@@ -73,7 +76,7 @@ OpsFigures bench_ops(const Config& config, const RankEnvironment& ranks, bool al
     figures.rows = distinct_calls(plan, all);
     if (figures.rows.empty()) fail_usage("{}: no convolution to measure", config.model.mark.text());
     if (!rival.empty()) ask_for_rows(rival, figures.rows);  // first: it may fail, and needs memory, too
-    time_rows(figures.rows, *engine);
+    time_rows(figures.rows, *engine, config.train.autotune);
   }
   figures.ceilings = measure_ceilings(config, figures.operands, ranks);
   for (OpRow& row : figures.rows) {

@@ -187,6 +187,8 @@ Table<TrainConfig> train_table() {
             "share of the target spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
       field("fusion", &T::fusion, boolean(), "join calls of a step that hand each other tensors"),
+      field("autotune", &T::autotune, boolean(),
+            "time the ways to cut convolutions into tiles on CUDA devices, once, and remember the fastest"),
       field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),
             "gradients are summed in slices of about this many MiB"),
       section("early_stop", &T::early_stop, early_stop)};

@@ -15,6 +15,9 @@ void set_up_log(int rank, int size) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+void write_log_info(const std::string& line) {
+  spdlog::info("{}", line);
+}
 void write_log_warning(const std::string& line) {
   spdlog::warn("{}", line);
 }

@@ -12,8 +12,14 @@ namespace convoy {
 /// main; the logger itself is spdlog's default one.
 void set_up_log(int rank, int size);
 
+void write_log_info(const std::string& line);
 void write_log_warning(const std::string& line);
 void write_log_error(const std::string& line);
+
+template <class... Args>
+void log_info(fmt::format_string<Args...> format, Args&&... args) {
+  write_log_info(fmt::format(format, std::forward<Args>(args)...));
+}
 
 template <class... Args>
 void log_warn(fmt::format_string<Args...> format, Args&&... args) {

@@ -38,6 +38,10 @@ class Engine {
   virtual void allocate(const ArenaSizes& bytes) = 0;
   /// Keeps a plan whose arenas fit what was allocated; returns its handle.
   virtual int load(const Plan& plan) = 0;
+  /// Finds out what the loaded plans run fastest with, where that is known of neither this nor an earlier
+  /// run; results never depend on it. Before the first write, since the arenas are used, and zero-filled
+  /// again.
+  virtual void tune() {}
   /// Queues one execution of a loaded plan.
   virtual void run(int plan, const StepState& state) = 0;
   /// For benchmarks: executes a plan that has run before, waits, and returns the seconds the device spent on

@@ -2,6 +2,7 @@
 // from then on.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <numeric>
@@ -16,10 +17,13 @@
 #include "kernels/cuda_step_state.h"
 #include "kernels/tensor_cores.h"
 #include "src/core/cuda_stopwatch.h"
+#include "src/core/log.h"
 #include "src/plan/lanes.h"
 #include "src/train/capture_cuda.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
+#include "src/train/tile_cache.h"
+#include "src/train/tile_tuning_cuda.h"
 
 namespace convoy {
 namespace {
@@ -131,8 +135,8 @@ struct GpuLane {
 };
 
 /// What a rank makes without the others.
-struct Gpu {
-  explicit Gpu(const RankEnvironment& ranks)
+struct RankDevice {
+  explicit RankDevice(const RankEnvironment& ranks)
       : number(select_device(ranks)),
         state(allocate_device<StepState>(1)),
         main(Lane::main),
@@ -146,11 +150,14 @@ struct Gpu {
 class CudaEngine final : public Engine {
  public:
   /// Collective. Without NCCL where there is one rank.
-  CudaEngine(Gpu device, const RankEnvironment& ranks) : device_(std::move(device)) {
+  CudaEngine(RankDevice device, const RankEnvironment& ranks)
+      : device_(std::move(device)), is_root_(ranks.rank() == 0) {
     if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
     Communicator* communicator = nccl_ ? static_cast<Communicator*>(nccl_.get()) : &single_;
     const auto context_of = [&](const GpuLane& lane) {
-      return CudaContext(communicator, lane.stream.get(), lane.blas.get(), device_.state.get());
+      CudaContext context(communicator, lane.stream.get(), lane.blas.get(), device_.state.get());
+      context.tiles = &tiles_;
+      return context;
     };
     context_ = context_of(device_.main);
     side_context_ = context_of(device_.side);
@@ -173,6 +180,7 @@ class CudaEngine final : public Engine {
   std::int64_t free_bytes() const override;
   void allocate(const ArenaSizes& bytes) override;
   int load(const Plan& plan) override;
+  void tune() override;
   void run(int plan, const StepState& state) override;
   double time(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
@@ -188,12 +196,14 @@ class CudaEngine final : public Engine {
   cudaStream_t stream() const { return device_.main.stream.get(); }
 
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
-  Gpu device_;
+  RankDevice device_;
+  bool is_root_;
+  TileChoices tiles_;  ///< measured for the loaded plans; empty until tune()
   SingleCommunicator single_;
   std::unique_ptr<NcclCommunicator> nccl_;
   std::array<DeviceMemory<std::byte>, arena_count> arenas_;
   ArenaSizes sizes_{};
-  bool allocated_ = false;
+  bool allocated_ = false, in_use_ = false;  ///< in use: a tensor was written or a plan was run
   CudaContext context_{nullptr, nullptr, nullptr, nullptr}, side_context_ = context_;
   std::vector<LoadedPlan> plans_;
   std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
@@ -252,7 +262,34 @@ int CudaEngine::load(const Plan& plan) {
   return static_cast<int>(plans_.size()) - 1;
 }
 
+void CudaEngine::tune() {
+  check(!in_use_, "tiles are timed before anything is written");
+  const auto begin = std::chrono::steady_clock::now();
+  const TileCache cache(user_cache_folder(), tuning_identity(device_.number));
+  tiles_ = cache.load();
+  std::vector<const Plan*> plans;
+  for (const LoadedPlan& loaded : plans_) plans.push_back(&loaded.plan);
+  // All on one stream, so with the larger of the lanes' workspaces.
+  CudaContext context = context_;
+  const auto side = static_cast<std::size_t>(Arena::side_workspace);
+  if (sizes_[side] > sizes_[static_cast<std::size_t>(Arena::workspace)])
+    context.arenas.bind(Arena::workspace, arenas_[side].get(), sizes_[side]);
+  const int measured = measure_tiles(context, sizes_, plans, tiles_);
+  if (measured == 0) return;
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  if (is_root_) {
+    log_info("timed the tiles of {} products of convolutions in {:.1f} s; train.autotune: false goes without",
+             measured, seconds.count());
+  }
+  try {
+    cache.save(tiles_);
+  } catch (const std::exception& error) {
+    if (is_root_) log_warn("the timings of tiles are not remembered: {}", error.what());
+  }
+}
+
 void CudaEngine::run(int plan, const StepState& state) {
+  in_use_ = true;
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
   if (loaded.graph == nullptr) loaded.graph = capture_plan(loaded.plan, context_, side_context_);
   store_step_state(stream(), device_.state.get(), state);
@@ -274,6 +311,7 @@ double CudaEngine::time(int plan, const StepState& state) {
 }
 
 void CudaEngine::write(const Tensor& tensor, const void* host) {
+  in_use_ = true;
   if (tensor.count == 0) return;
   check_cuda(cudaMemcpyAsync(context_.arenas.raw(tensor), host, static_cast<std::size_t>(tensor.bytes()),
                              cudaMemcpyHostToDevice, stream()));
@@ -300,7 +338,7 @@ void CudaEngine::synchronize() {
 }  // namespace
 
 std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment& ranks) {
-  std::optional<Gpu> device;
+  std::optional<RankDevice> device;
   agree(ranks, [&] { device.emplace(ranks); });
   return std::make_unique<CudaEngine>(std::move(*device), ranks);
 }

@@ -37,6 +37,7 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
   agree(ranks, [&] { engine_->allocate(plans_.arenas); });
   for (const auto& [count, plan] : plans_.training) training_[count] = engine_->load(plan);
   for (const auto& [count, plan] : plans_.evaluation) evaluation_[count] = engine_->load(plan);
+  if (config_.train.autotune) agree(ranks, [&] { engine_->tune(); });
 
   for (const Constant& constant : plans_.layout.constants) write_values(constant.tensor, constant.values);
   engine_->write(plans_.layout.labels, dataset_.labels.data());

@@ -1,7 +1,9 @@
 // A small network and data set for tests of whole steps and runs.
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -105,6 +107,28 @@ class TemporaryFolder {
 
  private:
   std::filesystem::path path_;
+};
+
+/// A variable of the environment for the life of a scope; null removes it.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    set(value);
+  }
+  ~ScopedVariable() { set(before_ ? before_->c_str() : nullptr); }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+ private:
+  void set(const char* value) const {
+    if (value == nullptr)
+      unsetenv(name_);
+    else
+      setenv(name_, value, 1);
+  }
+  const char* name_;
+  std::optional<std::string> before_;
 };
 
 }  // namespace convoy::testing
