@@ -35,8 +35,8 @@ void start(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3
   if constexpr (shared > 0) {
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
     // No more than the blocks need: the rest is the cache where a tap finds what the one before it has read.
-    constexpr int reserved = 1024;  // by the system, per block: the largest block leaves just that
-    const int all = current_gpu().shared_bytes_per_block + reserved;
+    constexpr int reserved = 1024;  // by the system, per block
+    const int all = device_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor);
     const int percent = std::min(100, (Tile::blocks_per_sm * (shared + reserved) * 100 + all - 1) / all);
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, percent));
   }
