@@ -15,7 +15,7 @@ namespace convoy {
 struct FfmaFamily {
   using Stored = float;
   static constexpr const char* name = "ffma";
-  static constexpr int vec = 4, channel_block = 0;
+  static constexpr int vec = 4;
   static constexpr const Cores& cores = ffma_cores;
   /// Calls visit(tile) with the kernel tile of cores.tiles[index]: blocks of M × N, K step, M × N per thread,
   /// blocks per SM.
@@ -43,7 +43,7 @@ template <class T>
 struct ScalarFamily {
   using Stored = T;
   static constexpr const char* name = "scalar";
-  static constexpr int vec = 1, channel_block = 0;
+  static constexpr int vec = 1;
   static constexpr const Cores& cores = ffma_cores;
   template <class Visit>
   static void with_tile(std::size_t, Visit visit) {
@@ -57,7 +57,7 @@ struct ScalarFamily {
 struct Tf32Family {
   using Stored = float;
   static constexpr const char* name = "tf32";
-  static constexpr int vec = 4, channel_block = 32;
+  static constexpr int vec = 4;
   static constexpr const Cores& cores = tf32_tensor_cores;
   template <class Visit>
   static void with_tile(std::size_t index, Visit visit) {
@@ -88,7 +88,7 @@ template <class Element>
 struct HalfFamily {
   using Stored = typename Element::Stored;
   static constexpr const char* name = "half";
-  static constexpr int vec = 8, channel_block = 64;
+  static constexpr int vec = 8;
   static constexpr const Cores& cores = half_tensor_cores;
   template <class Visit>
   static void with_tile(std::size_t index, Visit visit) {
@@ -121,7 +121,7 @@ struct HalfFamily {
 struct TuringFamily {
   using Stored = Half;
   static constexpr const char* name = "turing";
-  static constexpr int vec = 8, channel_block = 64;
+  static constexpr int vec = 8;
   static constexpr const Cores& cores = turing_tensor_cores;
   template <class Visit>
   static void with_tile(std::size_t index, Visit visit) {

@@ -59,26 +59,18 @@ struct Gather {
   int rows = 0;     ///< images · windows
   int columns = 0;  ///< taps · channels
   int taps = 1;
-  int block =
-      1;  ///< channels of a tap that stand side by side; all of them, unless walk_in_blocks() says less
   FastDivide by_d, by_h, by_w;  ///< windows
-  FastDivide by_block, by_taps, by_taps_h, by_taps_w;
+  FastDivide by_channels, by_taps_h, by_taps_w;
 
   void finish(int n) {
     rows = n * d.windows * h.windows * w.windows;
     taps = d.taps * h.taps * w.taps;
     columns = taps * channels;
+    const auto divide_by = [](int windows) {
+      return FastDivide(static_cast<std::uint32_t>(std::max(1, windows)));
+    };
     by_d = divide_by(d.windows), by_h = divide_by(h.windows), by_w = divide_by(w.windows);
-    by_taps = divide_by(taps), by_taps_h = divide_by(h.taps), by_taps_w = divide_by(w.taps);
-    by_block = divide_by(block = channels);
-  }
-  /// From now on columns are (block of channels, tap, channel of the block): what one tap has read of a block
-  /// the next tap finds in the cache. Nothing changes where blocks do not divide the channels.
-  void walk_in_blocks(int channels_per_block) {
-    if (channels % channels_per_block == 0) by_block = divide_by(block = channels_per_block);
-  }
-  static FastDivide divide_by(int divisor) {
-    return FastDivide(static_cast<std::uint32_t>(std::max(1, divisor)));
+    by_channels = divide_by(channels), by_taps_h = divide_by(h.taps), by_taps_w = divide_by(w.taps);
   }
 
   CONVOY_HOST_DEVICE GatherWindow window(int row) const {
@@ -107,46 +99,22 @@ struct Gather {
     tap.w = at.s * w.step;
     tap.offset = ((steps_d * h.length + tap.h) * w.length + tap.w) * channels + tap.c;
   }
-  /// Beyond the last column, a tap that there is not.
   CONVOY_HOST_DEVICE GatherTap tap(int column) const {
-    auto rest = static_cast<std::uint32_t>(column);
-    const auto c = static_cast<int>(by_block.divide(rest));
-    GatherTap at{c, static_cast<int>(rest), 0, 0, 0, 0};
-    if (block < channels) {
-      at.tap = static_cast<int>(by_taps.divide(rest));
-      at.c += static_cast<int>(rest) * block;
-      if (at.c >= channels) at.tap = taps;
-    }
+    auto tap = static_cast<std::uint32_t>(column);
+    const auto c = by_channels.divide(tap);
+    GatherTap at{static_cast<int>(c), static_cast<int>(tap), 0, 0, 0, 0};
     place(at);
     return at;
   }
-  /// Moves (channel, tap) on by some columns; true when more than the channel within its block has changed.
-  CONVOY_HOST_DEVICE bool step(int& c, int& tap, int columns_further) const {
-    if (block == channels) {
-      c += columns_further;
-      if (c < channels) return false;
-      do {
-        c -= channels;
-        ++tap;
-      } while (c >= channels);
-      return true;
-    }
-    auto first = static_cast<std::uint32_t>(c);
-    int within = static_cast<int>(by_block.divide(first)) + columns_further;
-    c += columns_further;
-    if (within < block) return false;
-    do {
-      within -= block;
-      c -= block;
-      if (++tap == taps) tap = 0, c += block;
-    } while (within >= block);
-    if (c >= channels) tap = taps;
-    return true;
-  }
   /// True when the tap has changed, not only the channel.
   CONVOY_HOST_DEVICE bool advance(GatherTap& tap, int columns_further) const {
+    tap.c += columns_further;
     tap.offset += columns_further;
-    if (!step(tap.c, tap.tap, columns_further)) return false;
+    if (tap.c < channels) return false;
+    do {
+      tap.c -= channels;
+      ++tap.tap;
+    } while (tap.c >= channels);
     place(tap);
     return true;
   }

@@ -55,36 +55,19 @@ struct GatherColumns {
   }
 };
 
-/// w (K, taps·C), `length` elements a filter.
-template <class T>
-struct Filters {
-  const T* w;
-  int filters, length;
-};
-/// The same as B (taps·C, K) of fprop, its K in the order of the gather.
+/// w (K, taps·C) as B (taps·C, K) of fprop.
 template <class T>
 struct FilterColumns {
   static constexpr bool contiguous_k = true;
   using Lane = int;  ///< where the filter begins; negative: beyond the last
-  struct Cursor {
-    int c, tap;
-  };
-  const Filters<T>& w;
-  const Gather<T>& x;
-  CONVOY_HOST_DEVICE Lane lane(int k) const { return k < w.filters ? k * w.length : -1; }
-  CONVOY_HOST_DEVICE Cursor cursor(int i) const {
-    const GatherTap at = x.tap(i);
-    return {at.c, at.tap};
-  }
-  CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const {
-    return x.step(cursor.c, cursor.tap, steps) && cursor.tap >= x.taps;
-  }
-  CONVOY_HOST_DEVICE bool inside(Lane lane, const Cursor& cursor) const {
-    return lane >= 0 && cursor.tap < x.taps;
-  }
-  CONVOY_HOST_DEVICE const T* address(Lane lane, const Cursor& cursor) const {
-    return w.w + (lane + cursor.tap * x.channels + cursor.c);
-  }
+  using Cursor = int;
+  const T* w;
+  int filters, length;
+  CONVOY_HOST_DEVICE Lane lane(int k) const { return k < filters ? k * length : -1; }
+  CONVOY_HOST_DEVICE Cursor cursor(int i) const { return i; }
+  CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return (cursor += steps) >= length; }
+  CONVOY_HOST_DEVICE bool inside(Lane lane, Cursor cursor) const { return lane >= 0 && cursor < length; }
+  CONVOY_HOST_DEVICE const T* address(Lane lane, Cursor cursor) const { return w + (lane + cursor); }
 };
 
 /// w (K,T,R,S,C) at a class's taps as B (taps·K, C) of dgrad; `gather` counts the taps and, as channels, the
@@ -185,11 +168,10 @@ __device__ __forceinline__ BlockTile block_tile(int n_columns) {
 
 template <class Tile, int Vec, class T>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks_per_sm)
-    conv_fprop_kernel(const __grid_constant__ Gather<T> x, const __grid_constant__ Filters<T> w,
+    conv_fprop_kernel(const __grid_constant__ Gather<T> x, const __grid_constant__ FilterColumns<T> w,
                       const __grid_constant__ MatrixOutput<T> y) {
   const BlockTile at = block_tile<Tile>(y.columns);
-  implicit_gemm<Tile, Vec>(GatherRows<GatherView<Tile, T>, T>{x}, FilterColumns<T>{w, x}, y, at.m, at.n, 0,
-                           w.length, y.columns);
+  implicit_gemm<Tile, Vec>(GatherRows<GatherView<Tile, T>, T>{x}, w, y, at.m, at.n, 0, w.length, y.columns);
 }
 
 /// Up to `max_dgrad_classes` residue classes side by side, one per blockIdx.y.

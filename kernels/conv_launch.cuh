@@ -34,11 +34,6 @@ void start(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3
   constexpr int shared = Tile::dynamic_shared_bytes;
   if constexpr (shared > 0) {
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-    // No more than the blocks need: the rest is the cache where a tap finds what the one before it has read.
-    constexpr int reserved = 1024;  // by the system, per block
-    const int all = device_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor);
-    const int percent = std::min(100, (Tile::blocks_per_sm * (shared + reserved) * 100 + all - 1) / all);
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, percent));
   }
   kernel<<<blocks, Tile::threads, shared, context.stream>>>(arguments...);
   check_launch();
@@ -51,9 +46,8 @@ void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& c
   using T = typename Family::Stored;
   const ConvShape& s = call.shape;
   const std::int64_t pixels = s.n * s.out().pixels(), length = s.taps() * s.in.c;
-  Gather<T> x = forward_gather(s, context.data<const T>(call.x));  // (N,D,H,W,C)
-  if constexpr (Family::channel_block > 0) x.walk_in_blocks(Family::channel_block);
-  const Filters<T> w{context.data<const T>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
+  const Gather<T> x = forward_gather(s, context.data<const T>(call.x));                    // (N,D,H,W,C)
+  const FilterColumns<T> w{context.data<const T>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
   const MatrixOutput<T> y{context.data<T>(call.y), context.data<const float>(call.bias), x.rows, s.k,
                           activation};  // (N,O,P,Q,K)
   detail::with_tile_for<Family>(context, fprop_key(s), pixels, s.k, length, 1, [&]<class Tile>(Tile tile) {
@@ -72,10 +66,7 @@ void ConvKernels<Family>::dgrad(const CudaContext& context, const ConvDgrad& cal
   problem.dx = context.data<T>(call.dx);            // (N,D,H,W,C)
   problem.d = s.in.d, problem.h = s.in.h, problem.width = s.in.w, problem.c = s.in.c;
   problem.r = s.r, problem.s = s.s, problem.filter = static_cast<int>(s.taps() * s.in.c);
-  std::vector<DgradClass<T>> classes = dgrad_classes(s, dy);
-  if constexpr (Family::channel_block > 0) {
-    for (DgradClass<T>& cls : classes) cls.gather.walk_in_blocks(Family::channel_block);
-  }
+  const std::vector<DgradClass<T>> classes = dgrad_classes(s, dy);
   for (std::size_t first = 0; first < classes.size(); first += max_dgrad_classes) {
     const std::size_t count = std::min<std::size_t>(max_dgrad_classes, classes.size() - first);
     std::int64_t rows = 0, most_rows = 0, columns = 0;

@@ -101,54 +101,20 @@ TEST(ConvGather, MakesTheDefinitionsProducts) {
   }
 }
 
-/// The gathers of a convolution, in both orders.
-std::vector<Gather<float>> gathers_of(const ConvShape& shape, const float* source) {
-  std::vector<Gather<float>> gathers = {forward_gather(shape, source)};
-  for (const DgradClass<float>& cls : dgrad_classes(shape, source)) gathers.push_back(cls.gather);
-  for (std::size_t i = 0, count = gathers.size(); i < count; ++i) {
-    for (const int block : {2, 4}) {
-      gathers.push_back(gathers[i]);
-      gathers.back().walk_in_blocks(block);
-    }
-  }
-  return gathers;
-}
-
 TEST(ConvGather, AdvancingEqualsDecoding) {
   for (const ConvShape& shape : random_shapes(50)) {
-    for (const Gather<float>& gather : gathers_of(shape, nullptr)) {
-      for (const int step : {1, 2, 4, 8, 16}) {
-        GatherTap tap = gather.tap(0);
-        for (int column = step; column < gather.columns; column += step) {
-          gather.advance(tap, step);
-          const GatherTap decoded = gather.tap(column);
-          ASSERT_EQ(std::tie(tap.c, tap.tap, tap.d, tap.h, tap.w, tap.offset),
-                    std::tie(decoded.c, decoded.tap, decoded.d, decoded.h, decoded.w, decoded.offset))
-              << shape.describe() << " blocks of " << gather.block;
-        }
+    const Gather<float> gather = forward_gather<float>(shape, nullptr);
+    for (const int step : {1, 8, 16}) {
+      GatherTap tap = gather.tap(0);
+      for (int column = step; column < gather.columns; column += step) {
+        gather.advance(tap, step);
+        const GatherTap decoded = gather.tap(column);
+        ASSERT_EQ(std::tie(tap.c, tap.tap, tap.d, tap.h, tap.w, tap.offset),
+                  std::tie(decoded.c, decoded.tap, decoded.d, decoded.h, decoded.w, decoded.offset))
+            << shape.describe();
       }
     }
   }
-}
-
-/// Both orders are the same columns; in blocks, all taps of some channels before the next channels.
-TEST(ConvGather, BlocksReorderColumns) {
-  int blocked = 0;
-  for (const ConvShape& shape : random_shapes(50)) {
-    for (const Gather<float>& gather : gathers_of(shape, nullptr)) {
-      std::set<std::pair<int, int>> columns;
-      for (int column = 0; column < gather.columns; ++column) {
-        const GatherTap at = gather.tap(column);
-        ASSERT_LT(at.c, gather.channels);
-        ASSERT_LT(at.tap, gather.taps);
-        columns.emplace(at.tap, at.c);
-        ASSERT_EQ(at.c / gather.block, column / (gather.taps * gather.block));
-      }
-      ASSERT_EQ(columns.size(), static_cast<std::size_t>(gather.columns));
-      blocked += gather.block < gather.channels ? 1 : 0;
-    }
-  }
-  EXPECT_GT(blocked, 10);
 }
 
 /// The masks of a pixel and a tap say what their coordinates say, at every column that is reached by steps.
@@ -156,7 +122,9 @@ TEST(ConvGather, MasksEqualCoordinates) {
   for (const ConvShape& shape : random_shapes(50)) {
     const std::vector<float> source(
         static_cast<std::size_t>(shape.n * std::max(shape.in.count(), shape.out().count()) + 1));
-    for (const Gather<float>& gather : gathers_of(shape, source.data())) {
+    std::vector<Gather<float>> gathers = {forward_gather(shape, source.data())};
+    for (const DgradClass<float>& cls : dgrad_classes(shape, source.data())) gathers.push_back(cls.gather);
+    for (const Gather<float>& gather : gathers) {
       ASSERT_LE(std::max({gather.d.taps, gather.h.taps, gather.w.taps}), most_masked_taps);
       const MaskedGather<float> masked{gather};
       for (const int step : {1, 32}) {
@@ -164,9 +132,10 @@ TEST(ConvGather, MasksEqualCoordinates) {
         for (int column = 0; column < gather.columns + 64; column += step, masked.advance(stepped, step)) {
           const MaskedGather<float>::Tap decoded = masked.tap(column);
           const GatherTap tap = gather.tap(column);
-          ASSERT_EQ(stepped.needs, decoded.needs) << shape.describe();
+          ASSERT_EQ(std::tie(stepped.tap, stepped.needs), std::tie(decoded.tap, decoded.needs))
+              << shape.describe();
           if (column < gather.columns) {
-            ASSERT_EQ(std::tie(stepped.c, stepped.tap, stepped.offset), std::tie(tap.c, tap.tap, tap.offset));
+            ASSERT_EQ(std::tie(stepped.c, stepped.offset), std::tie(tap.c, tap.offset));
           }
           for (int row = 0; row < gather.rows + 2; ++row) {
             ASSERT_EQ(masked.inside(masked.pixel(row), stepped), gather.inside(gather.pixel(row), tap))
