@@ -62,14 +62,16 @@ class TileCopier {
     cursor_ = operand.cursor(k_begin + k);
     look();
   }
-  /// Queues one step's copies to the stage at `to` and moves on.
+  /// Queues one step's copies to the stage at `to` and moves on, beyond the last step, too (what is there is
+  /// copied and never read), and all without a branch: this work stands between multiplications.
   __device__ __forceinline__ void copy(std::uint32_t to) {
 #pragma unroll
     for (int i = 0; i < items; ++i) {
       T::Copies::copy(to + static_cast<std::uint32_t>(chunk(i) * chunk_bytes),
                       operand_.address(lane_[i], cursor_), (inside_ >> i & 1) != 0);
     }
-    if (operand_.advance(cursor_, T::BK)) look();
+    operand_.advance(cursor_, T::BK);
+    look();
   }
 
  private:
@@ -314,7 +316,7 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
     const int steps = (k_end - k_begin + T::BK - 1) / T::BK;
 #pragma unroll
     for (int stage = 0; stage < T::stages - 1; ++stage) {
-      if (stage < steps) copy_stage(stage);
+      copy_stage(stage);
       Copies::commit();
     }
     // While tensor cores multiply one group of A's rows, the fragments of the next group are read; with the
@@ -343,8 +345,8 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
       read_a_fragment(0, 0, 0);
     }
     for (int step = 0; step < steps; ++step) {
-      if (step + T::stages - 1 < steps) copy_stage(writing);
-      Copies::commit();  // maybe of nothing: wait counts groups
+      copy_stage(writing);
+      Copies::commit();
 #pragma unroll
       for (int s = 0; s < parts; ++s) {
 #pragma unroll
