@@ -109,11 +109,12 @@ __global__ void __launch_bounds__(Tiling::block, V >= 4 ? Terms::blocks_at_once 
   }
 }
 
-constexpr int finish_columns = 32, finish_lanes = 16;
+constexpr int finish_columns = 32, finish_lanes = 16, finish_together = 16;
 
 /// sums (all groups, 2, C) = the slices' partials added in order, zero for groups without images here; with
 /// `totals`, (C) each: their sums over the groups. Columns are (2,C); lane l takes slices l, l + 16, ...
-__global__ void __launch_bounds__(finish_columns* finish_lanes)
+/// (bounds: one block at once suffices, and leaves the registers for the loads)
+__global__ void __launch_bounds__(finish_columns* finish_lanes, 1)
     finish_sums_kernel(Tiling t, int all_groups, int channels, const double* __restrict__ partials,
                        double* __restrict__ sums, float* __restrict__ totals_first,
                        float* __restrict__ totals_second) {
@@ -128,9 +129,16 @@ __global__ void __launch_bounds__(finish_columns* finish_lanes)
     if (local >= 0 && local < t.groups) {  // the same for the whole block
       if (column < columns) {
         const double* own = partials + std::int64_t{local} * t.slices * columns + column;
-#pragma unroll 8
-        for (int slice = lane; slice < t.slices; slice += finish_lanes)
-          sum += own[std::int64_t{slice} * columns];
+        for (int first = lane; first < t.slices; first += finish_lanes * finish_together) {
+          double part[finish_together];  // loaded together; zero beyond the slices, which changes no bit
+#pragma unroll
+          for (int i = 0; i < finish_together; ++i) {
+            const int slice = first + i * finish_lanes;
+            part[i] = slice < t.slices ? own[std::int64_t{slice} * columns] : 0.0;
+          }
+#pragma unroll
+          for (int i = 0; i < finish_together; ++i) sum += part[i];
+        }
       }
       shared[lane][threadIdx.x] = sum;
       __syncthreads();
