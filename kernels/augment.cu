@@ -77,7 +77,7 @@ void launch(const CudaContext& context, const Augment& call) {
                           divide_by(image.h)};
   with_storage(call.x.dtype, [&]<class T>(T) {
     auto* x = context.data<T>(call.x);
-    with_pack_width(in_fours(image.count(), x), [&](auto width) {
+    with_pack_width<float>(in_fours(image.count(), x) ? 4 : 1, [&](auto width) {
       constexpr int v = decltype(width)::value;
       const unsigned runs = blocks_for(image.count() / v);
       check(runs <= 65535, "an image too large to augment");

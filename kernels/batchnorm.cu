@@ -10,34 +10,34 @@ namespace {
 using Tiling = BatchNormTiling;
 
 /// From saved moments (groups,C).
-template <int V>
+template <class T, int V>
 struct Normalize {
   const float *mean, *inv_std;
   Affine affine;
-  using Constants = NormalizeConstants<V>;
+  using Constants = NormalizeConstants<T, V>;
   __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
-    return affine.constants<V>(load<V>(mean, group_pack), load<V>(inv_std, group_pack), pack);
+    return affine.constants<T, V>(load<V>(mean, group_pack), load<V>(inv_std, group_pack), pack);
   }
 };
 /// From running averages (C).
-template <int V>
+template <class T, int V>
 struct NormalizeRunning {
   const float *mean, *var, *gamma, *beta;  // (C)
   float epsilon;
-  using Constants = NormalizeConstants<V>;
+  using Constants = NormalizeConstants<T, V>;
   __device__ Constants constants(std::int64_t, std::int64_t pack) const {
-    Constants k{load<V>(mean, pack), load<V>(var, pack), load<V>(beta, pack)};
-    const Pack<V> g = load<V>(gamma, pack);
+    Pack<V> scale = load<V>(gamma, pack);
+    const Pack<V> v = load<V>(var, pack);
 #pragma unroll
-    for (int c = 0; c < V; ++c) k.scale.v[c] = g.v[c] / sqrtf(k.scale.v[c] + epsilon);
-    return k;
+    for (int c = 0; c < V; ++c) scale.v[c] /= sqrtf(v.v[c] + epsilon);
+    return {load<V>(mean, pack), scale, load<V>(beta, pack)};
   }
 };
 
 /// y = f(the normalised x + residual); inputs x and, where N = 2, the residual.
 template <class Norm, int N>
 struct Forward {
-  static constexpr int inputs = N;
+  static constexpr int inputs = N, blocks_at_once = 4;
   Norm norm;
   Rectifier activation;
   using Constants = typename Norm::Constants;
@@ -51,61 +51,92 @@ struct Forward {
   }
 };
 
-/// dx = scale (g - mean(g) - x̂ mean(g x̂)), g being what the gate makes of dy; inputs dy, x.
-template <int V, class Gate>
+/// dx = scale (g - mean(g) - x̂ mean(g x̂)).
+template <class T, int V>
+struct BackwardConstants {
+  Pack<V> mean, inv_std, scale, mean_g, mean_g_x_hat;
+  __device__ float value(int c, float g, float x) const {
+    const float x_hat = (x - mean.v[c]) * inv_std.v[c];
+    return scale.v[c] * (g - mean_g.v[c] - x_hat * mean_g_x_hat.v[c]);
+  }
+};
+/// scale g + slope x + offset.
+template <class T, int V>
+requires multiplied_out<T>
+struct BackwardConstants<T, V> {
+  Pack<V> scale, slope, offset;
+  __device__ BackwardConstants(const Pack<V>& mean, const Pack<V>& inv_std, const Pack<V>& by,
+                               const Pack<V>& mean_g, const Pack<V>& mean_g_x_hat)
+      : scale(by) {
+#pragma unroll
+    for (int c = 0; c < V; ++c) {
+      slope.v[c] = -by.v[c] * inv_std.v[c] * mean_g_x_hat.v[c];
+      offset.v[c] = -fmaf(slope.v[c], mean.v[c], by.v[c] * mean_g.v[c]);
+    }
+  }
+  __device__ float value(int c, float g, float x) const {
+    return fmaf(scale.v[c], g, fmaf(slope.v[c], x, offset.v[c]));
+  }
+};
+
+/// dx, g being what the gate makes of dy; inputs dy, x.
+template <class T, int V, class Gate>
 struct Backward {
-  static constexpr int inputs = Gate::inputs;
+  static constexpr int inputs = Gate::inputs, blocks_at_once = 2;
   const float *mean, *inv_std, *gamma;
   const double* sums;  // (groups,2,C)
   int packs, group, global_n;
   std::int64_t pixels;
   Gate gate;
   struct Constants {
-    Pack<V> mean, inv_std, scale, mean_dy, mean_dy_x_hat;
+    BackwardConstants<T, V> own;
     typename Gate::Constants gate;
   };
   __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
-    Constants k{load<V>(mean, group_pack), load<V>(inv_std, group_pack), load<V>(gamma, pack), {}, {}, {}};
-    k.gate = gate.constants(k.mean, k.inv_std, pack);
+    const Pack<V> average = load<V>(mean, group_pack), inverse = load<V>(inv_std, group_pack);
+    Pack<V> scale = load<V>(gamma, pack), mean_g, mean_g_x_hat;
     const auto g = static_cast<int>((group_pack - pack) / packs);
     const double inv_m = 1.0 / static_cast<double>(min(group, global_n - g * group) * pixels);
-    const double* own = sums + ((group_pack - pack) * 2 + pack) * V;
+    const double* both = sums + ((group_pack - pack) * 2 + pack) * V;
 #pragma unroll
     for (int c = 0; c < V; ++c) {
-      k.scale.v[c] *= k.inv_std.v[c];
-      k.mean_dy.v[c] = static_cast<float>(own[c] * inv_m);
-      k.mean_dy_x_hat.v[c] = static_cast<float>(own[packs * V + c] * inv_m);
+      scale.v[c] *= inverse.v[c];
+      mean_g.v[c] = static_cast<float>(both[c] * inv_m);
+      mean_g_x_hat.v[c] = static_cast<float>(both[packs * V + c] * inv_m);
     }
-    return k;
+    return {{average, inverse, scale, mean_g, mean_g_x_hat}, gate.constants(average, inverse, pack)};
   }
   __device__ float value(const Constants& k, int c, const float (&in)[inputs]) const {
-    const float x_hat = (in[1] - k.mean.v[c]) * k.inv_std.v[c];
-    return k.scale.v[c] * (gate(k.gate, c, in) - k.mean_dy.v[c] - x_hat * k.mean_dy_x_hat.v[c]);
+    return k.own.value(c, gate(k.gate, c, in), in[1]);
   }
 };
 
+/// For __launch_bounds__; 0 leaves it to the compiler, which finds more than 2 for narrow packs.
+template <int V, class Pass>
+constexpr int least_blocks = V > 4 || (V == 4 && Pass::blocks_at_once == 4) ? Pass::blocks_at_once : 0;
+
 // Grid: x = slice, y = group, z = tile of channels.
 template <int V, class Pass, class T>
-__global__ void __launch_bounds__(Tiling::block)
+__global__ void __launch_bounds__(Tiling::block, least_blocks<V, Pass>)
     rows_kernel(Tiling t, const __grid_constant__ Pass pass, RowInputs<T, Pass::inputs> input,
                 T* __restrict__ out) {
   const BatchNormPlace p = place_of(t);
   if (p.idle || p.row >= p.end) return;
   const auto constants = pass.constants(std::int64_t{p.group} * t.packs + p.pack, p.pack);
-  for (std::int64_t first = p.row; first < p.end; first += std::int64_t{Tiling::rows_at_once} * t.rows) {
+  for (std::int64_t first = p.row; first < p.end; first += rows_in_flight<V, Pass> * t.rows) {
     Pack<V> result;
-    visit_rows<V>(t, p, first, input, [&](std::int64_t row, int c, const auto& values) {
+    visit_rows<V, Pass>(t, p, first, input, [&](std::int64_t at, int c, const auto& values) {
       result.v[c] = pass.value(constants, c, values);
-      if (c == V - 1) store<V>(out, row * t.packs + p.pack, result);
+      if (c == V - 1) store<V>(out, at, result);
     });
   }
 }
 
 template <class T, int N, class MakePass>
-void launch_rows(const CudaContext& context, const BatchNormShape& s, bool fours, bool one_group,
+void launch_rows(const CudaContext& context, const BatchNormShape& s, int widest, bool one_group,
                  const RowInputs<T, N>& input, T* out, MakePass make_pass) {
   if (s.n == 0) return;
-  with_pack_width(fours, [&](auto width) {
+  with_pack_width<T>(widest, [&](auto width) {
     constexpr int v = decltype(width)::value;
     const Tiling t = batchnorm_tiling(s, v, one_group);
     rows_kernel<v><<<batchnorm_grid(t), Tiling::block, 0, context.stream>>>(t, make_pass(width), input, out);
@@ -113,7 +144,8 @@ void launch_rows(const CudaContext& context, const BatchNormShape& s, bool fours
   check_launch();
 }
 
-/// y = f(norm(width) of x + residual), the residual absent or a tensor like x. Call: either of the two.
+/// y = f(norm(T{}, width) of x + residual), the residual absent or a tensor like x. Call: either of the two.
+/// `fours`: the parameters of the channels are in packs.
 template <class Call, class MakeNorm>
 void launch_forward(const CudaContext& context, const Call& call, const Tensor& shortcut,
                     Rectifier activation, bool fours, bool one_group, MakeNorm make_norm) {
@@ -121,10 +153,10 @@ void launch_forward(const CudaContext& context, const Call& call, const Tensor& 
     const auto *x = context.data<const T>(call.x), *residual = context.data<const T>(shortcut);
     auto* y = context.data<T>(call.y);
     const auto launch_with = [&]<int N>(const RowInputs<T, N>& input) {
-      launch_rows(context, call.shape, fours && in_fours(call.shape.c, x, residual, y), one_group, input, y,
-                  [&](auto width) {
-                    return Forward<decltype(make_norm(width)), N>{make_norm(width), activation};
-                  });
+      const int widest = fours ? pack_width<T>(call.shape.c, x, residual, y) : 1;
+      launch_rows(context, call.shape, widest, one_group, input, y, [&](auto width) {
+        return Forward<decltype(make_norm(T{}, width)), N>{make_norm(T{}, width), activation};
+      });
     };
     if (residual == nullptr) return launch_with(RowInputs<T, 1>{{x}});
     launch_with(RowInputs<T, 2>{{x, residual}});
@@ -136,8 +168,8 @@ void forward(const CudaContext& context, const BatchNormForward& call, const Ten
   const auto *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std),
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
   launch_forward(context, call, residual, activation, in_fours(call.shape.c, mean, inv_std, gamma, beta),
-                 false, [&](auto width) {
-                   return Normalize<decltype(width)::value>{mean, inv_std, {gamma, beta}};
+                 false, [&]<class T>(T, auto width) {
+                   return Normalize<T, decltype(width)::value>{mean, inv_std, {gamma, beta}};
                  });
 }
 
@@ -148,12 +180,12 @@ void forward(const CudaContext& context, const BatchNormInference& call, const T
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
   launch_forward(
       context, call, residual, activation, in_fours(call.shape.c, mean, var, gamma, beta), true,
-      [&](auto width) {
-        return NormalizeRunning<decltype(width)::value>{mean, var, gamma, beta, call.shape.epsilon};
+      [&]<class T>(T, auto width) {
+        return NormalizeRunning<T, decltype(width)::value>{mean, var, gamma, beta, call.shape.epsilon};
       });
 }
 
-/// make_gate(width) gives what becomes of dy first.
+/// make_gate(width) gives what becomes of dy first; `fours`: its parameters are in packs.
 template <class T, class MakeGate>
 void backward(const CudaContext& context, const BatchNormBackward& call, bool fours, MakeGate make_gate) {
   const BatchNormShape& s = call.shape;
@@ -162,10 +194,10 @@ void backward(const CudaContext& context, const BatchNormBackward& call, bool fo
              *gamma = context.data<const float>(call.gamma);
   const auto* sums = context.data<const double>(call.sums);
   auto* dx = context.data<T>(call.dx);
-  fours = fours && in_fours(s.c, x, dy, mean, inv_std, gamma, dx);
-  launch_rows(context, s, fours, false, RowInputs<T, 2>{{dy, x}}, dx, [&](auto width) {
+  const int widest = fours ? pack_width<T>(s.c, x, dy, mean, inv_std, gamma, dx) : 1;
+  launch_rows(context, s, widest, false, RowInputs<T, 2>{{dy, x}}, dx, [&](auto width) {
     constexpr int v = decltype(width)::value;
-    return Backward<v, decltype(make_gate(width))>{
+    return Backward<T, v, decltype(make_gate(width))>{
         mean, inv_std, gamma, sums, s.c / v, s.group, s.global_n, s.pixels, make_gate(width)};
   });
 }

@@ -11,13 +11,15 @@ namespace convoy {
 namespace {
 
 using Tiling = BatchNormTiling;
-constexpr int run_length =
-    4;  // steps of rows_at_once rows that are added in float before they meet the double sum
+/// Rows that a thread adds in float before they meet the double sum. Longer where x is rounded to 16 bits,
+/// which is far coarser than these sums.
+template <class T>
+constexpr int run_length = sizeof(T) == 2 ? 32 : 16;
 
 /// x and x².
 template <int V>
 struct Moments {
-  static constexpr int inputs = 1;
+  static constexpr int inputs = 1, blocks_at_once = 4;
   struct Constants {};
   __device__ Constants constants(std::int64_t, std::int64_t) const { return {}; }
   __device__ void terms(const Constants&, int, const float (&in)[inputs], float& a, float& b) const {
@@ -29,7 +31,7 @@ struct Moments {
 /// g and g·x̂, g being what the gate makes of dy; inputs dy, x and the gate's own.
 template <int V, class Gate>
 struct Gradients {
-  static constexpr int inputs = Gate::inputs;
+  static constexpr int inputs = Gate::inputs, blocks_at_once = 2;
   const float *mean, *inv_std;  // (groups,C)
   Gate gate;
   struct Constants {
@@ -50,41 +52,43 @@ struct Gradients {
 // Keeps: the first term of every element goes to `kept` (rows,C), too.
 // Grid: x = slice, y = group, z = tile of channels. partials (groups of this rank, slices, 2, C).
 template <int V, bool Keeps, class Terms, class T>
-__global__ void __launch_bounds__(Tiling::block)
+__global__ void __launch_bounds__(Tiling::block, V >= 4 ? Terms::blocks_at_once : 0)
     partial_sums_kernel(Tiling t, const __grid_constant__ Terms terms, RowInputs<T, Terms::inputs> input,
                         double* __restrict__ partials, T* kept) {
   __shared__ double shared[2 * V][Tiling::block];
   BatchNormPlace p = place_of(t);
-  double sums[2][V] = {};
-  if (!p.idle) {
+#pragma unroll
+  for (int k = 0; k < 2 * V; ++k) shared[k][threadIdx.x] = 0.0;
+  // Volatile, or the compiler takes the thread's sums to registers, which the rows in flight need.
+  const auto add = [&](int k, float run) {
+    volatile double& sum = shared[k][threadIdx.x];
+    sum = sum + static_cast<double>(run);
+  };
+  if (!p.idle && p.row < p.end) {
+    constexpr int step_rows = rows_in_flight<V, Terms>;
     const auto constants = terms.constants(std::int64_t{p.group} * t.packs + p.pack, p.pack);
     while (p.row < p.end) {
       float run[2][V] = {};
-      for (int step = 0; step < run_length && p.row < p.end; ++step) {
+      for (int step = 0; step < run_length<T> / step_rows && p.row < p.end; ++step) {
         Pack<V> firsts;
-        visit_rows<V>(t, p, p.row, input, [&](std::int64_t row, int c, const auto& values) {
+        visit_rows<V, Terms>(t, p, p.row, input, [&](std::int64_t at, int c, const auto& values) {
           float a, b;
           terms.terms(constants, c, values, a, b);
           run[0][c] += a;
           run[1][c] += b;
           if constexpr (Keeps) {
             firsts.v[c] = a;
-            if (c == V - 1) store<V>(kept, row * t.packs + p.pack, firsts);
+            if (c == V - 1) store<V>(kept, at, firsts);
           }
         });
-        p.row += std::int64_t{Tiling::rows_at_once} * t.rows;
+        p.row += step_rows * t.rows;
       }
 #pragma unroll
       for (int c = 0; c < V; ++c) {
-        sums[0][c] += static_cast<double>(run[0][c]);
-        sums[1][c] += static_cast<double>(run[1][c]);
+        add(c, run[0][c]);
+        add(V + c, run[1][c]);
       }
     }
-  }
-#pragma unroll
-  for (int c = 0; c < V; ++c) {
-    shared[c][threadIdx.x] = sums[0][c];
-    shared[V + c][threadIdx.x] = sums[1][c];
   }
   // A tree over the threads that share channels: threads are (row, lane), lane fastest.
   for (int half = t.rows / 2; half > 0; half /= 2) {
@@ -105,11 +109,12 @@ __global__ void __launch_bounds__(Tiling::block)
   }
 }
 
-constexpr int finish_columns = 32, finish_lanes = 16;
+constexpr int finish_columns = 32, finish_lanes = 16, finish_together = 16;
 
 /// sums (all groups, 2, C) = the slices' partials added in order, zero for groups without images here; with
 /// `totals`, (C) each: their sums over the groups. Columns are (2,C); lane l takes slices l, l + 16, ...
-__global__ void __launch_bounds__(finish_columns* finish_lanes)
+/// (bounds: one block at once suffices, and leaves the registers for the loads)
+__global__ void __launch_bounds__(finish_columns* finish_lanes, 1)
     finish_sums_kernel(Tiling t, int all_groups, int channels, const double* __restrict__ partials,
                        double* __restrict__ sums, float* __restrict__ totals_first,
                        float* __restrict__ totals_second) {
@@ -124,9 +129,16 @@ __global__ void __launch_bounds__(finish_columns* finish_lanes)
     if (local >= 0 && local < t.groups) {  // the same for the whole block
       if (column < columns) {
         const double* own = partials + std::int64_t{local} * t.slices * columns + column;
-#pragma unroll 8
-        for (int slice = lane; slice < t.slices; slice += finish_lanes)
-          sum += own[std::int64_t{slice} * columns];
+        for (int first = lane; first < t.slices; first += finish_lanes * finish_together) {
+          double part[finish_together];  // loaded together; zero beyond the slices, which changes no bit
+#pragma unroll
+          for (int i = 0; i < finish_together; ++i) {
+            const int slice = first + i * finish_lanes;
+            part[i] = slice < t.slices ? own[std::int64_t{slice} * columns] : 0.0;
+          }
+#pragma unroll
+          for (int i = 0; i < finish_together; ++i) sum += part[i];
+        }
       }
       shared[lane][threadIdx.x] = sum;
       __syncthreads();
@@ -171,12 +183,12 @@ __global__ void __launch_bounds__(block_size)
   running_var[c] = static_cast<float>(rest * running_var[c] + weight * mean_of_variances);
 }
 
-/// The larger of what the two pack widths need: the plan sizes the workspace before addresses are known.
-std::int64_t partials_bytes(const BatchNormShape& s) {
+/// The largest of what the pack widths of x need: the plan sizes the workspace before addresses are known.
+std::int64_t partials_bytes(const BatchNormShape& s, DType of_x) {
   if (s.n == 0) return 0;
   std::int64_t bytes = 0;
-  for (const int width : {1, 4}) {
-    if (s.c % width != 0) continue;
+  for (const int width : {1, 4, 8}) {
+    if (s.c % width != 0 || width * size_of(of_x) > 16) continue;
     const Tiling t = batchnorm_tiling(s, width);
     bytes = std::max(bytes, std::int64_t{t.groups} * t.slices * 2 * s.c * std::int64_t{sizeof(double)});
   }
@@ -190,11 +202,11 @@ struct SumsOutput {
 
 /// make_terms(width) gives the two terms of an element; where Keeps, the first goes to `kept`, too.
 template <bool Keeps = false, class T, int N, class MakeTerms>
-void launch_sums(const CudaContext& context, const BatchNormShape& s, bool fours, const SumsOutput& to,
+void launch_sums(const CudaContext& context, const BatchNormShape& s, int widest, const SumsOutput& to,
                  const RowInputs<T, N>& input, MakeTerms make_terms, T* kept = nullptr) {
   if (s.groups() == 0 && !to.totals_first) return;
-  auto* partials = context.arenas.workspace<double>(partials_bytes(s));
-  with_pack_width(fours, [&](auto width) {
+  auto* partials = context.arenas.workspace<double>(partials_bytes(s, dtype_of<T>()));
+  with_pack_width<T>(widest, [&](auto width) {
     constexpr int v = decltype(width)::value;
     Tiling t;  // without images: no groups, and the second kernel writes zeros
     if (s.n > 0) {
@@ -215,26 +227,26 @@ void launch_sums(const CudaContext& context, const BatchNormShape& s, bool fours
 
 template <>
 std::int64_t workspace_bytes<CudaContext>(const BatchNormStatistics& call) {
-  return partials_bytes(call.shape);
+  return partials_bytes(call.shape, call.x.dtype);
 }
 template <>
 std::int64_t workspace_bytes<CudaContext>(const BatchNormReduce& call) {
-  return partials_bytes(call.shape);
+  return partials_bytes(call.shape, call.x.dtype);
 }
 template <>
 std::int64_t workspace_bytes<CudaContext>(const BatchNormActivationReduce& call) {
-  return partials_bytes(call.plain.shape);
+  return partials_bytes(call.plain.shape, call.plain.x.dtype);
 }
 template <>
 std::int64_t workspace_bytes<CudaContext>(const ActivationBatchNormReduce& call) {
-  return partials_bytes(call.plain.shape);
+  return partials_bytes(call.plain.shape, call.plain.x.dtype);
 }
 
 void launch(const CudaContext& context, const BatchNormStatistics& call) {
   with_storage(call.x.dtype, [&]<class T>(T) {
     const auto* x = context.data<const T>(call.x);
-    launch_sums(context, call.shape, in_fours(call.shape.c, x), {call.sums, {}, {}}, RowInputs<T, 1>{{x}},
-                [&](auto width) { return Moments<decltype(width)::value>{}; });
+    launch_sums(context, call.shape, pack_width<T>(call.shape.c, x), {call.sums, {}, {}},
+                RowInputs<T, 1>{{x}}, [&](auto width) { return Moments<decltype(width)::value>{}; });
   });
 }
 
@@ -251,7 +263,7 @@ void launch(const CudaContext& context, const BatchNormReduce& call) {
   const auto *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std);
   with_storage(call.x.dtype, [&]<class T>(T) {
     const auto *x = context.data<const T>(call.x), *dy = context.data<const T>(call.dy);
-    launch_sums(context, call.shape, in_fours(call.shape.c, x, dy, mean, inv_std),
+    launch_sums(context, call.shape, pack_width<T>(call.shape.c, x, dy, mean, inv_std),
                 {call.sums, call.dbeta, call.dgamma}, RowInputs<T, 2>{{dy, x}}, [&](auto width) {
                   constexpr int v = decltype(width)::value;
                   return Gradients<v, Open<v>>{mean, inv_std, {}};
@@ -266,7 +278,7 @@ void launch(const CudaContext& context, const BatchNormActivationReduce& call) {
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
   with_storage(plain.x.dtype, [&]<class T>(T) {
     const auto *x = context.data<const T>(plain.x), *dy = context.data<const T>(plain.dy);
-    launch_sums(context, plain.shape, in_fours(plain.shape.c, x, dy, mean, inv_std, gamma, beta),
+    launch_sums(context, plain.shape, pack_width<T>(plain.shape.c, x, dy, mean, inv_std, gamma, beta),
                 {plain.sums, plain.dbeta, plain.dgamma}, RowInputs<T, 2>{{dy, x}}, [&](auto width) {
                   constexpr int v = decltype(width)::value;
                   return Gradients<v, Recomputed<T, v>>{mean, inv_std, {call.activation, {gamma, beta}}};
@@ -282,13 +294,13 @@ void launch(const CudaContext& context, const ActivationBatchNormReduce& call) {
     const auto *x = context.data<const T>(plain.x), *dy = context.data<const T>(call.dy),
                *y = context.data<const T>(call.y), *term = context.data<const T>(call.term);  // term or null
     auto* masked = context.data<T>(plain.dy);
-    const bool fours = in_fours(plain.shape.c, x, dy, y, term, masked, mean, inv_std);
+    const int widest = pack_width<T>(plain.shape.c, x, dy, y, term, masked, mean, inv_std);
     const auto launch_with = [&]<int N>(const RowInputs<T, N>& input) {
       const auto make_terms = [&](auto width) {
         constexpr int v = decltype(width)::value;
         return Gradients<v, FromOutput<v, N>>{mean, inv_std, {call.activation}};
       };
-      launch_sums<true>(context, plain.shape, fours, {plain.sums, plain.dbeta, plain.dgamma}, input,
+      launch_sums<true>(context, plain.shape, widest, {plain.sums, plain.dbeta, plain.dgamma}, input,
                         make_terms, masked);
     };
     if (term == nullptr) return launch_with(RowInputs<T, 3>{{dy, x, y}});

@@ -15,7 +15,7 @@ namespace convoy {
 /// device.
 struct BatchNormTiling {
   static constexpr int block = 256;
-  static constexpr int rows_at_once = 4;       ///< rows a thread has in flight
+  static constexpr int rows_at_once = 4;       ///< a slice gives each thread a multiple of them
   static constexpr std::int64_t target = 512;  ///< blocks that fill the largest devices
 
   int n = 0, first = 0, group = 1;  ///< of the BatchNormShape

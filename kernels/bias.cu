@@ -46,14 +46,14 @@ BiasPlan plan_bias(std::int64_t rows, int c, std::int64_t fewest_rows_per_lane =
 
 /// Aligned says whether a quad is one access; it changes no bit.
 template <int V, bool Aligned, class T>
-__device__ __forceinline__ Pack<V> read(const T* from) {
+__device__ __forceinline__ StoredPack<T, V> read(const T* from) {
   if constexpr (Aligned) {
-    return load<V>(from, 0);
+    return load_stored<V>(from, 0);
   } else {
     Pack<V> values;
 #pragma unroll
     for (int i = 0; i < V; ++i) values.v[i] = load<1>(from, i).v[0];
-    return values;
+    return rounded<T>(values);  // to what they are
   }
 }
 template <int V, bool Aligned, class T>
@@ -69,39 +69,45 @@ __device__ __forceinline__ void write(T* to, const Pack<V>& values) {
 // Where g comes from. A thread loads what several rows need, then finish(row, channel, loaded) returns their
 // next V values of g and writes what is to be kept; in that order, because loads do not pass stores.
 
+/// As many as keep the bytes of `floats` rows of floats in flight.
+template <class T>
+constexpr int rows_like(int floats) {
+  return floats * static_cast<int>(sizeof(float) / sizeof(T));
+}
+
 /// dy (rows,C) itself.
 template <class T>
 struct Stored {
-  static constexpr int rows_at_once = 8;
+  static constexpr int rows_at_once = rows_like<T>(8);
   const T* dy;
   int c;
   template <int V>
-  using Loaded = Pack<V>;
+  using Loaded = StoredPack<T, V>;
   template <int V, bool Aligned>
   __device__ __forceinline__ Loaded<V> load(std::int64_t row, int channel) const {
     return read<V, Aligned>(dy + row * c + channel);
   }
   template <int V, bool Aligned>
   __device__ __forceinline__ Pack<V> finish(std::int64_t, int, const Loaded<V>& in) const {
-    return in;
+    return unpack(in);
   }
 };
 
 /// dx (rows,C) = dy f'(y).
 template <class T>
 struct Masked {
-  static constexpr int rows_at_once = 4;
+  static constexpr int rows_at_once = rows_like<T>(4);
   const T *dy, *y;
   T* dx;
   int c;
   Rectifier activation;
   template <int V>
   struct Loaded {
-    Pack<V> dy, y;
+    StoredPack<T, V> dy, y;
     __device__ __forceinline__ Pack<V> gradient(const Rectifier& f) const {
       Pack<V> g;
 #pragma unroll
-      for (int i = 0; i < V; ++i) g.v[i] = f.gradient(y.v[i], dy.v[i]);
+      for (int i = 0; i < V; ++i) g.v[i] = f.gradient(y.value(i), dy.value(i));
       return g;
     }
   };

@@ -4,7 +4,9 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda_context.h"
 #include "kernels/fast_divide.h"
@@ -36,37 +38,99 @@ __device__ inline T from_float(float value) {
   }
 }
 
-/// V consecutive values of a tensor stored as T, moved in one access (of 16 bytes for four floats).
+/// Values of T in one access of 16 bytes: four floats, eight of 16 bits.
+template <class T>
+constexpr int full_pack = 16 / static_cast<int>(sizeof(T));
+
+/// V consecutive values of a tensor stored as T, moved in accesses of up to 16 bytes.
 template <class T, int V>
-struct alignas(sizeof(T) * V) StoredPack {
+struct alignas(V <= full_pack<T> ? sizeof(T) * V : 16) StoredPack {
   T v[V];
+  __device__ float value(int i) const { return to_float(v[i]); }
+};
+/// Values of 16 bits stay two to a register until they are used.
+template <class T, int V>
+requires(sizeof(T) == 2 && V % 2 == 0) struct alignas(V <= full_pack<T> ? sizeof(T) * V
+                                                                        : 16) StoredPack<T, V> {
+  std::uint32_t pairs[V / 2];
+  __device__ float value(int i) const {
+    const std::uint32_t pair = pairs[i / 2];
+    if constexpr (std::is_same_v<T, Half>) {
+      return __half2float(__ushort_as_half(static_cast<unsigned short>(i % 2 == 0 ? pair : pair >> 16)));
+    } else {  // the upper half of a float
+      return __uint_as_float(i % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+    }
+  }
+  /// Both of pair i / 2, rounded by one instruction.
+  __device__ void set_pair(int i, float first, float second) {
+    if constexpr (std::is_same_v<T, Half>) {
+      const __half2 both = __floats2half2_rn(first, second);
+      pairs[i / 2] = reinterpret_cast<const std::uint32_t&>(both);
+    } else {
+      const __nv_bfloat162 both = __floats2bfloat162_rn(first, second);
+      pairs[i / 2] = reinterpret_cast<const std::uint32_t&>(both);
+    }
+  }
 };
 template <int V>
 struct Pack {
   float v[V];
 };
 
+/// Where several loads shall be under way together, they come first and unpack() after the last of them: a
+/// conversion waits for its load, and so does all that follows it.
 template <int V, class T>
-__device__ inline Pack<V> load(const T* data, std::int64_t pack) {
-  const StoredPack<T, V> stored = reinterpret_cast<const StoredPack<T, V>*>(data)[pack];
+__device__ inline StoredPack<T, V> load_stored(const T* data, std::int64_t pack) {
+  return reinterpret_cast<const StoredPack<T, V>*>(data)[pack];
+}
+template <class T, int V>
+__device__ inline Pack<V> unpack(const StoredPack<T, V>& stored) {
   Pack<V> value;
 #pragma unroll
-  for (int i = 0; i < V; ++i) value.v[i] = to_float(stored.v[i]);
+  for (int i = 0; i < V; ++i) value.v[i] = stored.value(i);
   return value;
 }
 template <int V, class T>
-__device__ inline void store(T* data, std::int64_t pack, const Pack<V>& value) {
+__device__ inline Pack<V> load(const T* data, std::int64_t pack) {
+  return unpack(load_stored<V>(data, pack));
+}
+template <class T, int V>
+__device__ inline StoredPack<T, V> rounded(const Pack<V>& value) {
   StoredPack<T, V> stored;
+  if constexpr (sizeof(T) == 2 && V % 2 == 0) {
 #pragma unroll
-  for (int i = 0; i < V; ++i) stored.v[i] = from_float<T>(value.v[i]);
-  reinterpret_cast<StoredPack<T, V>*>(data)[pack] = stored;
+    for (int i = 0; i < V; i += 2) stored.set_pair(i, value.v[i], value.v[i + 1]);
+  } else {
+#pragma unroll
+    for (int i = 0; i < V; ++i) stored.v[i] = from_float<T>(value.v[i]);
+  }
+  return stored;
+}
+template <int V, class T>
+__device__ inline void store(T* data, std::int64_t pack, const Pack<V>& value) {
+  reinterpret_cast<StoredPack<T, V>*>(data)[pack] = rounded<T>(value);
 }
 
-/// Whether rows of `count` values at these addresses may be read four at a time.
+/// Whether rows of `count` values at these addresses may be read `width` at a time.
+template <class... Pointers>
+bool in_packs(int width, std::int64_t count, const Pointers*... pointers) {
+  const auto bytes = [&](std::size_t each) {
+    return std::min(static_cast<std::size_t>(width) * each, std::size_t{16});
+  };
+  return count % width == 0 &&
+         ((reinterpret_cast<std::uintptr_t>(pointers) % bytes(sizeof(Pointers)) == 0) && ...);
+}
 template <class... Pointers>
 bool in_fours(std::int64_t count, const Pointers*... pointers) {
-  return count % 4 == 0 &&
-         ((reinterpret_cast<std::uintptr_t>(pointers) % (4 * sizeof(Pointers)) == 0) && ...);
+  return in_packs(4, count, pointers...);
+}
+/// The widest pack of tensors stored as T, and what goes with them, that count and addresses allow.
+template <class T, class... Pointers>
+int pack_width(std::int64_t count, const Pointers*... pointers) {
+  for (const int width : {full_pack<T>, 4}) {
+    if (in_packs(width, count, pointers...)) return width;
+  }
+  return 1;
 }
 
 /// Calls `function` with a value (meaningless but for its type) of the type that activations are stored in.
@@ -84,14 +148,14 @@ void with_storage(DType type, Function function) {
   }
 }
 
-/// Calls `function` with 4 or 1 as a compile-time constant.
-template <class Function>
-void with_pack_width(bool fours, Function function) {
-  if (fours) {
-    function(std::integral_constant<int, 4>{});
-  } else {
-    function(std::integral_constant<int, 1>{});
+/// Calls `function` with what pack_width<T> gave, as a compile-time constant.
+template <class T, class Function>
+void with_pack_width(int width, Function function) {
+  if constexpr (full_pack < T >> 4) {
+    if (width == full_pack<T>) return function(std::integral_constant<int, full_pack<T>>{});
   }
+  if (width == 4) return function(std::integral_constant<int, 4>{});
+  function(std::integral_constant<int, 1>{});
 }
 
 /// Blocks of `size` threads that cover `work` threads; throws when a grid cannot hold them.

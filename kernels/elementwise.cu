@@ -1,6 +1,6 @@
-// Activations, dropout and sums over flat arrays: y[i] = f(i, a[i], ...). One thread computes four elements
-// (one where the count or an address is odd), in float, whatever type T all arrays of a call are stored in.
-// Bytes limit all of them.
+// Activations, dropout and sums over flat arrays: y[i] = f(i, a[i], ...). One thread computes 16 bytes of
+// elements (fewer where the count or an address is odd), in float, whatever type T all arrays of a call are
+// stored in. Bytes limit all of them.
 #include "kernels/cuda_device.cuh"
 #include "kernels/elementwise.h"
 #include "src/core/random.h"
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(block_size)
 template <class F, class T, class... Inputs>
 void map(const CudaContext& context, F f, std::int64_t count, T* y, const Inputs*... inputs) {
   if (count == 0) return;
-  with_pack_width(in_fours(count, y, inputs...), [&](auto width) {
+  with_pack_width<T>(pack_width<T>(count, y, inputs...), [&](auto width) {
     constexpr int v = decltype(width)::value;
     const std::int64_t packs = count / v;
     map_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(packs, f, y, inputs...);
@@ -144,7 +144,8 @@ void launch(const CudaContext& context, const Dropout& call) {
   with_storage(call.x.dtype, [&]<class T>(T) {
     const auto* x = context.data<const T>(call.x);
     auto* y = context.data<T>(call.y);
-    with_pack_width(call.first % 4 == 0 && in_fours(count, x, y), [&](auto width) {
+    const bool fours = call.first % 4 == 0 && in_fours(count, x, y);
+    with_pack_width<float>(fours ? 4 : 1, [&](auto width) {
       constexpr int v = decltype(width)::value;
       const std::int64_t packs = count / v;
       dropout_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(

@@ -66,7 +66,7 @@ void launch(const CudaContext& context, const CheckGradients& call) {
   const int blocks = blocks_of(count);
   const auto* gradients = context.data<const float>(call.gradients);
   auto* partials = context.arenas.workspace<double>(workspace_bytes<CudaContext>(call));
-  with_pack_width(in_fours(count, gradients), [&](auto width) {
+  with_pack_width<float>(pack_width<float>(count, gradients), [&](auto width) {
     constexpr int v = decltype(width)::value;
     sum_squares_kernel<v>
         <<<static_cast<unsigned>(blocks), block_size, 0, context.stream>>>(count / v, gradients, partials);

@@ -121,8 +121,8 @@ void launch(const CudaContext& context, const SgdStep& call) {
   auto* velocity = context.data<float>(call.velocity);
   const auto* decay = context.data<const float>(call.decay);
   with_mixed_precision(context, call, [&](auto mixed) {
-    const bool fours = in_fours(count, parameters, gradients, velocity, mixed.working);
-    with_pack_width(fours, [&](auto width) {
+    const int widest = pack_width<float>(count, parameters, gradients, velocity, mixed.working);
+    with_pack_width<float>(widest, [&](auto width) {
       constexpr int v = decltype(width)::value;
       const std::int64_t packs = count / v;
       sgd_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
@@ -145,8 +145,8 @@ void launch(const CudaContext& context, const AdamStep& call) {
   const AdamConstants adam{call.beta1,         call.beta2,         call.epsilon,
                            log_of(call.beta1), log_of(call.beta2), call.decoupled};
   with_mixed_precision(context, call, [&](auto mixed) {
-    const bool fours = in_fours(count, parameters, gradients, mean, variance, mixed.working);
-    with_pack_width(fours, [&](auto width) {
+    const int widest = pack_width<float>(count, parameters, gradients, mean, variance, mixed.working);
+    with_pack_width<float>(widest, [&](auto width) {
       constexpr int v = decltype(width)::value;
       const std::int64_t packs = count / v;
       adam_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(

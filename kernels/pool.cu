@@ -45,17 +45,19 @@ __global__ void __launch_bounds__(block_size)
     }
   };
   if constexpr (Square > 0) {
-    Pack<V> value[Square * Square];
+    StoredPack<T, V> value[Square * Square];
+    Pack<V> padding;  // never wins
+#pragma unroll
+    for (int c = 0; c < V; ++c) padding.v[c] = -INFINITY;
 #pragma unroll
     for (int t = 0; t < Square * Square; ++t) {
       const int kh = t / Square, kw = t % Square;
       const bool inside = kh >= taps_h.first && kh < taps_h.last && kw >= taps_w.first && kw < taps_w.last;
-#pragma unroll
-      for (int c = 0; c < V; ++c) value[t].v[c] = -INFINITY;  // padding never wins
-      if (inside) value[t] = load<V>(x, g.in_pack(p, d0, h0 + kh, w0 + kw));
+      value[t] = rounded<T>(padding);
+      if (inside) value[t] = load_stored<V>(x, g.in_pack(p, d0, h0 + kh, w0 + kw));
     }
 #pragma unroll
-    for (int t = 0; t < Square * Square; ++t) visit(t, value[t]);
+    for (int t = 0; t < Square * Square; ++t) visit(t, unpack(value[t]));
   } else {
     for (int kd = taps_d.first; kd < taps_d.last; ++kd) {
       for (int kh = taps_h.first; kh < taps_h.last; ++kh) {
@@ -154,11 +156,11 @@ __global__ void __launch_bounds__(block_size)
 
 /// Calls function(width, geometry, threads, first image) for runs of images short enough for 32-bit indices:
 /// one run, unless a tensor holds 2^31 packs or more.
-template <class Function>
-void for_each_run(const PoolShape& shape, bool fours, bool per_input, Function function) {
+template <class T, class Function>
+void for_each_run(const PoolShape& shape, int widest, bool per_input, Function function) {
   const std::int64_t per_image = per_input ? shape.in.count() : shape.out().count();
   if (shape.n == 0 || per_image == 0) return;
-  with_pack_width(fours, [&](auto width) {
+  with_pack_width<T>(widest, [&](auto width) {
     constexpr int v = decltype(width)::value;
     const PoolGeometry geometry = pool_geometry(shape, v, per_input);
     const std::int64_t packs = per_image / v, limit = std::int64_t{1} << 30;
@@ -186,14 +188,14 @@ void max_backward(const CudaContext& context, const MaxPoolBackward& call, const
   with_storage(call.dx.dtype, [&]<class T>(T) {
     const auto *dy = context.data<const T>(call.dy), *y = context.data<const T>(pooled);
     auto* dx = context.data<T>(call.dx);
-    const bool fours = in_fours(s.in.c, dy, dx, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
-    for_each_run(s, fours, true,
-                 [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                   max_backward_kernel<decltype(width)::value, Activated>
-                       <<<blocks_for(count), block_size, 0, context.stream>>>(
-                           count, g, dy + first * out, argmax + first * out, dx + first * in,
-                           Activated ? y + first * out : nullptr, activation);
-                 });
+    const int widest = pack_width<T>(s.in.c, dy, dx, y, argmax);
+    for_each_run<T>(s, widest, true,
+                    [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                      max_backward_kernel<decltype(width)::value, Activated>
+                          <<<blocks_for(count), block_size, 0, context.stream>>>(
+                              count, g, dy + first * out, argmax + first * out, dx + first * in,
+                              Activated ? y + first * out : nullptr, activation);
+                    });
   });
 }
 
@@ -207,9 +209,9 @@ void launch(const CudaContext& context, const MaxPoolForward& call) {
   with_storage(call.x.dtype, [&]<class T>(T) {
     const auto* x = context.data<const T>(call.x);
     auto* y = context.data<T>(call.y);
-    const bool fours = in_fours(s.in.c, x, y) && reinterpret_cast<std::uintptr_t>(argmax) % 4 == 0;
-    for_each_run(
-        s, fours, false, [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+    const int widest = pack_width<T>(s.in.c, x, y, argmax);
+    for_each_run<T>(
+        s, widest, false, [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
           constexpr int v = decltype(width)::value;
           auto* kernel = is_plane_square(s, 2)   ? &max_forward_kernel<v, 2, T>
                          : is_plane_square(s, 3) ? &max_forward_kernel<v, 3, T>
@@ -234,12 +236,12 @@ void launch(const CudaContext& context, const AvgPoolForward& call) {
   with_storage(call.x.dtype, [&]<class T>(T) {
     const auto* x = context.data<const T>(call.x);
     auto* y = context.data<T>(call.y);
-    for_each_run(s, in_fours(s.in.c, x, y), false,
-                 [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                   average_forward_kernel<decltype(width)::value>
-                       <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, x + first * in,
-                                                                              y + first * out);
-                 });
+    for_each_run<T>(s, pack_width<T>(s.in.c, x, y), false,
+                    [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                      average_forward_kernel<decltype(width)::value>
+                          <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, x + first * in,
+                                                                                 y + first * out);
+                    });
   });
 }
 
@@ -249,12 +251,12 @@ void launch(const CudaContext& context, const AvgPoolBackward& call) {
   with_storage(call.dx.dtype, [&]<class T>(T) {
     const auto* dy = context.data<const T>(call.dy);
     auto* dx = context.data<T>(call.dx);
-    for_each_run(s, in_fours(s.in.c, dy, dx), true,
-                 [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                   average_backward_kernel<decltype(width)::value>
-                       <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, dy + first * out,
-                                                                              dx + first * in);
-                 });
+    for_each_run<T>(s, pack_width<T>(s.in.c, dy, dx), true,
+                    [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
+                      average_backward_kernel<decltype(width)::value>
+                          <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, dy + first * out,
+                                                                                 dx + first * in);
+                    });
   });
 }
 

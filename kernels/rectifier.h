@@ -12,7 +12,9 @@ struct Rectifier {
   float slope = 1.0f;
 
   CONVOY_HOST_DEVICE float f(float x) const { return x <= 0.0f ? below(x) : x; }
-  CONVOY_HOST_DEVICE float gradient(float y, float dy) const { return y > 0.0f ? dy : below(dy); }
+  CONVOY_HOST_DEVICE float gradient(float y, float dy) const { return pass(y > 0.0f, dy); }
+  /// The gradient where it is known whether y is above zero.
+  CONVOY_HOST_DEVICE float pass(bool above, float dy) const { return above ? dy : below(dy); }
 
  private:
   CONVOY_HOST_DEVICE float below(float value) const { return slope == 0.0f ? 0.0f : slope * value; }

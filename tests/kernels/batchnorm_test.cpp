@@ -99,7 +99,9 @@ std::vector<OpCase> batchnorm_cases() {
       whole_batch_case("one_channel", whole(4, 4, 49, 1)),
       whole_batch_case("no_pixels_axis", whole(16, 16, 1, 7)),
       whole_batch_case("odd_channels", whole(3, 3, 10, 65)),
+      whole_batch_case("eights", whole(7, 3, 11, 24)),
       whole_batch_case("large", whole(33, 33, 784, 16)),
+      whole_batch_case("several_steps", whole(257, 1, 37, 136)),  // so many groups that each has one block
       whole_batch_case("large_groups", whole(40, 16, 196, 67)),
       // Squares cancel: sums kept in float would be off by a thousandth.
       whole_batch_case("mean_far_from_zero", whole(16, 16, 100, 5), 100.0, 1e-4),
@@ -107,6 +109,7 @@ std::vector<OpCase> batchnorm_cases() {
       shard_case("shard_at_the_end", {4, 6, 10, 4, 15, 3}),
       shard_case("shard_within_a_group", {2, 3, 16, 8, 9, 5}),
       shard_case("shard_without_images", {0, 4, 4, 2, 9, 3}),
+      shard_case("shard_of_eights", {21, 11, 64, 8, 225, 40}),
       shard_case("shard_large", {21, 11, 64, 8, 225, 33}),
       inference_case("inference", whole(3, 3, 25, 7)),
       inference_case("inference_one_channel", whole(5, 5, 49, 1)),

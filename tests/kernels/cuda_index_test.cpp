@@ -97,7 +97,9 @@ TEST(BatchNormTiling, CoversEveryRowOnce) {
                 .n = n, .first = first, .global_n = 64, .group = group, .pixels = pixels, .c = c};
             expect_exact_cover(shape, 1, false);
             expect_exact_cover(shape, 1, true);
-            if (c % 4 == 0) expect_exact_cover(shape, 4, false);
+            for (const int width : {4, 8}) {
+              if (c % width == 0) expect_exact_cover(shape, width, false);
+            }
           }
         }
       }

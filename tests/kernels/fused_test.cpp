@@ -191,6 +191,7 @@ std::vector<FusedCase> cases() {
     for (const Shortcut shortcut : {Shortcut::none, Shortcut::summed, Shortcut::summed_twice}) {
       all.push_back(batchnorm_case("whole", normalisation(6, 0, 6, 6, 50, 32), f, shortcut));
       all.push_back(batchnorm_case("groups", normalisation(7, 2, 12, 3, 9, 5), f, shortcut));
+      all.push_back(batchnorm_case("groups_of_eights", normalisation(21, 11, 64, 8, 75, 40), f, shortcut));
       all.push_back(batchnorm_case("wide", normalisation(2, 0, 4, 4, 5, 260), f, shortcut));
       all.push_back(batchnorm_case("no_image", normalisation(0, 4, 4, 4, 5, 8), f, shortcut));
     }
