@@ -111,15 +111,12 @@ struct Gather {
     tap.c += columns_further;
     tap.offset += columns_further;
     if (tap.c < channels) return false;
-    carry(tap.c, tap.tap);
+    do {
+      tap.c -= channels;
+      ++tap.tap;
+    } while (tap.c >= channels);
     place(tap);
     return true;
-  }
-  /// Brings a channel beyond the last back into its tap.
-  CONVOY_HOST_DEVICE void carry(int& c, int& tap) const {
-    auto taps_further = static_cast<std::uint32_t>(c);
-    c = static_cast<int>(by_channels.divide(taps_further));
-    tap += static_cast<int>(taps_further);
   }
   /// Elsewhere the matrix is zero.
   CONVOY_HOST_DEVICE bool inside(const Pixel& pixel, const GatherTap& tap) const {
@@ -163,20 +160,20 @@ struct MaskedGather {
                 reached_along(gather.w, at.w) << 2 * most_masked_taps};
   }
   CONVOY_HOST_DEVICE Tap with_needs(const GatherTap& at) const {
-    const bool beyond = at.tap >= gather.taps;
-    const TapPlace place = gather.tap_at(beyond ? 0 : at.tap);
-    const std::uint32_t bits =
-        1u << place.t | 1u << (most_masked_taps + place.r) | 1u << (2 * most_masked_taps + place.s);
-    return {at.c, at.tap, at.offset, beyond ? 1u << 31 : bits};  // a bit that no pixel has
+    if (at.tap >= gather.taps) return {at.c, at.tap, at.offset, 1u << 31};  // a bit that no pixel has
+    const TapPlace place = gather.tap_at(at.tap);
+    return {at.c, at.tap, at.offset,
+            1u << place.t | 1u << (most_masked_taps + place.r) | 1u << (2 * most_masked_taps + place.s)};
   }
   CONVOY_HOST_DEVICE Tap tap(int column) const { return with_needs(gather.tap(column)); }
-  /// Without a branch, so that a compiler can spread it over other work: where all is, is computed anew.
   CONVOY_HOST_DEVICE bool advance(Tap& tap, int columns_further) const {
-    GatherTap at{tap.c + columns_further, tap.tap, 0, 0, 0, 0};
-    gather.carry(at.c, at.tap);
-    gather.place(at);
-    tap = with_needs(at);
-    return true;
+    GatherTap at{tap.c, tap.tap, 0, 0, 0, tap.offset};
+    const bool changed = gather.advance(at, columns_further);
+    if (changed)
+      tap = with_needs(at);
+    else
+      tap.c = at.c, tap.offset = at.offset;
+    return changed;
   }
   CONVOY_HOST_DEVICE bool inside(const Pixel& pixel, const Tap& tap) const {
     return (pixel.reached & tap.needs) == tap.needs;

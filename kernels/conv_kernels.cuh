@@ -71,8 +71,8 @@ struct FilterColumns {
 };
 
 /// w (K,T,R,S,C) at a class's taps as B (taps·K, C) of dgrad; `gather` counts the taps and, as channels, the
-/// filters. Branchless: the place is computed anew at every step.
-template <class T, bool branchless>
+/// filters.
+template <class T>
 struct FilterRows {
   static constexpr bool contiguous_k = false;
   using Lane = int;
@@ -94,12 +94,6 @@ struct FilterRows {
     return at;
   }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const {
-    if constexpr (branchless) {
-      cursor.c += steps;
-      cls.gather.carry(cursor.c, cursor.tap);
-      place(cursor);
-      return true;
-    }
     const int further = cursor.offset + steps * filter;
     const bool next_tap = cls.gather.advance(cursor, steps);
     cursor.offset = further;
@@ -198,7 +192,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks_per_sm)
   const BlockTile at = block_tile<Tile>(problem.c);
   if (at.m >= cls.gather.rows) return;
   const GatherRows<GatherView<Tile, T>, T> dy{cls.gather};
-  const FilterRows<T, Tile::masked_gather> w{problem.w, cls, problem.r, problem.s, problem.c, problem.filter};
+  const FilterRows<T> w{problem.w, cls, problem.r, problem.s, problem.c, problem.filter};
   const ClassOutput<T> dx{problem.dx, cls, problem.d, problem.h, problem.width, problem.c};
   implicit_gemm<Tile, Vec>(dy, w, dx, at.m, at.n, 0, cls.gather.columns, problem.c);
 }

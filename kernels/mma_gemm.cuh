@@ -62,16 +62,14 @@ class TileCopier {
     cursor_ = operand.cursor(k_begin + k);
     look();
   }
-  /// Queues one step's copies to the stage at `to` and moves on, beyond the last step, too (what is there is
-  /// copied and never read), and all without a branch: this work stands between multiplications.
+  /// Queues one step's copies to the stage at `to` and moves on.
   __device__ __forceinline__ void copy(std::uint32_t to) {
 #pragma unroll
     for (int i = 0; i < items; ++i) {
       T::Copies::copy(to + static_cast<std::uint32_t>(chunk(i) * chunk_bytes),
                       operand_.address(lane_[i], cursor_), (inside_ >> i & 1) != 0);
     }
-    operand_.advance(cursor_, T::BK);
-    look();
+    if (operand_.advance(cursor_, T::BK)) look();
   }
 
  private:
@@ -316,7 +314,7 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
     const int steps = (k_end - k_begin + T::BK - 1) / T::BK;
 #pragma unroll
     for (int stage = 0; stage < T::stages - 1; ++stage) {
-      copy_stage(stage);
+      if (stage < steps) copy_stage(stage);
       Copies::commit();
     }
     // While tensor cores multiply one group of A's rows, the fragments of the next group are read; with the
@@ -345,8 +343,8 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
       read_a_fragment(0, 0, 0);
     }
     for (int step = 0; step < steps; ++step) {
-      copy_stage(writing);
-      Copies::commit();
+      if (step + T::stages - 1 < steps) copy_stage(writing);
+      Copies::commit();  // maybe of nothing: wait counts groups
 #pragma unroll
       for (int s = 0; s < parts; ++s) {
 #pragma unroll
