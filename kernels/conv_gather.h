@@ -145,7 +145,14 @@ struct MaskedGather {
   };
   const Gather<T>& gather;
 
+  /// Bit i: tap i of the axis lies inside, the window's first being at `first`.
   CONVOY_HOST_DEVICE static std::uint32_t reached_along(const GatherAxis& axis, int first) {
+    if (axis.step == 1 || axis.step == -1) {  // those inside are neighbours: [begin, end)
+      const int before = axis.step == 1 ? -first : first - axis.length + 1;
+      const int until = axis.step == 1 ? axis.length - first : first + 1;
+      const int begin = before > 0 ? before : 0, end = until < axis.taps ? until : axis.taps;
+      return begin < end ? (1u << end) - (1u << begin) : 0u;
+    }
     std::uint32_t bits = 0;
     for (int i = 0; i < axis.taps; ++i) {
       const auto at = static_cast<unsigned>(first + i * axis.step);

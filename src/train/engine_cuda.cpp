@@ -194,6 +194,8 @@ class CudaEngine final : public Engine {
     CudaGraphExec graph;  ///< null until the first run
   };
   cudaStream_t stream() const { return device_.main.stream.get(); }
+  /// Events and memory are made on the current device, which another engine of this process may have changed.
+  void make_current() const { check_cuda(cudaSetDevice(device_.number)); }
 
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
   RankDevice device_;
@@ -235,6 +237,7 @@ std::int64_t CudaEngine::free_bytes() const {
 }
 
 void CudaEngine::allocate(const ArenaSizes& bytes) {
+  make_current();
   check(!allocated_, "arenas are allocated once");
   const std::int64_t wanted = std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
   if (const std::int64_t free = free_bytes(); wanted > free) {
@@ -263,6 +266,7 @@ int CudaEngine::load(const Plan& plan) {
 }
 
 void CudaEngine::tune() {
+  make_current();
   check(!in_use_, "tiles are timed before anything is written");
   const auto begin = std::chrono::steady_clock::now();
   const TileCache cache(user_cache_folder(), tuning_identity(device_.number));
@@ -289,6 +293,7 @@ void CudaEngine::tune() {
 }
 
 void CudaEngine::run(int plan, const StepState& state) {
+  make_current();
   in_use_ = true;
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
   if (loaded.graph == nullptr) loaded.graph = capture_plan(loaded.plan, context_, side_context_);
@@ -298,6 +303,7 @@ void CudaEngine::run(int plan, const StepState& state) {
 
 /// Calls are queued one by one: a graph's launch would count, too.
 double CudaEngine::time(int plan, const StepState& state) {
+  make_current();
   if (!stopwatch_) stopwatch_.emplace();
   store_step_state(stream(), device_.state.get(), state);
   stopwatch_->start(stream());
