@@ -1,9 +1,10 @@
 // out (M,N) = A (M,K) * B (K,N) on tensor cores, for the same operands as implicit_gemm.cuh: functions from
 // indices to addresses.
 //
-// A block computes BM × BN, a warp WM × WN of it in mma.sync, K steps of 32 elements copied to shared memory
-// by cp.async, `stages` in flight. All tiles share the instruction and the order of K, so that the tile
-// chosen never changes a bit. Limited by mma.sync issue; by L2 where M and N are small.
+// A block computes BM × BN, a warp WM × WN of it in mma.sync, K steps of 128 bytes copied to shared memory
+// (by cp.async where there is one), `stages` in flight. All tiles of an element type share the instruction
+// and the order of K, so that the tile chosen never changes a bit. Limited by mma.sync issue where K is long;
+// where it is short, by what stands around the loop.
 #pragma once
 
 #include "kernels/implicit_gemm.cuh"
