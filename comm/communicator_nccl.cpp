@@ -4,6 +4,7 @@
 #include <source_location>
 
 #include "comm/agree.h"
+#include "src/core/cuda_event.h"
 
 namespace convoy {
 namespace {
@@ -27,12 +28,6 @@ CudaStream make_urgent_stream() {
   cudaStream_t stream = nullptr;
   check_cuda(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, highest));
   return CudaStream(stream);
-}
-
-CudaEvent make_event() {
-  cudaEvent_t event = nullptr;
-  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-  return CudaEvent(event);
 }
 
 }  // namespace

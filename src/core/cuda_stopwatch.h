@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "src/core/cuda.h"
+#include "src/core/cuda_event.h"
 
 namespace convoy {
 
@@ -25,12 +25,7 @@ class CudaStopwatch {
 
  private:
   static constexpr std::size_t flushed_bytes = std::size_t{512} << 20;
-  static CudaEvent make_event() {
-    cudaEvent_t event = nullptr;
-    check_cuda(cudaEventCreate(&event));
-    return CudaEvent(event);
-  }
-  CudaEvent begin_ = make_event(), end_ = make_event();
+  CudaEvent begin_ = make_timed_event(), end_ = make_timed_event();
   DeviceMemory<std::byte> flushed_ = allocate_device<std::byte>(flushed_bytes);
 };
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "src/core/cuda_event.h"
 #include "src/plan/lanes.h"
 #include "src/train/launch.h"
 
@@ -11,9 +12,7 @@ namespace {
 
 /// Orders the work of two streams: `later` waits for what `earlier` was given so far.
 void wait(cudaStream_t later, cudaStream_t earlier) {
-  cudaEvent_t created = nullptr;
-  check_cuda(cudaEventCreateWithFlags(&created, cudaEventDisableTiming));
-  const CudaEvent event(created);  // under capture only its place in the graph matters
+  const CudaEvent event = make_event();  // under capture only its place in the graph matters
   check_cuda(cudaEventRecord(event.get(), earlier));
   check_cuda(cudaStreamWaitEvent(later, event.get(), 0));
 }
@@ -25,9 +24,7 @@ class Queue {
       : slots_(schedule_lanes(plan)), events_(slots_.size()), main_(main), side_(side) {
     for (const LaneSlot& slot : slots_) {
       if (!slot.waits_for || events_[*slot.waits_for] != nullptr) continue;
-      cudaEvent_t event = nullptr;
-      check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-      events_[*slot.waits_for].reset(event);
+      events_[*slot.waits_for] = make_event();
     }
   }
   void add(std::size_t step, const Call& call) {
@@ -56,32 +53,42 @@ class Queue {
 
 }  // namespace
 
-CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const CudaContext& side) {
-  Queue queue(plan, main, side);
+CudaGraphExec capture(cudaStream_t stream, const std::function<void()>& work) {
   // Relaxed: loading a kernel allocates, which the stricter modes refuse.
-  check_cuda(cudaStreamBeginCapture(main.stream, cudaStreamCaptureModeRelaxed));
+  check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
   cudaGraph_t captured = nullptr;
-  const Step* current = nullptr;
   try {
-    for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-      current = &plan.steps[i];
-      queue.add(i, current->call);
-    }
-    queue.join();
-  } catch (const Error& error) {
-    cudaStreamEndCapture(main.stream, &captured);
+    work();
+  } catch (const Error&) {
+    cudaStreamEndCapture(stream, &captured);
     const CudaGraph partial(captured);
-    throw Error(fmt::format("{} (plan {}, {} of {})", error.what(), plan.name,
-                            current == nullptr ? "start" : name_of(current->call),
-                            current == nullptr ? "" : current->node),
-                error.code());
+    throw;
   }
-  check_cuda(cudaStreamEndCapture(main.stream, &captured));
+  check_cuda(cudaStreamEndCapture(stream, &captured));
   const CudaGraph graph(captured);
   cudaGraphExec_t executable = nullptr;
   // Keeps the streams' priorities.
   check_cuda(cudaGraphInstantiate(&executable, captured, cudaGraphInstantiateFlagUseNodePriority));
   return CudaGraphExec(executable);
+}
+
+CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const CudaContext& side) {
+  Queue queue(plan, main, side);
+  return capture(main.stream, [&] {
+    const Step* current = nullptr;
+    try {
+      for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+        current = &plan.steps[i];
+        queue.add(i, current->call);
+      }
+      queue.join();
+    } catch (const Error& error) {
+      throw Error(fmt::format("{} (plan {}, {} of {})", error.what(), plan.name,
+                              current == nullptr ? "start" : name_of(current->call),
+                              current == nullptr ? "" : current->node),
+                  error.code());
+    }
+  });
 }
 
 }  // namespace convoy

@@ -17,16 +17,11 @@ std::string needs(Precision precision) {
 }
 
 EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
-  // The schema admits fp64 with the reference alone.
-  const bool fp64 = config.train.precision == Precision::fp64;
+  // The schema admits fp64 with the reference alone, and what needs CUDA with neither host engine.
   const Precision precision = config.train.precision;
-  if (needs_cuda(precision) && (config.device == Device::cpu || config.device == Device::reference)) {
-    throw AgreedError(fmt::format("train.precision: {} is for device: cuda only", name_of(precision)),
-                      ExitCode::usage);
-  }
   switch (config.device) {
     case Device::reference:
-      return fp64 ? EngineKind::reference_f64 : EngineKind::reference_f32;
+      return precision == Precision::fp64 ? EngineKind::reference_f64 : EngineKind::reference_f32;
     case Device::cpu:
       return EngineKind::cpu;
     case Device::cuda:

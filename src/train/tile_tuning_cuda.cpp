@@ -5,6 +5,8 @@
 #include <random>
 #include <variant>
 
+#include "src/core/cuda_event.h"
+#include "src/train/capture_cuda.h"
 #include "src/train/launch.h"
 
 namespace convoy {
@@ -25,30 +27,13 @@ std::optional<TileQuestion> question_of(const CudaContext& context, const Call& 
       call);
 }
 
-CudaEvent make_event() {
-  cudaEvent_t event = nullptr;
-  check_cuda(cudaEventCreate(&event));
-  return CudaEvent(event);
-}
-
 /// `repeats` runs of a call as a graph, as they will be run: without the host's time per launch.
 CudaGraphExec graph_of(const CudaContext& context, const Call& call, int repeats) {
-  check_cuda(cudaStreamBeginCapture(context.stream, cudaStreamCaptureModeRelaxed));
-  cudaGraph_t captured = nullptr;
-  try {
+  CudaGraphExec graph = capture(context.stream, [&] {
     for (int i = 0; i < repeats; ++i) launch_call(context, call);
-  } catch (const Error&) {
-    cudaStreamEndCapture(context.stream, &captured);
-    const CudaGraph partial(captured);
-    throw;
-  }
-  check_cuda(cudaStreamEndCapture(context.stream, &captured));
-  const CudaGraph graph(captured);
-  cudaGraphExec_t executable = nullptr;
-  check_cuda(cudaGraphInstantiate(&executable, captured, 0));
-  CudaGraphExec owner(executable);
-  check_cuda(cudaGraphUpload(executable, context.stream));
-  return owner;
+  });
+  check_cuda(cudaGraphUpload(graph.get(), context.stream));
+  return graph;
 }
 
 struct Candidate {
@@ -94,7 +79,7 @@ std::size_t fastest_tile(const CudaContext& context, const Call& call, const Til
     if (!fits(question.tiles[tile], gpu)) continue;
     forced.tiles[question.key] = tile;
     launch_call(std::as_const(trial), call);  // loads the kernel
-    candidates.push_back({tile, graph_of(trial, call, repeats), make_event(), make_event(), {}});
+    candidates.push_back({tile, graph_of(trial, call, repeats), make_timed_event(), make_timed_event(), {}});
   }
   check(!candidates.empty(), "no tile fits the device");
   if (candidates.size() == 1) return candidates.front().tile;
