@@ -8,6 +8,7 @@
 #include "kernels/conv_families.cuh"
 #include "kernels/conv_first_layer.h"
 #include "kernels/conv_kernels.cuh"
+#include "kernels/conv_patch_plan.h"
 #include "kernels/cuda_context.h"
 #include "kernels/fused.h"
 #include "kernels/split_sum.h"
@@ -36,9 +37,45 @@ Gpu current_gpu() {
 
 namespace {
 
+enum class Product : std::uint8_t { fprop, dgrad, wgrad };
+
+bool patches_suit(Product product, const ConvShape& shape) {
+  switch (product) {
+    case Product::fprop:
+      return patches_suit_fprop(shape);
+    case Product::dgrad:
+      return patches_suit_dgrad(shape);
+    case Product::wgrad:
+      return patches_suit_wgrad(shape);
+  }
+  return false;
+}
+
+/// Warpgroups are what sm_90a alone has.
+bool has_warpgroups() {
+#ifdef CONVOY_WARPGROUPS
+  int device = 0, major = 0, minor = 0;
+  check_cuda(cudaGetDevice(&device));
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
+  return major == 9 && minor == 0;
+#else
+  return false;
+#endif
+}
+
+/// Calls visit(family) for a 16-bit product in aligned eights of channels.
+template <class Element, class Visit>
+auto with_half_family(Product product, const ConvShape& s, Visit visit) {
+#ifdef CONVOY_WARPGROUPS
+  if (has_warpgroups() && patches_suit(product, s)) return visit(HopperFamily<Element>{});
+#endif
+  return visit(HalfFamily<Element>{});
+}
+
 /// Calls visit(family) for the shape's channels.
 template <class Visit>
-auto with_family(const ConvShape& s, DType stored, Math math, Visit visit) {
+auto with_family(Product product, const ConvShape& s, DType stored, Math math, Visit visit) {
   const auto channels_in = [&](int run) { return s.in.c % run == 0 && s.k % run == 0; };
   constexpr std::int64_t most = std::numeric_limits<int>::max();
   const bool masks_fit = std::max({s.t, s.r, s.s}) <= most_masked_taps && s.n * s.in.count() <= most &&
@@ -50,11 +87,11 @@ auto with_family(const ConvShape& s, DType stored, Math math, Visit visit) {
       return visit(FfmaFamily{});
     case DType::f16:
       if (!channels_in(8) || !masks_fit) return visit(ScalarFamily<Half>{});
-      if (has_tensor_core_code()) return visit(HalfFamily<mma::F16>{});
+      if (has_tensor_core_code()) return with_half_family<mma::F16>(product, s, visit);
       return visit(TuringFamily{});
     case DType::bf16:
       if (!channels_in(8) || !masks_fit || !has_tensor_core_code()) return visit(ScalarFamily<BFloat16>{});
-      return visit(HalfFamily<mma::Bf16>{});
+      return with_half_family<mma::Bf16>(product, s, visit);
     default:
       fail("internal error: a convolution of {}", name_of(stored));
   }
@@ -63,12 +100,12 @@ auto with_family(const ConvShape& s, DType stored, Math math, Visit visit) {
 /// Runs launch(kernels) with the kernels of the call's family, or with scalar ones where an operand is not
 /// aligned.
 template <class Launch>
-void with_kernels(const CudaContext& context, const ConvShape& s, Math math,
+void with_kernels(const CudaContext& context, Product product, const ConvShape& s, Math math,
                   std::initializer_list<Tensor> operands, Launch launch) {
   const bool aligned = std::all_of(operands.begin(), operands.end(), [&](const Tensor& tensor) {
     return reinterpret_cast<std::uintptr_t>(context.arenas.raw(tensor)) % 16 == 0;
   });
-  with_family(s, operands.begin()->dtype, math, [&]<class Family>(Family) {
+  with_family(product, s, operands.begin()->dtype, math, [&]<class Family>(Family) {
     if (aligned) return launch(ConvKernels<Family>{});
     launch(ConvKernels<ScalarFamily<typename Family::Stored>>{});
   });
@@ -76,11 +113,12 @@ void with_kernels(const CudaContext& context, const ConvShape& s, Math math,
 
 /// The question that the kernels with_kernels picks will ask; key_of(kernels) is what they call it.
 template <class KeyOf>
-std::optional<TileQuestion> question_of(const CudaContext& context, const ConvShape& s, Math math,
-                                        std::initializer_list<Tensor> operands, KeyOf key_of) {
+std::optional<TileQuestion> question_of(const CudaContext& context, Product product, const ConvShape& s,
+                                        Math math, std::initializer_list<Tensor> operands, KeyOf key_of) {
   std::optional<TileQuestion> question;
-  with_kernels(context, s, math, operands, [&]<class Family>(ConvKernels<Family> kernels) {
-    if (Family::vec > 1) question = {key_of(kernels), Family::cores.tiles};
+  with_kernels(context, product, s, math, operands, [&]<class Family>(ConvKernels<Family> kernels) {
+    if (Family::vec == 1) return;
+    question = {key_of(kernels), product == Product::wgrad ? kernels.wgrad_tiles() : Family::cores.tiles};
   });
   return question;
 }
@@ -100,14 +138,18 @@ void fprop(const CudaContext& context, const ConvForward& call, Rectifier activa
   check_extents(s);
   if (s.n * s.out().count() == 0) return;
   if (first_layer_fprop(context, call, activation)) return;
-  with_kernels(context, s, call.math, {call.x, call.w, call.y},
+  with_kernels(context, Product::fprop, s, call.math, {call.x, call.w, call.y},
                [&](auto kernels) { kernels.fprop(context, call, activation); });
 }
 
 /// Follows from shape and family alone, since it sets the order of a sum.
 WgradPlan wgrad_plan(const ConvWgrad& call) {
-  return with_family(call.shape, call.x.dtype, call.math,
-                     [&]<class Family>(Family) { return plan_wgrad(call.shape, Family::cores); });
+  return with_family(Product::wgrad, call.shape, call.x.dtype, call.math, [&]<class Family>(Family) {
+    if constexpr (requires { Family::wgrad_cores; })
+      return plan_patch_wgrad(call.shape);
+    else
+      return plan_wgrad(call.shape, Family::cores);
+  });
 }
 
 }  // namespace
@@ -122,7 +164,7 @@ void launch(const CudaContext& context, const ConvRectified& call) {
 void launch(const CudaContext& context, const ConvDgrad& call) {
   check_extents(call.shape);
   if (call.shape.n * call.shape.in.count() == 0) return;
-  with_kernels(context, call.shape, call.math, {call.dy, call.w, call.dx},
+  with_kernels(context, Product::dgrad, call.shape, call.math, {call.dy, call.w, call.dx},
                [&](auto kernels) { kernels.dgrad(context, call); });
 }
 
@@ -145,7 +187,7 @@ void launch(const CudaContext& context, const ConvWgrad& call) {
   const WgradPlan plan = wgrad_plan(call);
   float* partials =
       plan.splits == 1 ? dw : context.arenas.workspace<float>(workspace_bytes<CudaContext>(call));
-  with_kernels(context, s, call.math, {call.x, call.dy, call.dw},
+  with_kernels(context, Product::wgrad, s, call.math, {call.x, call.dy, call.dw},
                [&](auto kernels) { kernels.wgrad(context, call, plan, partials); });
   if (plan.splits > 1) sum_splits(context, partials, dw, plan.splits, s.weights());
 }
@@ -153,7 +195,7 @@ void launch(const CudaContext& context, const ConvWgrad& call) {
 std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvForward& call) {
   const ConvShape& s = call.shape;
   if (s.n * s.out().count() == 0 || is_first_layer(s)) return std::nullopt;
-  return question_of(context, s, call.math, {call.x, call.w, call.y},
+  return question_of(context, Product::fprop, s, call.math, {call.x, call.w, call.y},
                      [&](auto kernels) { return kernels.fprop_key(s); });
 }
 std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvRectified& call) {
@@ -162,13 +204,13 @@ std::optional<TileQuestion> tile_question(const CudaContext& context, const Conv
 std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvDgrad& call) {
   const ConvShape& s = call.shape;
   if (s.n * s.in.count() == 0) return std::nullopt;
-  return question_of(context, s, call.math, {call.dy, call.w, call.dx},
+  return question_of(context, Product::dgrad, s, call.math, {call.dy, call.w, call.dx},
                      [&](auto kernels) { return kernels.dgrad_key(s); });
 }
 std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvWgrad& call) {
   const ConvShape& s = call.shape;
   if (s.n * s.out().pixels() == 0 || is_first_layer(s)) return std::nullopt;
-  return question_of(context, s, call.math, {call.x, call.dy, call.dw},
+  return question_of(context, Product::wgrad, s, call.math, {call.x, call.dy, call.dw},
                      [&](auto kernels) { return kernels.wgrad_key(s, wgrad_plan(call).splits); });
 }
 

@@ -139,6 +139,16 @@ struct TuringFamily {
   }
 };
 
+/// 16-bit channels in aligned eights by warpgroups (sm_90a), where the gathered operand is a patch of its
+/// source (conv_patch.h). Its tiles are conv_hopper.cu's and conv_hopper_wgrad.cu's affair.
+template <class Element>
+struct HopperFamily {
+  using Stored = typename Element::Stored;
+  static constexpr const char* name = "hopper";
+  static constexpr int vec = 8;
+  static constexpr const Cores &cores = warpgroups, &wgrad_cores = wgrad_warpgroups;
+};
+
 /// The three products of a convolution by one family, for n > 0 pixels and at least one filter. `partials`
 /// (plan.splits, K,T,R,S,C) is where the parts of dw go.
 template <class Family>
@@ -147,6 +157,13 @@ struct ConvKernels {
   static void dgrad(const CudaContext& context, const ConvDgrad& call);
   static void wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& plan,
                     float* partials);
+
+  static constexpr std::span<const TileShape> wgrad_tiles() {
+    if constexpr (requires { Family::wgrad_cores; })
+      return Family::wgrad_cores.tiles;
+    else
+      return Family::cores.tiles;
+  }
 
   // What tile choices call them.
   static std::string fprop_key(const ConvShape& shape) { return key(ConvForward::name, shape, 1); }

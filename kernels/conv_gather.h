@@ -239,6 +239,13 @@ template <class T>
 struct DgradClass {
   Gather<T> gather;
   DgradAxis d, h, w;
+  /// Which tap of a kernel (T,R,S) the class's `tap` is.
+  CONVOY_HOST_DEVICE int filter_tap(int tap, int kernel_height, int kernel_width) const {
+    const TapPlace at = gather.tap_at(tap);
+    const int t = d.tap_first + at.t * d.tap_step, r = h.tap_first + at.r * h.tap_step,
+              s = w.tap_first + at.s * w.tap_step;
+    return (t * kernel_height + r) * kernel_width + s;
+  }
 };
 
 /// The classes of a dgrad that have pixels, those with most taps first: the long ones should not be started

@@ -83,10 +83,7 @@ struct FilterRows {
   int filter;   ///< elements of one filter
   CONVOY_HOST_DEVICE Lane lane(int channel) const { return channel; }
   CONVOY_HOST_DEVICE void place(Cursor& at) const {
-    const TapPlace tap = cls.gather.tap_at(at.tap);
-    const int t = cls.d.tap_first + tap.t * cls.d.tap_step, row = cls.h.tap_first + tap.r * cls.h.tap_step,
-              column = cls.w.tap_first + tap.s * cls.w.tap_step;
-    at.offset = at.c * filter + ((t * r + row) * s + column) * c;
+    at.offset = at.c * filter + cls.filter_tap(at.tap, r, s) * c;
   }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const {
     Cursor at = cls.gather.tap(k);
@@ -183,6 +180,9 @@ struct DgradProblem {
   T* dx;
   int d, h, width, c, r, s;
   int filter;
+  CONVOY_HOST_DEVICE int filter_of_tap(const DgradClass<T>& cls, int tap) const {
+    return cls.filter_tap(tap, r, s) * c;
+  }
 };
 
 template <class Tile, int Vec, class T>

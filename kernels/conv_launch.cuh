@@ -39,6 +39,35 @@ void start(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3
   check_launch();
 }
 
+/// What the classes of a DgradProblem come to.
+struct DgradExtent {
+  std::int64_t rows = 0, most_rows = 0, columns = 0;
+  unsigned classes = 0;
+};
+/// Calls launch(problem, extent) for as many residue classes at a time as a kernel takes.
+template <class T, class Launch>
+void for_each_dgrad(const CudaContext& context, const ConvDgrad& call, Launch launch) {
+  const ConvShape& s = call.shape;
+  DgradProblem<T> problem;
+  const auto* dy = context.data<const T>(call.dy);  // (N,O,P,Q,K)
+  problem.w = context.data<const T>(call.w);        // (K,T,R,S,C)
+  problem.dx = context.data<T>(call.dx);            // (N,D,H,W,C)
+  problem.d = s.in.d, problem.h = s.in.h, problem.width = s.in.w, problem.c = s.in.c;
+  problem.r = s.r, problem.s = s.s, problem.filter = static_cast<int>(s.taps() * s.in.c);
+  const std::vector<DgradClass<T>> classes = dgrad_classes(s, dy);
+  for (std::size_t first = 0; first < classes.size(); first += max_dgrad_classes) {
+    DgradExtent extent;
+    extent.classes = static_cast<unsigned>(std::min<std::size_t>(max_dgrad_classes, classes.size() - first));
+    for (std::size_t i = 0; i < extent.classes; ++i) {
+      const Gather<T>& gather = (problem.classes[i] = classes[first + i]).gather;
+      extent.rows += gather.rows;
+      extent.most_rows = std::max<std::int64_t>(extent.most_rows, gather.rows);
+      extent.columns = std::max<std::int64_t>(extent.columns, gather.columns);
+    }
+    launch(problem, extent);
+  }
+}
+
 }  // namespace detail
 
 template <class Family>
@@ -60,28 +89,14 @@ template <class Family>
 void ConvKernels<Family>::dgrad(const CudaContext& context, const ConvDgrad& call) {
   using T = typename Family::Stored;
   const ConvShape& s = call.shape;
-  DgradProblem<T> problem;
-  const auto* dy = context.data<const T>(call.dy);  // (N,O,P,Q,K)
-  problem.w = context.data<const T>(call.w);        // (K,T,R,S,C)
-  problem.dx = context.data<T>(call.dx);            // (N,D,H,W,C)
-  problem.d = s.in.d, problem.h = s.in.h, problem.width = s.in.w, problem.c = s.in.c;
-  problem.r = s.r, problem.s = s.s, problem.filter = static_cast<int>(s.taps() * s.in.c);
-  const std::vector<DgradClass<T>> classes = dgrad_classes(s, dy);
-  for (std::size_t first = 0; first < classes.size(); first += max_dgrad_classes) {
-    const std::size_t count = std::min<std::size_t>(max_dgrad_classes, classes.size() - first);
-    std::int64_t rows = 0, most_rows = 0, columns = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Gather<T>& gather = (problem.classes[i] = classes[first + i]).gather;
-      rows += gather.rows;
-      most_rows = std::max<std::int64_t>(most_rows, gather.rows);
-      columns = std::max<std::int64_t>(columns, gather.columns);
-    }
-    detail::with_tile_for<Family>(
-        context, dgrad_key(s), rows, s.in.c, columns, 1, [&]<class Tile>(Tile tile) {
-          const dim3 blocks(detail::grid<Tile>(most_rows, s.in.c), static_cast<unsigned>(count));
-          detail::start(context, tile, conv_dgrad_kernel<Tile, Family::vec, T>, blocks, problem);
-        });
-  }
+  detail::for_each_dgrad<T>(
+      context, call, [&](const DgradProblem<T>& problem, const detail::DgradExtent& extent) {
+        detail::with_tile_for<Family>(
+            context, dgrad_key(s), extent.rows, s.in.c, extent.columns, 1, [&]<class Tile>(Tile tile) {
+              const dim3 blocks(detail::grid<Tile>(extent.most_rows, s.in.c), extent.classes);
+              detail::start(context, tile, conv_dgrad_kernel<Tile, Family::vec, T>, blocks, problem);
+            });
+      });
 }
 
 template <class Family>

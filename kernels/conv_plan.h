@@ -51,6 +51,20 @@ constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stag
                                                     {64, 64, 128, 0.8, mma_stage_bytes(64, 64, 2)},
                                                     {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};
 
+// Of warpgroups; what they need of shared memory depends on the shape (conv_patch_plan.h).
+constexpr std::array<TileShape, 9> patch_tiles = {{{256, 128, 256, 1.0},
+                                                   {128, 128, 256, 0.95},
+                                                   {128, 256, 256, 0.95},
+                                                   {256, 64, 256, 0.9},
+                                                   {128, 64, 256, 0.75},
+                                                   {64, 128, 128, 0.7},
+                                                   {64, 64, 128, 0.6},
+                                                   {256, 32, 256, 0.6},
+                                                   {128, 32, 256, 0.5}}};
+// Filters × channels; they differ in how many pixels a step has, and how many steps are on their way.
+constexpr std::array<TileShape, 3> patch_wgrad_tiles = {
+    {{64, 64, 384, 1.0}, {64, 64, 384, 0.95}, {64, 64, 384, 0.9}}};
+
 /// What multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its kernels.
 struct Cores {
   std::span<const TileShape> tiles;
@@ -58,7 +72,8 @@ struct Cores {
   int step;
 };
 constexpr Cores ffma_cores{ffma_tiles, 128, 16}, tf32_tensor_cores{tf32_tiles, 600, 32},
-    half_tensor_cores{half_tiles, 1200, 64}, turing_tensor_cores{turing_tiles, 512, 64};
+    half_tensor_cores{half_tiles, 1200, 64}, turing_tensor_cores{turing_tiles, 512, 64},
+    warpgroups{patch_tiles, 1700, 64}, wgrad_warpgroups{patch_wgrad_tiles, 1000, 128};
 
 struct Gpu {
   int multiprocessors, shared_bytes_per_block;

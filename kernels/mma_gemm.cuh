@@ -10,6 +10,7 @@
 #include "kernels/implicit_gemm.cuh"
 #include "kernels/mma.cuh"
 #include "kernels/mma_layout.h"
+#include "kernels/staged_rows.cuh"
 
 namespace convoy {
 
@@ -274,17 +275,7 @@ __device__ __forceinline__ void write_staged(const Output& output, const Sums<T>
     }
   });
   __syncthreads();
-  constexpr int row_chunks = T::BN / T::Element::per_chunk, rows_at_once = T::threads / row_chunks;
-  static_assert(T::threads % row_chunks == 0 && T::BM % rows_at_once == 0);
-  const int chunk = static_cast<int>(threadIdx.x) % row_chunks, n = n_begin + chunk * T::Element::per_chunk;
-  if (n >= n_end) return;
-#pragma unroll 4
-  for (int m = static_cast<int>(threadIdx.x) / row_chunks; m < T::BM; m += rows_at_once) {
-    Stored* row = output.row(m_begin + m);
-    if (row == nullptr) continue;
-    *reinterpret_cast<uint4*>(row + n) =
-        *reinterpret_cast<const uint4*>(staged + m * T::staged_row_bytes + chunk * chunk_bytes);
-  }
+  write_rows<T>(output, m_begin, n_begin, n_end);
 }
 
 }  // namespace mma

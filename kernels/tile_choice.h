@@ -60,7 +60,8 @@ inline std::string tile_tables_id() {
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   const auto add = [&](int value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u; };
   add(kernel_generation);
-  for (const Cores& cores : {ffma_cores, tf32_tensor_cores, half_tensor_cores, turing_tensor_cores}) {
+  for (const Cores& cores : {ffma_cores, tf32_tensor_cores, half_tensor_cores, turing_tensor_cores,
+                             warpgroups, wgrad_warpgroups}) {
     add(static_cast<int>(cores.tiles.size()));
     for (const TileShape& tile : cores.tiles)
       add(tile.m), add(tile.n), add(tile.threads), add(tile.shared_bytes);

@@ -1,0 +1,150 @@
+// How the products of a convolution by warpgroups divide shared memory and the pixels of a wgrad. Plain C++:
+// tests reach it without a GPU.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/conv_patch.h"
+#include "kernels/conv_plan.h"
+
+namespace convoy {
+
+constexpr int patch_chunk = 16;  ///< bytes of a plane per pixel: eight channels
+
+constexpr int patch_lookahead = 2;  ///< steps whose copies are under way
+constexpr int patch_stages =
+    patch_lookahead + 2;  ///< of filters: one more is read, one more was read just now
+
+/// Channels go by in blocks of `channel_block`, in each of them the taps: the order of a sum, whatever the
+/// tile.
+constexpr int channel_block = 64;
+
+constexpr TileShape least_patch_tile = patch_tiles[6];
+
+/// How shared memory is divided; bytes.
+struct PatchLayout {
+  int planes;        ///< of a block of channels: 4 or 8
+  int plane;         ///< of a patch, from one to the next
+  int buffers;       ///< patches
+  int filter_plane;  ///< of a stage of filters
+  int filter_stage;
+  int filters, taps;  ///< where they begin
+  int total;
+  CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }  ///< a pixel of zeros ends every plane
+};
+
+/// For patches of up to `pixels` and `taps` taps of `channels`; in a stage of filters, `tile.n` of them lie
+/// across or along the planes. The block's 16-bit results are staged where all that was.
+inline PatchLayout patch_layout(int channels, int taps, int pixels, bool filters_across,
+                                const TileShape& tile) {
+  constexpr int chunk = patch_chunk, per_chunk = 8;
+  const int columns = tile.n, staged = tile.m * (2 * tile.n + chunk);
+  PatchLayout layout{};
+  layout.planes = channels <= channel_block / 2 ? 4 : 8;
+  layout.plane = ((pixels + 1) | 1) * chunk;
+  const int blocks = static_cast<int>(ceil_div(channels, channel_block));
+  layout.buffers = std::min(blocks, 1 + static_cast<int>(ceil_div(patch_lookahead, std::max(1, taps))));
+  const int rows = filters_across ? layout.planes * per_chunk : columns;
+  layout.filter_plane = (rows | 1) * chunk;
+  layout.filter_stage = layout.filter_plane * (filters_across ? columns / per_chunk : layout.planes);
+  layout.filters = layout.buffers * layout.planes * layout.plane;
+  layout.taps = layout.filters + patch_stages * layout.filter_stage;
+  layout.total = std::max(staged, layout.taps + taps * static_cast<int>(sizeof(PatchTap)));
+  return layout;
+}
+
+inline PatchLayout fprop_layout(const ConvShape& shape, const TileShape& tile) {
+  const Gather<char> x = forward_gather<char>(shape, nullptr);
+  const int pixels =
+      PatchedGather<char>{x, static_cast<int>(shape.n * shape.in.pixels())}.largest_patch(tile.m);
+  return patch_layout(shape.in.c, static_cast<int>(shape.taps()), pixels, false, tile);
+}
+inline PatchLayout dgrad_layout(const ConvShape& shape, const TileShape& tile) {
+  int pixels = 0, taps = 0;
+  for (const DgradClass<char>& cls : dgrad_classes<char>(shape, nullptr)) {
+    const PatchedGather<char> dy{cls.gather, static_cast<int>(shape.n * shape.out().pixels())};
+    if (cls.gather.rows > 0) pixels = std::max(pixels, dy.largest_patch(tile.m));
+    taps = std::max(taps, cls.gather.taps);
+  }
+  return patch_layout(shape.k, taps, pixels, true, tile);
+}
+
+/// A wgrad block: 64 channels × 64 filters × `wgrad_taps` taps.
+constexpr int wgrad_taps = 9, wgrad_channels = 64, wgrad_filters = 64;
+constexpr int wgrad_pixels = 128;  ///< what chunks are multiples of
+
+struct PatchWgradLayout {
+  int planes, plane, patch;   ///< of channels; bytes from one to the next, and of all
+  int filter_plane, filters;  ///< where in a stage dy begins
+  int windows;                ///< where in a stage the table of windows begins
+  int stage, stages;
+  int taps;  ///< where the table of taps begins
+  int total;
+  CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }
+};
+/// For steps of `pixels` windows whose patches hold up to `patch_pixels`.
+inline PatchWgradLayout patch_wgrad_layout(int pixels, int patch_pixels, int stages) {
+  PatchWgradLayout layout{};
+  layout.planes = wgrad_channels / 8;
+  layout.plane = ((patch_pixels + 1) | 1) * patch_chunk;
+  layout.patch = layout.planes * layout.plane;
+  layout.filter_plane = (pixels | 1) * patch_chunk;
+  layout.filters = layout.patch;
+  layout.windows = layout.filters + wgrad_filters / 8 * layout.filter_plane;
+  layout.stage = layout.windows + pixels * static_cast<int>(sizeof(PatchWindow));
+  layout.stages = stages;
+  layout.taps = stages * layout.stage;
+  layout.total = layout.taps + wgrad_taps * static_cast<int>(sizeof(PatchTap));
+  return layout;
+}
+
+inline PatchWgradLayout wgrad_layout(const ConvShape& shape, int pixels, int stages) {
+  const Gather<char> x = forward_gather<char>(shape, nullptr);
+  const PatchedGather<char> source{x, static_cast<int>(shape.n * shape.in.pixels())};
+  return patch_wgrad_layout(pixels, source.largest_patch(pixels), stages);
+}
+
+// Whether windows read patches, and those of the least tile fit a multiprocessor. The shape alone decides,
+// since another family's kernels give other bits.
+inline bool fits_reference(int bytes) {
+  return bytes <= reference_gpu.shared_bytes_per_block;
+}
+inline bool patches_suit_fprop(const ConvShape& shape) {
+  const Gather<char> x = forward_gather<char>(shape, nullptr);
+  return PatchedGather<char>{x, 0}.in_order() && fits_reference(fprop_layout(shape, least_patch_tile).total);
+}
+inline bool patches_suit_dgrad(const ConvShape& shape) {
+  for (const DgradClass<char>& cls : dgrad_classes<char>(shape, nullptr)) {
+    if (!PatchedGather<char>{cls.gather, 0}.in_order()) return false;
+  }
+  return fits_reference(dgrad_layout(shape, least_patch_tile).total);
+}
+inline bool patches_suit_wgrad(const ConvShape& shape) {
+  const Gather<char> x = forward_gather<char>(shape, nullptr);
+  return PatchedGather<char>{x, 0}.in_order() && fits_reference(wgrad_layout(shape, 64, 3).total);
+}
+
+/// From the shape alone: splits set the order of the sum.
+inline WgradPlan plan_patch_wgrad(const ConvShape& shape) {
+  constexpr double cycles_per_step = 2800, start_and_end = 6000, bytes_per_cycle = 2000;
+  const std::int64_t pixels = shape.n * shape.out().pixels();
+  const std::int64_t tiles = ceil_div(shape.in.c, wgrad_channels) * ceil_div(shape.k, wgrad_filters) *
+                             ceil_div(shape.taps(), wgrad_taps);
+  WgradPlan best;
+  double best_cycles = 0;
+  for (std::int64_t splits = 1; splits <= 4 * reference_gpu.multiprocessors; ++splits) {
+    const std::int64_t chunk = ceil_div(ceil_div(pixels, splits), wgrad_pixels) * wgrad_pixels;
+    if (splits > 1 && ceil_div(pixels, chunk) != splits) continue;
+    const auto per_sm = static_cast<double>(ceil_div(tiles * splits, reference_gpu.multiprocessors));
+    double cycles = per_sm * (start_and_end + static_cast<double>(chunk / wgrad_pixels) * cycles_per_step);
+    if (splits > 1) cycles += 8.0 * static_cast<double>(splits * shape.weights()) / bytes_per_cycle;
+    if (splits == 1 || cycles < best_cycles) {
+      best = {static_cast<int>(splits), static_cast<int>(chunk)};
+      best_cycles = cycles;
+    }
+  }
+  return best;
+}
+
+}  // namespace convoy

@@ -1,0 +1,29 @@
+// Results on their way from registers to memory: a block puts its rows into shared memory first, so that
+// threads write whole chunks of them.
+#pragma once
+
+#include "kernels/mma.cuh"
+
+namespace convoy::mma {
+
+/// Rows that a block has put into shared memory, `staged_row_bytes` apart, to where they belong, whole chunks
+/// at a time.
+template <class T, class Output>
+__device__ __forceinline__ void write_rows(const Output& output, int m_begin, int n_begin, int n_end) {
+  using Stored = typename T::Stored;
+  constexpr int per_chunk = chunk_bytes / static_cast<int>(sizeof(Stored));
+  const std::byte* staged = dynamic_shared();
+  constexpr int row_chunks = T::BN / per_chunk, rows_at_once = T::threads / row_chunks;
+  static_assert(T::threads % row_chunks == 0 && T::BM % rows_at_once == 0);
+  const int chunk = static_cast<int>(threadIdx.x) % row_chunks, n = n_begin + chunk * per_chunk;
+  if (n >= n_end) return;
+#pragma unroll 4
+  for (int m = static_cast<int>(threadIdx.x) / row_chunks; m < T::BM; m += rows_at_once) {
+    Stored* row = output.row(m_begin + m);
+    if (row == nullptr) continue;
+    *reinterpret_cast<uint4*>(row + n) =
+        *reinterpret_cast<const uint4*>(staged + m * T::staged_row_bytes + chunk * chunk_bytes);
+  }
+}
+
+}  // namespace convoy::mma
