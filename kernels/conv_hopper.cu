@@ -9,7 +9,7 @@ template <class Element, class Visit>
 void with_patch_tile(std::size_t index, Visit visit) {
   switch (index) {
     case 0:
-      return visit(PatchTile<Element, 256, 128, 2, 1>{});
+      return visit(PatchTile<Element, 256, 128, 4, 1>{});
     case 1:
       return visit(PatchTile<Element, 128, 128, 2, 2>{});
     case 2:

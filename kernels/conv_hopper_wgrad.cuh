@@ -108,7 +108,6 @@ __global__ void __launch_bounds__(Tile::threads, 1)
     mma::AsyncCopies::wait<lookahead - 1>();
     wgmma::publish_shared();
     __syncthreads();  // this step's copies are there, and nobody reads the stage written next
-    copy_step();
 
     const std::uint32_t at = base + stage * layout.stage;
     const auto* windows =
@@ -131,6 +130,7 @@ __global__ void __launch_bounds__(Tile::threads, 1)
         wgmma::multiply<Element, true, wgrad_filters>(sums[i], a[k % 2][i], b.descriptor(k * 16 * unit));
       }
       wgmma::commit();
+      if (k == 1) copy_step();  // while the tensor cores are busy
     }
     stage = stage + 1 == Tile::stages ? 0 : stage + 1;
   }

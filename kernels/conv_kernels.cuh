@@ -131,6 +131,8 @@ struct MatrixOutput {
   int rows, columns;
   Rectifier activation{};
   CONVOY_HOST_DEVICE T* row(int m) const { return m < rows ? data + std::int64_t{m} * columns : nullptr; }
+  /// Whether every value is its sum.
+  CONVOY_HOST_DEVICE bool plain() const { return bias_data == nullptr && activation.is_identity(); }
   CONVOY_HOST_DEVICE float value(float sum, int n) const {
     return activation.f(bias_data != nullptr ? sum + bias_data[n] : sum);
   }
@@ -150,6 +152,7 @@ struct ClassOutput {
     const std::int64_t ndh = nd * h + cls.h.first + at.h * cls.h.stride;
     return dx + (ndh * w + cls.w.first + at.w * cls.w.stride) * c;
   }
+  CONVOY_HOST_DEVICE static bool plain() { return true; }
   CONVOY_HOST_DEVICE float value(float sum, int) const { return sum; }
 };
 

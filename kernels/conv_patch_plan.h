@@ -50,7 +50,7 @@ inline PatchLayout patch_layout(int channels, int taps, int pixels, bool filters
   layout.filter_stage = layout.filter_plane * (filters_across ? columns / per_chunk : layout.planes);
   layout.filters = layout.buffers * layout.planes * layout.plane;
   layout.taps = layout.filters + patch_stages * layout.filter_stage;
-  layout.total = std::max(staged, layout.taps + taps * static_cast<int>(sizeof(PatchTap)));
+  layout.total = std::max(staged, layout.taps + std::max(1, taps) * static_cast<int>(sizeof(PatchTap)));
   return layout;
 }
 

@@ -52,7 +52,7 @@ constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stag
                                                     {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};
 
 // Of warpgroups; what they need of shared memory depends on the shape (conv_patch_plan.h).
-constexpr std::array<TileShape, 9> patch_tiles = {{{256, 128, 256, 1.0},
+constexpr std::array<TileShape, 9> patch_tiles = {{{256, 128, 512, 1.0},
                                                    {128, 128, 256, 0.95},
                                                    {128, 256, 256, 0.95},
                                                    {256, 64, 256, 0.9},

@@ -11,6 +11,7 @@ namespace convoy {
 struct Rectifier {
   float slope = 1.0f;
 
+  CONVOY_HOST_DEVICE bool is_identity() const { return slope == 1.0f; }
   CONVOY_HOST_DEVICE float f(float x) const { return x <= 0.0f ? below(x) : x; }
   CONVOY_HOST_DEVICE float gradient(float y, float dy) const { return pass(y > 0.0f, dy); }
   /// The gradient where it is known whether y is above zero.

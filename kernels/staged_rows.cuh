@@ -2,6 +2,8 @@
 // threads write whole chunks of them.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/mma.cuh"
 
 namespace convoy::mma {
@@ -17,12 +19,20 @@ __device__ __forceinline__ void write_rows(const Output& output, int m_begin, in
   static_assert(T::threads % row_chunks == 0 && T::BM % rows_at_once == 0);
   const int chunk = static_cast<int>(threadIdx.x) % row_chunks, n = n_begin + chunk * per_chunk;
   if (n >= n_end) return;
-#pragma unroll 4
-  for (int m = static_cast<int>(threadIdx.x) / row_chunks; m < T::BM; m += rows_at_once) {
-    Stored* row = output.row(m_begin + m);
-    if (row == nullptr) continue;
-    *reinterpret_cast<uint4*>(row + n) =
-        *reinterpret_cast<const uint4*>(staged + m * T::staged_row_bytes + chunk * chunk_bytes);
+  constexpr int batch = std::min(4, T::BM / rows_at_once);  // loads under way together
+  static_assert(T::BM % (batch * rows_at_once) == 0);
+  for (int first = static_cast<int>(threadIdx.x) / row_chunks; first < T::BM; first += batch * rows_at_once) {
+    uint4 values[batch];
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      const int m = first + i * rows_at_once;
+      values[i] = *reinterpret_cast<const uint4*>(staged + m * T::staged_row_bytes + chunk * chunk_bytes);
+    }
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      Stored* row = output.row(m_begin + first + i * rows_at_once);
+      if (row != nullptr) *reinterpret_cast<uint4*>(row + n) = values[i];
+    }
   }
 }
 

@@ -34,6 +34,13 @@ __device__ __forceinline__ void publish_shared() {
   CONVOY_SM90A("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+/// The reverse of mma::load_matrices.
+__device__ __forceinline__ void store_matrices(std::uint32_t to, const std::uint32_t (&from)[4]) {
+  CONVOY_SM90A("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(from[0]),
+               "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
+}
+
 /// Keeps the compiler from moving what writes or reads these registers across this point.
 template <class Registers>
 __device__ __forceinline__ void pin(Registers& registers) {
