@@ -37,7 +37,7 @@ void wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& p
       if (started || layout.total > gpu.shared_bytes_per_block) return;
       const auto kernel = patch_wgrad_kernel<Tile>;
       check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.total));
-      kernel<<<blocks, Tile::threads, static_cast<std::size_t>(layout.total), context.stream>>>(
+      kernel<<<blocks, Tile::block_threads, static_cast<std::size_t>(layout.total), context.stream>>>(
           x, static_cast<int>(s.n * s.in.pixels()), dy, partials, plan.chunk, layout);
       check_launch();
       started = true;

@@ -10,11 +10,11 @@
 
 namespace convoy {
 
+constexpr int ring_bytes = 16;   ///< of barriers per stage
 constexpr int patch_chunk = 16;  ///< bytes of a plane per pixel: eight channels
 
-constexpr int patch_lookahead = 2;  ///< steps whose copies are under way
 constexpr int patch_stages =
-    patch_lookahead + 2;  ///< of filters: one more is read, one more was read just now
+    4;  ///< of filters: one is read, one was read just now, the others are on their way
 
 /// Channels go by in blocks of `channel_block`, in each of them the taps: the order of a sum, whatever the
 /// tile.
@@ -29,7 +29,7 @@ struct PatchLayout {
   int buffers;       ///< patches
   int filter_plane;  ///< of a stage of filters
   int filter_stage;
-  int filters, taps;  ///< where they begin
+  int filters, taps, barriers;  ///< where they begin
   int total;
   CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }  ///< a pixel of zeros ends every plane
 };
@@ -44,13 +44,14 @@ inline PatchLayout patch_layout(int channels, int taps, int pixels, bool filters
   layout.planes = channels <= channel_block / 2 ? 4 : 8;
   layout.plane = ((pixels + 1) | 1) * chunk;
   const int blocks = static_cast<int>(ceil_div(channels, channel_block));
-  layout.buffers = std::min(blocks, 1 + static_cast<int>(ceil_div(patch_lookahead, std::max(1, taps))));
+  layout.buffers = std::min(blocks, 1 + static_cast<int>(ceil_div(patch_stages - 1, std::max(1, taps))));
   const int rows = filters_across ? layout.planes * per_chunk : columns;
   layout.filter_plane = (rows | 1) * chunk;
   layout.filter_stage = layout.filter_plane * (filters_across ? columns / per_chunk : layout.planes);
   layout.filters = layout.buffers * layout.planes * layout.plane;
   layout.taps = layout.filters + patch_stages * layout.filter_stage;
-  layout.total = std::max(staged, layout.taps + std::max(1, taps) * static_cast<int>(sizeof(PatchTap)));
+  layout.barriers = layout.taps + std::max(1, taps) * static_cast<int>(sizeof(PatchTap));
+  layout.total = std::max(staged, layout.barriers + patch_stages * ring_bytes);
   return layout;
 }
 
@@ -79,7 +80,7 @@ struct PatchWgradLayout {
   int filter_plane, filters;  ///< where in a stage dy begins
   int windows;                ///< where in a stage the table of windows begins
   int stage, stages;
-  int taps;  ///< where the table of taps begins
+  int taps, barriers;  ///< where the table of taps and the barriers begin
   int total;
   CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }
 };
@@ -95,7 +96,8 @@ inline PatchWgradLayout patch_wgrad_layout(int pixels, int patch_pixels, int sta
   layout.stage = layout.windows + pixels * static_cast<int>(sizeof(PatchWindow));
   layout.stages = stages;
   layout.taps = stages * layout.stage;
-  layout.total = layout.taps + wgrad_taps * static_cast<int>(sizeof(PatchTap));
+  layout.barriers = layout.taps + wgrad_taps * static_cast<int>(sizeof(PatchTap));
+  layout.total = layout.barriers + stages * ring_bytes;
   return layout;
 }
 

@@ -52,18 +52,18 @@ constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stag
                                                     {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};
 
 // Of warpgroups; what they need of shared memory depends on the shape (conv_patch_plan.h).
-constexpr std::array<TileShape, 9> patch_tiles = {{{256, 128, 512, 1.0},
-                                                   {128, 128, 256, 0.95},
-                                                   {128, 256, 256, 0.95},
-                                                   {256, 64, 256, 0.9},
+constexpr std::array<TileShape, 9> patch_tiles = {{{256, 128, 384, 1.0},
+                                                   {128, 256, 384, 0.95},
+                                                   {512, 64, 640, 0.9},
+                                                   {256, 64, 640, 0.8},
                                                    {128, 64, 256, 0.75},
-                                                   {64, 128, 128, 0.7},
-                                                   {64, 64, 128, 0.6},
-                                                   {256, 32, 256, 0.6},
-                                                   {128, 32, 256, 0.5}}};
+                                                   {64, 128, 256, 0.75},
+                                                   {64, 64, 256, 0.6},
+                                                   {256, 32, 640, 0.6},
+                                                   {128, 32, 384, 0.5}}};
 // Filters × channels; they differ in how many pixels a step has, and how many steps are on their way.
 constexpr std::array<TileShape, 3> patch_wgrad_tiles = {
-    {{64, 64, 384, 1.0}, {64, 64, 384, 0.95}, {64, 64, 384, 0.9}}};
+    {{64, 64, 512, 1.0}, {64, 64, 512, 0.95}, {64, 64, 512, 0.9}}};
 
 /// What multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its kernels.
 struct Cores {

@@ -101,12 +101,13 @@ TEST(ConvPatch, SharedMemoryIsDividedWithoutOverlap) {
           EXPECT_GE(l.filter_stage, tile.n * std::min(channels, channel_block) * 2);
           EXPECT_EQ(l.taps % static_cast<int>(alignof(PatchTap)), 0);
           EXPECT_GE(l.taps, l.filters + patch_stages * l.filter_stage);
-          EXPECT_GE(l.total, l.taps + taps * static_cast<int>(sizeof(PatchTap)));
+          EXPECT_GE(l.barriers, l.taps + taps * static_cast<int>(sizeof(PatchTap)));
+          EXPECT_GE(l.total, l.barriers + patch_stages * ring_bytes);
           EXPECT_GE(l.total, tile.m * (2 * tile.n + patch_chunk));
           // A patch is overwritten `patch_lookahead` steps before its successor's first, when it must be done
           // with.
           const int blocks = (channels + channel_block - 1) / channel_block;
-          EXPECT_TRUE(l.buffers == blocks || (l.buffers - 1) * taps >= patch_lookahead);
+          EXPECT_TRUE(l.buffers == blocks || (l.buffers - 1) * taps >= patch_stages - 1);
         }
       }
     }
