@@ -93,6 +93,7 @@ __global__ void __launch_bounds__(HaloFprop::threads, 2)
   int index = static_cast<int>(blockIdx.x);
 #pragma unroll
   for (int stage = 0; stage < halo_stages - 1; ++stage) queue(index + stage * next, stage);
+#pragma unroll 4
   for (int i = tid; i < plan.steps * matrices * 64; i += HaloFprop::threads) {
     const int of_lane = i / 4 % 32, matrix = i / 128 % (matrices / 2) * 2 + i % 4 / 2;
     const int pair = i / (64 * matrices) * halo_pairs_per_step + i % 2 * 4 + of_lane % 4;

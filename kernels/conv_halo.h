@@ -176,7 +176,9 @@ inline std::optional<HaloFprop> plan_halo_fprop(const ConvShape& shape) {
 /// wgrad: a warp keeps the sums of all the block's filters × 32 columns, for every lanes-th 16 pixels of a
 /// tile.
 struct HaloWgrad {
-  static constexpr int pixels = 128, most_warps = 16, group_pairs = 16;
+  static constexpr int most_warps = 16, group_pairs = 16;
+  /// Of a tile: 16 KiB of dy.
+  static constexpr int pixels(int filters) { return 8192 / filters; }
   HaloConv conv;
   int filters;        ///< of a block
   int filter_blocks;  ///< blocks along K
@@ -197,9 +199,10 @@ struct HaloWgrad {
 };
 /// From the shape alone: tiles, lanes and splits all set the order of the sum.
 inline std::optional<HaloWgrad> plan_halo_wgrad(const ConvShape& shape) {
-  const std::optional<HaloConv> conv = plan_halo(shape, HaloWgrad::pixels);
+  const int filters = halo_filters(shape.k);
+  const std::optional<HaloConv> conv = plan_halo(shape, HaloWgrad::pixels(filters));
   if (!conv || shape.k % 8 != 0) return std::nullopt;
-  HaloWgrad plan{*conv, halo_filters(shape.k), 0, 0, 0, 0, 0};
+  HaloWgrad plan{*conv, filters, 0, 0, 0, 0, 0};
   plan.filter_blocks = static_cast<int>(ceil_div(shape.k, plan.filters));
   plan.groups = static_cast<int>(ceil_div(conv->pairs, HaloWgrad::group_pairs));
   plan.lanes = std::max(1, 8 / plan.groups);

@@ -97,7 +97,7 @@ void expect_gathers(const ConvShape& shape, const HaloConv& conv) {
 
 TEST(ConvHalo, GathersWhatTheDefinitionSays) {
   for (const ConvShape& shape : shapes()) {
-    for (const int most_pixels : {16, HaloWgrad::pixels, HaloFprop::pixels}) {
+    for (const int most_pixels : {16, HaloWgrad::pixels(64), HaloFprop::pixels}) {
       const std::optional<HaloConv> conv = plan_halo(shape, most_pixels);
       ASSERT_TRUE(conv) << shape.describe();
       ASSERT_LE(conv->tile_pixels(), most_pixels);

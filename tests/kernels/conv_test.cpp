@@ -231,9 +231,10 @@ std::vector<OpCase> first_layers() {
       plain("axes_differ", axes_differ, true),
       plain("odd_rows", square(3, 9, 3, 64, 3, 1, 1)),
       plain("odd_filters", square(3, 10, 3, 20, 3, 1, 1), true),
-      plain("many_tiles", square(150, 32, 3, 64, 3, 1, 1), true),
-      plain("many_tiles_lenet", square(100, 28, 1, 32, 3, 1, 1)),
-      plain("many_tiles_stem", square(100, 64, 3, 8, 7, 2, 3)),
+      // Several tiles to each of a large GPU's blocks.
+      plain("many_tiles", square(1500, 4, 3, 64, 3, 1, 1), true),
+      plain("many_tiles_lenet", square(1500, 6, 1, 32, 3, 1, 1)),
+      plain("many_tiles_stem", square(2000, 8, 3, 16, 7, 2, 3)),
   });
 }
 CONVOY_STORAGE_TESTS(ConvFirstLayer, first_layers);
