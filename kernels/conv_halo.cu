@@ -10,10 +10,9 @@
 namespace convoy {
 namespace {
 
-/// Calls visit(element, groups, across_words) with what the kernels are made for, as compile-time constants;
-/// false where they are not made for the type.
+/// Calls visit(element, groups, across_words) with the template arguments of a call's kernel.
 template <class Visit>
-bool with_kernel(DType stored, int filters, const HaloConv& conv, Visit visit) {
+void with_kernel(DType stored, int filters, const HaloConv& conv, Visit visit) {
   const auto of = [&](auto element, auto groups) {
     if (conv.across_words())
       visit(element, groups, std::true_type{});
@@ -26,9 +25,10 @@ bool with_kernel(DType stored, int filters, const HaloConv& conv, Visit visit) {
     else
       of(element, std::integral_constant<int, 2>{});
   };
-  if (stored == DType::f16) with_groups(mma::F16{});
-  if (stored == DType::bf16) with_groups(mma::Bf16{});
-  return stored == DType::f16 || stored == DType::bf16;
+  if (stored == DType::f16)
+    with_groups(mma::F16{});
+  else
+    with_groups(mma::Bf16{});
 }
 
 template <class... Parameters, class... Arguments>

@@ -203,9 +203,6 @@ __global__ void __launch_bounds__(32 * HaloWgrad::most_warps)
   const int n_begin = static_cast<int>(blockIdx.x) * 32 * Groups;
   std::byte* shared = mma::dynamic_shared();
   auto* begins = reinterpret_cast<int*>(shared + halo_stages * plan.stage_bytes());  // of a tile's pixels
-  for (int m = tid; m < plan.pixel_steps() * 16; m += static_cast<int>(blockDim.x)) begins[m] = conv.begin(m);
-  __syncthreads();
-
   int index = static_cast<int>(blockIdx.y) * plan.chunk;
   const int end = min(index + plan.chunk, conv.tiles);
   const int chunk = tid % chunks, n = n_begin + 8 * chunk,
@@ -228,6 +225,7 @@ __global__ void __launch_bounds__(32 * HaloWgrad::most_warps)
   };
 #pragma unroll
   for (int stage = 0; stage < halo_stages - 1; ++stage) queue(index + stage, stage);
+  for (int m = tid; m < plan.pixel_steps() * 16; m += static_cast<int>(blockDim.x)) begins[m] = conv.begin(m);
 
   float sums[2 * Groups][4][4] = {};  // 16 filters × 8 columns each
   int offsets[4];
