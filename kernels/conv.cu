@@ -171,7 +171,7 @@ void launch(const CudaContext& context, const ConvDgrad& call) {
 template <>
 std::int64_t workspace_bytes<CudaContext>(const ConvWgrad& call) {
   const ConvShape& s = call.shape;
-  const int splits = is_first_layer(s) ? first_layer_wgrad_splits(s) : wgrad_plan(call).splits;
+  const int splits = is_first_layer(s) ? first_layer_wgrad_splits(call) : wgrad_plan(call).splits;
   return splits == 1 ? 0 : splits * s.weights() * std::int64_t{sizeof(float)};
 }
 

@@ -1,4 +1,5 @@
-// fprop and wgrad of convolutions whose images have one to four channels (conv_first_layer.cuh).
+// fprop and wgrad of convolutions whose images have one to four channels: on tensor cores (conv_halo.cu) or
+// else by FFMA (conv_first_layer.cuh).
 
 #include "kernels/conv_first_layer.cuh"
 #include "kernels/conv_first_layer.h"
@@ -11,8 +12,8 @@ bool is_first_layer(const ConvShape& shape) {
   return shape.in.c <= 4 && shape.taps() * shape.in.c <= first_layer_most_columns;
 }
 
-int first_layer_wgrad_splits(const ConvShape& shape) {
-  return plan_first_layer_wgrad(shape).splits;
+int first_layer_wgrad_splits(const ConvWgrad& call) {
+  return std::max(plan_first_layer_wgrad(call.shape).splits, halo_wgrad_splits(call));
 }
 
 namespace {
@@ -59,12 +60,14 @@ void first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
 
 bool first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
   if (!is_first_layer(call.shape)) return false;
+  if (halo_fprop(context, call, activation)) return true;
   with_storage(call.x.dtype, [&](auto t) { first_layer_fprop<decltype(t)>(context, call, activation); });
   return true;
 }
 
 bool first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
   if (!is_first_layer(call.shape)) return false;
+  if (halo_wgrad(context, call)) return true;
   with_storage(call.x.dtype, [&](auto t) { first_layer_wgrad<decltype(t)>(context, call); });
   return true;
 }

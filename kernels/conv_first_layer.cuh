@@ -1,5 +1,5 @@
-// Kernels for images of one to four channels (grey, RGB): K = taps·C is short (9, 27, 147), the other side is
-// all pixels.
+// FFMA kernels for images of one to four channels (grey, RGB): K = taps·C is short (9, 27, 147), the other
+// side is all pixels.
 //
 // Both gather x into shared memory as a dense (K, pixels) or (pixels, K) piece and loop over exactly as many
 // K as there are. fprop is limited by writing y, wgrad by reading dy (bytes), both with one channel; with

@@ -34,6 +34,11 @@ struct AsyncCopies {
     CONVOY_SM80("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(inside ? 16 : 0)
                 : "memory");
   }
+  /// The same of 4 bytes.
+  __device__ __forceinline__ static void copy_word(std::uint32_t to, const void* from, bool inside) {
+    CONVOY_SM80("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(inside ? 4 : 0)
+                : "memory");
+  }
   /// Closes a group of copies.
   __device__ __forceinline__ static void commit() { CONVOY_SM80("cp.async.commit_group;" ::: "memory"); }
   /// Waits until at most the `Pending` latest groups of this thread are under way.
@@ -69,6 +74,13 @@ __device__ __forceinline__ void load_matrices_transposed(std::uint32_t from, std
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
                : "r"(from)
                : "memory");
+}
+
+/// Such a matrix of 2-byte elements that lanes hold, transposed.
+__device__ __forceinline__ std::uint32_t transposed(std::uint32_t matrix) {
+  std::uint32_t to;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(to) : "r"(matrix));
+  return to;
 }
 
 /// f32 in memory, rounded to TF32 (10 bits of mantissa) on the way to the tensor cores. m16n8k8.

@@ -203,6 +203,42 @@ std::vector<OpCase> conv_cases_in_eights() {
 }
 CONVOY_STORAGE_TESTS(ConvEights, conv_cases_in_eights);
 
+/// One to four channels in, filters in eights: first layers that tensor cores take in 16 bits.
+std::vector<OpCase> first_layers() {
+  ConvShape wide = square(2, 5, 1, 8, 3, 1, 1);  // rows in parts
+  wide.in.w = 602;
+  ConvShape wide_stem = square(2, 17, 3, 64, 7, 2, 3);  // as many columns as ImageNet's
+  wide_stem.in.w = 224;
+  ConvShape axes_differ = square(2, 14, 3, 40, 3, 1, 2);
+  axes_differ.in.w = 22, axes_differ.r = 4, axes_differ.stride = {1, 3, 2}, axes_differ.dilation = {1, 2, 1};
+  const auto plain = [](const std::string& name, const ConvShape& s, bool bias = false) {
+    return conv_case("first_layer_" + name, s, bias, false);
+  };
+  return products_in_16_bits({
+      plain("one_pixel", square(1, 2, 1, 8, 2, 1, 0)),
+      plain("lenet", square(9, 28, 1, 32, 3, 1, 1), true),
+      plain("resnet", square(5, 32, 3, 64, 3, 1, 1)),
+      plain("airbench", square(5, 32, 3, 24, 2, 1, 0), true),
+      plain("stem_7x7", square(3, 34, 3, 64, 7, 2, 3)),
+      plain("stem_5x5", square(2, 20, 1, 48, 5, 2, 2), true),
+      plain("stem_11x11", square(2, 48, 3, 64, 11, 4, 2), true),
+      plain("patches_4x4", square(3, 64, 3, 40, 4, 4, 0)),
+      plain("two_channels", square(3, 10, 2, 72, 3, 3, 1)),
+      plain("four_channels", square(3, 11, 4, 136, 3, 1, 1), true),
+      plain("one_by_one", square(3, 10, 3, 16, 1, 1, 2)),
+      plain("wide", wide, true),
+      plain("wide_stem", wide_stem),
+      plain("axes_differ", axes_differ, true),
+      plain("odd_rows", square(3, 9, 3, 64, 3, 1, 1)),
+      plain("odd_filters", square(3, 10, 3, 20, 3, 1, 1), true),
+      // Several tiles to each of a large GPU's blocks.
+      plain("many_tiles", square(1500, 4, 3, 64, 3, 1, 1), true),
+      plain("many_tiles_lenet", square(1500, 6, 1, 32, 3, 1, 1)),
+      plain("many_tiles_stem", square(2000, 8, 3, 16, 7, 2, 3)),
+  });
+}
+CONVOY_STORAGE_TESTS(ConvFirstLayer, first_layers);
+
 INSTANTIATE_TEST_SUITE_P(ConvTf32, OpTest, ::testing::ValuesIn(tf32_quad_cases()),
                          [](const auto& instance) { return instance.param.name; });
 INSTANTIATE_TEST_SUITE_P(ConvTf32Other, OpTest, ::testing::ValuesIn(tf32_other_cases()),

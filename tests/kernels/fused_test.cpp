@@ -168,6 +168,7 @@ std::vector<FusedCase> cases() {
   for (const Rectifier& f : {relu, leaky}) {
     all.push_back(conv_case("first_layer", conv(3, 9, 1, 32, 3, 1, 1), f, true));
     all.push_back(conv_case("first_layer_odd", conv(2, 7, 3, 5, 3, 2, 1), f, true));
+    all.push_back(conv_case("first_layer_eights", conv(3, 10, 3, 40, 3, 1, 1), f, true));
     all.push_back(conv_case("quads", conv(3, 9, 8, 36, 3, 1, 1), f, true));
     all.push_back(conv_case("no_bias", conv(2, 8, 16, 8, 1, 1, 0), f, false));
     all.push_back(conv_case("odd", conv(3, 7, 5, 7, 3, 2, 1), f, true));
