@@ -8,8 +8,9 @@ namespace convoy {
 namespace {
 
 struct AugmentGeometry {
-  int n, first;
+  int first;
   bool resident;
+  std::int64_t slot_rows;
   int crop_pad;
   bool reflect_edges, flip;
   int h, w, c;
@@ -32,7 +33,7 @@ __global__ void __launch_bounds__(block_size)
 
   ImageShift shift;
   if (g.crop_pad > 0 || g.flip) shift = image_shift(state->seed, state->epoch, sample, g.crop_pad, g.flip);
-  const std::int64_t row = g.resident ? sample : std::int64_t{state->slot} * g.n + image;
+  const std::int64_t row = g.resident ? sample : state->slot * g.slot_rows + image;
   const std::uint8_t* pixels = images + row * g.count;
   Pack<V> out;
 #pragma unroll
@@ -62,9 +63,9 @@ void launch(const CudaContext& context, const Augment& call) {
   if (call.n == 0) return;
   check(image.count() > 0 && image.count() < (std::int64_t{1} << 31), "an image too large to augment");
   const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };
-  const AugmentGeometry g{call.n,
-                          call.first,
+  const AugmentGeometry g{call.first,
                           call.resident,
+                          call.slot_rows(),
                           call.crop_pad,
                           call.pad_mode == PadMode::reflect,
                           call.flip,

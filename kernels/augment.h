@@ -8,6 +8,7 @@
 #include "kernels/contexts.h"
 #include "src/core/random.h"
 #include "src/core/shape.h"
+#include "src/core/step_state.h"
 #include "src/core/tensor.h"
 
 namespace convoy {
@@ -43,7 +44,7 @@ CONVOY_HOST_DEVICE inline int reflect(int i, int length) {
 
 /// x (N,D,H,W,C) = pixel / 255 * scale + shift per channel (a padded pixel is the stored value 0 before that:
 /// black), y (N) = label. Image i is sample `order[state.first + first + i]`; its pixels are the row of that
-/// sample in a resident data set, else row `state.slot * n + i` of the staged batches; its label is always
+/// sample in a resident data set, else row i of slot `state.slot` of the staged batches; its label is always
 /// the sample's.
 struct Augment {
   static constexpr const char* name = "augment";
@@ -54,9 +55,12 @@ struct Augment {
   int crop_pad = 0;  ///< 0: no crop
   PadMode pad_mode = PadMode::zero;
   bool flip = false;
-  Tensor images, labels, order;  ///< u8 (samples,D,H,W,C), i32 (samples), i32
-  Tensor scale, shift;           ///< (C): 1 / std and -mean / std
+  Tensor images;         ///< u8 (samples,D,H,W,C), staged (staging_slots,rows,D,H,W,C) with rows >= N
+  Tensor labels, order;  ///< i32 (samples), i32
+  Tensor scale, shift;   ///< (C): 1 / std and -mean / std
   Tensor x, y;
+  /// Rows of a slot; a short batch leaves its last ones alone.
+  std::int64_t slot_rows() const { return images.count / (staging_slots * image.count()); }
   std::int64_t flops() const { return 2 * n * image.count(); }
   std::string describe() const { return fmt::format("n={} {}", n, to_string(image)); }
   template <class Self, class Visitor>

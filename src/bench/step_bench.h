@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,18 +24,20 @@ struct StepFigures {
   std::vector<RankFigures> ranks;
   double step_seconds = 0;        ///< the slowest rank's, median of the rounds
   double first_step_seconds = 0;  ///< from the start of the process to the end of the first step
-  int rounds = 0, steps = 0;      ///< steps of each round
-  std::int64_t flops = 0;         ///< of a step, over all ranks
-  ArenaSizes arenas{};            ///< rank 0's
-  Ceilings ceilings;              ///< rank 0's
-  double limit_seconds = 0;       ///< of rank 0's step, call by call
+  std::optional<double> resident_step_seconds;  ///< of staged data: the same step on resident data
+  int rounds = 0, steps = 0;                    ///< steps of each round
+  std::int64_t flops = 0;                       ///< of a step, over all ranks
+  ArenaSizes arenas{};                          ///< rank 0's
+  Ceilings ceilings;                            ///< rank 0's
+  double limit_seconds = 0;                     ///< of rank 0's step, call by call
 };
 
 /// `count` images of random bytes with random labels, all of them for training.
 Dataset random_dataset(const FeatureShape& image, int classes, int count);
 
-/// Times whole steps for about `seconds`, first step and ceilings not counted. One batch is resident and
-/// trained on again and again. Collective.
+/// Times whole steps for about `seconds`, first step and ceilings not counted. One batch is trained on again
+/// and again: resident, or with data.resident false staged for each step, and then in turn with a second
+/// session on resident data. Collective.
 StepFigures bench_step(const Config& config, const RankEnvironment& ranks, double seconds,
                        std::chrono::steady_clock::time_point process_start);
 

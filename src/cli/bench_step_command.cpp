@@ -20,6 +20,12 @@ Json arenas_json(const ArenaSizes& arenas) {
   return json;
 }
 
+/// The share of a step on staged data that is spent on waiting for them: what it takes longer than a step on
+/// resident data. Noise can make it negative.
+double input_wait(const StepFigures& figures) {
+  return 1 - *figures.resident_step_seconds / figures.step_seconds;
+}
+
 Json step_json(const Config& config, const StepFigures& figures) {
   Json json = {{"benchmark", "step"}, {"config", config.name}, {"engine", figures.engine}};
   json["type"] = name_of(figures.operands);
@@ -27,6 +33,10 @@ Json step_json(const Config& config, const StepFigures& figures) {
   json["global_batch"] = config.train.global_batch;
   json["images_per_second"] = config.train.global_batch / figures.step_seconds;
   json["step_seconds"] = figures.step_seconds;
+  if (figures.resident_step_seconds) {
+    json["resident_step_seconds"] = *figures.resident_step_seconds;
+    json["input_wait"] = input_wait(figures);
+  }
   json["first_step_seconds"] = figures.first_step_seconds;
   json["rounds"] = figures.rounds;
   json["steps_per_round"] = figures.steps;
@@ -51,6 +61,10 @@ void print_step(const Config& config, const StepFigures& figures) {
   fmt::print("  {:.0f} images/s, {:.3f} ms a step (median of {} rounds of {} steps)\n",
              config.train.global_batch / figures.step_seconds, figures.step_seconds * 1e3, figures.rounds,
              figures.steps);
+  if (figures.resident_step_seconds) {
+    fmt::print("  {:.3f} ms a step on resident data: input wait {:.1f} % of the step\n",
+               *figures.resident_step_seconds * 1e3, 100 * input_wait(figures));
+  }
   for (int i = 0; count > 1 && i < count; ++i) {
     const RankFigures& rank = figures.ranks[static_cast<std::size_t>(i)];
     fmt::print("  rank {}: {:.0f} images/s, {:.3f} ms a step\n", i, rank.images / rank.step_seconds,

@@ -5,6 +5,9 @@
 
 namespace convoy {
 
+/// Places for staged batches in the engine's memory: a step reads one while the next batch fills the other.
+constexpr int staging_slots = 2;
+
 struct StepState {
   std::uint64_t seed = 0;
   std::int64_t step = 0;   ///< optimizer steps done before this one; keys dropout

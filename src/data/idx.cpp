@@ -106,8 +106,12 @@ fs::path find_file(const fs::path& folder, const std::string& stem, int dimensio
        dimensions, stem, dimensions, expected);
 }
 
-// The header's dimensions. Checked against the size of the file (deflate packs at most 1032:1), so that a
-// foreign header cannot ask for an absurd amount of memory.
+// The most that a byte of deflate (RFC 1951) can stand for: its longest match is 258 bytes, and takes at
+// least one bit for the length and one for the distance.
+constexpr double max_inflation = 258.0 * 8 / 2;
+
+// The header's dimensions. Checked against the size of the file, so that a foreign header cannot ask for an
+// absurd amount of memory.
 template <std::size_t dimensions>
 std::array<std::int64_t, dimensions> read_header(Reader& file) {
   const std::uint32_t magic = file.read_big_endian("the magic number");
@@ -127,7 +131,7 @@ std::array<std::int64_t, dimensions> read_header(Reader& file) {
     bytes *= static_cast<double>(size);
   }
   const auto stored = static_cast<double>(fs::file_size(file.path()));
-  if (bytes > 1032 * stored) {
+  if (bytes > max_inflation * stored) {
     fail("{}: byte 4: the header announces {:.0f} bytes of data, which a file of {:.0f} bytes cannot hold",
          file.path().string(), bytes, stored);
   }

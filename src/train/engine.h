@@ -1,6 +1,7 @@
 // What executes plans: one thread of plain loops, OpenMP, or CUDA. The trainer knows only this interface.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -49,6 +50,14 @@ class Engine {
   virtual double time(int plan, const StepState& state) = 0;
   /// Copies host memory to a tensor, after the work queued so far; the host memory may be reused on return.
   virtual void write(const Tensor& tensor, const void* host) = 0;
+  /// Host memory that stays the engine's and lasts as long: what upload() copies from. A GPU's is
+  /// page-locked, so that copies run beside all else. Throws when there is none.
+  virtual std::uint8_t* staging_memory(std::size_t bytes) = 0;
+  /// Queues the copy of a batch from staging memory to `rows`, part of a slot of the staged batches: after
+  /// the runs queued so far that read this slot (StepState::slot), beside those that read the other, before
+  /// those to come. Returns when the slot's upload before is through, so that its staging memory may be
+  /// rewritten.
+  virtual void upload(int slot, const Tensor& rows, const std::uint8_t* staged) = 0;
   /// Copies a tensor to host memory after the work queued so far, and waits for it.
   virtual void read(const Tensor& tensor, void* host) = 0;
   /// Waits for the work queued so far; throws what went wrong in it.

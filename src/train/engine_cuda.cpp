@@ -24,6 +24,7 @@
 #include "src/train/launch.h"
 #include "src/train/tile_cache.h"
 #include "src/train/tile_tuning_cuda.h"
+#include "src/train/upload_cuda.h"
 
 namespace convoy {
 namespace {
@@ -184,6 +185,8 @@ class CudaEngine final : public Engine {
   void run(int plan, const StepState& state) override;
   double time(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
+  std::uint8_t* staging_memory(std::size_t bytes) override;
+  void upload(int slot, const Tensor& rows, const std::uint8_t* staged) override;
   void read(const Tensor& tensor, void* host) override;
   void synchronize() override;
   Communicator& communicator() override { return context_.communicator(); }
@@ -196,6 +199,15 @@ class CudaEngine final : public Engine {
   cudaStream_t stream() const { return device_.main.stream.get(); }
   /// Events and memory are made on the current device, which another engine of this process may have changed.
   void make_current() const { check_cuda(cudaSetDevice(device_.number)); }
+  /// Asks until `query` says that the device is through. Looks at NCCL, too: when a peer is gone, the device
+  /// would never be and only NCCL knows why.
+  template <class Query>
+  void wait_until_done(const Query& query) const {
+    for (cudaError_t status; (status = query()) != cudaSuccess; std::this_thread::yield()) {
+      if (status != cudaErrorNotReady) check_cuda(status);
+      if (nccl_ != nullptr) nccl_->check_health();
+    }
+  }
 
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
   RankDevice device_;
@@ -209,6 +221,7 @@ class CudaEngine final : public Engine {
   CudaContext context_{nullptr, nullptr, nullptr, nullptr}, side_context_ = context_;
   std::vector<LoadedPlan> plans_;
   std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
+  std::optional<CudaUploader> uploader_;    ///< made by the first staging_memory()
 };
 
 CudaEngine::~CudaEngine() {
@@ -297,8 +310,10 @@ void CudaEngine::run(int plan, const StepState& state) {
   in_use_ = true;
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
   if (loaded.graph == nullptr) loaded.graph = capture_plan(loaded.plan, context_, side_context_);
+  if (uploader_) uploader_->begin_step(stream(), state.slot);
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
+  if (uploader_) uploader_->end_step(stream(), state.slot);
 }
 
 /// Calls are queued one by one: a graph's launch would count, too.
@@ -324,6 +339,19 @@ void CudaEngine::write(const Tensor& tensor, const void* host) {
   synchronize();
 }
 
+std::uint8_t* CudaEngine::staging_memory(std::size_t bytes) {
+  make_current();
+  if (!uploader_) uploader_.emplace();
+  return uploader_->allocate(bytes);
+}
+
+void CudaEngine::upload(int slot, const Tensor& rows, const std::uint8_t* staged) {
+  in_use_ = true;
+  check(uploader_.has_value(), "uploads come from staging memory");
+  wait_until_done([&] { return uploader_->copied(slot); });
+  uploader_->copy(slot, context_.arenas.raw(rows), staged, static_cast<std::size_t>(rows.bytes()));
+}
+
 void CudaEngine::read(const Tensor& tensor, void* host) {
   if (tensor.count == 0) return;
   synchronize();  // first: a copy to pageable memory waits inside CUDA, deaf to a collective's failure
@@ -333,12 +361,9 @@ void CudaEngine::read(const Tensor& tensor, void* host) {
 }
 
 void CudaEngine::synchronize() {
+  if (uploader_) uploader_->join(stream());
   if (nccl_ == nullptr) return check_cuda(cudaStreamSynchronize(stream()));
-  // Looks at both: when a peer is gone, the stream would never finish and only NCCL knows why.
-  for (cudaError_t status; (status = cudaStreamQuery(stream())) != cudaSuccess; std::this_thread::yield()) {
-    if (status != cudaErrorNotReady) check_cuda(status);
-    nccl_->check_health();
-  }
+  wait_until_done([&] { return cudaStreamQuery(stream()); });
 }
 
 }  // namespace

@@ -150,6 +150,8 @@ class HostEngine final : public Engine {
     if (tensor.count > 0)
       std::memcpy(context_.arenas.raw(tensor), host, static_cast<std::size_t>(tensor.bytes()));
   }
+  std::uint8_t* staging_memory(std::size_t bytes) override { return staging_.emplace_back(bytes).data(); }
+  void upload(int, const Tensor& rows, const std::uint8_t* staged) override { write(rows, staged); }
   void read(const Tensor& tensor, void* host) override {
     if (tensor.count > 0)
       std::memcpy(host, context_.arenas.raw(tensor), static_cast<std::size_t>(tensor.bytes()));
@@ -162,6 +164,7 @@ class HostEngine final : public Engine {
 
   std::unique_ptr<Communicator> communicator_;
   std::array<std::unique_ptr<std::byte, AlignedDelete>, arena_count> arenas_;
+  std::vector<std::vector<std::uint8_t>> staging_;
   ArenaSizes sizes_{};
   bool allocated_ = false;
   Context context_;

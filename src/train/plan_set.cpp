@@ -16,7 +16,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   set.resident = resident;
   set.training_batches = batches_of(counts.train, config.train.global_batch, config.train.drop_last);
   set.evaluation_batches = batches_of(counts.validation, config.train.global_batch, false);
-  const std::int64_t staged = 2 * shard_of(config.train.global_batch, 0, ranks.size()).count;
+  const std::int64_t staged = staging_slots * shard_of(config.train.global_batch, 0, ranks.size()).count;
   set.layout = make_layout(
       graph, config, {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation},
       engine.real());

@@ -10,8 +10,6 @@
 namespace convoy {
 namespace {
 
-constexpr std::size_t prefetch_depth = 3;
-
 /// The logits of an evaluation plan. They are still there when it has run: nothing follows the loss but sums.
 Tensor logits_of(const Plan& plan) {
   for (const Step& step : plan.steps) {
@@ -45,12 +43,7 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
     engine_->write(plans_.layout.images, dataset_.images.data());
     dataset_.images = {};
   } else {
-    const std::int64_t rows = shard_of(config_.train.global_batch, 0, ranks.size()).count;
-    const auto bytes = static_cast<std::size_t>(rows * dataset_.image.count());
-    slots_.assign(prefetch_depth, std::vector<std::uint8_t>(bytes));
-    std::vector<std::uint8_t*> slots;
-    for (auto& slot : slots_) slots.push_back(slot.data());
-    prefetcher_ = std::make_unique<Prefetcher>(dataset_, slots);
+    agree(ranks, [&] { feed_.emplace(dataset_, *engine_, plans_.layout.images); });
   }
 }
 
@@ -98,26 +91,18 @@ void Session::write_order(int epoch) {
 }
 
 void Session::stage(const std::vector<Range>& batches, std::int64_t first) {
-  if (!prefetcher_) return;
+  if (!feed_) return;
   std::vector<std::vector<std::int32_t>> samples;
   for (const Range& batch : batches) {
     const Shard shard = shard_of_batch(batch);
     const auto begin = order_.begin() + first + batch.first + shard.first;
     samples.emplace_back(begin, begin + shard.count);
   }
-  prefetcher_->start(std::move(samples));
+  feed_->start(std::move(samples));
 }
 
 int Session::next_slot(const Range& batch) {
-  if (!prefetcher_) return 0;
-  const std::int64_t pixels = dataset_.image.count();
-  const std::int64_t rows = shard_of_batch(batch).count;
-  const int host_slot = prefetcher_->acquire();
-  const int slot = staged_++ % 2;
-  engine_->write(slice(plans_.layout.images, slot * rows * pixels, rows * pixels),
-                 slots_[static_cast<std::size_t>(host_slot)].data());
-  prefetcher_->release();
-  return slot;
+  return feed_ ? feed_->next(shard_of_batch(batch).count) : 0;
 }
 
 void Session::train_batch(int index, StepState state) {

@@ -9,8 +9,8 @@
 
 #include "src/config/config.h"
 #include "src/data/dataset.h"
-#include "src/data/prefetch.h"
 #include "src/model/graph.h"
+#include "src/train/batch_feed.h"
 #include "src/train/engine.h"
 #include "src/train/plan_set.h"
 
@@ -92,7 +92,7 @@ class Session {
   /// This rank's part of a batch, counted within it.
   Shard shard_of_batch(const Range& batch) const;
   void stage(const std::vector<Range>& batches, std::int64_t first);
-  /// Where the next batch's images are: stages them first unless the data set is resident.
+  /// Where the next batch's images are: uploads them first unless the data set is resident.
   int next_slot(const Range& batch);
   /// Puts this rank's logits of the evaluation batch that was just run where they belong among all.
   void read_logits(const Range& batch, std::vector<double>& logits);
@@ -108,9 +108,7 @@ class Session {
   std::map<int, int> training_, evaluation_;  ///< batch size -> handle of the loaded plan
   std::vector<std::int32_t> order_;
   int epoch_ = 0;
-  std::vector<std::vector<std::uint8_t>> slots_;  ///< staging memory; empty when resident
-  std::unique_ptr<Prefetcher> prefetcher_;
-  int staged_ = 0;
+  std::optional<BatchFeed> feed_;  ///< none when the data set is resident
 };
 
 }  // namespace convoy

@@ -7,7 +7,7 @@
 namespace convoy::testing {
 namespace {
 
-constexpr int samples = 23;
+constexpr int samples = 23, slot_rows = 15;
 
 OpCase augment_case(const std::string& name, const FeatureShape& image, int n, bool resident, int crop_pad,
                     PadMode pad_mode, bool flip) {
@@ -20,7 +20,7 @@ OpCase augment_case(const std::string& name, const FeatureShape& image, int n, b
   Augment call;
   call.n = n, call.first = 2, call.image = image, call.resident = resident;
   call.crop_pad = crop_pad, call.pad_mode = pad_mode, call.flip = flip;
-  const std::int64_t rows = resident ? samples : 2 * n;  // staged: two slots of n images
+  const std::int64_t rows = resident ? samples : staging_slots * std::int64_t{slot_rows};
   call.images = op.input("images", integers(rows * image.count(), 256, 1), DType::u8);
   call.labels = op.input("labels", integers(samples, 10, 2), DType::i32);
   call.order = op.input("order", integers(3 + 2 + n, samples, 3), DType::i32);
@@ -105,7 +105,7 @@ TEST(Augment, is_flip_then_crop_of_the_right_sample) {
     for (int i = 0; i < call.n; ++i) {
       const int sample = static_cast<int>(order[static_cast<std::size_t>(op.state.first + call.first + i)]);
       EXPECT_EQ(y[static_cast<std::size_t>(i)], labels[static_cast<std::size_t>(sample)]);
-      const std::int64_t row = call.resident ? sample : op.state.slot * call.n + i;
+      const std::int64_t row = call.resident ? sample : op.state.slot * slot_rows + i;
       const Values expected =
           augmented_by_hand(call, op.state, images.data() + row * call.image.count(), sample);
       for (std::size_t e = 0; e < expected.size(); ++e) {

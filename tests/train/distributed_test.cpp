@@ -65,6 +65,19 @@ TEST_P(Distributed, HoldTheSameBits) {
   EXPECT_EQ(mine, root);
 }
 
+// Of the short batch, most ranks stage nothing.
+TEST_P(Distributed, TrainTheSameBitsOnStagedData) {
+  std::vector<std::vector<double>> weights;
+  for (const char* resident : {"true", "false"}) {
+    const Config config = tiny_config({fmt::format("data.resident={}", resident)});
+    const auto several = session(config, tiny_data(17, 5), ranks());
+    several->initialize();
+    train_epochs(*several, config, 1, 2);
+    weights.push_back(weights_of(*several));
+  }
+  EXPECT_EQ(weights[0], weights[1]);
+}
+
 TEST_P(Distributed, CountEveryValidationImageOnce) {
   const Config config = tiny_config();
   const Dataset data = tiny_data(17, 29);

@@ -1,4 +1,4 @@
-// A run that stops and goes on, two equal runs, and a run on staged data end with the same bits.
+// A run that stops and goes on, and two equal runs, end with the same bits.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -133,23 +133,6 @@ TEST_P(Runs, WeightsSpoiltByTheLastStepAreNotKept) {
   const TemporaryFolder folder;
   EXPECT_THROW(train(config, folder.path() / "run", ""), AgreedError);
   EXPECT_TRUE(list_checkpoints(folder.path() / "run/checkpoints").empty());
-}
-
-// Data that is staged batch by batch gives the bits of data that is resident.
-TEST_P(Runs, StagedDataChangesNothing) {
-  const RankEnvironment alone = RankEnvironment::alone();
-  std::vector<std::vector<double>> weights;
-  std::vector<double> correct;
-  for (const char* resident : {"true", "false"}) {
-    const Config config = tiny_config({fmt::format("data.resident={}", resident)});
-    Session session(config, tiny_data(37, 11), make_engine(GetParam().kind, alone), alone);
-    session.initialize();
-    train_epochs(session, config, 1, 2);
-    weights.push_back(weights_of(session));
-    correct.push_back(session.evaluate().correct);
-  }
-  EXPECT_EQ(weights[0], weights[1]);
-  EXPECT_EQ(correct[0], correct[1]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Runs,
