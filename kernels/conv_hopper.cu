@@ -9,23 +9,25 @@ template <class Element, class Visit>
 void with_patch_tile(std::size_t index, Visit visit) {
   switch (index) {
     case 0:
-      return visit(PatchTile<Element, 256, 128, 2, 1>{});
+      return visit(PatchTile<Element, 256, 128, 4, 1>{});
     case 1:
-      return visit(PatchTile<Element, 128, 256, 2, 1>{});
+      return visit(PatchTile<Element, 128, 128, 2, 2>{});
     case 2:
-      return visit(PatchTile<Element, 512, 64, 4, 1, 1>{});
+      return visit(PatchTile<Element, 128, 256, 2, 1>{});
     case 3:
-      return visit(PatchTile<Element, 256, 64, 4, 1>{});
+      return visit(PatchTile<Element, 256, 64, 2, 2>{});
     case 4:
-      return visit(PatchTile<Element, 128, 64, 1, 2>{});
+      return visit(PatchTile<Element, 128, 64, 2, 3>{});
     case 5:
-      return visit(PatchTile<Element, 64, 128, 1, 2>{});
+      return visit(PatchTile<Element, 64, 128, 1, 3>{});
     case 6:
-      return visit(PatchTile<Element, 64, 64, 1, 3>{});
+      return visit(PatchTile<Element, 64, 64, 1, 4>{});
     case 7:
-      return visit(PatchTile<Element, 256, 32, 4, 1>{});
+      return visit(PatchTile<Element, 256, 32, 2, 2>{});
     case 8:
-      return visit(PatchTile<Element, 128, 32, 2, 2>{});
+      return visit(PatchTile<Element, 128, 32, 2, 3>{});
+    case 9:
+      return visit(PatchTile<Element, 128, 64, 1, 3>{});
     default:
       fail("internal error: no such tile");
   }
@@ -58,8 +60,8 @@ template <class Tile, class... Parameters, class... Arguments>
 void start_patch(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3 blocks,
                  const PatchLayout& layout, const Arguments&... arguments) {
   check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.total));
-  kernel<<<blocks, Tile::block_threads, static_cast<std::size_t>(layout.total), context.stream>>>(
-      arguments..., layout);
+  kernel<<<blocks, Tile::threads, static_cast<std::size_t>(layout.total), context.stream>>>(arguments...,
+                                                                                            layout);
   check_launch();
 }
 
@@ -76,7 +78,7 @@ void fprop(const CudaContext& context, const ConvForward& call, const std::strin
   with_patch_tile_for<Element>(
       context, key, x.rows, s.k, length, [&](const TileShape& tile) { return fprop_layout(s, tile); },
       [&]<class Tile>(Tile tile, const PatchLayout& layout) {
-        const auto kernel = layout.planes == 8 ? patch_fprop_kernel<Tile, 8> : patch_fprop_kernel<Tile, 4>;
+        const auto kernel = layout.planes == 8 ? patch_fprop_kernel<Tile, 2> : patch_fprop_kernel<Tile, 1>;
         start_patch(context, tile, kernel, detail::grid<Tile>(x.rows, s.k), layout, x,
                     static_cast<int>(s.n * s.in.pixels()), w, y);
       });
@@ -94,7 +96,7 @@ void dgrad(const CudaContext& context, const ConvDgrad& call, const std::string&
             [&]<class Tile>(Tile tile, const PatchLayout& layout) {
               const dim3 blocks(detail::grid<Tile>(extent.most_rows, s.in.c), extent.classes);
               const auto kernel =
-                  layout.planes == 8 ? patch_dgrad_kernel<Tile, 8> : patch_dgrad_kernel<Tile, 4>;
+                  layout.planes == 8 ? patch_dgrad_kernel<Tile, 2> : patch_dgrad_kernel<Tile, 1>;
               start_patch(context, tile, kernel, blocks, layout, problem,
                           static_cast<int>(s.n * s.out().pixels()));
             });

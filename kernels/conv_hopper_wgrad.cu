@@ -1,22 +1,17 @@
-// wgrad by warpgroups: tiles and launches.
+// wgrad by warpgroups: launches.
 #include "kernels/conv_hopper_wgrad.cuh"
 #include "kernels/conv_launch.cuh"
 
 namespace convoy {
 namespace {
 
+/// Calls visit(kernel) for patch_wgrad_kernels[index].
 template <class Element, class Visit>
-void with_wgrad_tile(std::size_t index, Visit visit) {
-  switch (index) {
-    case 0:
-      return visit(PatchWgradTile<Element, 128, 4>{});
-    case 1:
-      return visit(PatchWgradTile<Element, 128, 3>{});
-    case 2:
-      return visit(PatchWgradTile<Element, 64, 3>{});
-    default:
-      fail("internal error: no such tile");
+void with_wgrad_kernel(std::size_t index, Visit visit) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    ((I == index ? visit(PatchWgradKernel<Element, patch_wgrad_kernels[I]>{}) : void()), ...);
   }
+  (std::make_index_sequence<patch_wgrad_kernels.size()>{});
 }
 
 template <class Element>
@@ -27,27 +22,29 @@ void wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& p
   const Gpu gpu = current_gpu();
   const Gather<T> x = forward_gather(s, context.data<const T>(call.x));   // (N,D,H,W,C)
   const PixelColumns<T> dy{context.data<const T>(call.dy), x.rows, s.k};  // (N,O,P,Q,K)
-  const std::int64_t tiles =
-      ceil_div(s.k, wgrad_filters) * ceil_div(s.in.c, wgrad_channels) * ceil_div(s.taps(), wgrad_taps);
-  const dim3 blocks(static_cast<unsigned>(tiles), static_cast<unsigned>(plan.splits));
   bool started = false;
   const auto start_if_fitting = [&](std::size_t index) {
-    with_wgrad_tile<Element>(index, [&]<class Tile>(Tile) {
-      const PatchWgradLayout layout = wgrad_layout(s, Tile::pixels, Tile::stages);
-      if (started || layout.total > gpu.shared_bytes_per_block) return;
-      const auto kernel = patch_wgrad_kernel<Tile>;
+    const PatchWgradTile& tile = patch_wgrad_kernels[index];
+    const PatchWgradLayout layout = wgrad_layout(s, tile);
+    if (started || layout.total > gpu.shared_bytes_per_block) return;
+    const std::int64_t tiles =
+        ceil_div(s.k, tile.filters()) * ceil_div(s.in.c, tile.channels()) * ceil_div(s.taps(), tile.taps());
+    const dim3 blocks(static_cast<unsigned>(tiles), static_cast<unsigned>(plan.splits));
+    with_wgrad_kernel<Element>(index, [&]<class Kernel>(Kernel) {
+      const auto kernel = patch_wgrad_kernel<Kernel>;
       check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.total));
-      kernel<<<blocks, Tile::block_threads, static_cast<std::size_t>(layout.total), context.stream>>>(
+      kernel<<<blocks, Kernel::block_threads, static_cast<std::size_t>(layout.total), context.stream>>>(
           x, static_cast<int>(s.n * s.in.pixels()), dy, partials, plan.chunk, layout);
       check_launch();
-      started = true;
     });
+    started = true;
   };
   if (context.tiles != nullptr) {
     if (const auto measured = measured_tile(*context.tiles, key, patch_wgrad_tiles, gpu))
       start_if_fitting(*measured);
   }
-  for (std::size_t index = 0; index < patch_wgrad_tiles.size(); ++index) start_if_fitting(index);
+  for (std::size_t index = wgrad_tile(s); index < patch_wgrad_kernels.size(); ++index)
+    start_if_fitting(index);
   check(started, "internal error: a convolution whose patches fit no tile");
 }
 

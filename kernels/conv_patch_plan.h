@@ -13,8 +13,8 @@ namespace convoy {
 constexpr int ring_bytes = 16;   ///< of barriers per stage
 constexpr int patch_chunk = 16;  ///< bytes of a plane per pixel: eight channels
 
-constexpr int patch_stages =
-    4;  ///< of filters: one is read, one was read just now, the others are on their way
+constexpr int patch_lookahead = 2;                 ///< steps whose copies are under way
+constexpr int patch_stages = patch_lookahead + 2;  ///< of filters: one is read, one was read just now
 
 /// Channels go by in blocks of `channel_block`, in each of them the taps: the order of a sum, whatever the
 /// tile.
@@ -29,7 +29,7 @@ struct PatchLayout {
   int buffers;       ///< patches
   int filter_plane;  ///< of a stage of filters
   int filter_stage;
-  int filters, taps, barriers;  ///< where they begin
+  int filters, taps;  ///< where they begin
   int total;
   CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }  ///< a pixel of zeros ends every plane
 };
@@ -44,14 +44,13 @@ inline PatchLayout patch_layout(int channels, int taps, int pixels, bool filters
   layout.planes = channels <= channel_block / 2 ? 4 : 8;
   layout.plane = ((pixels + 1) | 1) * chunk;
   const int blocks = static_cast<int>(ceil_div(channels, channel_block));
-  layout.buffers = std::min(blocks, 1 + static_cast<int>(ceil_div(patch_stages - 1, std::max(1, taps))));
+  layout.buffers = std::min(blocks, 1 + static_cast<int>(ceil_div(patch_lookahead, std::max(1, taps))));
   const int rows = filters_across ? layout.planes * per_chunk : columns;
   layout.filter_plane = (rows | 1) * chunk;
   layout.filter_stage = layout.filter_plane * (filters_across ? columns / per_chunk : layout.planes);
   layout.filters = layout.buffers * layout.planes * layout.plane;
   layout.taps = layout.filters + patch_stages * layout.filter_stage;
-  layout.barriers = layout.taps + std::max(1, taps) * static_cast<int>(sizeof(PatchTap));
-  layout.total = std::max(staged, layout.barriers + patch_stages * ring_bytes);
+  layout.total = std::max(staged, layout.taps + std::max(1, taps) * static_cast<int>(sizeof(PatchTap)));
   return layout;
 }
 
@@ -71,40 +70,36 @@ inline PatchLayout dgrad_layout(const ConvShape& shape, const TileShape& tile) {
   return patch_layout(shape.k, taps, pixels, true, tile);
 }
 
-/// A wgrad block: 64 channels × 64 filters × `wgrad_taps` taps.
-constexpr int wgrad_taps = 9, wgrad_channels = 64, wgrad_filters = 64;
 constexpr int wgrad_pixels = 128;  ///< what chunks are multiples of
 
+/// How shared memory is divided; bytes.
 struct PatchWgradLayout {
-  int planes, plane, patch;   ///< of channels; bytes from one to the next, and of all
-  int filter_plane, filters;  ///< where in a stage dy begins
+  int plane;                  ///< of channels, from one to the next
+  int filter_plane, filters;  ///< of dy, and where in a stage it begins
   int windows;                ///< where in a stage the table of windows begins
-  int stage, stages;
+  int stage;
   int taps, barriers;  ///< where the table of taps and the barriers begin
   int total;
   CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }
 };
-/// For steps of `pixels` windows whose patches hold up to `patch_pixels`.
-inline PatchWgradLayout patch_wgrad_layout(int pixels, int patch_pixels, int stages) {
+/// For patches that hold up to `patch_pixels`.
+inline PatchWgradLayout patch_wgrad_layout(const PatchWgradTile& tile, int patch_pixels) {
   PatchWgradLayout layout{};
-  layout.planes = wgrad_channels / 8;
   layout.plane = ((patch_pixels + 1) | 1) * patch_chunk;
-  layout.patch = layout.planes * layout.plane;
-  layout.filter_plane = (pixels | 1) * patch_chunk;
-  layout.filters = layout.patch;
-  layout.windows = layout.filters + wgrad_filters / 8 * layout.filter_plane;
-  layout.stage = layout.windows + pixels * static_cast<int>(sizeof(PatchWindow));
-  layout.stages = stages;
-  layout.taps = stages * layout.stage;
-  layout.barriers = layout.taps + wgrad_taps * static_cast<int>(sizeof(PatchTap));
-  layout.total = layout.barriers + stages * ring_bytes;
+  layout.filter_plane = (tile.pixels | 1) * patch_chunk;
+  layout.filters = tile.channels() / 8 * layout.plane;
+  layout.windows = layout.filters + tile.filters() / 8 * layout.filter_plane;
+  layout.stage = layout.windows + tile.pixels * static_cast<int>(sizeof(PatchWindow));
+  layout.taps = tile.stages * layout.stage;
+  layout.barriers = layout.taps + tile.taps() * static_cast<int>(sizeof(PatchTap));
+  layout.total = layout.barriers + tile.stages * ring_bytes;
   return layout;
 }
 
-inline PatchWgradLayout wgrad_layout(const ConvShape& shape, int pixels, int stages) {
+inline PatchWgradLayout wgrad_layout(const ConvShape& shape, const PatchWgradTile& tile) {
   const Gather<char> x = forward_gather<char>(shape, nullptr);
   const PatchedGather<char> source{x, static_cast<int>(shape.n * shape.in.pixels())};
-  return patch_wgrad_layout(pixels, source.largest_patch(pixels), stages);
+  return patch_wgrad_layout(tile, source.largest_patch(tile.pixels));
 }
 
 // Whether windows read patches, and those of the least tile fit a multiprocessor. The shape alone decides,
@@ -123,23 +118,33 @@ inline bool patches_suit_dgrad(const ConvShape& shape) {
   return fits_reference(dgrad_layout(shape, least_patch_tile).total);
 }
 inline bool patches_suit_wgrad(const ConvShape& shape) {
+  const bool dense =
+      shape.taps() > 1 || shape.stride == Axes{1, 1, 1};  // else a patch is mostly what nobody reads
   const Gather<char> x = forward_gather<char>(shape, nullptr);
-  return PatchedGather<char>{x, 0}.in_order() && fits_reference(wgrad_layout(shape, 64, 3).total);
+  return dense && PatchedGather<char>{x, 0}.in_order() &&
+         fits_reference(wgrad_layout(shape, patch_wgrad_kernels.back()).total);
+}
+
+/// The tile that suits many taps, or few.
+inline std::size_t wgrad_tile(const ConvShape& shape) {
+  return shape.taps() > 2 ? 0 : shape.in.c > 64 ? 3 : 5;
 }
 
 /// From the shape alone: splits set the order of the sum.
 inline WgradPlan plan_patch_wgrad(const ConvShape& shape) {
-  constexpr double cycles_per_step = 2800, start_and_end = 6000, bytes_per_cycle = 2000;
+  constexpr double start_and_end = 6000, bytes_per_cycle = 2000;
+  const PatchWgradTile& tile = patch_wgrad_kernels[wgrad_tile(shape)];
+  const double cycles_per_step = 36.0 * tile.taps() * tile.channels() * tile.filters() / 4096;
   const std::int64_t pixels = shape.n * shape.out().pixels();
-  const std::int64_t tiles = ceil_div(shape.in.c, wgrad_channels) * ceil_div(shape.k, wgrad_filters) *
-                             ceil_div(shape.taps(), wgrad_taps);
+  const std::int64_t tiles = ceil_div(shape.in.c, tile.channels()) * ceil_div(shape.k, tile.filters()) *
+                             ceil_div(shape.taps(), tile.taps());
   WgradPlan best;
   double best_cycles = 0;
   for (std::int64_t splits = 1; splits <= 4 * reference_gpu.multiprocessors; ++splits) {
     const std::int64_t chunk = ceil_div(ceil_div(pixels, splits), wgrad_pixels) * wgrad_pixels;
     if (splits > 1 && ceil_div(pixels, chunk) != splits) continue;
     const auto per_sm = static_cast<double>(ceil_div(tiles * splits, reference_gpu.multiprocessors));
-    double cycles = per_sm * (start_and_end + static_cast<double>(chunk / wgrad_pixels) * cycles_per_step);
+    double cycles = per_sm * (start_and_end + static_cast<double>(chunk / 16) * cycles_per_step);
     if (splits > 1) cycles += 8.0 * static_cast<double>(splits * shape.weights()) / bytes_per_cycle;
     if (splits == 1 || cycles < best_cycles) {
       best = {static_cast<int>(splits), static_cast<int>(chunk)};

@@ -52,18 +52,44 @@ constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stag
                                                     {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};
 
 // Of warpgroups; what they need of shared memory depends on the shape (conv_patch_plan.h).
-constexpr std::array<TileShape, 9> patch_tiles = {{{256, 128, 384, 1.0},
-                                                   {128, 256, 384, 0.95},
-                                                   {512, 64, 640, 0.9},
-                                                   {256, 64, 640, 0.8},
-                                                   {128, 64, 256, 0.75},
-                                                   {64, 128, 256, 0.75},
-                                                   {64, 64, 256, 0.6},
-                                                   {256, 32, 640, 0.6},
-                                                   {128, 32, 384, 0.5}}};
-// Filters × channels; they differ in how many pixels a step has, and how many steps are on their way.
-constexpr std::array<TileShape, 3> patch_wgrad_tiles = {
-    {{64, 64, 512, 1.0}, {64, 64, 512, 0.95}, {64, 64, 512, 0.9}}};
+constexpr std::array<TileShape, 10> patch_tiles = {{{256, 128, 512, 1.0},
+                                                    {128, 128, 256, 0.95},
+                                                    {128, 256, 256, 0.95},
+                                                    {256, 64, 256, 0.9},
+                                                    {128, 64, 256, 0.75},
+                                                    {64, 128, 128, 0.7},
+                                                    {64, 64, 128, 0.6},
+                                                    {256, 32, 256, 0.6},
+                                                    {128, 32, 256, 0.5},
+                                                    {128, 64, 128, 0.75}}};
+/// A block of wgrad by warpgroups, which divide its 64s of channels, `columns`-s of filters and `tap_run`-s
+/// of taps among themselves.
+struct PatchWgradTile {
+  int pixels, stages;  ///< of a step, and steps in shared memory
+  int channel_groups, filter_groups, tap_groups;
+  int columns, tap_run;
+  constexpr int groups() const { return channel_groups * filter_groups * tap_groups; }
+  constexpr int channels() const { return 64 * channel_groups; }
+  constexpr int filters() const { return columns * filter_groups; }
+  constexpr int taps() const { return tap_run * tap_groups; }
+  constexpr int threads() const { return 128 * groups() + 128; }  ///< a warpgroup copies
+};
+constexpr std::array<PatchWgradTile, 8> patch_wgrad_kernels = {{{128, 4, 1, 1, 3, 64, 3},
+                                                                {128, 3, 1, 1, 3, 64, 3},
+                                                                {64, 3, 1, 1, 3, 64, 3},
+                                                                {64, 4, 4, 1, 1, 128, 1},
+                                                                {64, 4, 2, 2, 1, 128, 1},
+                                                                {64, 4, 1, 2, 1, 128, 1},
+                                                                {64, 4, 4, 1, 1, 64, 1},
+                                                                {64, 3, 1, 1, 1, 64, 1}}};
+constexpr std::array<TileShape, patch_wgrad_kernels.size()> patch_wgrad_tiles = [] {
+  std::array<TileShape, patch_wgrad_kernels.size()> tiles{};
+  for (std::size_t i = 0; i < tiles.size(); ++i) {
+    const PatchWgradTile& tile = patch_wgrad_kernels[i];
+    tiles[i] = {tile.filters(), tile.channels() * tile.taps(), tile.threads(), 1.0};
+  }
+  return tiles;
+}();
 
 /// What multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its kernels.
 struct Cores {

@@ -101,24 +101,29 @@ TEST(ConvPatch, SharedMemoryIsDividedWithoutOverlap) {
           EXPECT_GE(l.filter_stage, tile.n * std::min(channels, channel_block) * 2);
           EXPECT_EQ(l.taps % static_cast<int>(alignof(PatchTap)), 0);
           EXPECT_GE(l.taps, l.filters + patch_stages * l.filter_stage);
-          EXPECT_GE(l.barriers, l.taps + taps * static_cast<int>(sizeof(PatchTap)));
-          EXPECT_GE(l.total, l.barriers + patch_stages * ring_bytes);
+          EXPECT_GE(l.total, l.taps + taps * static_cast<int>(sizeof(PatchTap)));
           EXPECT_GE(l.total, tile.m * (2 * tile.n + patch_chunk));
           // A patch is overwritten `patch_lookahead` steps before its successor's first, when it must be done
           // with.
           const int blocks = (channels + channel_block - 1) / channel_block;
-          EXPECT_TRUE(l.buffers == blocks || (l.buffers - 1) * taps >= patch_stages - 1);
+          EXPECT_TRUE(l.buffers == blocks || (l.buffers - 1) * taps >= patch_lookahead);
         }
       }
     }
   }
-  const PatchWgradLayout l = patch_wgrad_layout(128, 194, 3);
-  EXPECT_GE(l.plane, 195 * patch_chunk);
-  EXPECT_EQ(l.plane / patch_chunk % 2, 1);
-  EXPECT_GE(l.windows - l.filters, wgrad_filters / 8 * 128 * patch_chunk);
-  EXPECT_GE(l.stage - l.windows, 128 * static_cast<int>(sizeof(PatchWindow)));
-  EXPECT_EQ(l.taps, 3 * l.stage);
-  EXPECT_EQ(l.stage % patch_chunk, 0);
+  for (const PatchWgradTile& tile : patch_wgrad_kernels) {
+    const PatchWgradLayout l = patch_wgrad_layout(tile, 194);
+    EXPECT_GE(l.plane, 195 * patch_chunk);
+    EXPECT_EQ(l.plane / patch_chunk % 2, 1);
+    EXPECT_EQ(l.filters, tile.channels() / 8 * l.plane);
+    EXPECT_GE(l.windows - l.filters, tile.filters() * tile.pixels * 2);
+    EXPECT_GE(l.stage - l.windows, tile.pixels * static_cast<int>(sizeof(PatchWindow)));
+    EXPECT_EQ(l.taps, tile.stages * l.stage);
+    EXPECT_EQ(l.stage % patch_chunk, 0);
+    EXPECT_GE(l.barriers - l.taps, tile.taps() * static_cast<int>(sizeof(PatchTap)));
+    EXPECT_EQ(l.total - l.barriers, tile.stages * ring_bytes);
+    EXPECT_EQ(wgrad_pixels % tile.pixels, 0) << "chunks are whole steps";
+  }
 }
 
 TEST(ConvPatch, WgradPlanCoversEveryPixel) {
