@@ -11,9 +11,11 @@
 namespace convoy::mma {
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+constexpr bool is_sm80_code = true;
 #define CONVOY_SM80(...) asm volatile(__VA_ARGS__)
 #define CONVOY_SM80_PURE(...) asm(__VA_ARGS__)
 #else
+constexpr bool is_sm80_code = false;
 #define CONVOY_SM80(...) __trap()
 #define CONVOY_SM80_PURE(...) __trap()
 #endif
@@ -88,6 +90,7 @@ struct Tf32 {
   using Stored = float;
   using Order = QuadOrder;
   using Copies = AsyncCopies;
+  static constexpr bool is_picked = is_sm80_code;  ///< by launchers; of others no kernel body is compiled
   static constexpr int per_chunk = 4;
   __device__ __forceinline__ static std::uint32_t operand(std::uint32_t bits) {
     return __float_as_uint(nearly_tf32(__uint_as_float(bits)));
@@ -111,6 +114,7 @@ struct F16 {
   using Stored = Half;
   using Order = NaturalOrder;
   using Copies = AsyncCopies;
+  static constexpr bool is_picked = is_sm80_code;
   static constexpr int per_chunk = 8;
   __device__ __forceinline__ static std::uint32_t operand(std::uint32_t bits) { return bits; }
   __device__ __forceinline__ static void multiply(float (&c)[4], std::uint32_t a0, std::uint32_t a1,
@@ -141,6 +145,7 @@ struct Bf16 : F16 {
 /// binary16 as sm_75 has it: m16n8k8, twice.
 struct F16Turing : F16 {
   using Copies = DirectCopies;
+  static constexpr bool is_picked = !is_sm80_code;
   __device__ __forceinline__ static void multiply(float (&c)[4], std::uint32_t a0, std::uint32_t a1,
                                                   std::uint32_t a2, std::uint32_t a3, std::uint32_t b0,
                                                   std::uint32_t b1) {

@@ -285,6 +285,10 @@ template <TensorCoreTile T, int Vec, class A, class B, class Output>
 __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Output& output, int m_begin,
                                               int n_begin, int k_begin, int k_end, int n_end) {
   static_assert(Vec == T::Element::per_chunk);
+  if constexpr (!T::Element::is_picked) {
+    __trap();
+    return;
+  }
   using Copies = typename T::Copies;
   constexpr int groups_m = T::WM / mma::group_rows, groups_n = T::WN / mma::group_rows;
   constexpr int stage_bytes = T::stage_elements * static_cast<int>(sizeof(typename T::Stored));

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "src/bench/ceilings.h"
 #include "src/core/error.h"
 #include "src/io/atomic_file.h"
 
@@ -30,6 +31,10 @@ std::string human_rate(double per_second) {
   for (; per_second >= 999.5 && prefix + 1 < std::size(prefixes); ++prefix) per_second /= 1000;
   const int digits = per_second < 9.995 ? 2 : per_second < 99.95 ? 1 : 0;
   return fmt::format("{:.{}f} {}", per_second, digits, prefixes[prefix]);
+}
+
+nlohmann::ordered_json to_json(const Ceilings& ceilings) {
+  return {{"flops_per_second", ceilings.flops_per_second}, {"bytes_per_second", ceilings.bytes_per_second}};
 }
 
 void write_report(const std::filesystem::path& path, const nlohmann::ordered_json& report) {

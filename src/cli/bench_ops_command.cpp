@@ -1,10 +1,11 @@
 // `convoy bench ops`: a row for each distinct call of a training step.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "comm/agree.h"
 #include "src/bench/figures.h"
 #include "src/bench/ops_bench.h"
-#include "src/cli/bench.h"
+#include "src/cli/commands.h"
 #include "src/core/log.h"
 
 namespace convoy {
@@ -122,36 +123,16 @@ std::filesystem::path choose_rival(const std::string& wish, const Config& config
 
 }  // namespace
 
-void add_bench_ops(CLI::App& bench, CommandContext& context) {
-  struct Arguments {
-    ConfigArguments config;
-    bool all = false;
-    std::string rival, json;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* command =
-      bench.add_subcommand("ops",
-                           "every distinct convolution of a training step by itself, beside what the device "
-                           "could do at best and, where its program was built, beside cuDNN");
-  add_config_arguments(*command, arguments->config);
-  command->add_flag("--all", arguments->all, "every distinct call of the step, fused ones included");
-  command->add_option("--rival", arguments->rival,
-                      "program that times the same convolutions, or none (default: bench/convoy_cudnn beside "
-                      "this program)");
-  add_json_option(*command, arguments->json);
-  command->callback([&context, arguments] {
-    context.action = [&context, arguments] {
-      if (context.ranks.size() > 1) {
-        throw AgreedError("bench ops measures one device: start it without mpirun", ExitCode::usage);
-      }
-      const Config config = load_agreed(arguments->config, context.ranks);
-      const OpsFigures figures =
-          bench_ops(config, context.ranks, arguments->all, choose_rival(arguments->rival, config));
-      print_ops(config, figures);
-      write_report(arguments->json, ops_json(config, figures));
-      return static_cast<int>(ExitCode::done);
-    };
-  });
+int run(const CommandContext& context, const BenchOpsArguments& arguments) {
+  if (context.ranks.size() > 1) {
+    throw AgreedError("bench ops measures one device: start it without mpirun", ExitCode::usage);
+  }
+  const Config config = load_agreed(arguments.config, context.ranks);
+  const OpsFigures figures =
+      bench_ops(config, context.ranks, arguments.all, choose_rival(arguments.rival, config));
+  print_ops(config, figures);
+  write_report(arguments.json, ops_json(config, figures));
+  return static_cast<int>(ExitCode::done);
 }
 
 }  // namespace convoy

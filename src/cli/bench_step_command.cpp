@@ -1,7 +1,9 @@
 // `convoy bench step`: what a training step costs, per rank and in all.
+#include <nlohmann/json.hpp>
+
 #include "src/bench/figures.h"
 #include "src/bench/step_bench.h"
-#include "src/cli/bench.h"
+#include "src/cli/commands.h"
 #include "src/train/plan_set.h"
 
 namespace convoy {
@@ -87,32 +89,14 @@ void print_step(const Config& config, const StepFigures& figures) {
 
 }  // namespace
 
-void add_bench_step(CLI::App& bench, CommandContext& context) {
-  struct Arguments {
-    ConfigArguments config;
-    std::string json;
-    double seconds = 5;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = bench.add_subcommand(
-      "step", "whole training steps on random images, under mpirun or srun on all ranks");
-  add_config_arguments(*command, arguments->config);
-  command->add_option("--seconds", arguments->seconds, "about how long to measure")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  add_json_option(*command, arguments->json);
-  command->callback([&context, arguments] {
-    context.action = [&context, arguments] {
-      const Config config = load_agreed(arguments->config, context.ranks);
-      const StepFigures figures =
-          bench_step(config, context.ranks, arguments->seconds, context.process_start);
-      if (context.ranks.is_root()) {
-        print_step(config, figures);
-        write_report(arguments->json, step_json(config, figures));
-      }
-      return static_cast<int>(ExitCode::done);
-    };
-  });
+int run(const CommandContext& context, const BenchStepArguments& arguments) {
+  const Config config = load_agreed(arguments.config, context.ranks);
+  const StepFigures figures = bench_step(config, context.ranks, arguments.seconds, context.process_start);
+  if (context.ranks.is_root()) {
+    print_step(config, figures);
+    write_report(arguments.json, step_json(config, figures));
+  }
+  return static_cast<int>(ExitCode::done);
 }
 
 }  // namespace convoy

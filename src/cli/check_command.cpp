@@ -1,7 +1,10 @@
 // `convoy check`: everything that can fail before the first step, all of it said at once.
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <functional>
+#include <memory>
 
 #include "comm/agree.h"
 #include "src/cli/commands.h"
@@ -114,21 +117,8 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
 
 }  // namespace
 
-void add_check(CLI::App& app, CommandContext& context) {
-  struct Arguments {
-    ConfigArguments config;
-    std::string output;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* command =
-      app.add_subcommand("check", "run everything that can fail before the first step; trains nothing");
-  add_config_arguments(*command, arguments->config);
-  command->add_option("--output", arguments->output, "the run's folder (default: runs/<name>)");
-  command->callback([&context, arguments] {
-    context.action = [&context, arguments] {
-      return check_all(arguments->config, arguments->output, context.ranks);
-    };
-  });
+int run(const CommandContext& context, const CheckArguments& arguments) {
+  return check_all(arguments.config, arguments.output, context.ranks);
 }
 
 }  // namespace convoy

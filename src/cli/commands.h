@@ -1,9 +1,7 @@
-// The subcommands. Each registers its arguments and, once chosen, its action.
+// The subcommands: what each takes and does. command_line.cpp fills in what they take.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <chrono>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,22 +14,57 @@ namespace convoy {
 struct CommandContext {
   const RankEnvironment& ranks;
   std::chrono::steady_clock::time_point process_start;
-  std::function<int()> action;  ///< set by the chosen subcommand; returns the exit code
 };
 
-void add_train(CLI::App& app, CommandContext& context);
-void add_eval(CLI::App& app, CommandContext& context);
-void add_plan(CLI::App& app, CommandContext& context);
-void add_check(CLI::App& app, CommandContext& context);
-void add_bench(CLI::App& app, CommandContext& context);
+/// Runs the subcommand that the arguments name. Returns the exit code.
+int run_command_line(int argc, char** argv, const CommandContext& context);
 
 /// The positional arguments of commands that start from a configuration.
 struct ConfigArguments {
   std::string path;
   std::vector<std::string> overrides;
 };
-void add_config_arguments(CLI::App& command, ConfigArguments& arguments);
 /// load_config, agreed on by all ranks.
 Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks);
+
+struct TrainArguments {
+  ConfigArguments config;
+  std::string output, resume;
+};
+struct EvalArguments {
+  std::string path, logits;
+  std::vector<std::string> overrides;
+};
+struct PlanArguments {
+  ConfigArguments config;
+};
+struct CheckArguments {
+  ConfigArguments config;
+  std::string output;
+};
+struct BenchStepArguments {
+  ConfigArguments config;
+  std::string json;
+  double seconds = 5;
+};
+struct BenchOpsArguments {
+  ConfigArguments config;
+  bool all = false;
+  std::string rival, json;
+};
+struct BenchAllReduceArguments {
+  Device device = Device::automatic;
+  std::int64_t largest = std::int64_t{256} << 20;
+  std::string json;
+};
+
+// Each returns the exit code.
+int run(const CommandContext& context, const TrainArguments& arguments);
+int run(const CommandContext& context, const EvalArguments& arguments);
+int run(const CommandContext& context, const PlanArguments& arguments);
+int run(const CommandContext& context, const CheckArguments& arguments);
+int run(const CommandContext& context, const BenchStepArguments& arguments);
+int run(const CommandContext& context, const BenchOpsArguments& arguments);
+int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
 
 }  // namespace convoy

@@ -7,45 +7,28 @@
 
 namespace convoy {
 
-void add_eval(CLI::App& app, CommandContext& context) {
-  struct Arguments {
-    std::string path, logits;
-    std::vector<std::string> overrides;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* command =
-      app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation data");
-  command->add_option("RUN|CHECKPOINT", arguments->path, "a run's folder or one of its checkpoints")
-      ->required();
-  command->add_option("key=value", arguments->overrides,
-                      "replace values of its configuration, e.g. data.path=DIR");
-  command->add_option("--logits", arguments->logits,
-                      "a safetensors file for the logits (images,classes) and labels of the validation data");
-  command->callback([&context, arguments] {
-    context.action = [&context, arguments] {
-      const RankEnvironment& ranks = context.ranks;
-      const std::optional<LoadedCheckpoint> checkpoint = load_checkpoint(arguments->path, ranks);
-      if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", arguments->path));
-      const std::string name = checkpoint->path.string();
-      Config config;
-      agree(ranks, [&] { config = parse_config(stored_config(*checkpoint), name, arguments->overrides); });
-      const std::unique_ptr<Session> session = make_session(config, ranks);
-      agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
-      Predictions predictions;
-      const bool wanted = !arguments->logits.empty();
-      const Metrics metrics = session->evaluate(wanted ? &predictions : nullptr);
-      agree(ranks, [&] {
-        if (wanted && ranks.is_root())
-          write_file_atomically(arguments->logits, to_safetensors(predictions_file(predictions, name)));
-      });
-      if (ranks.is_root()) {
-        fmt::print("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
-                   name_of_validation(config.data), 100 * metrics.accuracy(), metrics.correct, metrics.count,
-                   metrics.loss(), name);
-      }
-      return static_cast<int>(ExitCode::done);
-    };
+int run(const CommandContext& context, const EvalArguments& arguments) {
+  const RankEnvironment& ranks = context.ranks;
+  const std::optional<LoadedCheckpoint> checkpoint = load_checkpoint(arguments.path, ranks);
+  if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", arguments.path));
+  const std::string name = checkpoint->path.string();
+  Config config;
+  agree(ranks, [&] { config = parse_config(stored_config(*checkpoint), name, arguments.overrides); });
+  const std::unique_ptr<Session> session = make_session(config, ranks);
+  agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
+  Predictions predictions;
+  const bool wanted = !arguments.logits.empty();
+  const Metrics metrics = session->evaluate(wanted ? &predictions : nullptr);
+  agree(ranks, [&] {
+    if (wanted && ranks.is_root())
+      write_file_atomically(arguments.logits, to_safetensors(predictions_file(predictions, name)));
   });
+  if (ranks.is_root()) {
+    fmt::print("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
+               name_of_validation(config.data), 100 * metrics.accuracy(), metrics.correct, metrics.count,
+               metrics.loss(), name);
+  }
+  return static_cast<int>(ExitCode::done);
 }
 
 }  // namespace convoy

@@ -1,5 +1,4 @@
-// convoy: train | eval | plan | check | bench.
-#include <CLI/CLI.hpp>
+// Every error ends here, as a message and an exit code.
 #include <cstdio>
 
 #include "comm/agree.h"
@@ -9,27 +8,6 @@
 namespace {
 
 using namespace convoy;
-
-int run_cli(int argc, char** argv, CommandContext& context) {
-  CLI::App app{"Convoy: data-parallel training of convolutional networks on CPUs and GPUs"};
-  app.set_version_flag("--version", CONVOY_VERSION);
-  app.require_subcommand(1);
-  app.footer(
-      "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 128+n ended by signal n.");
-  add_train(app, context);
-  add_eval(app, context);
-  add_plan(app, context);
-  add_check(app, context);
-  add_bench(app, context);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const bool asked_for = error.get_exit_code() == 0;  // --help, --version
-    if (context.ranks.is_root()) app.exit(error);
-    return static_cast<int>(asked_for ? ExitCode::done : ExitCode::usage);
-  }
-  return context.action();
-}
 
 /// For an error that the other ranks do not know of.
 void report_alone(const RankEnvironment& ranks, const std::exception& error) {
@@ -43,9 +21,9 @@ int main(int argc, char** argv) {
   try {
     const RankEnvironment ranks(&argc, &argv);
     set_up_log(ranks.rank(), ranks.size());
-    CommandContext context{ranks, process_start, {}};
+    const CommandContext context{ranks, process_start};
     try {
-      return run_cli(argc, argv, context);
+      return run_command_line(argc, argv, context);
     } catch (const AgreedError& error) {
       if (ranks.is_root()) log_error("{}", error.what());
       return static_cast<int>(error.code());

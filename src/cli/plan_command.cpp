@@ -24,37 +24,28 @@ void print_plan(const Plan& plan, int images) {
 
 }  // namespace
 
-void add_plan(CLI::App& app, CommandContext& context) {
-  auto arguments = std::make_shared<ConfigArguments>();
-  CLI::App* command =
-      app.add_subcommand("plan", "print every call of a step and every byte of memory; trains nothing");
-  add_config_arguments(*command, *arguments);
-  command->callback([&context, arguments] {
-    context.action = [&context, arguments] {
-      const RankEnvironment& ranks = context.ranks;
-      const Config config = load_agreed(*arguments, ranks);
-      const std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
-      Graph graph;
-      PlanSet plans;
-      agree(ranks, [&] { graph = build_graph(config.model); });
-      plans = make_plans(graph, config, nominal_counts(config.data), *engine, ranks);
-      if (!ranks.is_root()) return static_cast<int>(ExitCode::done);
+int run(const CommandContext& context, const PlanArguments& arguments) {
+  const RankEnvironment& ranks = context.ranks;
+  const Config config = load_agreed(arguments.config, ranks);
+  const std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
+  Graph graph;
+  PlanSet plans;
+  agree(ranks, [&] { graph = build_graph(config.model); });
+  plans = make_plans(graph, config, nominal_counts(config.data), *engine, ranks);
+  if (!ranks.is_root()) return static_cast<int>(ExitCode::done);
 
-      fmt::print("{}: {} parameters, {} rank{}, {}, data set {}\n\n", config.name, graph.parameter_count(),
-                 ranks.size(), ranks.size() == 1 ? "" : "s", engine->describe(),
-                 plans.resident ? "resident" : "staged batch by batch");
-      for (const auto& [count, plan] : plans.training) print_plan(plan, count);
-      for (const auto& [count, plan] : plans.evaluation) print_plan(plan, count);
-      fmt::print("arenas of one rank\n");
-      for (std::size_t i = 0; i < arena_count; ++i) {
-        if (plans.arenas[i] > 0)
-          fmt::print("  {:<12} {:>14} bytes\n", name_of(static_cast<Arena>(i)), plans.arenas[i]);
-      }
-      fmt::print("  {:<12} {:>14} bytes ({})\n", "total", plans.total_bytes(),
-                 human_bytes(plans.total_bytes()));
-      return static_cast<int>(ExitCode::done);
-    };
-  });
+  fmt::print("{}: {} parameters, {} rank{}, {}, data set {}\n\n", config.name, graph.parameter_count(),
+             ranks.size(), ranks.size() == 1 ? "" : "s", engine->describe(),
+             plans.resident ? "resident" : "staged batch by batch");
+  for (const auto& [count, plan] : plans.training) print_plan(plan, count);
+  for (const auto& [count, plan] : plans.evaluation) print_plan(plan, count);
+  fmt::print("arenas of one rank\n");
+  for (std::size_t i = 0; i < arena_count; ++i) {
+    if (plans.arenas[i] > 0)
+      fmt::print("  {:<12} {:>14} bytes\n", name_of(static_cast<Arena>(i)), plans.arenas[i]);
+  }
+  fmt::print("  {:<12} {:>14} bytes ({})\n", "total", plans.total_bytes(), human_bytes(plans.total_bytes()));
+  return static_cast<int>(ExitCode::done);
 }
 
 }  // namespace convoy

@@ -6,12 +6,6 @@
 
 namespace convoy {
 
-void add_config_arguments(CLI::App& command, ConfigArguments& arguments) {
-  command.add_option("CONFIG", arguments.path, "YAML file of the network and its training")->required();
-  command.add_option("key=value", arguments.overrides, "replace values of the file, e.g. train.epochs=5");
-  command.footer("Keys of CONFIG:\n" + schema_help());
-}
-
 Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks) {
   Config config;
   agree(ranks, [&] { config = load_config(arguments.path, arguments.overrides); });
@@ -32,35 +26,21 @@ void check_paths(const TrainOptions& options) {
 
 }  // namespace
 
-void add_train(CLI::App& app, CommandContext& context) {
-  struct Arguments {
-    ConfigArguments config;
-    std::string output, resume;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("train", "train a network; under mpirun or srun on all ranks");
-  add_config_arguments(*command, arguments->config);
-  command->add_option("--output", arguments->output, "the run's folder (default: runs/<name>)");
-  command->add_option("--resume", arguments->resume,
-                      "auto (the newest good checkpoint of the run) or a checkpoint");
-  command->callback([&context, arguments] {
-    context.action = [&context, arguments] {
-      const RankEnvironment& ranks = context.ranks;
-      const Config config = load_agreed(arguments->config, ranks);
-      TrainOptions options;
-      options.output = arguments->output.empty() ? "runs/" + config.name : arguments->output;
-      options.output = (options.output / "").lexically_normal().parent_path();  // without a trailing slash
-      if (options.output.empty()) options.output = ".";
-      options.resume = arguments->resume;
-      options.process_start = context.process_start;
-      agree(ranks, [&] {  // before the data is loaded
-        if (ranks.is_root()) check_paths(options);
-      });
-      const std::unique_ptr<Session> session = make_session(config, ranks);
-      Trainer(config, options, *session, ranks).run();
-      return static_cast<int>(ExitCode::done);
-    };
+int run(const CommandContext& context, const TrainArguments& arguments) {
+  const RankEnvironment& ranks = context.ranks;
+  const Config config = load_agreed(arguments.config, ranks);
+  TrainOptions options;
+  options.output = arguments.output.empty() ? "runs/" + config.name : arguments.output;
+  options.output = (options.output / "").lexically_normal().parent_path();  // without a trailing slash
+  if (options.output.empty()) options.output = ".";
+  options.resume = arguments.resume;
+  options.process_start = context.process_start;
+  agree(ranks, [&] {  // before the data is loaded
+    if (ranks.is_root()) check_paths(options);
   });
+  const std::unique_ptr<Session> session = make_session(config, ranks);
+  Trainer(config, options, *session, ranks).run();
+  return static_cast<int>(ExitCode::done);
 }
 
 }  // namespace convoy

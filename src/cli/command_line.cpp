@@ -1,0 +1,144 @@
+// The command line: convoy train | eval | plan | check | bench. The one file that reads CLI11, which takes
+// longer to compile than all the commands.
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "src/cli/commands.h"
+
+namespace convoy {
+namespace {
+
+using Action = std::function<int(const CommandContext&)>;
+
+/// Where the options of `command` go; once it is chosen, running it is the action.
+template <class Arguments>
+Arguments& arguments_of(CLI::App* command, Action& action) {
+  auto arguments = std::make_shared<Arguments>();
+  command->callback([&action, arguments] {
+    action = [arguments](const CommandContext& context) { return run(context, *arguments); };
+  });
+  return *arguments;
+}
+
+void add_config_arguments(CLI::App* command, ConfigArguments& arguments) {
+  command->add_option("CONFIG", arguments.path, "YAML file of the network and its training")->required();
+  command->add_option("key=value", arguments.overrides, "replace values of the file, e.g. train.epochs=5");
+  command->footer("Keys of CONFIG:\n" + schema_help());
+}
+
+void add_json_option(CLI::App* command, std::string& path) {
+  command->add_option("--json", path, "also write the figures to this file");
+}
+
+void add_train(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("train", "train a network; under mpirun or srun on all ranks");
+  auto& arguments = arguments_of<TrainArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
+  command->add_option("--resume", arguments.resume,
+                      "auto (the newest good checkpoint of the run) or a checkpoint");
+}
+
+void add_eval(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation data");
+  auto& arguments = arguments_of<EvalArguments>(command, action);
+  command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
+      ->required();
+  command->add_option("key=value", arguments.overrides,
+                      "replace values of its configuration, e.g. data.path=DIR");
+  command->add_option("--logits", arguments.logits,
+                      "a safetensors file for the logits (images,classes) and labels of the validation data");
+}
+
+void add_plan(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("plan", "print every call of a step and every byte of memory; trains nothing");
+  add_config_arguments(command, arguments_of<PlanArguments>(command, action).config);
+}
+
+void add_check(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("check", "run everything that can fail before the first step; trains nothing");
+  auto& arguments = arguments_of<CheckArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
+}
+
+void add_bench_step(CLI::App& bench, Action& action) {
+  CLI::App* command = bench.add_subcommand(
+      "step", "whole training steps on random images, under mpirun or srun on all ranks");
+  auto& arguments = arguments_of<BenchStepArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--seconds", arguments.seconds, "about how long to measure")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  add_json_option(command, arguments.json);
+}
+
+void add_bench_ops(CLI::App& bench, Action& action) {
+  CLI::App* command =
+      bench.add_subcommand("ops",
+                           "every distinct convolution of a training step by itself, beside what the device "
+                           "could do at best and, where its program was built, beside cuDNN");
+  auto& arguments = arguments_of<BenchOpsArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_flag("--all", arguments.all, "every distinct call of the step, fused ones included");
+  command->add_option("--rival", arguments.rival,
+                      "program that times the same convolutions, or none (default: bench/convoy_cudnn beside "
+                      "this program)");
+  add_json_option(command, arguments.json);
+}
+
+void add_bench_allreduce(CLI::App& bench, Action& action) {
+  CLI::App* command = bench.add_subcommand(
+      "allreduce",
+      "sums over ranks of 256 bytes and more, as a training step queues them; under mpirun or srun");
+  auto& arguments = arguments_of<BenchAllReduceArguments>(command, action);
+  const std::map<std::string, Device> devices = {
+      {"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}};
+  command->add_option("--device", arguments.device, "where the sums are (default: auto)")
+      ->option_text("auto|cpu|cuda")
+      ->transform(CLI::CheckedTransformer(devices, CLI::ignore_case));
+  command->add_option("--largest", arguments.largest, "the largest sum (default: 256M)")
+      ->option_text("BYTES, also as 64K or 16M")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::int64_t{256}, std::int64_t{1} << 40));
+  add_json_option(command, arguments.json);
+}
+
+void add_bench(CLI::App& app, Action& action) {
+  CLI::App* bench = app.add_subcommand("bench", "measure speed: steps, single calls, sums over ranks");
+  bench->require_subcommand(1);
+  add_bench_step(*bench, action);
+  add_bench_ops(*bench, action);
+  add_bench_allreduce(*bench, action);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv, const CommandContext& context) {
+  CLI::App app{"Convoy: data-parallel training of convolutional networks on CPUs and GPUs"};
+  app.set_version_flag("--version", CONVOY_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 128+n ended by signal n.");
+  Action action;
+  add_train(app, action);
+  add_eval(app, action);
+  add_plan(app, action);
+  add_check(app, action);
+  add_bench(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool asked_for = error.get_exit_code() == 0;  // --help, --version
+    if (context.ranks.is_root()) app.exit(error);
+    return static_cast<int>(asked_for ? ExitCode::done : ExitCode::usage);
+  }
+  return action(context);
+}
+
+}  // namespace convoy
