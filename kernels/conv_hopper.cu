@@ -48,10 +48,12 @@ void with_patch_tile_for(const CudaContext& context, const std::string& key, std
     if (candidate.total > gpu.shared_bytes_per_block || (best && cycles >= best_cycles)) return;
     best = index, layout = candidate, best_cycles = cycles;
   };
-  if (context.tiles != nullptr) {
-    if (const auto measured = measured_tile(*context.tiles, key, patch_tiles, gpu)) consider(*measured);
+  std::optional<std::size_t> measured;
+  if (context.tiles != nullptr) measured = measured_tile(*context.tiles, key, patch_tiles, gpu);
+  if (measured) consider(*measured);
+  if (!best) {
+    for (std::size_t index = 0; index < patch_tiles.size(); ++index) consider(index);
   }
-  for (std::size_t index = 0; !best && index < patch_tiles.size(); ++index) consider(index);
   check(best.has_value(), "internal error: a convolution whose patches fit no tile");
   with_patch_tile<Element>(*best, [&](auto tile) { run(tile, layout); });
 }

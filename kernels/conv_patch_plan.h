@@ -102,12 +102,17 @@ inline PatchWgradLayout wgrad_layout(const ConvShape& shape, const PatchWgradTil
   return patch_wgrad_layout(tile, source.largest_patch(tile.pixels));
 }
 
-// Whether windows read patches, and those of the least tile fit a multiprocessor. The shape alone decides,
-// since another family's kernels give other bits.
+// Whether patches suit a product: windows read them in order, those of the least tile fit a multiprocessor,
+// and they hold little that nobody reads (the limits are what was measured on an H200 beside HalfFamily). The
+// shape alone decides, since another family's kernels give other bits.
 inline bool fits_reference(int bytes) {
   return bytes <= reference_gpu.shared_bytes_per_block;
 }
+inline bool is_strided(const ConvShape& shape) {
+  return shape.stride != Axes{1, 1, 1};
+}
 inline bool patches_suit_fprop(const ConvShape& shape) {
+  if (is_strided(shape) && (shape.taps() == 1 || shape.in.c > channel_block)) return false;
   const Gather<char> x = forward_gather<char>(shape, nullptr);
   return PatchedGather<char>{x, 0}.in_order() && fits_reference(fprop_layout(shape, least_patch_tile).total);
 }
@@ -118,10 +123,11 @@ inline bool patches_suit_dgrad(const ConvShape& shape) {
   return fits_reference(dgrad_layout(shape, least_patch_tile).total);
 }
 inline bool patches_suit_wgrad(const ConvShape& shape) {
-  const bool dense =
-      shape.taps() > 1 || shape.stride == Axes{1, 1, 1};  // else a patch is mostly what nobody reads
+  constexpr std::int64_t most_weights_of_one_tap = 1 << 15;
+  if (is_strided(shape) && (shape.taps() == 1 || shape.in.c > channel_block)) return false;
+  if (shape.taps() == 1 && shape.weights() > most_weights_of_one_tap) return false;
   const Gather<char> x = forward_gather<char>(shape, nullptr);
-  return dense && PatchedGather<char>{x, 0}.in_order() &&
+  return PatchedGather<char>{x, 0}.in_order() &&
          fits_reference(wgrad_layout(shape, patch_wgrad_kernels.back()).total);
 }
 
