@@ -39,6 +39,7 @@ namespace {
 
 enum class Product : std::uint8_t { fprop, dgrad, wgrad };
 
+#ifdef CONVOY_WARPGROUPS
 bool patches_suit(Product product, const ConvShape& shape) {
   switch (product) {
     case Product::fprop:
@@ -53,20 +54,17 @@ bool patches_suit(Product product, const ConvShape& shape) {
 
 /// Warpgroups are what sm_90a alone has.
 bool has_warpgroups() {
-#ifdef CONVOY_WARPGROUPS
   int device = 0, major = 0, minor = 0;
   check_cuda(cudaGetDevice(&device));
   check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
   check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
   return major == 9 && minor == 0;
-#else
-  return false;
-#endif
 }
+#endif
 
 /// Calls visit(family) for a 16-bit product in aligned eights of channels.
 template <class Element, class Visit>
-auto with_half_family(Product product, const ConvShape& s, Visit visit) {
+auto with_half_family([[maybe_unused]] Product product, [[maybe_unused]] const ConvShape& s, Visit visit) {
 #ifdef CONVOY_WARPGROUPS
   if (has_warpgroups() && patches_suit(product, s)) return visit(HopperFamily<Element>{});
 #endif

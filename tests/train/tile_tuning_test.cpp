@@ -129,7 +129,12 @@ std::vector<ConvShape> shapes() {
   ConvShape volume;
   volume.n = 2, volume.in = {5, 6, 7, 8}, volume.k = 16, volume.t = volume.r = volume.s = 3;
   volume.stride = {2, 2, 2}, volume.pad = {1, 1, 1}, volume.dilation = {1, 2, 1};
-  return {ragged, strided, wide, volume};
+  ConvShape blocks;  // several blocks of channels, and of rows, each with all taps
+  blocks.n = 21, blocks.in = {1, 9, 9, 136}, blocks.k = 200, blocks.r = blocks.s = 3, blocks.pad = {0, 1, 1};
+  ConvShape narrow;  // strided, one block of channels
+  narrow.n = 9, narrow.in = {1, 16, 16, 64}, narrow.k = 72, narrow.r = narrow.s = 3;
+  narrow.stride = {1, 2, 2}, narrow.pad = {0, 1, 1};
+  return {ragged, strided, wide, volume, blocks, narrow};
 }
 
 /// Tiles are forced by writing them to the cache. One that a family lacks, or the device has no room for, is
