@@ -41,15 +41,24 @@ __device__ __forceinline__ void write_moments(const Output& output, int m_begin,
     const int count = n < output.columns ? min(output.rows - m, moment_pixels) : 0;
     const std::byte* staged = dynamic_shared() + first_row * T::staged_row_bytes + chunk * chunk_bytes;
     float sums[moment_lanes] = {}, squares[moment_lanes] = {};
-#pragma unroll 4
-    for (int row = lane; row < moment_pixels; row += moment_lanes) {
-      if (row >= count) break;
-      const auto values =
-          load<moment_lanes>(reinterpret_cast<const Stored*>(staged + row * T::staged_row_bytes), 0);
+    constexpr int batch = 4;  // loads under way together
+#pragma unroll 1
+    for (int first = lane; first < moment_pixels; first += batch * moment_lanes) {
+      StoredPack<Stored, moment_lanes> rows[batch];
 #pragma unroll
-      for (int c = 0; c < moment_lanes; ++c) {
-        sums[c] += values.v[c];
-        squares[c] = fmaf(values.v[c], values.v[c], squares[c]);
+      for (int i = 0; i < batch; ++i) {
+        const std::byte* row = staged + (first + i * moment_lanes) * T::staged_row_bytes;
+        rows[i] = load_stored<moment_lanes>(reinterpret_cast<const Stored*>(row), 0);
+      }
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        if (first + i * moment_lanes >= count) break;
+#pragma unroll
+        for (int c = 0; c < moment_lanes; ++c) {
+          const float value = rows[i].value(c);
+          sums[c] += value;
+          squares[c] = fmaf(value, value, squares[c]);
+        }
       }
     }
     const float sum = sum_across(sums, lane), square = sum_across(squares, lane);
