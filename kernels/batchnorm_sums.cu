@@ -4,6 +4,7 @@
 // doubles in the workspace; a second kernel adds the blocks in order. The order follows from the shape alone.
 #include <algorithm>
 
+#include "kernels/batchnorm_moments.cuh"
 #include "kernels/batchnorm_rows.cuh"
 #include "kernels/fused.h"
 
@@ -159,28 +160,17 @@ __global__ void __launch_bounds__(finish_columns* finish_lanes, 1)
 
 /// One thread per channel.
 __global__ void __launch_bounds__(block_size)
-    moments_kernel(BatchNormShape s, float momentum, const double* __restrict__ sums,
-                   float* __restrict__ mean, float* __restrict__ inv_std, float* __restrict__ running_mean,
-                   float* __restrict__ running_var) {
+    moments_kernel(const BatchNormShape s, const double* __restrict__ sums,
+                   const __grid_constant__ MomentsOutput to) {
   const int c = static_cast<int>(blockIdx.x * block_size + threadIdx.x);
   if (c >= s.c) return;
   const int groups = (s.global_n + s.group - 1) / s.group;
-  double mean_of_means = 0.0, mean_of_variances = 0.0;
+  ChannelMoments moments(s, to, c);
   for (int g = 0; g < groups; ++g) {
-    const int images = min(s.group, s.global_n - g * s.group);
-    const auto m = static_cast<double>(images * s.pixels);
-    const double average = sums[(std::int64_t{2} * g) * s.c + c] / m;
-    const double variance = fmax(0.0, sums[(std::int64_t{2} * g + 1) * s.c + c] / m - average * average);
-    mean[std::int64_t{g} * s.c + c] = static_cast<float>(average);
-    inv_std[std::int64_t{g} * s.c + c] =
-        static_cast<float>(1.0 / sqrt(variance + static_cast<double>(s.epsilon)));
-    mean_of_means += average;
-    mean_of_variances +=
-        variance * (m / fmax(m - 1.0, 1.0));  // one value alone counts with its biased variance, zero
+    const double* own = sums + std::int64_t{2} * g * s.c + c;
+    moments.add(g, own[0], own[s.c]);
   }
-  const double weight = static_cast<double>(momentum) / groups, rest = 1.0 - static_cast<double>(momentum);
-  running_mean[c] = static_cast<float>(rest * running_mean[c] + weight * mean_of_means);
-  running_var[c] = static_cast<float>(rest * running_var[c] + weight * mean_of_variances);
+  moments.update_running(groups);
 }
 
 /// The largest of what the pack widths of x need: the plan sizes the workspace before addresses are known.
@@ -253,9 +243,7 @@ void launch(const CudaContext& context, const BatchNormStatistics& call) {
 void launch(const CudaContext& context, const BatchNormMoments& call) {
   if (call.shape.groups() == 0) return;
   moments_kernel<<<blocks_for(call.shape.c), block_size, 0, context.stream>>>(
-      call.shape, call.momentum, context.data<const double>(call.sums), context.data<float>(call.mean),
-      context.data<float>(call.inv_std), context.data<float>(call.running_mean),
-      context.data<float>(call.running_var));
+      call.shape, context.data<const double>(call.sums), moments_output(context, call));
   check_launch();
 }
 

@@ -27,8 +27,9 @@ using KernelCalls =
              CheckGradients, SgdStep, AdamStep, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
-using FusedCalls = TypeList<ConvRectified, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,
-                            ActivationBiasGrad, MaxPoolActivationBackward, BatchNormActivationReduce,
-                            BatchNormActivationBackward, ActivationBatchNormReduce>;
+using FusedCalls =
+    TypeList<ConvRectified, ConvStatistics, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,
+             ActivationBiasGrad, MaxPoolActivationBackward, BatchNormActivationReduce,
+             BatchNormActivationBackward, ActivationBatchNormReduce>;
 
 }  // namespace convoy

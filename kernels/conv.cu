@@ -9,6 +9,7 @@
 #include "kernels/conv_first_layer.h"
 #include "kernels/conv_kernels.cuh"
 #include "kernels/conv_patch_plan.h"
+#include "kernels/conv_statistics.h"
 #include "kernels/cuda_context.h"
 #include "kernels/fused.h"
 #include "kernels/split_sum.h"
@@ -130,14 +131,17 @@ void check_extents(const ConvShape& shape) {
         "convolution with an image or weights of 2^30 elements");
 }
 
-/// y = activation(x * w + bias).
-void fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+/// y = activation(x * w + bias). Whether the epilogue's moments, if it wants some, were taken.
+bool fprop(const CudaContext& context, const ConvForward& call, const Epilogue& epilogue) {
   const ConvShape& s = call.shape;
   check_extents(s);
-  if (s.n * s.out().count() == 0) return;
-  if (first_layer_fprop(context, call, activation)) return;
-  with_kernels(context, Product::fprop, s, call.math, {call.x, call.w, call.y},
-               [&](auto kernels) { kernels.fprop(context, call, activation); });
+  if (s.n * s.out().count() == 0 || first_layer_fprop(context, call, epilogue.activation)) return false;
+  bool taken = false;
+  with_kernels(context, Product::fprop, s, call.math, {call.x, call.w, call.y}, [&](auto kernels) {
+    kernels.fprop(context, call, epilogue);
+    taken = epilogue.moments != nullptr && kernels.takes_moments;
+  });
+  return taken;
 }
 
 /// Follows from shape and family alone, since it sets the order of a sum.
@@ -153,10 +157,18 @@ WgradPlan wgrad_plan(const ConvWgrad& call) {
 }  // namespace
 
 void launch(const CudaContext& context, const ConvForward& call) {
-  fprop(context, call, Rectifier{});
+  fprop(context, call, {});
 }
 void launch(const CudaContext& context, const ConvRectified& call) {
-  fprop(context, call.plain, call.activation);
+  fprop(context, call.plain, {call.activation});
+}
+void launch(const CudaContext& context, const ConvStatistics& call) {
+  float* moments = nullptr;
+  if (takes_statistics(call.plain, call.norm))
+    moments = context.arenas.workspace<float>(workspace_bytes<CudaContext>(call));
+  if (fprop(context, call.plain, {{}, moments})) return finish_statistics(context, call, moments);
+  launch(context, call.statistics());
+  if (call.mean) launch(context, call.moments());
 }
 
 void launch(const CudaContext& context, const ConvDgrad& call) {
@@ -197,6 +209,9 @@ std::optional<TileQuestion> tile_question(const CudaContext& context, const Conv
                      [&](auto kernels) { return kernels.fprop_key(s); });
 }
 std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvRectified& call) {
+  return tile_question(context, call.plain);
+}
+std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvStatistics& call) {
   return tile_question(context, call.plain);
 }
 std::optional<TileQuestion> tile_question(const CudaContext& context, const ConvDgrad& call) {

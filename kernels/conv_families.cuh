@@ -4,9 +4,9 @@
 #pragma once
 
 #include "kernels/conv.h"
+#include "kernels/conv_epilogue.h"
 #include "kernels/conv_plan.h"
 #include "kernels/mma_gemm.cuh"
-#include "kernels/rectifier.h"
 #include "kernels/tile_choice.h"
 
 namespace convoy {
@@ -153,10 +153,13 @@ struct HopperFamily {
 /// (plan.splits, K,T,R,S,C) is where the parts of dw go.
 template <class Family>
 struct ConvKernels {
-  static void fprop(const CudaContext& context, const ConvForward& call, Rectifier activation);
+  static void fprop(const CudaContext& context, const ConvForward& call, const Epilogue& epilogue);
   static void dgrad(const CudaContext& context, const ConvDgrad& call);
   static void wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& plan,
                     float* partials);
+
+  /// Whether fprop takes an epilogue's moments: where results of 16 bits go through shared memory.
+  static constexpr bool takes_moments = Family::vec == 8;
 
   static constexpr std::span<const TileShape> wgrad_tiles() {
     if constexpr (requires { Family::wgrad_cores; })

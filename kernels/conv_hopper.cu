@@ -69,14 +69,14 @@ void start_patch(const CudaContext& context, Tile, void (*kernel)(Parameters...)
 
 template <class Element>
 void fprop(const CudaContext& context, const ConvForward& call, const std::string& key,
-           Rectifier activation) {
+           const Epilogue& epilogue) {
   using T = typename Element::Stored;
   const ConvShape& s = call.shape;
   const int length = static_cast<int>(s.taps() * s.in.c);
   const Gather<T> x = forward_gather(s, context.data<const T>(call.x));               // (N,D,H,W,C)
   const PatchFilterColumns<T> w{context.data<const T>(call.w), s.k, s.in.c, length};  // (K,T,R,S,C)
   const MatrixOutput<T> y{context.data<T>(call.y), context.data<const float>(call.bias), x.rows, s.k,
-                          activation};  // (N,O,P,Q,K)
+                          epilogue};  // (N,O,P,Q,K)
   with_patch_tile_for<Element>(
       context, key, x.rows, s.k, length, [&](const TileShape& tile) { return fprop_layout(s, tile); },
       [&]<class Tile>(Tile tile, const PatchLayout& layout) {
@@ -109,13 +109,13 @@ void dgrad(const CudaContext& context, const ConvDgrad& call, const std::string&
 
 template <>
 void ConvKernels<HopperFamily<mma::F16>>::fprop(const CudaContext& context, const ConvForward& call,
-                                                Rectifier activation) {
-  convoy::fprop<mma::F16>(context, call, fprop_key(call.shape), activation);
+                                                const Epilogue& epilogue) {
+  convoy::fprop<mma::F16>(context, call, fprop_key(call.shape), epilogue);
 }
 template <>
 void ConvKernels<HopperFamily<mma::Bf16>>::fprop(const CudaContext& context, const ConvForward& call,
-                                                 Rectifier activation) {
-  convoy::fprop<mma::Bf16>(context, call, fprop_key(call.shape), activation);
+                                                 const Epilogue& epilogue) {
+  convoy::fprop<mma::Bf16>(context, call, fprop_key(call.shape), epilogue);
 }
 template <>
 void ConvKernels<HopperFamily<mma::F16>>::dgrad(const CudaContext& context, const ConvDgrad& call) {

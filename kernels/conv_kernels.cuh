@@ -3,8 +3,8 @@
 
 #include <type_traits>
 
+#include "kernels/conv_epilogue.h"
 #include "kernels/implicit_gemm.cuh"
-#include "kernels/rectifier.h"
 
 namespace convoy {
 
@@ -129,12 +129,12 @@ struct MatrixOutput {
   T* data;
   const float* bias_data;
   int rows, columns;
-  Rectifier activation{};
+  Epilogue epilogue{};
   CONVOY_HOST_DEVICE T* row(int m) const { return m < rows ? data + std::int64_t{m} * columns : nullptr; }
   /// Whether every value is its sum.
-  CONVOY_HOST_DEVICE bool plain() const { return bias_data == nullptr && activation.is_identity(); }
+  CONVOY_HOST_DEVICE bool plain() const { return bias_data == nullptr && epilogue.activation.is_identity(); }
   CONVOY_HOST_DEVICE float value(float sum, int n) const {
-    return activation.f(bias_data != nullptr ? sum + bias_data[n] : sum);
+    return epilogue.activation.f(bias_data != nullptr ? sum + bias_data[n] : sum);
   }
 };
 

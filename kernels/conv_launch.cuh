@@ -71,14 +71,15 @@ void for_each_dgrad(const CudaContext& context, const ConvDgrad& call, Launch la
 }  // namespace detail
 
 template <class Family>
-void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& call,
+                                const Epilogue& epilogue) {
   using T = typename Family::Stored;
   const ConvShape& s = call.shape;
   const std::int64_t pixels = s.n * s.out().pixels(), length = s.taps() * s.in.c;
   const Gather<T> x = forward_gather(s, context.data<const T>(call.x));                    // (N,D,H,W,C)
   const FilterColumns<T> w{context.data<const T>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
   const MatrixOutput<T> y{context.data<T>(call.y), context.data<const float>(call.bias), x.rows, s.k,
-                          activation};  // (N,O,P,Q,K)
+                          epilogue};  // (N,O,P,Q,K)
   detail::with_tile_for<Family>(context, fprop_key(s), pixels, s.k, length, 1, [&]<class Tile>(Tile tile) {
     detail::start(context, tile, conv_fprop_kernel<Tile, Family::vec, T>, detail::grid<Tile>(pixels, s.k), x,
                   w, y);

@@ -7,6 +7,7 @@
 
 #include "kernels/batchnorm.h"
 #include "kernels/conv.h"
+#include "kernels/conv_epilogue.h"
 #include "kernels/elementwise.h"
 #include "kernels/linear.h"
 #include "kernels/pool.h"
@@ -39,6 +40,39 @@ struct BatchNormRectified : Rectified<BatchNormForward> {
 struct BatchNormInferenceRectified : Rectified<BatchNormInference> {
   static constexpr const char* name = "batchnorm.infer+act";
 };
+
+/// y of ConvForward, and from y as it is stored the sums of BatchNormStatistics; with a `mean`, which only
+/// sums that are complete here allow, BatchNormMoments too.
+struct ConvStatistics {
+  static constexpr const char* name = "conv.fprop+bn.stats";
+  ConvForward plain;
+  BatchNormShape norm;
+  float momentum = 0.1f;
+  Tensor sums, mean, inv_std, running_mean, running_var;
+
+  BatchNormStatistics statistics() const { return {norm, plain.y, sums}; }
+  BatchNormMoments moments() const {
+    return {norm, momentum, sums, mean, inv_std, running_mean, running_var};
+  }
+  std::int64_t flops() const { return plain.flops() + statistics().flops() + (mean ? moments().flops() : 0); }
+  std::string describe() const { return plain.describe() + (mean ? ", moments" : ""); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    ConvForward::visit(call.plain, v), v.writes(call.sums);
+    v.writes(call.mean), v.writes(call.inv_std);
+    v.updates(call.running_mean), v.updates(call.running_var);
+  }
+};
+/// Whether the convolution's kernels take the sums along: of 16-bit results in eights of channels, where no
+/// 64 pixels in a row are of two groups.
+constexpr bool takes_statistics(const ConvForward& conv, const BatchNormShape& norm) {
+  const bool halves = conv.y.dtype == DType::f16 || conv.y.dtype == DType::bf16;
+  if (!halves || conv.shape.in.c % 8 != 0 || conv.shape.k % 8 != 0) return false;
+  for (std::int64_t image = norm.group - norm.first % norm.group; image < norm.n; image += norm.group) {
+    if (image * norm.pixels % moment_pixels != 0) return false;
+  }
+  return true;
+}
 
 /// dx (rows,C) = dy f'(y), and db (C), its sum over the rows.
 struct ActivationBiasGrad {
@@ -127,6 +161,7 @@ struct ActivationBatchNormReduce {
 };
 
 void launch(const CudaContext&, const ConvRectified&);
+void launch(const CudaContext&, const ConvStatistics&);
 void launch(const CudaContext&, const LinearRectified&);
 void launch(const CudaContext&, const BatchNormRectified&);
 void launch(const CudaContext&, const BatchNormInferenceRectified&);
@@ -137,6 +172,8 @@ void launch(const CudaContext&, const BatchNormActivationBackward&);
 void launch(const CudaContext&, const ActivationBatchNormReduce&);
 
 // Partial sums per block; defined beside the launchers.
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvStatistics&);
 template <>
 std::int64_t workspace_bytes<CudaContext>(const ActivationBiasGrad&);
 template <>

@@ -5,13 +5,12 @@
 #include <algorithm>
 
 #include "kernels/mma.cuh"
+#include "kernels/row_moments.cuh"
 
 namespace convoy::mma {
 
-/// Rows that a block has put into shared memory, `staged_row_bytes` apart, to where they belong, whole chunks
-/// at a time.
 template <class T, class Output>
-__device__ __forceinline__ void write_rows(const Output& output, int m_begin, int n_begin, int n_end) {
+__device__ __forceinline__ void copy_rows(const Output& output, int m_begin, int n_begin, int n_end) {
   using Stored = typename T::Stored;
   constexpr int per_chunk = chunk_bytes / static_cast<int>(sizeof(Stored));
   const std::byte* staged = dynamic_shared();
@@ -33,6 +32,16 @@ __device__ __forceinline__ void write_rows(const Output& output, int m_begin, in
       Stored* row = output.row(m_begin + first + i * rows_at_once);
       if (row != nullptr) *reinterpret_cast<uint4*>(row + n) = values[i];
     }
+  }
+}
+
+/// Rows that a block has put into shared memory, `staged_row_bytes` apart, to where they belong, whole chunks
+/// at a time; and their moments, where they are wanted.
+template <class T, class Output>
+__device__ __forceinline__ void write_rows(const Output& output, int m_begin, int n_begin, int n_end) {
+  copy_rows<T>(output, m_begin, n_begin, n_end);
+  if constexpr (requires { output.epilogue; }) {
+    if (output.epilogue.moments != nullptr) write_moments<T>(output, m_begin, n_begin);
   }
 }
 

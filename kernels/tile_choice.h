@@ -12,6 +12,7 @@ namespace convoy {
 
 class CudaContext;
 struct ConvRectified;
+struct ConvStatistics;
 
 /// Measured: a product's name (tile_key) -> index into its family's tiles.
 struct TileChoices {
@@ -48,6 +49,7 @@ struct TileQuestion {
 /// What the launcher of a call will ask; empty where nothing is to choose: no work, or kernels of one tile.
 std::optional<TileQuestion> tile_question(const CudaContext&, const ConvForward&);
 std::optional<TileQuestion> tile_question(const CudaContext&, const ConvRectified&);
+std::optional<TileQuestion> tile_question(const CudaContext&, const ConvStatistics&);
 std::optional<TileQuestion> tile_question(const CudaContext&, const ConvDgrad&);
 std::optional<TileQuestion> tile_question(const CudaContext&, const ConvWgrad&);
 

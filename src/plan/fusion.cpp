@@ -161,6 +161,29 @@ bool fuse_activation_into_product(Plan& plan, const EngineHas& has) {
          fuse_product<LinearForward, LinearRectified>(plan, has);
 }
 
+bool fuse_statistics_into_convolution(Plan& plan, const EngineHas& has) {
+  return any_step<BatchNormStatistics>(plan, [&](Index at, const BatchNormStatistics& statistics) {
+    const auto from = writer_of<ConvForward>(plan, statistics.x);
+    if (!from || !can_move(plan, at, *from)) return false;
+    const ConvForward conv = *call_at<ConvForward>(plan, from);
+    if (!takes_statistics(conv, statistics.shape)) return false;
+    return merge(plan, has, {*from, at}, *from,
+                 ConvStatistics{conv, statistics.shape, {}, statistics.sums, {}, {}, {}, {}});
+  });
+}
+
+bool fuse_moments_into_statistics(Plan& plan, const EngineHas& has) {
+  return any_step<ConvStatistics>(plan, [&](Index at, ConvStatistics fused) {
+    const auto next = only_reader_of<BatchNormMoments>(plan, fused.sums);
+    if (!next || !can_move(plan, *next, at)) return false;
+    const BatchNormMoments moments = *call_at<BatchNormMoments>(plan, next);
+    fused.momentum = moments.momentum;
+    fused.mean = moments.mean, fused.inv_std = moments.inv_std;
+    fused.running_mean = moments.running_mean, fused.running_var = moments.running_var;
+    return merge(plan, has, {at, *next}, at, fused);
+  });
+}
+
 bool fuse_activation_into_batchnorm(Plan& plan, const EngineHas& has) {
   return fuse_batchnorm<BatchNormForward, BatchNormRectified>(plan, has) ||
          fuse_batchnorm<BatchNormInference, BatchNormInferenceRectified>(plan, has);
@@ -250,7 +273,9 @@ bool fuse_sum_into_batchnorm_backward(Plan& plan, const EngineHas& has) {
 }
 
 std::vector<FusionRule> fusion_rules() {
-  return {fuse_activation_into_product,
+  return {fuse_statistics_into_convolution,
+          fuse_moments_into_statistics,
+          fuse_activation_into_product,
           fuse_activation_into_batchnorm,
           fuse_activation_into_maxpool_backward,
           fuse_bias_gradient,

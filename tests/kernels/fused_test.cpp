@@ -39,6 +39,34 @@ FusedCase conv_case(const std::string& name, const ConvShape& s, const Rectifier
   return out;
 }
 
+/// Images [first, first + s.n) of global_n in groups of `group`; the moments, too, where all of them are
+/// here.
+FusedCase statistics_case(const std::string& name, const ConvShape& s, int first, int global_n, int group,
+                          bool with_bias) {
+  const BatchNormShape norm{s.n, first, global_n, group, s.out().pixels(), s.k};
+  FusedCase out;
+  OpCase& op = out.plain;
+  op.name = "statistics_" + name;
+  op.tolerance = 2e-5;
+  const Tensor x = op.input("x", uniform(s.n * s.in.count(), -1, 1, 1));
+  const Tensor w = op.input("w", uniform(s.weights(), -1, 1, 2));
+  const Tensor bias = with_bias ? op.input("bias", uniform(s.k, 15, 16, 3)) : Tensor{};
+  const std::int64_t moments = std::int64_t{norm.groups()} * s.k;
+  const Tensor y = op.result("y", s.n * s.out().count());
+  const Tensor sums = op.result("sums", 2 * moments, DType::f64);
+  const ConvForward forward{s, x, w, bias, y};
+  ConvStatistics fused{forward, norm, 0.2f, sums, {}, {}, {}, {}};
+  op.calls = {forward, fused.statistics()};
+  if (s.n == global_n) {
+    fused.mean = op.result("mean", moments), fused.inv_std = op.result("inv_std", moments);
+    fused.running_mean = op.input("running_mean", uniform(s.k, -1, 1, 4));
+    fused.running_var = op.input("running_var", uniform(s.k, 1, 2, 5));
+    op.calls.push_back(fused.moments());
+  }
+  out.fused = {fused};
+  return out;
+}
+
 FusedCase linear_case(const LinearShape& s, const Rectifier& f, bool with_bias) {
   FusedCase out;
   OpCase& op = out.plain;
@@ -164,7 +192,23 @@ BatchNormShape normalisation(int n, int first, int global_n, int group, std::int
 }
 
 std::vector<FusedCase> cases() {
-  std::vector<FusedCase> all;
+  std::vector<FusedCase> all{
+      // 63 pixels; 729 and 264 filters, more than any tile; whole groups; pixels of two groups next to each
+      // other
+      statistics_case("few", conv(7, 3, 8, 16, 3, 1, 1), 0, 7, 7, false),
+      statistics_case("ragged", conv(9, 9, 16, 264, 1, 1, 0), 0, 9, 9, false),
+      statistics_case("far_from_zero", conv(9, 9, 16, 40, 3, 1, 1), 0, 9, 9, true),
+      statistics_case("strided", conv(5, 17, 72, 136, 3, 2, 1), 0, 5, 5, false),
+      statistics_case("deep", conv(3, 8, 128, 64, 3, 1, 1), 0, 3, 3, false),
+      statistics_case("many", conv(70, 32, 8, 8, 1, 1, 0), 0, 70, 70, false),
+      statistics_case("groups", conv(7, 8, 16, 32, 3, 1, 1), 0, 7, 3, true),
+      statistics_case("groups_of_a_rank", conv(7, 8, 16, 32, 3, 1, 1), 2, 12, 3, false),
+      statistics_case("groups_elsewhere", conv(3, 7, 16, 32, 3, 1, 1), 3, 12, 3, false),
+      statistics_case("groups_that_share_pixels", conv(7, 7, 16, 32, 3, 1, 1), 2, 12, 3, false),
+      statistics_case("first_layer", conv(3, 9, 3, 32, 3, 1, 1), 0, 3, 3, false),
+      statistics_case("odd", conv(3, 7, 5, 7, 3, 2, 1), 0, 3, 3, true),
+      statistics_case("no_image", conv(0, 8, 16, 32, 3, 1, 1), 4, 4, 4, false),
+  };
   for (const Rectifier& f : {relu, leaky}) {
     all.push_back(conv_case("first_layer", conv(3, 9, 1, 32, 3, 1, 1), f, true));
     all.push_back(conv_case("first_layer_odd", conv(2, 7, 3, 5, 3, 2, 1), f, true));

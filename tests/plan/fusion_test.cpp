@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 
 #include "src/plan/passes.h"
 #include "src/train/engine.h"
@@ -19,17 +20,17 @@ bool has_all(const Call&) {
 /// A network's training step for `ranks` ranks, and what fusion makes of it.
 class Fusion : public ::testing::Test {
  protected:
-  Plan plain(const std::string& layers, int ranks = 1) {
+  Plan plain(const std::string& layers, int ranks = 1, const std::string& precision = "fp32") {
     config_ = parse_config(fmt::format(R"(
 data: {{source: digits}}
 model:
   input: [3, 8, 8]
   layers:
 {}
-train: {{global_batch: 8}}
+train: {{global_batch: 8, precision: {}}}
 optimizer: {{name: sgd, lr: 0.1}}
 )",
-                                       layers),
+                                       layers, precision),
                            "test.yaml", {});
     graph_ = build_graph(config_.model);
     layout_ = make_layout(graph_, config_, {22, 22, 22}, DType::f32);
@@ -159,6 +160,78 @@ TEST_F(Fusion, ResidualNetworksFuseNormalisationSumAndActivation) {
     }
     EXPECT_EQ(sums, 2);
   }
+}
+
+/// Channels in eights, but for the first layer; 64 and 16 pixels.
+const std::string eights = R"(
+    - conv: {out: 8, kernel: 3, pad: same, bias: false}
+    - batchnorm
+    - relu
+    - residual:
+        body:
+          - conv: {out: 8, kernel: 3, pad: same}
+          - batchnorm
+    - relu
+    - conv: {out: 16, kernel: 3, stride: 2, pad: same, bias: false}
+    - batchnorm: {group: 4}
+    - conv: {out: 16, kernel: 3, pad: same, bias: false}
+    - batchnorm: {group: 3}
+    - conv: {out: 12, kernel: 1}
+    - batchnorm
+    - globalavgpool
+    - linear: 3
+)";
+
+TEST_F(Fusion, ConvolutionsOfEightsTakeStatisticsAlong) {
+  for (const char* precision : {"fp16", "bf16"}) {
+    const Plan before = plain(eights, 1, precision), after = fuse(before, has_all);
+    expect_sound(after, layout_);
+    EXPECT_EQ(count(after, "conv.fprop+bn.stats"), 2);
+    EXPECT_EQ(count(after, "conv.fprop"), 3) << "of 3 channels, of 12 filters, and with groups of 48 pixels";
+    EXPECT_EQ(count(after, "batchnorm.statistics"), 3);
+    EXPECT_EQ(count(after, "batchnorm.moments"), 3);
+    EXPECT_LT(bytes(after), bytes(before));
+  }
+  EXPECT_EQ(count(fuse(plain(eights), has_all), "conv.fprop+bn.stats"), 0) << "in 32 bits";
+  plain(eights, 1, "fp16");
+  const Plan evaluation = evaluation_plan(graph_, layout_, config_, {8, shard_of(8, 0, 1), 1}, true);
+  EXPECT_EQ(count(fuse(evaluation, has_all), "conv.fprop+bn.stats"), 0);
+}
+
+TEST_F(Fusion, MomentsWaitForTheSumsOfAllRanks) {
+  const Plan after = fuse(plain(eights, 2, "fp16"), has_all);
+  expect_sound(after, layout_);
+  EXPECT_EQ(count(after, "conv.fprop+bn.stats"), 2);
+  EXPECT_EQ(count(after, "batchnorm.moments"), 5);
+  EXPECT_FALSE(first<ConvStatistics>(after).mean);
+}
+
+TEST_F(Fusion, StatisticsOfAConvolutionAreThoseOfItsOutput) {
+  const Plan before = plain(eights, 1, "fp16");
+  Plan plan = before;
+  ASSERT_TRUE(fuse_statistics_into_convolution(plan, has_all));
+  ASSERT_TRUE(fuse_moments_into_statistics(plan, has_all));
+  const auto& fused = first<ConvStatistics>(plan);
+  EXPECT_EQ(plan.steps.size(), before.steps.size() - 2);
+  std::optional<BatchNormStatistics> statistics;
+  for (const Step& step : before.steps) {
+    const auto* call = std::get_if<BatchNormStatistics>(&step.call);
+    if (call != nullptr && call->x == fused.plain.y) statistics = *call;
+  }
+  ASSERT_TRUE(statistics);
+  EXPECT_EQ(fused.sums, statistics->sums);
+  EXPECT_EQ(bytes_of(fused), bytes_of(fused.plain) + fused.sums.bytes() + fused.mean.bytes() +
+                                 fused.inv_std.bytes() + 4 * fused.running_mean.bytes());
+  // Somebody writes y between the two.
+  Plan written = before;
+  for (std::size_t i = 0; i < written.steps.size(); ++i) {
+    const auto* call = std::get_if<BatchNormStatistics>(&written.steps[i].call);
+    if (call == nullptr || call->x != fused.plain.y) continue;
+    written.steps.insert(written.steps.begin() + static_cast<std::ptrdiff_t>(i),
+                         {Add{call->x, call->x, call->x}, "another writer"});
+    break;
+  }
+  EXPECT_EQ(count(fuse(written, has_all, {fuse_statistics_into_convolution}), "conv.fprop+bn.stats"), 1);
 }
 
 TEST_F(Fusion, EvaluationFusesToo) {

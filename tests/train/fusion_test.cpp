@@ -1,6 +1,8 @@
 // Whole steps on the GPU: a fused plan trains to the weights of the plain one.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/train/support.h"
 
 namespace convoy::testing {
@@ -44,7 +46,7 @@ const std::string residual = R"(
 
 class CudaFusedTraining : public ::testing::TestWithParam<std::string> {
  protected:
-  static Config config(const std::string& fusion) {
+  static Config config(const std::string& fusion, const std::string& precision = "fp32") {
     const std::string yaml = fmt::format(R"(
 seed: 3
 data: {{source: digits, normalize: {{mean: [0.4], std: [0.3]}}}}
@@ -52,10 +54,10 @@ model:
   input: [2, 6, 6]
   layers:
 {}
-train: {{global_batch: 8, fusion: {}}}
+train: {{global_batch: 8, fusion: {}, precision: {}}}
 optimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}
 )",
-                                         GetParam(), fusion);
+                                         GetParam(), fusion, precision);
     return parse_config(yaml, "fusion.yaml", {});
   }
 };
@@ -78,6 +80,29 @@ TEST_P(CudaFusedTraining, EndsWithTheWeightsOfPlainTraining) {
   EXPECT_LT(calls[1], calls[0]) << "nothing was fused: nothing is tested";
   EXPECT_LT(largest_difference(weights[0], weights[1]), 1e-5);
   EXPECT_NEAR(losses[0], losses[1], 1e-5);
+}
+
+/// One step, as roundings drift apart afterwards: weights and running averages.
+TEST_P(CudaFusedTraining, TakesThePlainStepInFp16) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  const RankEnvironment alone = RankEnvironment::alone();
+  std::vector<std::vector<double>> weights;
+  for (const char* fusion : {"false", "true"}) {
+    const Config settings = config(fusion, "fp16");
+    Session session(settings, tiny_data(37, 11), make_engine(EngineKind::cuda, alone), alone);
+    session.initialize();
+    session.begin_epoch(1);
+    StepState state;
+    state.learning_rate = settings.optimizer.lr;
+    session.train_batch(0, state);
+    weights.push_back(weights_of(session));
+    const auto& steps = session.plans().training.at(8).steps;
+    const bool takes_statistics = std::any_of(steps.begin(), steps.end(), [](const Step& step) {
+      return std::holds_alternative<ConvStatistics>(step.call);
+    });
+    EXPECT_EQ(takes_statistics, fusion == std::string("true") && GetParam() == residual);
+  }
+  EXPECT_LT(largest_difference(weights[0], weights[1]), 1e-3);
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, CudaFusedTraining, ::testing::Values(lenet_like, residual),

@@ -27,7 +27,7 @@ constexpr Storage storages[] = {{"fp32", DType::f32, Math::fp32},
                                 {"fp16", DType::f16, Math::fp32},
                                 {"bf16", DType::bf16, Math::fp32}};
 
-/// The three products of a convolution and a fused one, in one arena.
+/// The three products of a convolution and two fused ones, in one arena.
 struct Products {
   explicit Products(const ConvShape& s, const Storage& storage, const Engine& engine) {
     const auto place = [&](DType type, std::int64_t count) {
@@ -40,14 +40,31 @@ struct Products {
     const Tensor dy = place(storage.type, out), bias = place(DType::f32, s.k);
     const Tensor y = place(storage.type, out), rectified = place(storage.type, out);
     const Tensor dx = place(storage.type, in), dw = place(DType::f32, s.weights());
+    const Tensor normalized = place(storage.type, out), sums = place(DType::f64, 2 * s.k);
+    const auto per_filter = [&] { return place(DType::f32, s.k); };
     inputs = {x, w, dy, bias};
-    results = {y, rectified, dx, dw};
     const ConvForward forward{s, x, w, bias, y, storage.math};
     ConvRectified fused;
     fused.plain = forward, fused.plain.y = rectified, fused.activation = Rectifier{0.1f};
+    ConvStatistics statistics{forward,      {s.n, 0, s.n, s.n, s.out().pixels(), s.k},
+                              0.1f,         sums,
+                              per_filter(), per_filter(),
+                              per_filter(), per_filter()};
+    statistics.plain.y = normalized;
+    results = {y,
+               rectified,
+               dx,
+               dw,
+               normalized,
+               sums,
+               statistics.mean,
+               statistics.inv_std,
+               statistics.running_mean,
+               statistics.running_var};
     plan.name = "products";
-    for (const Call& call : std::initializer_list<Call>{forward, fused, ConvDgrad{s, dy, w, dx, storage.math},
-                                                        ConvWgrad{s, x, dy, dw, storage.math}}) {
+    for (const Call& call :
+         std::initializer_list<Call>{forward, fused, statistics, ConvDgrad{s, dy, w, dx, storage.math},
+                                     ConvWgrad{s, x, dy, dw, storage.math}}) {
       plan.steps.push_back({call, "conv"});
       auto& workspace = plan.arenas[static_cast<std::size_t>(Arena::workspace)];
       workspace = std::max(workspace, engine.workspace_bytes(call));

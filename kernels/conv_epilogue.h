@@ -1,0 +1,23 @@
+// What a convolution does with its results besides storing them. Plain C++: tests reach it without a GPU.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/rectifier.h"
+
+namespace convoy {
+
+/// Moments are taken of so many output pixels at a time. Every tile's rows are a multiple of it, so that the
+/// tile never changes a bit.
+constexpr int moment_pixels = 64;
+constexpr std::int64_t moment_groups(std::int64_t pixels) {
+  return (pixels + moment_pixels - 1) / moment_pixels;
+}
+
+struct Epilogue {
+  Rectifier activation{};
+  /// (moment_groups, 2, K), or null: the sums of a group's stored values and of their squares.
+  float* moments = nullptr;
+};
+
+}  // namespace convoy
