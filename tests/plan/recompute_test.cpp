@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -158,6 +159,40 @@ TEST(Recompute, TakesALargeTensorBeforeSmallOnes) {
   ASSERT_FALSE(tried.empty());
   EXPECT_EQ(tried.front(), 8 * 64 * 16);
   EXPECT_EQ(after.steps.size(), c.plan.steps.size() + 1) << "what lowers nothing is left as it is";
+}
+
+const char* const normalised =
+    "    - conv: {out: 8, kernel: 3, pad: same}\n    - batchnorm\n    - relu\n"
+    "    - conv: {out: 8, kernel: 3, pad: same}\n    - batchnorm\n    - relu\n"
+    "    - conv: {out: 8, kernel: 3, pad: same}\n    - globalavgpool\n    - linear: 3\n";
+
+std::vector<std::string> repeated_calls(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const Step& step : plan.steps)
+    if (is_repeated(step)) names.push_back(name_of(step.call));
+  return names;
+}
+
+TEST(Recompute, AnActivationIsRepeatedFromWhatItsNormalisationKeeps) {
+  const std::vector<std::string> both{"batchnorm.fprop", "activation.fprop"};
+  const std::vector<std::string> calls = repeated_calls(Case(network(normalised), false).recomputed());
+  ASSERT_GE(calls.size(), 2u);
+  for (std::size_t i = 0; i < calls.size(); ++i) EXPECT_EQ(calls[i], both[i % 2]);
+}
+
+TEST(Recompute, WhatIsComputedFromAChangedTensorIsKept) {
+  Case c(network(normalised), true);
+  const auto normalisations = [&] {
+    const std::vector<std::string> calls = repeated_calls(c.recomputed());
+    return std::count(calls.begin(), calls.end(), "batchnorm.fprop+act");
+  };
+  EXPECT_GT(normalisations(), 0);
+  const Tensor scales = c.layout.all_parameters;
+  const auto loss = std::find_if(c.plan.steps.begin(), c.plan.steps.end(), [](const Step& step) {
+    return std::holds_alternative<SoftmaxCrossEntropy>(step.call);
+  });
+  c.plan.steps.insert(loss, Step{Add{scales, scales, scales}, "writes gamma and beta"});
+  EXPECT_EQ(normalisations(), 0);
 }
 
 TEST(Recompute, AFirstPoolingsArgmaxIsKept) {
