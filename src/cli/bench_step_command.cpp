@@ -32,6 +32,7 @@ Json step_json(const Config& config, const StepFigures& figures) {
   Json json = {{"benchmark", "step"}, {"config", config.name}, {"engine", figures.engine}};
   json["type"] = name_of(figures.operands);
   json["fusion"] = config.train.fusion;
+  json["recompute"] = config.train.recompute;
   json["global_batch"] = config.train.global_batch;
   json["images_per_second"] = config.train.global_batch / figures.step_seconds;
   json["step_seconds"] = figures.step_seconds;
@@ -57,9 +58,9 @@ Json step_json(const Config& config, const StepFigures& figures) {
 
 void print_step(const Config& config, const StepFigures& figures) {
   const auto count = static_cast<int>(figures.ranks.size());
-  fmt::print("{}: {}, {}{}, batch {}, {} rank{}\n", config.name, figures.engine, name_of(figures.operands),
-             config.train.fusion ? "" : ", plain plan", config.train.global_batch, count,
-             count == 1 ? "" : "s");
+  fmt::print("{}: {}, {}{}{}, batch {}, {} rank{}\n", config.name, figures.engine, name_of(figures.operands),
+             config.train.fusion ? "" : ", plain plan", config.train.recompute ? ", recomputing" : "",
+             config.train.global_batch, count, count == 1 ? "" : "s");
   fmt::print("  {:.0f} images/s, {:.3f} ms a step (median of {} rounds of {} steps)\n",
              config.train.global_batch / figures.step_seconds, figures.step_seconds * 1e3, figures.rounds,
              figures.steps);

@@ -122,8 +122,9 @@ struct TrainConfig {
   Precision precision = Precision::fp32;
   float label_smoothing = 0;
   bool drop_last = false;
-  bool fusion = true;    ///< calls of a step are fused where the engine can; changes rounding at most
-  bool autotune = true;  ///< the device's fastest tiles are measured and remembered; changes no bit
+  bool fusion = true;      ///< calls of a step are fused where the engine can; changes rounding at most
+  bool recompute = false;  ///< what backward can compute again is not kept until then; changes no bit
+  bool autotune = true;    ///< the device's fastest tiles are measured and remembered; changes no bit
   std::int64_t bucket_bytes = 4 << 20;  ///< `bucket_mb`: gradients are summed in slices of about this size
   std::optional<EarlyStopConfig> early_stop;
 };

@@ -187,6 +187,9 @@ Table<TrainConfig> train_table() {
             "share of the target spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
       field("fusion", &T::fusion, boolean(), "join calls of a step that hand each other tensors"),
+      field("recompute", &T::recompute, boolean(),
+            "save memory: compute activations again for backward, where that is cheap, instead of keeping "
+            "them"),
       field("autotune", &T::autotune, boolean(),
             "time the ways to cut convolutions into tiles on CUDA devices, once, and remember the fastest"),
       field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),

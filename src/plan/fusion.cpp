@@ -4,39 +4,12 @@
 #include <optional>
 #include <utility>
 
+#include "src/plan/access.h"
+
 namespace convoy {
 namespace {
 
 using Index = std::size_t;
-
-struct Access {
-  std::vector<Tensor> read, written;
-  void reads(const Tensor& t) {
-    if (t) read.push_back(t);
-  }
-  void writes(const Tensor& t) {
-    if (t) written.push_back(t);
-  }
-  void updates(const Tensor& t) { reads(t), writes(t); }
-};
-Access access_of(const Step& step) {
-  Access access;
-  visit_tensors(step.call, access);
-  return access;
-}
-
-/// The offset of an unplaced tensor is its name.
-bool overlap(const Tensor& a, const Tensor& b) {
-  if (a.arena != b.arena) return false;
-  if (a.arena == Arena::unplaced) return a.offset == b.offset;
-  return a.offset < b.offset + b.bytes() && b.offset < a.offset + a.bytes();
-}
-bool overlap(const std::vector<Tensor>& all, const Tensor& tensor) {
-  return std::any_of(all.begin(), all.end(), [&](const Tensor& t) { return overlap(t, tensor); });
-}
-bool overlap(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  return std::any_of(b.begin(), b.end(), [&](const Tensor& t) { return overlap(a, t); });
-}
 
 std::vector<Index> readers_of(const Plan& plan, const Tensor& tensor) {
   std::vector<Index> readers;

@@ -6,6 +6,7 @@
 #include "comm/agree.h"
 #include "src/data/source_info.h"
 #include "src/plan/fusion.h"
+#include "src/plan/recompute.h"
 
 namespace convoy {
 namespace {
@@ -22,12 +23,19 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
       engine.real());
 
   const auto has = [&](const Call& call) { return engine.has(call); };
+  const auto place = [&](Plan plan) {
+    return place_tensors(
+        std::move(plan), set.layout, [&](const Call& call) { return engine.workspace_bytes(call); },
+        engine.lanes());
+  };
+  const auto activation_bytes = [&](const Plan& plan) {
+    return place(plan).arenas[static_cast<std::size_t>(Arena::activations)];
+  };
   const auto finish = [&](Plan plan) {
     if (config.train.fusion) plan = fuse(std::move(plan), has);
     plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes, ranks.size());
-    plan = place_tensors(
-        std::move(plan), set.layout, [&](const Call& call) { return engine.workspace_bytes(call); },
-        engine.lanes());
+    if (config.train.recompute) plan = recompute(std::move(plan), activation_bytes);
+    plan = place(std::move(plan));
     for (std::size_t i = 0; i < arena_count; ++i) set.arenas[i] = std::max(set.arenas[i], plan.arenas[i]);
     return plan;
   };

@@ -50,6 +50,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"train: {epochs: {a: 3}}", "got a map of keys"}, Case{"train: {epochs: }", "got nothing"},
         Case{"train: {epochs: ~}", "got nothing"}, Case{"train: {epochs: null}", "got nothing"},
         Case{"train: {epochs: 3 epochs}", "got \"3 epochs\""},
+        Case{"train: {recompute: 512}", "train.recompute: expected true or false, got \"512\""},
         Case{"train: {drop_last: yes}", "train.drop_last: expected true or false, got \"yes\""},
         Case{"train: {drop_last: 'true'}", "got the string \"true\""},
         Case{"optimizer: {lr: fast}", "optimizer.lr: expected number > 0, got \"fast\""},

@@ -81,8 +81,9 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
-    const auto& [epochs, batch, precision, smoothing, drop_last, fusion, autotune, bucket, early_stop] = c;
-    return std::tie(epochs, batch, precision, smoothing, drop_last, fusion, autotune, bucket);
+    const auto& [epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket,
+                 early_stop] = c;
+    return std::tie(epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
@@ -209,6 +210,7 @@ class Dice {
     c.train.label_smoothing = share<float>();
     c.train.drop_last = coin();
     c.train.fusion = coin();
+    c.train.recompute = coin();
     c.train.autotune = coin();
     c.train.bucket_bytes = 1000 + below(100'000'000);
     if (coin()) {

@@ -6,6 +6,7 @@
 
 #include "src/plan/fusion.h"
 #include "src/plan/passes.h"
+#include "src/plan/recompute.h"
 #include "tests/plan/random_network.h"
 #include "tests/train/support.h"
 
@@ -44,8 +45,16 @@ Plan placed_plan(const std::string& layers, unsigned seed) {
   Plan plan = training_plan(graph, layout, config, {7, shard_of(7, 0, ranks), ranks}, true);
   if (seed % 4 < 2) plan = fuse(std::move(plan), [](const Call&) { return true; });
   plan = insert_all_reduces(std::move(plan), layout, 500, ranks);
-  return place_tensors(
-      std::move(plan), layout, [](const Call&) { return std::int64_t{64}; }, 2);
+  const auto place = [&](Plan p) {
+    return place_tensors(
+        std::move(p), layout, [](const Call&) { return std::int64_t{64}; }, 2);
+  };
+  if (seed % 8 < 4) {
+    plan = recompute(std::move(plan), [&](const Plan& p) {
+      return place(p).arenas[static_cast<std::size_t>(Arena::activations)];
+    });
+  }
+  return place(std::move(plan));
 }
 
 /// What is known to be done when step i begins: by its lane, by its waits, and by those of steps done.

@@ -5,6 +5,7 @@
 
 #include "src/plan/fusion.h"
 #include "src/plan/passes.h"
+#include "src/plan/recompute.h"
 #include "tests/plan/random_network.h"
 #include "tests/train/support.h"
 
@@ -83,7 +84,15 @@ TEST(Placement, TensorsKeepTheirBytesUntilTheirLastUse) {
     Plan plan = training_plan(graph, layout, config, {7, shard_of(7, 0, ranks), ranks}, true);
     if (seed % 4 < 2) plan = fuse(std::move(plan), [](const Call&) { return true; });
     plan = insert_all_reduces(std::move(plan), layout, 500, ranks);
-    const Plan placed = place_tensors(plan, layout, [](const Call&) { return std::int64_t{0}; });
+    const auto place = [&](Plan p) {
+      return place_tensors(std::move(p), layout, [](const Call&) { return std::int64_t{0}; });
+    };
+    if (seed % 8 < 4) {
+      plan = recompute(std::move(plan), [&](const Plan& p) {
+        return place(p).arenas[static_cast<std::size_t>(Arena::activations)];
+      });
+    }
+    const Plan placed = place(plan);
     ASSERT_EQ(plan.steps.size(), placed.steps.size());
     EXPECT_GT(replay(plan, placed), 1000);
     EXPECT_LT(placed.arenas[static_cast<std::size_t>(Arena::activations)], bytes_without_reuse(plan))
