@@ -34,9 +34,14 @@ struct PatchLayout {
   CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }  ///< a pixel of zeros ends every plane
 };
 
+/// Of the products that a launch does side by side. The fewer, the more patches are under way at once.
+struct TapCounts {
+  int fewest, most;
+};
+
 /// For patches of up to `pixels` and `taps` taps of `channels`; in a stage of filters, `tile.n` of them lie
 /// across or along the planes. The block's 16-bit results are staged where all that was.
-inline PatchLayout patch_layout(int channels, int taps, int pixels, bool filters_across,
+inline PatchLayout patch_layout(int channels, TapCounts taps, int pixels, bool filters_across,
                                 const TileShape& tile) {
   constexpr int chunk = patch_chunk, per_chunk = 8;
   const int columns = tile.n, staged = tile.m * (2 * tile.n + chunk);
@@ -44,13 +49,14 @@ inline PatchLayout patch_layout(int channels, int taps, int pixels, bool filters
   layout.planes = channels <= channel_block / 2 ? 4 : 8;
   layout.plane = ((pixels + 1) | 1) * chunk;
   const int blocks = static_cast<int>(ceil_div(channels, channel_block));
-  layout.buffers = std::min(blocks, 1 + static_cast<int>(ceil_div(patch_lookahead, std::max(1, taps))));
+  layout.buffers =
+      std::min(blocks, 1 + static_cast<int>(ceil_div(patch_lookahead, std::max(1, taps.fewest))));
   const int rows = filters_across ? layout.planes * per_chunk : columns;
   layout.filter_plane = (rows | 1) * chunk;
   layout.filter_stage = layout.filter_plane * (filters_across ? columns / per_chunk : layout.planes);
   layout.filters = layout.buffers * layout.planes * layout.plane;
   layout.taps = layout.filters + patch_stages * layout.filter_stage;
-  layout.total = std::max(staged, layout.taps + std::max(1, taps) * static_cast<int>(sizeof(PatchTap)));
+  layout.total = std::max(staged, layout.taps + std::max(1, taps.most) * static_cast<int>(sizeof(PatchTap)));
   return layout;
 }
 
@@ -58,14 +64,17 @@ inline PatchLayout fprop_layout(const ConvShape& shape, const TileShape& tile) {
   const Gather<char> x = forward_gather<char>(shape, nullptr);
   const int pixels =
       PatchedGather<char>{x, static_cast<int>(shape.n * shape.in.pixels())}.largest_patch(tile.m);
-  return patch_layout(shape.in.c, static_cast<int>(shape.taps()), pixels, false, tile);
+  const auto taps = static_cast<int>(shape.taps());
+  return patch_layout(shape.in.c, {taps, taps}, pixels, false, tile);
 }
 inline PatchLayout dgrad_layout(const ConvShape& shape, const TileShape& tile) {
-  int pixels = 0, taps = 0;
+  int pixels = 0;
+  TapCounts taps{static_cast<int>(shape.taps()), 0};
   for (const DgradClass<char>& cls : dgrad_classes<char>(shape, nullptr)) {
     const PatchedGather<char> dy{cls.gather, static_cast<int>(shape.n * shape.out().pixels())};
     if (cls.gather.rows > 0) pixels = std::max(pixels, dy.largest_patch(tile.m));
-    taps = std::max(taps, cls.gather.taps);
+    if (cls.gather.taps > 0) taps.fewest = std::min(taps.fewest, cls.gather.taps);
+    taps.most = std::max(taps.most, cls.gather.taps);
   }
   return patch_layout(shape.k, taps, pixels, true, tile);
 }

@@ -91,7 +91,7 @@ TEST(ConvPatch, SharedMemoryIsDividedWithoutOverlap) {
     for (const int channels : {8, 32, 40, 64, 200}) {
       for (const int taps : {1, 4, 9, 49}) {
         for (const bool across : {false, true}) {
-          const PatchLayout l = patch_layout(channels, taps, 150, across, tile);
+          const PatchLayout l = patch_layout(channels, {taps, taps}, 150, across, tile);
           EXPECT_GE(l.planes * 8, std::min(channels, channel_block));
           EXPECT_GE(l.plane, 151 * patch_chunk) << "a pixel of zeros ends a plane";
           EXPECT_EQ(l.zeros() + patch_chunk, l.plane);
@@ -124,6 +124,25 @@ TEST(ConvPatch, SharedMemoryIsDividedWithoutOverlap) {
     EXPECT_EQ(l.total - l.barriers, tile.stages * ring_bytes);
     EXPECT_EQ(wgrad_pixels % tile.pixels, 0) << "chunks are whole steps";
   }
+}
+
+/// The residue classes of a strided dgrad differ in taps, and share a layout.
+TEST(ConvPatch, EveryClassHasThePatchesItNeeds) {
+  std::mt19937 random(7);
+  int fewer = 0;
+  for (int i = 0; i < 200; ++i) {
+    ConvShape s = random_shape(random);
+    s.k = 256;
+    const PatchLayout l = dgrad_layout(s, patch_tiles[1]);
+    for (const DgradClass<char>& cls : dgrad_classes<char>(s, nullptr)) {
+      EXPECT_TRUE(cls.gather.taps == 0 || l.buffers == s.k / channel_block ||
+                  (l.buffers - 1) * cls.gather.taps >= patch_lookahead)
+          << s.describe();
+      fewer += cls.gather.taps > 0 && cls.gather.taps < s.taps() ? 1 : 0;
+      EXPECT_GE(l.total - l.taps, cls.gather.taps * static_cast<int>(sizeof(PatchTap)));
+    }
+  }
+  EXPECT_GT(fewer, 100);
 }
 
 TEST(ConvPatch, WgradPlanCoversEveryPixel) {

@@ -171,7 +171,8 @@ TEST_F(CudaTileTuning, EveryTileGivesTheSameBits) {
       ASSERT_EQ(json["tiles"].size(), 3u) << "fprop, dgrad, wgrad: " << json["tiles"].dump();
       std::size_t used = 0;
       constexpr std::size_t more_than_any =
-          std::max({ffma_tiles.size(), tf32_tiles.size(), half_tiles.size(), turing_tiles.size()});
+          std::max({ffma_tiles.size(), tf32_tiles.size(), half_tiles.size(), turing_tiles.size(),
+                    patch_tiles.size(), patch_wgrad_tiles.size()});
       for (std::size_t tile = 0; tile <= more_than_any; ++tile) {
         for (auto& choice : json["tiles"]) choice = tile;
         std::ofstream(file) << json;
