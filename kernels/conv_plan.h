@@ -123,12 +123,15 @@ inline double gemm_cycles(const Cores& cores, const TileShape& tile, std::int64_
          per_sm * tile.m * tile.n * std::ceil(static_cast<double>(k) / splits) / fma_per_cycle;
 }
 
+inline bool fits(const TileShape& tile, const Gpu& gpu) {
+  return tile.shared_bytes <= gpu.shared_bytes_per_block;
+}
+
 /// Index into cores.tiles.
 inline std::size_t pick_tile(const Cores& cores, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
                              const Gpu& gpu) {
   const auto cycles = [&](const TileShape& tile) {
-    return tile.shared_bytes > gpu.shared_bytes_per_block ? HUGE_VAL
-                                                          : gemm_cycles(cores, tile, m, n, k, splits, gpu);
+    return fits(tile, gpu) ? gemm_cycles(cores, tile, m, n, k, splits, gpu) : HUGE_VAL;
   };
   return static_cast<std::size_t>(
       std::min_element(cores.tiles.begin(), cores.tiles.end(),

@@ -2,15 +2,11 @@
 // phase, and a barrier of some of its threads. Semantics: PTX ISA, "mbarrier" and "bar".
 #pragma once
 
-#include "kernels/wgmma.cuh"
+#include <cstdint>
+
+#include "kernels/sm90a.cuh"
 
 namespace convoy {
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define CONVOY_SM90A(...) asm volatile(__VA_ARGS__)
-#else
-#define CONVOY_SM90A(...) __trap()
-#endif
 
 /// A ring of stages in shared memory: for each a barrier that says it is full, and one that says it is empty.
 class StageRing {
@@ -84,7 +80,5 @@ template <int Registers>
 __device__ __forceinline__ void take_registers() {
   CONVOY_SM90A("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
 }
-
-#undef CONVOY_SM90A
 
 }  // namespace convoy

@@ -29,9 +29,6 @@ inline std::string tile_key(const char* product, const char* family, DType store
                      s.s, axes(s.stride), axes(s.pad), axes(s.dilation), splits);
 }
 
-inline bool fits(const TileShape& tile, const Gpu& gpu) {
-  return tile.shared_bytes <= gpu.shared_bytes_per_block;
-}
 /// The measured tile of a product, unless it is none of the family's or more than the device has room for.
 inline std::optional<std::size_t> measured_tile(const TileChoices& choices, const std::string& key,
                                                 std::span<const TileShape> tiles, const Gpu& gpu) {

@@ -7,14 +7,9 @@
 #include <type_traits>
 
 #include "kernels/mma.cuh"
+#include "kernels/sm90a.cuh"
 
 namespace convoy::wgmma {
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define CONVOY_SM90A(...) asm volatile(__VA_ARGS__)
-#else
-#define CONVOY_SM90A(...) __trap()
-#endif
 
 /// Before a warpgroup's first product, and again after registers that products use were written.
 __device__ __forceinline__ void fence() {
@@ -130,6 +125,5 @@ __device__ __forceinline__ void multiply(float (&sums)[N / 8][4], const std::uin
 #undef CONVOY_SUMS4
 #undef CONVOY_SUM
 #undef CONVOY_WGMMA
-#undef CONVOY_SM90A
 
 }  // namespace convoy::wgmma
