@@ -61,13 +61,14 @@ TEST(ConvPatch, HoldsWhatWindowsReadAndNothingElse) {
   for (int i = 0; i < 600; ++i) {
     const ConvShape s = random_shape(random);
     const int windows = 1 << std::uniform_int_distribution<int>(2, 7)(random);
-    const Gather<char> x = forward_gather<char>(s, nullptr);
+    const std::vector<char> memory(static_cast<std::size_t>(s.n * std::max(s.in.count(), s.out().count())));
+    const Gather<char> x = forward_gather(s, memory.data());
     const auto source_pixels = static_cast<int>(s.n * s.in.pixels());
     if (PatchedGather<char>{x, source_pixels}.in_order()) {
       expect_patches(x, source_pixels, windows);
       ++forward;
     }
-    for (const DgradClass<char>& cls : dgrad_classes<char>(s, nullptr)) {
+    for (const DgradClass<char>& cls : dgrad_classes(s, memory.data())) {
       const auto dy_pixels = static_cast<int>(s.n * s.out().pixels());
       if (cls.gather.rows == 0 || !PatchedGather<char>{cls.gather, dy_pixels}.in_order()) continue;
       expect_patches(cls.gather, dy_pixels, windows);
