@@ -25,15 +25,21 @@ bool has_tensor_core_code() {
   return attributes.ptxVersion >= 80;
 }
 
-Gpu current_gpu() {
-  int device = 0;
+namespace {
+
+/// Of the device in use.
+int device_attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
   check_cuda(cudaGetDevice(&device));
-  const auto attribute = [&](cudaDeviceAttr which) {
-    int value = 0;
-    check_cuda(cudaDeviceGetAttribute(&value, which, device));
-    return value;
-  };
-  return {attribute(cudaDevAttrMultiProcessorCount), attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
+  check_cuda(cudaDeviceGetAttribute(&value, which, device));
+  return value;
+}
+
+}  // namespace
+
+Gpu current_gpu() {
+  return {device_attribute(cudaDevAttrMultiProcessorCount),
+          device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
 }
 
 namespace {
@@ -55,11 +61,8 @@ bool patches_suit(Product product, const ConvShape& shape) {
 
 /// Warpgroups are what sm_90a alone has.
 bool has_warpgroups() {
-  int device = 0, major = 0, minor = 0;
-  check_cuda(cudaGetDevice(&device));
-  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
-  return major == 9 && minor == 0;
+  return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+         device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
 }
 #endif
 

@@ -3,6 +3,7 @@
 #include "kernels/conv_first_layer.h"
 #include "kernels/conv_halo.cuh"
 #include "kernels/cuda_context.h"
+#include "kernels/launch_shared.cuh"
 #include "kernels/split_sum.h"
 #include "kernels/tensor_cores.h"
 #include "kernels/tile_choice.h"
@@ -31,15 +32,6 @@ void with_kernel(DType stored, int filters, const HaloConv& conv, Visit visit) {
     with_groups(mma::Bf16{});
 }
 
-template <class... Parameters, class... Arguments>
-void start(const CudaContext& context, void (*kernel)(Parameters...), dim3 blocks, int threads, int shared,
-           const Arguments&... arguments) {
-  check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-  kernel<<<blocks, static_cast<unsigned>(threads), static_cast<std::size_t>(shared), context.stream>>>(
-      arguments...);
-  check_launch();
-}
-
 bool aligned(const CudaContext& context, const Tensor& tensor, int bytes) {
   return reinterpret_cast<std::uintptr_t>(context.arenas.raw(tensor)) % static_cast<unsigned>(bytes) == 0;
 }
@@ -66,9 +58,10 @@ bool halo_fprop(const CudaContext& context, const ConvForward& call, Rectifier a
   with_kernel(call.x.dtype, plan->filters, plan->conv, [&](auto element, auto groups, auto across) {
     using Element = decltype(element);
     using Stored = typename Element::Stored;
-    start(context, halo_fprop_kernel<Element, groups(), across()>, blocks, HaloFprop::threads,
-          plan->shared_bytes(), *plan, context.data<const Stored>(call.x), context.data<const Stored>(call.w),
-          context.data<const float>(call.bias), context.data<Stored>(call.y), call.shape.k, activation);
+    launch_with_shared(context, halo_fprop_kernel<Element, groups(), across()>, blocks, HaloFprop::threads,
+                       plan->shared_bytes(), *plan, context.data<const Stored>(call.x),
+                       context.data<const Stored>(call.w), context.data<const float>(call.bias),
+                       context.data<Stored>(call.y), call.shape.k, activation);
   });
   return true;
 }
@@ -89,9 +82,9 @@ bool halo_wgrad(const CudaContext& context, const ConvWgrad& call) {
   with_kernel(call.x.dtype, plan->filters, plan->conv, [&](auto element, auto groups, auto across) {
     using Element = decltype(element);
     using Stored = typename Element::Stored;
-    start(context, halo_wgrad_kernel<Element, groups(), across()>, blocks, plan->threads(),
-          plan->shared_bytes(), *plan, context.data<const Stored>(call.x),
-          context.data<const Stored>(call.dy), partials, call.shape.k);
+    launch_with_shared(context, halo_wgrad_kernel<Element, groups(), across()>, blocks, plan->threads(),
+                       plan->shared_bytes(), *plan, context.data<const Stored>(call.x),
+                       context.data<const Stored>(call.dy), partials, call.shape.k);
   });
   if (plan->splits > 1) sum_splits(context, partials, dw, plan->splits, call.shape.weights());
   return true;

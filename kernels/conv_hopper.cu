@@ -39,32 +39,16 @@ template <class Element, class LayoutOf, class Run>
 void with_patch_tile_for(const CudaContext& context, const std::string& key, std::int64_t m, std::int64_t n,
                          std::int64_t k, LayoutOf layout_of, Run run) {
   const Gpu gpu = current_gpu();
-  std::optional<std::size_t> best;
-  PatchLayout layout{};
-  double best_cycles = 0;
-  const auto consider = [&](std::size_t index) {
-    const PatchLayout candidate = layout_of(patch_tiles[index]);
-    const double cycles = gemm_cycles(warpgroups, patch_tiles[index], m, n, k, 1, gpu);
-    if (candidate.total > gpu.shared_bytes_per_block || (best && cycles >= best_cycles)) return;
-    best = index, layout = candidate, best_cycles = cycles;
+  const auto fits_device = [&](const TileShape& tile) {
+    return layout_of(tile).total <= gpu.shared_bytes_per_block;
   };
-  std::optional<std::size_t> measured;
-  if (context.tiles != nullptr) measured = measured_tile(*context.tiles, key, patch_tiles, gpu);
-  if (measured) consider(*measured);
-  if (!best) {
-    for (std::size_t index = 0; index < patch_tiles.size(); ++index) consider(index);
-  }
-  check(best.has_value(), "internal error: a convolution whose patches fit no tile");
-  with_patch_tile<Element>(*best, [&](auto tile) { run(tile, layout); });
-}
-
-template <class Tile, class... Parameters, class... Arguments>
-void start_patch(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3 blocks,
-                 const PatchLayout& layout, const Arguments&... arguments) {
-  check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.total));
-  kernel<<<blocks, Tile::threads, static_cast<std::size_t>(layout.total), context.stream>>>(arguments...,
-                                                                                            layout);
-  check_launch();
+  std::optional<std::size_t> tile;
+  if (context.tiles != nullptr) tile = measured_tile(*context.tiles, key, patch_tiles, gpu);
+  if (!tile || !fits_device(patch_tiles[*tile])) tile = pick_tile(warpgroups, m, n, k, 1, gpu, fits_device);
+  const PatchLayout layout = layout_of(patch_tiles[*tile]);
+  check(layout.total <= gpu.shared_bytes_per_block,
+        "internal error: a convolution whose patches fit no tile");
+  with_patch_tile<Element>(*tile, [&](auto kernel_tile) { run(kernel_tile, layout); });
 }
 
 template <class Element>
@@ -79,10 +63,10 @@ void fprop(const CudaContext& context, const ConvForward& call, const std::strin
                           epilogue};  // (N,O,P,Q,K)
   with_patch_tile_for<Element>(
       context, key, x.rows, s.k, length, [&](const TileShape& tile) { return fprop_layout(s, tile); },
-      [&]<class Tile>(Tile tile, const PatchLayout& layout) {
+      [&]<class Tile>(Tile, const PatchLayout& layout) {
         const auto kernel = layout.planes == 8 ? patch_fprop_kernel<Tile, 2> : patch_fprop_kernel<Tile, 1>;
-        start_patch(context, tile, kernel, detail::grid<Tile>(x.rows, s.k), layout, x,
-                    static_cast<int>(s.n * s.in.pixels()), w, y);
+        launch_with_shared(context, kernel, detail::grid<Tile>(x.rows, s.k), Tile::threads, layout.total, x,
+                           static_cast<int>(s.n * s.in.pixels()), w, y, layout);
       });
 }
 
@@ -95,12 +79,12 @@ void dgrad(const CudaContext& context, const ConvDgrad& call, const std::string&
         with_patch_tile_for<Element>(
             context, key, extent.rows, s.in.c, extent.columns,
             [&](const TileShape& tile) { return dgrad_layout(s, tile); },
-            [&]<class Tile>(Tile tile, const PatchLayout& layout) {
+            [&]<class Tile>(Tile, const PatchLayout& layout) {
               const dim3 blocks(detail::grid<Tile>(extent.most_rows, s.in.c), extent.classes);
               const auto kernel =
                   layout.planes == 8 ? patch_dgrad_kernel<Tile, 2> : patch_dgrad_kernel<Tile, 1>;
-              start_patch(context, tile, kernel, blocks, layout, problem,
-                          static_cast<int>(s.n * s.out().pixels()));
+              launch_with_shared(context, kernel, blocks, Tile::threads, layout.total, problem,
+                                 static_cast<int>(s.n * s.out().pixels()), layout);
             });
       });
 }

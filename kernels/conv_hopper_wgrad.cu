@@ -31,11 +31,8 @@ void wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& p
         ceil_div(s.k, tile.filters()) * ceil_div(s.in.c, tile.channels()) * ceil_div(s.taps(), tile.taps());
     const dim3 blocks(static_cast<unsigned>(tiles), static_cast<unsigned>(plan.splits));
     with_wgrad_kernel<Element>(index, [&]<class Kernel>(Kernel) {
-      const auto kernel = patch_wgrad_kernel<Kernel>;
-      check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.total));
-      kernel<<<blocks, Kernel::block_threads, static_cast<std::size_t>(layout.total), context.stream>>>(
-          x, static_cast<int>(s.n * s.in.pixels()), dy, partials, plan.chunk, layout);
-      check_launch();
+      launch_with_shared(context, patch_wgrad_kernel<Kernel>, blocks, Kernel::block_threads, layout.total, x,
+                         static_cast<int>(s.n * s.in.pixels()), dy, partials, plan.chunk, layout);
     });
     started = true;
   };

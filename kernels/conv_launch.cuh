@@ -6,6 +6,7 @@
 #include "kernels/conv_families.cuh"
 #include "kernels/conv_kernels.cuh"
 #include "kernels/cuda_context.h"
+#include "kernels/launch_shared.cuh"
 
 namespace convoy {
 namespace detail {
@@ -31,12 +32,7 @@ void with_tile_for(const CudaContext& context, const std::string& key, std::int6
 template <class Tile, class... Parameters, class... Arguments>
 void start(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3 blocks,
            const Arguments&... arguments) {
-  constexpr int shared = Tile::dynamic_shared_bytes;
-  if constexpr (shared > 0) {
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-  }
-  kernel<<<blocks, Tile::threads, shared, context.stream>>>(arguments...);
-  check_launch();
+  launch_with_shared(context, kernel, blocks, Tile::threads, Tile::dynamic_shared_bytes, arguments...);
 }
 
 /// What the classes of a DgradProblem come to.

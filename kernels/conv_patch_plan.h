@@ -117,13 +117,14 @@ inline PatchWgradLayout wgrad_layout(const ConvShape& shape, const PatchWgradTil
 inline bool fits_reference(int bytes) {
   return bytes <= reference_gpu.shared_bytes_per_block;
 }
-inline bool is_strided(const ConvShape& shape) {
-  return shape.stride != Axes{1, 1, 1};
+inline bool patches_suit_forward(const ConvShape& shape) {
+  const bool strided = shape.stride != Axes{1, 1, 1};
+  if (strided && (shape.taps() == 1 || shape.in.c > channel_block)) return false;
+  const Gather<char> x = forward_gather<char>(shape, nullptr);
+  return PatchedGather<char>{x, 0}.in_order();
 }
 inline bool patches_suit_fprop(const ConvShape& shape) {
-  if (is_strided(shape) && (shape.taps() == 1 || shape.in.c > channel_block)) return false;
-  const Gather<char> x = forward_gather<char>(shape, nullptr);
-  return PatchedGather<char>{x, 0}.in_order() && fits_reference(fprop_layout(shape, least_patch_tile).total);
+  return patches_suit_forward(shape) && fits_reference(fprop_layout(shape, least_patch_tile).total);
 }
 inline bool patches_suit_dgrad(const ConvShape& shape) {
   for (const DgradClass<char>& cls : dgrad_classes<char>(shape, nullptr)) {
@@ -133,11 +134,8 @@ inline bool patches_suit_dgrad(const ConvShape& shape) {
 }
 inline bool patches_suit_wgrad(const ConvShape& shape) {
   constexpr std::int64_t most_weights_of_one_tap = 1 << 15;
-  if (is_strided(shape) && (shape.taps() == 1 || shape.in.c > channel_block)) return false;
   if (shape.taps() == 1 && shape.weights() > most_weights_of_one_tap) return false;
-  const Gather<char> x = forward_gather<char>(shape, nullptr);
-  return PatchedGather<char>{x, 0}.in_order() &&
-         fits_reference(wgrad_layout(shape, patch_wgrad_kernels.back()).total);
+  return patches_suit_forward(shape) && fits_reference(wgrad_layout(shape, patch_wgrad_kernels.back()).total);
 }
 
 /// The tile that suits many taps, or few.
@@ -147,26 +145,16 @@ inline std::size_t wgrad_tile(const ConvShape& shape) {
 
 /// From the shape alone: splits set the order of the sum.
 inline WgradPlan plan_patch_wgrad(const ConvShape& shape) {
-  constexpr double start_and_end = 6000, bytes_per_cycle = 2000;
+  constexpr double start_and_end = 6000;
   const PatchWgradTile& tile = patch_wgrad_kernels[wgrad_tile(shape)];
   const double cycles_per_step = 36.0 * tile.taps() * tile.channels() * tile.filters() / 4096;
-  const std::int64_t pixels = shape.n * shape.out().pixels();
   const std::int64_t tiles = ceil_div(shape.in.c, tile.channels()) * ceil_div(shape.k, tile.filters()) *
                              ceil_div(shape.taps(), tile.taps());
-  WgradPlan best;
-  double best_cycles = 0;
-  for (std::int64_t splits = 1; splits <= 4 * reference_gpu.multiprocessors; ++splits) {
-    const std::int64_t chunk = ceil_div(ceil_div(pixels, splits), wgrad_pixels) * wgrad_pixels;
-    if (splits > 1 && ceil_div(pixels, chunk) != splits) continue;
-    const auto per_sm = static_cast<double>(ceil_div(tiles * splits, reference_gpu.multiprocessors));
-    double cycles = per_sm * (start_and_end + static_cast<double>(chunk / 16) * cycles_per_step);
-    if (splits > 1) cycles += 8.0 * static_cast<double>(splits * shape.weights()) / bytes_per_cycle;
-    if (splits == 1 || cycles < best_cycles) {
-      best = {static_cast<int>(splits), static_cast<int>(chunk)};
-      best_cycles = cycles;
-    }
-  }
-  return best;
+  return cheapest_splits(
+      shape, wgrad_pixels, 4 * reference_gpu.multiprocessors, [&](int splits, std::int64_t chunk) {
+        const auto per_sm = static_cast<double>(ceil_div(tiles * splits, reference_gpu.multiprocessors));
+        return per_sm * (start_and_end + static_cast<double>(chunk / 16) * cycles_per_step);
+      });
 }
 
 }  // namespace convoy

@@ -127,16 +127,21 @@ inline bool fits(const TileShape& tile, const Gpu& gpu) {
   return tile.shared_bytes <= gpu.shared_bytes_per_block;
 }
 
-/// Index into cores.tiles.
-inline std::size_t pick_tile(const Cores& cores, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
-                             const Gpu& gpu) {
+/// Index into cores.tiles, of those that suits(tile) is true of.
+template <class Suits>
+std::size_t pick_tile(const Cores& cores, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
+                      const Gpu& gpu, Suits suits) {
   const auto cycles = [&](const TileShape& tile) {
-    return fits(tile, gpu) ? gemm_cycles(cores, tile, m, n, k, splits, gpu) : HUGE_VAL;
+    return suits(tile) ? gemm_cycles(cores, tile, m, n, k, splits, gpu) : HUGE_VAL;
   };
   return static_cast<std::size_t>(
       std::min_element(cores.tiles.begin(), cores.tiles.end(),
                        [&](const auto& a, const auto& b) { return cycles(a) < cycles(b); }) -
       cores.tiles.begin());
+}
+inline std::size_t pick_tile(const Cores& cores, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
+                             const Gpu& gpu) {
+  return pick_tile(cores, m, n, k, splits, gpu, [&](const TileShape& tile) { return fits(tile, gpu); });
 }
 
 struct WgradPlan {
@@ -144,22 +149,31 @@ struct WgradPlan {
   int chunk = 0;  ///< pixels per split, a multiple of every tile's K step
 };
 
-/// dw (K, taps·C) summed over n·O·P·Q pixels.
-inline WgradPlan plan_wgrad(const ConvShape& shape, const Cores& cores = ffma_cores) {
-  constexpr int fewest_pixels = 64, most_splits = 512;
+/// dw (K, taps·C) summed over n·O·P·Q pixels in the cheapest number of splits, each of a multiple of `step`
+/// of them; cycles_of(splits, chunk) are those of the products.
+template <class CyclesOf>
+WgradPlan cheapest_splits(const ConvShape& shape, int step, int most_splits, CyclesOf cycles_of) {
+  constexpr int fewest_pixels = 64;
   constexpr double reference_bytes_per_cycle = 2000;
-  const std::int64_t pixels = shape.n * shape.out().pixels(), columns = shape.taps() * shape.in.c;
+  const std::int64_t pixels = shape.n * shape.out().pixels();
   WgradPlan best;
   double best_cycles = 0;
   for (int splits = 1; splits <= most_splits; ++splits) {
-    const std::int64_t chunk = ceil_div(ceil_div(pixels, splits), cores.step) * cores.step;
+    const std::int64_t chunk = ceil_div(ceil_div(pixels, splits), step) * step;
     if (splits > 1 && (chunk < fewest_pixels || ceil_div(pixels, chunk) != splits)) continue;
-    const std::size_t tile = pick_tile(cores, shape.k, columns, pixels, splits, reference_gpu);
-    double cycles = gemm_cycles(cores, cores.tiles[tile], shape.k, columns, pixels, splits, reference_gpu);
+    double cycles = cycles_of(splits, chunk);
     if (splits > 1) cycles += 8.0 * splits * static_cast<double>(shape.weights()) / reference_bytes_per_cycle;
     if (splits == 1 || cycles < best_cycles) best = {splits, static_cast<int>(chunk)}, best_cycles = cycles;
   }
   return best;
+}
+
+inline WgradPlan plan_wgrad(const ConvShape& shape, const Cores& cores = ffma_cores) {
+  const std::int64_t pixels = shape.n * shape.out().pixels(), columns = shape.taps() * shape.in.c;
+  return cheapest_splits(shape, cores.step, 512, [&](int splits, std::int64_t) {
+    const std::size_t tile = pick_tile(cores, shape.k, columns, pixels, splits, reference_gpu);
+    return gemm_cycles(cores, cores.tiles[tile], shape.k, columns, pixels, splits, reference_gpu);
+  });
 }
 
 constexpr int first_layer_threads = 256;

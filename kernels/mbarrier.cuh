@@ -1,5 +1,6 @@
 // Producers and consumers within a block (sm_90): barriers in shared memory that count arrivals phase by
-// phase, and a barrier of some of its threads. Semantics: PTX ISA, "mbarrier" and "bar".
+// phase, and registers that warps of one role leave to the other's. Semantics: PTX ISA, "mbarrier",
+// "setmaxnreg".
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,6 @@ class StageRing {
   /// `barriers`: 16 bytes per stage, aligned to 8.
   __device__ __forceinline__ StageRing(std::uint32_t barriers, int stages)
       : barriers_(barriers), stages_(stages) {}
-  __device__ static constexpr int bytes(int stages) { return 16 * stages; }
 
   /// By one thread, before a barrier of the block.
   __device__ __forceinline__ void init(int producers, int consumers) const {
@@ -64,12 +64,6 @@ struct StageCursor {
     if (++stage == stages) stage = 0, ++lap;
   }
 };
-
-/// A barrier of the first `Threads` threads of a block.
-template <int Threads>
-__device__ __forceinline__ void sync_first() {
-  CONVOY_SM90A("bar.sync 1, %0;" ::"n"(Threads) : "memory");
-}
 
 /// This warpgroup goes on with fewer (more) registers per thread, a multiple of eight.
 template <int Registers>

@@ -1,4 +1,4 @@
-// Which tensors a step reads and writes, and whether two of them share bytes.
+// Which tensors a call reads and writes, and whether two of them share bytes.
 #pragma once
 
 #include <algorithm>
@@ -20,9 +20,9 @@ struct Access {
   void updates(const Tensor& tensor) { reads(tensor), writes(tensor); }
 };
 
-inline Access access_of(const Step& step) {
+inline Access access_of(const Call& call) {
   Access access;
-  visit_tensors(step.call, access);
+  visit_tensors(call, access);
   return access;
 }
 

@@ -14,7 +14,7 @@ using Index = std::size_t;
 std::vector<Index> readers_of(const Plan& plan, const Tensor& tensor) {
   std::vector<Index> readers;
   for (Index i = 0; i < plan.steps.size(); ++i) {
-    if (overlap(access_of(plan.steps[i]).read, tensor)) readers.push_back(i);
+    if (overlap(access_of(plan.steps[i].call).read, tensor)) readers.push_back(i);
   }
   return readers;
 }
@@ -27,7 +27,7 @@ const C* call_at(const Plan& plan, std::optional<Index> step) {
 template <class C>
 std::optional<Index> writer_of(const Plan& plan, const Tensor& tensor) {
   for (Index i = 0; i < plan.steps.size(); ++i) {
-    if (call_at<C>(plan, i) != nullptr && overlap(access_of(plan.steps[i]).written, tensor)) return i;
+    if (call_at<C>(plan, i) != nullptr && overlap(access_of(plan.steps[i].call).written, tensor)) return i;
   }
   return std::nullopt;
 }
@@ -42,10 +42,10 @@ std::optional<Index> only_reader_of(const Plan& plan, const Tensor& tensor) {
 /// Whether call `from` may run where call `to` is: none between them minds (but those that it will be one
 /// with), and no sums over ranks are waited for there.
 bool can_move(const Plan& plan, Index from, Index to, const std::vector<Index>& merged = {}) {
-  const Access moved = access_of(plan.steps[from]);
+  const Access moved = access_of(plan.steps[from].call);
   for (Index i = std::min(from, to) + 1; i < std::max(from, to); ++i) {
     if (std::find(merged.begin(), merged.end(), i) != merged.end()) continue;
-    const Access passed = access_of(plan.steps[i]);
+    const Access passed = access_of(plan.steps[i].call);
     if (std::holds_alternative<Join>(plan.steps[i].call) || overlap(moved.written, passed.read) ||
         overlap(moved.written, passed.written) || overlap(moved.read, passed.written)) {
       return false;

@@ -15,8 +15,7 @@ bool must_stay_in_order(const Access& a, const Access& b) {
 }  // namespace
 
 Lane lane_of(const Call& call) {
-  Access accesses;
-  visit_tensors(call, accesses);
+  const Access accesses = access_of(call);
   const bool only_gradients =
       !accesses.written.empty() &&
       std::all_of(accesses.written.begin(), accesses.written.end(),
@@ -30,7 +29,7 @@ std::vector<LaneSlot> schedule_lanes(const Plan& plan) {
   std::array<std::optional<std::size_t>, 2>
       waited_for;  // per lane, of the other: a later wait covers earlier
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    accesses[i] = access_of(plan.steps[i]);
+    accesses[i] = access_of(plan.steps[i].call);
     slots[i].lane = lane_of(plan.steps[i].call);
     auto& done = waited_for[static_cast<std::size_t>(slots[i].lane)];
     for (std::size_t before = i; before-- > (done ? *done + 1 : 0);) {

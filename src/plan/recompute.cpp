@@ -59,7 +59,7 @@ class Repeatable {
     const Index size = plan.steps.size();
     while (backward_ < size && !is_any_of<SoftmaxCrossEntropy>(plan.steps[backward_].call)) ++backward_;
     backward_ = std::min(backward_ + 1, size);
-    for (const Step& step : plan.steps) accesses_.push_back(access_of(step));
+    for (const Step& step : plan.steps) accesses_.push_back(access_of(step.call));
     for (Index i = 0; i < size; ++i) {
       for (const Tensor& t : accesses_[i].written)
         if (is_named(t)) next_ = std::max(next_, t.offset + 1);
@@ -91,7 +91,7 @@ class Repeatable {
   /// outlive forward either.
   void choose(Id id, Ids& chosen) const {
     if (!chosen.insert(id).second) return;
-    for (const Tensor& t : access_of(sources_.at(id).step).read) {
+    for (const Tensor& t : access_of(sources_.at(id).step.call).read) {
       if (is_named(t) && sources_.contains(t.offset) && !read_in_backward_.contains(t.offset))
         choose(t.offset, chosen);
     }
@@ -127,7 +127,7 @@ class Repeatable {
   void repeat(const Tensor& tensor, const Ids& chosen, std::map<Id, Tensor>& copies, Plan& out) const {
     if (!is_named(tensor) || !chosen.contains(tensor.offset) || copies.contains(tensor.offset)) return;
     Step again = sources_.at(tensor.offset).step;
-    for (const Tensor& t : access_of(again).read) repeat(t, chosen, copies, out);
+    for (const Tensor& t : access_of(again.call).read) repeat(t, chosen, copies, out);
     Tensor copy = tensor;
     copy.offset = next_ + static_cast<Id>(copies.size());
     visit_tensors(again.call, Rebinder{copies, copy});

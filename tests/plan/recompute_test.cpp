@@ -62,7 +62,7 @@ class Values {
  public:
   /// The values that the step reads, in order.
   std::vector<std::size_t> run(const Step& step) {
-    const Access access = access_of(step);
+    const Access access = access_of(step.call);
     std::vector<std::size_t> read;
     std::string formula = name_of(step.call) + ' ' + describe(step.call);
     for (const Tensor& t : access.read) {
@@ -151,7 +151,7 @@ TEST(Recompute, TakesALargeTensorBeforeSmallOnes) {
     std::int64_t bytes = 1000;  // falls once, with the first tensor that is tried
     for (const Step& step : p.steps) {
       if (!is_repeated(step)) continue;
-      tried.push_back(access_of(step).written.front().count);
+      tried.push_back(access_of(step.call).written.front().count);
       bytes = 500;
     }
     return bytes;
