@@ -102,7 +102,9 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_TRUE(same(schedule, y.schedule));
   EXPECT_EQ(device, y.device);
   EXPECT_EQ(checkpoint.every_epochs, y.checkpoint.every_epochs);
+  EXPECT_EQ(checkpoint.every_steps, y.checkpoint.every_steps);
   EXPECT_EQ(checkpoint.keep, y.checkpoint.keep);
+  EXPECT_EQ(checkpoint.best, y.checkpoint.best);
 }
 
 /// Draws valid configurations that use every key sooner or later.
