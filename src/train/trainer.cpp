@@ -181,10 +181,14 @@ bool Trainer::train_epoch(EpochRecord& record) {
   const Clock::time_point start = Clock::now();
   const double seconds_before = progress_.epoch_seconds;
   const double images = batches.back().first + batches.back().count;
+  Verdicts verdicts{first_step + static_cast<std::int64_t>(batch), progress_.steps_done};
   for (; batch < batches.size(); ++batch) {
     StepState state;
     state.step = first_step + static_cast<std::int64_t>(batch);
+    state.stop = options_.stop_requested && options_.stop_requested() ? 1 : 0;
     state.learning_rate = static_cast<float>(learning_rate_of(state.step));
+    judge(state.step - 1, verdicts, record.epoch);  // the step before may still run
+    if (verdicts.stop) break;
     session_.train_batch(static_cast<int>(batch), state);
     ++progress_.steps_done;
     progress_.images_done = batches[batch].first + batches[batch].count;
@@ -195,6 +199,8 @@ bool Trainer::train_epoch(EpochRecord& record) {
     }
     const std::int64_t every = config_.checkpoint.every_steps;
     if (every > 0 && progress_.steps_done % every == 0 && batch + 1 < batches.size()) {
+      judge(state.step + 1, verdicts, record.epoch);
+      if (verdicts.stop) break;
       note_epoch(seconds);
       save({checkpoint_path(folder_.checkpoints(), progress_)});
     }
@@ -205,8 +211,14 @@ bool Trainer::train_epoch(EpochRecord& record) {
                     static_cast<double>(progress_.images_done), images, seconds);
     }
   }
+  judge(first_step + static_cast<std::int64_t>(batch_after(progress_.images_done).value()), verdicts,
+        record.epoch);
   session_.engine().synchronize();
   const double seconds = seconds_before + seconds_since(start);
+  if (verdicts.stop) {
+    note_epoch(seconds);
+    return false;
+  }
   const Metrics train = session_.read_training_metrics();
   record.step = progress_.steps_done;
   record.lr = static_cast<float>(learning_rate_of(first_step + session_.steps_per_epoch() - 1));
@@ -217,6 +229,19 @@ bool Trainer::train_epoch(EpochRecord& record) {
   record.loss_scale = session_.read_loss_scale();
   require_finite(record.train_loss, "training", record.epoch);
   return true;
+}
+
+void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
+  for (; verdicts.next < end; ++verdicts.next, ++verdicts.steps_done) {
+    const StepVerdict verdict = session_.verdict(verdicts.next);
+    verdicts.stop |= verdict.stop;
+    if (verdict.finite || config_.train.on_nan == TrainConfig::OnNan::skip) continue;
+    throw AgreedError(
+        fmt::format("the loss of step {} in epoch {} is not finite: lower optimizer.lr, check the data, or "
+                    "have such steps "
+                    "left out by train.on_nan: skip; no checkpoint has been written since",
+                    verdicts.steps_done + 1, epoch));
+  }
 }
 
 void Trainer::validate(EpochRecord& record) {

@@ -47,6 +47,14 @@ class Trainer {
   /// Runs the epoch's steps from where it stands and returns its training metrics and speed in `record`.
   /// False when a stop came before its end.
   bool train_epoch(EpochRecord& record);
+  /// What steps have come to: of those queued, `next` (StepState::step) is the first not looked at.
+  struct Verdicts {
+    std::int64_t next = 0, steps_done = 0;
+    bool stop = false;  ///< a rank has been asked to
+  };
+  /// Looks at the steps before `end`, all queued, and waits for them. Throws AgreedError where a loss is not
+  /// finite and train.on_nan says to stop.
+  void judge(std::int64_t end, Verdicts& verdicts, int epoch);
   /// Tells the engine what ranks have summed of the epoch before the run stopped.
   void restore_epoch_metrics();
   /// Collective: the epoch's part of progress_.

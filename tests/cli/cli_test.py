@@ -301,6 +301,36 @@ class Cli(unittest.TestCase):
 
     # --- stopped, killed, out of space: what is lost ---
 
+    def test_a_signal_stops_the_run_at_a_checkpoint(self):
+        config, whole = self.write(STEADY), self.folder / "whole"
+        undisturbed = {}
+        for ranks in (1, 2):
+            self.assertEqual(launch(["train", config, "--output", str(whole)], ranks).returncode, 0)
+            undisturbed[ranks] = self.read_tensors(whole / "checkpoints" / "epoch-0003.safetensors")
+            if ranks == 1:
+                metrics = self.metrics(whole)
+        # On two ranks, only one of them is asked: they must agree.
+        for ranks, number, to in ((1, signal.SIGUSR1, None), (1, signal.SIGTERM, None), (1, signal.SIGINT, None),
+                                  (2, signal.SIGUSR1, 1), (2, signal.SIGTERM, 0)):
+            with self.subTest(signal=number.name, ranks=ranks):
+                run = self.folder / f"run-{ranks}-{number.name}"
+                process = start(["train", config, "--output", str(run)], ranks)
+                self.await_checkpoint(process, run, "epoch-0001-step-00000008.safetensors")
+                os.kill(process.pid if to is None else process_of_rank(process, to), number)
+                stopped = finish(process)
+                self.assertEqual(stopped.returncode, 75, stopped.stderr)
+                said = [line for line in stopped.stdout.splitlines() if "stopped on request" in line]
+                self.assertEqual(len(said), 1, stopped.stdout)
+                self.assertIn("--resume auto", said[0])
+                last = self.checkpoints(run)[-1]
+                self.assertIn(f"step {int(last.split('-')[-1].split('.')[0])}", said[0])
+                again = launch(["train", config, "--output", str(run), "--resume", "auto"], ranks)
+                self.assertEqual(again.returncode, 0, again.stderr)
+                final = self.read_tensors(run / "checkpoints" / "epoch-0003.safetensors")
+                self.assertEqual(final, undisturbed[ranks])
+                if ranks == 1:
+                    self.assertEqual(self.metrics(run), metrics)
+
     def test_a_second_interrupt_ends_the_run_at_once(self):
         config, run = self.write(STEADY), self.folder / "run"
         process = start(["train", config, "train.global_batch=640", "--output", str(run)])

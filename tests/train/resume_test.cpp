@@ -1,6 +1,9 @@
 // A run that stops and goes on, and two equal runs, end with the same bits.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "comm/agree.h"
 #include "tests/train/runs.h"
 
@@ -133,7 +136,7 @@ TEST_P(Runs, AStopRequestLeavesACheckpointToGoOnFrom) {
   const RunFiles whole;
   const std::vector<double> expected = train(config, whole.run(), "");
   const std::vector<nlohmann::json> metrics = metrics_of(whole.run());
-  for (const int ask_at : {0}) {
+  for (const int ask_at : {0, 1, 3, 4, 5, 6, 8, 10}) {
     const RunFiles folder;
     int asked = 0;
     const RunResult stopped = start(config, folder.run(), "", [&] { return asked++ >= ask_at; });
@@ -192,6 +195,29 @@ TEST_P(Runs, AnEarlyStopIsFinal) {
   train(config, run, "auto");
   EXPECT_EQ(list_checkpoints(run / "checkpoints"), left) << "resuming trains no further";
   EXPECT_EQ(metrics_of(run).size(), lines) << "and keeps the summary";
+}
+
+TEST_P(Runs, ALossThatIsNoNumberEndsTheRunWithItsStep) {
+  const Config config =
+      tiny_config({"train.epochs=2", "optimizer={name: sgd, lr: 1e30}", "checkpoint.every_steps=1"});
+  const RunFiles folder;
+  std::string message;
+  try {
+    train(config, folder.run(), "");
+  } catch (const AgreedError& error) {
+    message = error.what();
+  }
+  EXPECT_TRUE(message.starts_with("the loss of step ")) << message;
+  EXPECT_NE(message.find(" in epoch 1 is not finite"), std::string::npos) << message;
+  for (const fs::path& path : list_checkpoints(folder.checkpoints())) {
+    for (const auto& [name, tensor] : from_safetensors(read_file(path), path.string()).tensors) {
+      if (name.starts_with("optimizer.") || tensor.dtype != DType::f32) continue;
+      const auto* values = reinterpret_cast<const float*>(tensor.bytes.data());
+      EXPECT_TRUE(
+          std::all_of(values, values + tensor.bytes.size() / 4, [](float v) { return std::isfinite(v); }))
+          << path << " " << name;
+    }
+  }
 }
 
 TEST_P(Runs, WeightsSpoiltByTheLastStepAreNotKept) {
