@@ -1,4 +1,5 @@
 #include "comm/agree.h"
+#include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
 #include "src/train/setup.h"
@@ -13,6 +14,10 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
 }
 
 namespace {
+
+HeartbeatLimits limits_of(const DistributedConfig& distributed) {
+  return {Seconds(distributed.timeout), Seconds(distributed.step_timeout)};
+}
 
 void check_paths(const TrainOptions& options) {
   namespace fs = std::filesystem;
@@ -38,8 +43,11 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);
   });
-  const std::unique_ptr<Session> session = make_session(config, ranks);
-  Trainer(config, options, *session, ranks).run();
+  Watchdog watchdog(ranks, limits_of(config.distributed));
+  watchdog.record_in(options.output);
+  const std::unique_ptr<Session> session = watchdog.guard([&] { return make_session(config, ranks); });
+  watchdog.set_device(session->engine().describe());
+  watchdog.guard([&] { Trainer(config, options, *session, ranks).run(); });
   return static_cast<int>(ExitCode::done);
 }
 

@@ -151,6 +151,11 @@ struct CheckpointConfig {
   int every_epochs = 1;
   int keep = 3;  ///< newest kept; 0: all
 };
+struct DistributedConfig {
+  double timeout = 30;         ///< seconds without a sign of life after which a rank counts as lost
+  double step_timeout = 1800;  ///< seconds a step may take; 0: any
+  bool bind = true;            ///< `auto | none`: a GPU's rank that may run anywhere keeps to cores near it
+};
 
 struct Config {
   std::string name = "run";
@@ -162,6 +167,7 @@ struct Config {
   ScheduleConfig schedule;
   Device device = Device::automatic;
   CheckpointConfig checkpoint;
+  DistributedConfig distributed;
 };
 
 /// Parses a YAML text. `name` stands in messages for the file; overrides are "key.path=value", applied on

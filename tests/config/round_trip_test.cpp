@@ -90,7 +90,7 @@ bool same(const TrainConfig& a, const TrainConfig& b) {
 }
 
 void expect_same(const Config& x, const Config& y) {
-  const auto& [name, seed, data, model, train, optimizer, schedule, device, checkpoint] = x;
+  const auto& [name, seed, data, model, train, optimizer, schedule, device, checkpoint, distributed] = x;
   EXPECT_EQ(name, y.name);
   EXPECT_EQ(seed, y.seed);
   EXPECT_TRUE(same(data, y.data));
@@ -103,6 +103,9 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_EQ(device, y.device);
   EXPECT_EQ(checkpoint.every_epochs, y.checkpoint.every_epochs);
   EXPECT_EQ(checkpoint.keep, y.checkpoint.keep);
+  EXPECT_EQ(distributed.timeout, y.distributed.timeout);
+  EXPECT_EQ(distributed.step_timeout, y.distributed.step_timeout);
+  EXPECT_EQ(distributed.bind, y.distributed.bind);
 }
 
 /// Draws valid configurations that use every key sooner or later.
@@ -242,6 +245,7 @@ class Dice {
     if (c.schedule.name == S::one_cycle)
       c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
     c.checkpoint = {1 + below(5), below(5)};
+    c.distributed = {1 + share<double>(), coin() ? 0 : share<double>(), coin()};
     return c;
   }
 
@@ -276,11 +280,11 @@ TEST(RoundTrip, EveryShippedConfiguration) {
 
 TEST(Help, ListsEveryKeyThatToYamlWrites) {
   const std::string help = schema_help();
-  for (const char* key :
-       {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
-        "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "conv", "leaky_relu", "residual",
-        "not used by digits and synthetic", "data.synthetic.image", "images to train on (source: synthetic)",
-        "fp32 | tf32 | fp16 | bf16 | fp64", "integer in [1, 1000000]"}) {
+  for (const char* key : {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
+                          "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "distributed.timeout",
+                          "conv", "leaky_relu", "residual", "not used by digits and synthetic",
+                          "data.synthetic.image", "images to train on (source: synthetic)",
+                          "fp32 | tf32 | fp16 | bf16 | fp64", "integer in [1, 1000000]"}) {
     EXPECT_NE(help.find(key), std::string::npos) << key;
   }
 }
