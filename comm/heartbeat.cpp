@@ -107,7 +107,7 @@ std::optional<Channel<Heartbeat::Message>> Heartbeat::connect(const MeetingPoint
       channel.send(message_of_self(Message::Kind::hello));
       pollfd answer{channel.fd(), POLLIN, 0};
       if (::poll(&answer, 1, 1000) != 1) continue;
-      channel.transfer();
+      channel.receive();
       const std::optional<Message> message = channel.take();
       if (message && message->token == token_) return channel;
     }
@@ -200,7 +200,7 @@ void Heartbeat::admit(Clock::time_point now) {
   if (!listener_.socket) return;
   while (FileDescriptor socket = accept_from(listener_.socket)) strangers_.emplace_back(std::move(socket));
   for (Channel<Message>& stranger : strangers_) {
-    stranger.transfer();
+    stranger.receive();
     const std::optional<Message> hello = stranger.take();
     if (!hello) continue;  // yet
     const bool known = hello->token == token_ && hello->rank > 0 && hello->rank < size_;
@@ -222,7 +222,8 @@ void Heartbeat::admit(Clock::time_point now) {
 }
 
 void Heartbeat::read(Peer& peer, Clock::time_point now) {
-  peer.channel->transfer();
+  peer.channel->send_unsent();
+  peer.channel->receive();
   while (!concluded_) {
     const std::optional<Message> message = peer.channel->take();
     if (!message) break;

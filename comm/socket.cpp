@@ -110,7 +110,7 @@ std::vector<std::string> own_addresses() {
   return outside;
 }
 
-void ByteChannel::transfer() {
+void ByteChannel::send_unsent() {
   while (!outgoing_.empty() && !ended_) {
     const ssize_t sent = ::send(fd(), outgoing_.data(), outgoing_.size(), MSG_NOSIGNAL);
     if (sent > 0) {
@@ -119,6 +119,9 @@ void ByteChannel::transfer() {
       break;  // full, or broken: receiving tells, after what came before
     }
   }
+}
+
+void ByteChannel::receive() {
   std::array<char, 4096> buffer;
   while (!ended_ && incoming_.size() < most_unread) {
     const ssize_t got = ::recv(fd(), buffer.data(), buffer.size(), 0);

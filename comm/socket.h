@@ -57,8 +57,9 @@ class ByteChannel {
   /// The other side closed it or it broke. What came before can still be taken.
   bool ended() const { return ended_; }
   bool has_unsent() const { return !outgoing_.empty() && !ended_; }
-  /// Sends what is unsent and receives what has come.
-  void transfer();
+  void send_unsent();
+  /// Takes in what has come. Nothing else does, so that whoever polls first misses nothing.
+  void receive();
 
  protected:
   std::string incoming_, outgoing_;
@@ -77,7 +78,7 @@ class Channel : public ByteChannel {
   using ByteChannel::ByteChannel;
   void send(const Message& message) {
     outgoing_.append(reinterpret_cast<const char*>(&message), sizeof message);
-    transfer();
+    send_unsent();
   }
   /// The oldest message that has come in full.
   std::optional<Message> take() {

@@ -85,7 +85,7 @@ class MadeUpRank {
   bool is_answered() {
     pollfd answer{channel_->fd(), POLLIN, 0};
     EXPECT_EQ(::poll(&answer, 1, 2000), 1) << "neither answered nor refused";
-    channel_->transfer();
+    channel_->receive();
     return channel_->take().has_value();
   }
 
@@ -197,9 +197,8 @@ TEST(Watchdog, EveryRankJudgesRankZero) {
   MadeUpRoot root;
   Member one(1, 3, {.silence = 400ms, .step = 0s}), two(2, 3, patient);
   for (Member* member : {&one, &two}) {
-    std::thread answer([&] { root.admit(); });
+    const std::jthread answer([&] { root.admit(); });
     member->heartbeat().meet(root.point(), 5s);
-    answer.join();
   }
   const Verdict silence = one.verdict();
   EXPECT_EQ(silence.failure.rank, 0);
@@ -254,9 +253,8 @@ TEST(Watchdog, AReportIsAnEchoWhenAnotherRankDied) {
 TEST(Watchdog, AReportCountsWithoutAnAnswer) {
   MadeUpRoot root;
   Member one(1, 2, patient);
-  std::thread answer([&] { root.admit(); });
+  const std::jthread answer([&] { root.admit(); });
   one.heartbeat().meet(root.point(), 5s);
-  answer.join();
   one.heartbeat().report("out of memory");
   const Verdict verdict = one.verdict();
   EXPECT_EQ(verdict.failure.rank, 1);
@@ -331,9 +329,8 @@ TEST(Watchdog, AnImpostorOfRankZeroIsRefused) {
   MeetingPoint point = root.point();
   point.token ^= 1;  // so that the answer's is wrong
   Member one(1, 2, patient);
-  std::thread answer([&] { root.admit(); });
+  const std::jthread answer([&] { root.admit(); });
   EXPECT_THROW(one.heartbeat().meet(point, 300ms), Error);
-  answer.join();
 }
 
 TEST(Watchdog, WhoDoesNotComeIsMissed) {
