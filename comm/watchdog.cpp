@@ -91,7 +91,9 @@ void Watchdog::record_agreed(const AgreedError& error) const {
 void Watchdog::leave(const Failure& failure, bool first_hand) const {
   set_last_deadline(2);
   const RecordOutcome outcome = record(failure);
-  if (first_hand && outcome != RecordOutcome::there) log_error("{}; all ranks end here", describe(failure));
+  // One rank speaks: who wrote the record, which may be one that was told; without a record whoever noticed.
+  if (outcome == RecordOutcome::written || (first_hand && outcome == RecordOutcome::impossible))
+    log_error("{}; all ranks end here", describe(failure));
   int code = 0;
   {
     const std::lock_guard lock(mutex_);

@@ -160,7 +160,7 @@ class Faults(unittest.TestCase):
         self.assertTrue(failure["host"] and failure["device"], failure)
         self.assertGreater(failure["step"], 0)
         said = [line for line in errors.splitlines() if f"rank {rank} on host" in line and reason in line]
-        self.assertTrue(said, errors)
+        self.assertEqual(len(said), 1, errors)
         return failure
 
     def test_a_rank_that_is_killed(self):

@@ -81,9 +81,10 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
-    const auto& [epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket,
-                 early_stop] = c;
-    return std::tie(epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket);
+    const auto& [epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket, on_nan,
+                 clip_norm, ema, early_stop] = c;
+    return std::tie(epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket,
+                    on_nan, clip_norm, ema);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
@@ -216,6 +217,9 @@ class Dice {
     c.train.recompute = coin();
     c.train.autotune = coin();
     c.train.bucket_bytes = 1000 + below(100'000'000);
+    c.train.on_nan = any({TrainConfig::OnNan::stop, TrainConfig::OnNan::skip});
+    if (coin()) c.train.clip_norm = share<float>();
+    if (coin()) c.train.ema = share<float>();
     if (coin()) {
       c.train.early_stop = {any({EarlyStopConfig::Metric::val_loss, EarlyStopConfig::Metric::val_accuracy}),
                             1 + below(9)};
