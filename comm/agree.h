@@ -12,7 +12,16 @@ namespace convoy {
 /// An error every rank knows of: rank 0 alone reports it and all end by themselves, with the same exit code.
 class AgreedError : public Error {
  public:
-  using Error::Error;
+  /// `rank`, `host`: where it arose, if on one of them.
+  explicit AgreedError(const std::string& message, ExitCode code = ExitCode::failure, int rank = 0,
+                       std::string host = {})
+      : Error(message, code), rank_(rank), host_(std::move(host)) {}
+  int rank() const { return rank_; }
+  const std::string& host() const { return host_; }
+
+ private:
+  int rank_;
+  std::string host_;
 };
 
 /// Runs `work` on every rank, then compares notes. Throws AgreedError on all ranks with the lowest failing
@@ -30,9 +39,12 @@ void agree(const RankEnvironment& ranks, Work&& work) {
     problem = error.what();
     code = ExitCode::failure;
   }
-  const std::string verdict = ranks.first_problem(problem);
-  if (verdict.empty()) return;
-  throw AgreedError(verdict, static_cast<ExitCode>(ranks.max(static_cast<std::int64_t>(code))));
+  const int first = ranks.first_with(code != ExitCode::done);
+  if (first == ranks.size()) return;
+  const std::string verdict = ranks.text_of(first, problem);
+  code = static_cast<ExitCode>(ranks.max(static_cast<std::int64_t>(code)));
+  throw AgreedError(first == 0 ? verdict : fmt::format("rank {}: {}", first, verdict), code, first,
+                    ranks.text_of(first, ranks.host()));
 }
 
 }  // namespace convoy

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "comm/mpi_check.h"
 #include "src/core/error.h"
 
 namespace convoy {
@@ -15,8 +16,9 @@ MPI_Datatype mpi_type(DType type) {
 
 }  // namespace
 
-MpiCommunicator::MpiCommunicator(const RankEnvironment& ranks) : rank_(ranks.rank()), size_(ranks.size()) {
-  MPI_Comm_dup(MPI_COMM_WORLD, &comm_);
+MpiCommunicator::MpiCommunicator(const RankEnvironment& ranks)
+    : rank_(ranks.rank()), size_(ranks.size()), activity_(ranks.activity()) {
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_));
 }
 
 MpiCommunicator::~MpiCommunicator() {
@@ -27,19 +29,20 @@ MpiCommunicator::~MpiCommunicator() {
 void MpiCommunicator::all_reduce_sum_async(void* values, std::int64_t count, DType type) {
   int done = 0;
   if (!pending_.empty()) {
-    MPI_Testall(static_cast<int>(pending_.size()), pending_.data(), &done, MPI_STATUSES_IGNORE);
+    check_mpi(MPI_Testall(static_cast<int>(pending_.size()), pending_.data(), &done, MPI_STATUSES_IGNORE));
   }
   constexpr std::int64_t chunk = std::int64_t{1} << 30;  // counts are ints
   for (std::int64_t first = 0; first < count; first += chunk) {
     MPI_Request& request = pending_.emplace_back(MPI_REQUEST_NULL);
-    MPI_Iallreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + first * size_of(type),
-                   static_cast<int>(std::min(chunk, count - first)), mpi_type(type), MPI_SUM, comm_,
-                   &request);
+    check_mpi(MPI_Iallreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + first * size_of(type),
+                             static_cast<int>(std::min(chunk, count - first)), mpi_type(type), MPI_SUM, comm_,
+                             &request));
   }
 }
 
 void MpiCommunicator::join() {
-  MPI_Waitall(static_cast<int>(pending_.size()), pending_.data(), MPI_STATUSES_IGNORE);
+  const Activity::Waiting waiting(activity_);
+  check_mpi(MPI_Waitall(static_cast<int>(pending_.size()), pending_.data(), MPI_STATUSES_IGNORE));
   pending_.clear();
 }
 

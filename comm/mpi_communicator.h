@@ -27,6 +27,7 @@ class MpiCommunicator final : public Communicator {
 
  private:
   int rank_, size_;
+  Activity& activity_;
   MPI_Comm comm_ = MPI_COMM_NULL;
   std::vector<MPI_Request> pending_;
 };

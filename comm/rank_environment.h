@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "comm/activity.h"
+
 namespace convoy {
 
 /// MPI's lifetime and this process's place in it. Without mpirun or srun: a single rank, MPI untouched.
@@ -27,14 +29,17 @@ class RankEnvironment {
   int local_size() const { return local_size_; }
   bool is_root() const { return rank_ == 0; }
   const std::string& host() const { return host_; }
+  /// What this rank is doing; whoever does it says so here.
+  Activity& activity() const { return activity_; }
 
-  /// Host collectives; every rank calls them in the same order. Trivial on one rank.
+  /// Host collectives; every rank calls them in the same order. Trivial on one rank. Throw when MPI fails.
   void sum(std::span<double> values) const;
   std::int64_t max(std::int64_t value) const;
   void broadcast(void* data, std::size_t bytes, int root = 0) const;
-  /// Empty when `problem` is empty on every rank, else the problem of the lowest rank that has one, prefixed
-  /// by it.
-  std::string first_problem(const std::string& problem) const;
+  /// The lowest rank where this is so; size() when it is so nowhere.
+  int first_with(bool so) const;
+  /// A rank's text, on every rank.
+  std::string text_of(int rank, const std::string& mine) const;
 
   /// Ends every rank with this exit code, without unwinding.
   [[noreturn]] void abort(int exit_code) const;
@@ -45,6 +50,7 @@ class RankEnvironment {
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
   bool mpi_ = false;
   std::string host_;
+  mutable Activity activity_;
 };
 
 }  // namespace convoy

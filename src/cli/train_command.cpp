@@ -1,4 +1,5 @@
 #include "comm/agree.h"
+#include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
 #include "src/train/setup.h"
@@ -14,6 +15,10 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
 }
 
 namespace {
+
+HeartbeatLimits limits_of(const DistributedConfig& distributed) {
+  return {Seconds(distributed.timeout), Seconds(distributed.step_timeout)};
+}
 
 void check_paths(const TrainOptions& options) {
   namespace fs = std::filesystem;
@@ -41,8 +46,12 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);
   });
-  const std::unique_ptr<Session> session = make_session(config, ranks);
-  const bool finished = Trainer(config, options, *session, ranks).run().has_value();
+  Watchdog watchdog(ranks, limits_of(config.distributed));
+  watchdog.record_in(options.output);
+  const std::unique_ptr<Session> session = watchdog.guard([&] { return make_session(config, ranks); });
+  watchdog.set_device(session->engine().describe());
+  const bool finished =
+      watchdog.guard([&] { return Trainer(config, options, *session, ranks).run().has_value(); });
   return static_cast<int>(finished ? ExitCode::done : ExitCode::stopped);
 }
 

@@ -162,6 +162,11 @@ struct CheckpointConfig {
   int keep = 3;                  ///< newest kept; 0: all
   bool best = false;             ///< besides, that of the epoch with the best validation
 };
+struct DistributedConfig {
+  double timeout = 30;         ///< seconds without a sign of life after which a rank counts as lost
+  double step_timeout = 1800;  ///< seconds a step may take; 0: any
+  bool bind = true;            ///< `auto | none`: a GPU's rank that may run anywhere keeps to cores near it
+};
 
 struct Config {
   std::string name = "run";
@@ -173,6 +178,7 @@ struct Config {
   ScheduleConfig schedule;
   Device device = Device::automatic;
   CheckpointConfig checkpoint;
+  DistributedConfig distributed;
 };
 
 /// Parses a YAML text. `name` stands in messages for the file; overrides are "key.path=value", applied on

@@ -272,6 +272,18 @@ Table<ScheduleConfig> schedule_table() {
   return table;
 }
 
+Table<DistributedConfig> distributed_table() {
+  using D = DistributedConfig;
+  Table<D> table;
+  table.fields = {field("timeout", &D::timeout, number<double>(between(0.5, 86'400)),
+                        "seconds without a sign of life from a rank after which the run ends"),
+                  field("step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
+                        "seconds a step or a batch of evaluation may take before the run ends; 0: any"),
+                  field("bind", &D::bind, choice<bool>({{"auto", true}, {"none", false}}),
+                        "auto: a GPU's rank that may run on all cores keeps to those near its GPU")};
+  return table;
+}
+
 // ---- the whole ----
 
 /// A run's folder is called like this, so it must be one plain path component.
@@ -363,7 +375,8 @@ Table<Config> make_config_table() {
                                         {"cuda", Device::cuda},
                                         {"reference", Device::reference}}),
                         "auto: cuda where there is one; reference: plain loops"),
-                  section("checkpoint", &C::checkpoint, checkpoint)};
+                  section("checkpoint", &C::checkpoint, checkpoint),
+                  section("distributed", &C::distributed, distributed_table())};
   table.check = check_config;
   return table;
 }

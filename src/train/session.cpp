@@ -110,6 +110,7 @@ int Session::next_slot(const Range& batch) {
 
 void Session::train_batch(int index, StepState state) {
   const Range& batch = plans_.training_batches[static_cast<std::size_t>(index)];
+  ranks_.activity().begin_step(state.step);
   state.seed = config_.seed;
   state.epoch = epoch_;
   state.first = batch.first;
@@ -135,6 +136,7 @@ Metrics Session::evaluate(Predictions* predictions) {
     predictions->logits.assign(dataset_.validation.size() * static_cast<std::size_t>(graph_.classes()), 0.0);
   }
   for (const Range& batch : plans_.evaluation_batches) {
+    ranks_.activity().advance();
     StepState state;
     state.seed = config_.seed;
     state.first = first + batch.first;

@@ -91,7 +91,7 @@ bool same(const TrainConfig& a, const TrainConfig& b) {
 }
 
 void expect_same(const Config& x, const Config& y) {
-  const auto& [name, seed, data, model, train, optimizer, schedule, device, checkpoint] = x;
+  const auto& [name, seed, data, model, train, optimizer, schedule, device, checkpoint, distributed] = x;
   EXPECT_EQ(name, y.name);
   EXPECT_EQ(seed, y.seed);
   EXPECT_TRUE(same(data, y.data));
@@ -106,6 +106,9 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_EQ(checkpoint.every_steps, y.checkpoint.every_steps);
   EXPECT_EQ(checkpoint.keep, y.checkpoint.keep);
   EXPECT_EQ(checkpoint.best, y.checkpoint.best);
+  EXPECT_EQ(distributed.timeout, y.distributed.timeout);
+  EXPECT_EQ(distributed.step_timeout, y.distributed.step_timeout);
+  EXPECT_EQ(distributed.bind, y.distributed.bind);
 }
 
 /// Draws valid configurations that use every key sooner or later.
@@ -216,6 +219,9 @@ class Dice {
     c.train.recompute = coin();
     c.train.autotune = coin();
     c.train.bucket_bytes = 1000 + below(100'000'000);
+    c.train.on_nan = any({TrainConfig::OnNan::stop, TrainConfig::OnNan::skip});
+    if (coin()) c.train.clip_norm = share<float>();
+    if (coin()) c.train.ema = share<float>();
     if (coin()) {
       c.train.early_stop = {any({EarlyStopConfig::Metric::val_loss, EarlyStopConfig::Metric::val_accuracy}),
                             1 + below(9)};
@@ -245,6 +251,7 @@ class Dice {
     if (c.schedule.name == S::one_cycle)
       c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
     c.checkpoint = {1 + below(5), below(5)};
+    c.distributed = {1 + share<double>(), coin() ? 0 : share<double>(), coin()};
     return c;
   }
 
@@ -279,11 +286,11 @@ TEST(RoundTrip, EveryShippedConfiguration) {
 
 TEST(Help, ListsEveryKeyThatToYamlWrites) {
   const std::string help = schema_help();
-  for (const char* key :
-       {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
-        "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "conv", "leaky_relu", "residual",
-        "not used by digits and synthetic", "data.synthetic.image", "images to train on (source: synthetic)",
-        "fp32 | tf32 | fp16 | bf16 | fp64", "integer in [1, 1000000]"}) {
+  for (const char* key : {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
+                          "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "distributed.timeout",
+                          "conv", "leaky_relu", "residual", "not used by digits and synthetic",
+                          "data.synthetic.image", "images to train on (source: synthetic)",
+                          "fp32 | tf32 | fp16 | bf16 | fp64", "integer in [1, 1000000]"}) {
     EXPECT_NE(help.find(key), std::string::npos) << key;
   }
 }

@@ -1,0 +1,42 @@
+// What a rank is doing, for its watchdog to tell the others.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace convoy {
+
+/// Written by whoever does the work, read by the watchdog's thread.
+class Activity {
+ public:
+  /// A training step begins.
+  void begin_step(std::int64_t step) {
+    step_ = step;
+    advance();
+  }
+  /// Something else got done that a rank may take long for, such as an evaluation batch.
+  void advance() { ++advances_; }
+
+  std::int64_t step() const { return step_; }
+  std::uint64_t advances() const { return advances_; }
+  bool is_waiting() const { return waiting_ > 0; }
+
+  /// While it lives, this rank waits for others: if nothing moves on, the fault is not here.
+  class Waiting {
+   public:
+    explicit Waiting(Activity& activity) : activity_(activity) { ++activity_.waiting_; }
+    ~Waiting() { --activity_.waiting_; }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    Activity& activity_;
+  };
+
+ private:
+  std::atomic<std::int64_t> step_{0};
+  std::atomic<std::uint64_t> advances_{0};
+  std::atomic<int> waiting_{0};
+};
+
+}  // namespace convoy

@@ -1,0 +1,116 @@
+// Ranks that tell each other that they live, over TCP connections of their own: what a hung collective
+// cannot.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "comm/activity.h"
+#include "comm/heartbeat_message.h"
+#include "comm/socket.h"
+
+namespace convoy {
+
+using Seconds = std::chrono::duration<double>;
+
+struct HeartbeatLimits {
+  Seconds silence{30};  ///< a rank that says nothing for so long is stopped or cut off
+  Seconds step{1800};   ///< a rank whose step takes longer hangs; 0: may take any time
+};
+
+/// One rank's part of a star around rank 0, kept up by a thread of its own.
+///
+/// Every rank sends a beat at least once a second and judges those it is connected with: a connection that
+/// ends without a goodbye means dead, silence means stopped or cut off. Rank 0 tells the others of the first
+/// failure. What a rank reports of itself is often but the echo of another's death (a collective that broke),
+/// so rank 0 waits a moment for a connection to end before it believes it. A rank that was itself stopped for
+/// long judges nobody by the silence of that time.
+class Heartbeat {
+ public:
+  /// Called once, from the thread. `first_hand`: noticed here, not told by rank 0.
+  using Verdict = std::function<void(const Failure& failure, bool first_hand)>;
+
+  Heartbeat(int rank, int size, std::string host, const HeartbeatLimits& limits, const Activity& activity,
+            Verdict verdict);
+  /// An orderly end: says goodbye and waits for the thread.
+  ~Heartbeat();
+  Heartbeat(const Heartbeat&) = delete;
+  Heartbeat& operator=(const Heartbeat&) = delete;
+
+  /// Rank 0, first of all: listens, and admits the others from now on. Throws Error.
+  MeetingPoint open();
+  /// Rank 0 waits until all have come, any other connects. Throws Error when that takes longer than `limit`.
+  void meet(const MeetingPoint& point, Seconds limit);
+
+  void set_device(const std::string& name);
+  /// This rank cannot go on. Returns at once; a verdict follows within two seconds.
+  void report(const std::string& reason);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Message = HeartbeatMessage;
+  struct Peer {
+    int rank = 0;
+    std::optional<Channel<Message>> channel{};  ///< none: this rank itself, or not here yet
+    std::string host{}, device{};
+    std::int64_t step = 0;
+    std::uint64_t advances = 0;
+    bool waiting = false;
+    bool left = false;  ///< said goodbye
+    Clock::time_point last_heard{}, last_advance{};
+  };
+
+  std::optional<Channel<Message>> connect(const MeetingPoint& point, Clock::time_point until);
+  void start();
+  void run();
+  void wait(Clock::time_point until);
+  void admit(Clock::time_point now);
+  void read(Peer& peer, Clock::time_point now);
+  void heed(Peer& peer, const Message& message, Clock::time_point now);
+  void notice_own_progress(Clock::time_point now);
+  void take_report(Clock::time_point now);
+  bool wants_to_finish() const;
+  void send_to_all(const Message& message);
+  void judge_peers(Clock::time_point now);
+  void judge_progress(Clock::time_point now);
+  void suspect(const Failure& failure, Clock::time_point until);
+  void conclude(const Failure& failure, bool first_hand);
+  Failure failure_of(const Peer& peer, std::string reason) const;
+  Message message_of_self(Message::Kind kind) const;
+  bool is_hub() const { return rank_ == 0; }
+
+  const int rank_, size_;
+  const std::string host_;
+  const HeartbeatLimits limits_;
+  const Clock::duration interval_;
+  const Activity& activity_;
+  const Verdict verdict_;
+
+  // The thread's own, once it runs.
+  std::uint64_t token_ = 0;
+  Listener listener_;  ///< rank 0, until all have come
+  std::vector<Channel<Message>> strangers_;
+  std::vector<Peer> peers_;  ///< of rank 0: all ranks, itself included; of any other: rank 0
+  std::optional<Failure> suspected_;
+  Clock::time_point suspected_until_;
+  bool concluded_ = false;
+
+  // Between the threads.
+  FileDescriptor wake_;
+  mutable std::mutex mutex_;
+  bool finishing_ = false;
+  std::string device_, report_;
+  std::atomic<int> missing_;  ///< ranks that rank 0 still waits for
+  std::promise<void> complete_;
+  std::thread thread_;
+};
+
+}  // namespace convoy

@@ -1,0 +1,71 @@
+// No rank outlives another's fault: whatever fails, all are gone within the time limit and the run's folder
+// says why.
+#pragma once
+
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "comm/agree.h"
+#include "comm/heartbeat.h"
+#include "comm/rank_environment.h"
+
+namespace convoy {
+
+/// One per run and rank. When a rank is lost, every other's watchdog ends its process from the background, by
+/// std::_Exit with code 1: the main thread may hang in a collective that never completes, which cannot be
+/// unwound. The first witness writes the failure record and names the rank that failed on stderr. Launchers
+/// then end what is left, stopped processes included. With one rank there is nobody to watch: guard() is all
+/// it does.
+class Watchdog {
+ public:
+  /// Collective; throws AgreedError where ranks cannot reach each other.
+  Watchdog(const RankEnvironment& ranks, const HeartbeatLimits& limits);
+  /// An orderly end: the others go on without this rank.
+  ~Watchdog();
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  /// Where the record of a failure goes, if the folder is there by then. Removes what an earlier run left.
+  /// Collective; throws AgreedError when that is impossible.
+  void record_in(const std::filesystem::path& folder);
+  void set_device(const std::string& name);
+
+  /// Runs `work`, which may use whatever this rank shares with others. An error that only this rank knows of
+  /// ends all ranks from here, before anything is unwound that a collective may hang in. What all ranks
+  /// agreed on is recorded and passes through.
+  template <class Work>
+  auto guard(Work&& work) {
+    try {
+      return std::forward<Work>(work)();
+    } catch (const AgreedError& error) {
+      if (ranks_.is_root() && error.code() == ExitCode::failure) record_agreed(error);
+      throw;
+    } catch (const Error& error) {
+      fail(error.what(), error.code());
+      throw;
+    } catch (const std::exception& error) {
+      fail(error.what(), ExitCode::failure);
+      throw;
+    }
+  }
+
+ private:
+  /// Does not return where there are several ranks.
+  void fail(const std::string& reason, ExitCode code);
+  void record_agreed(const AgreedError& error) const;
+  [[noreturn]] void leave(const Failure& failure, bool first_hand) const;
+  RecordOutcome record(const Failure& failure) const;
+
+  const RankEnvironment& ranks_;
+  mutable std::mutex mutex_;  ///< of what follows
+  std::filesystem::path record_path_;
+  std::string device_;
+  int exit_code_ = static_cast<int>(ExitCode::failure);
+  std::unique_ptr<Heartbeat> heartbeat_;  ///< none with one rank
+};
+
+}  // namespace convoy

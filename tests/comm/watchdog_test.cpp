@@ -1,0 +1,412 @@
+// Ranks that watch each other: real members and made-up ones, which misbehave, in one process.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <fstream>
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "comm/heartbeat.h"
+#include "src/core/error.h"
+#include "tests/train/support.h"
+
+namespace convoy::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using Message = HeartbeatMessage;
+
+constexpr HeartbeatLimits patient{.silence = 20s, .step = 0s};
+
+struct Verdict {
+  Failure failure;
+  bool first_hand = false;
+};
+
+/// A rank as a run has it, whose verdict can be looked at.
+class Member {
+ public:
+  Member(int rank, int size, const HeartbeatLimits& limits)
+      : heartbeat_(std::make_unique<Heartbeat>(rank, size, fmt::format("host-{}", rank), limits, activity,
+                                               [this](const Failure& failure, bool first_hand) {
+                                                 verdict_.set_value({failure, first_hand});
+                                               })),
+        future_(verdict_.get_future()) {}
+
+  Heartbeat& heartbeat() { return *heartbeat_; }
+  void leave() { heartbeat_.reset(); }
+  bool has_verdict(Seconds within) { return future_.wait_for(within) == std::future_status::ready; }
+  /// Fails the test where there is none within some seconds.
+  Verdict verdict() {
+    if (has_verdict(5s)) return future_.get();
+    ADD_FAILURE() << "no verdict";
+    return {};
+  }
+
+  Activity activity;
+
+ private:
+  std::promise<Verdict> verdict_;
+  std::unique_ptr<Heartbeat> heartbeat_;
+  std::future<Verdict> future_;
+};
+
+/// Sends what it is told to, and nothing else.
+class MadeUpRank {
+ public:
+  MadeUpRank(const MeetingPoint& point, int rank) : point_(point), rank_(rank) {
+    channel_.emplace(connect_to("127.0.0.1", point.port, 2s));
+    EXPECT_GE(channel_->fd(), 0);
+    say(Message::Kind::hello);
+  }
+  void say(Message::Kind kind, bool waiting = false) {
+    Message message{};
+    message.token = point_.token;
+    message.kind = kind;
+    message.rank = rank_;
+    message.waiting = waiting ? 1 : 0;
+    message.step = 7;
+    message.host = fmt::format("host-{}", rank_);
+    message.device = std::string("made up");
+    channel_->send(message);
+  }
+  void send_bytes(const std::string& bytes) {
+    EXPECT_EQ(::send(channel_->fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void die() { channel_.reset(); }
+  /// Whether the other side answers, rather than to hang up.
+  bool is_answered() {
+    pollfd answer{channel_->fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&answer, 1, 2000), 1) << "neither answered nor refused";
+    channel_->receive();
+    return channel_->take().has_value();
+  }
+
+ private:
+  MeetingPoint point_;
+  int rank_;
+  std::optional<Channel<Message>> channel_;
+};
+
+/// Rank 0 that the others of a run believe in.
+class MadeUpRoot {
+ public:
+  MadeUpRoot() : listener_(listen_anywhere()) {
+    point_.token = 99;
+    point_.port = listener_.port;
+    point_.host = std::string("host-0");
+    point_.addresses[0] = std::string("127.0.0.1");
+  }
+  const MeetingPoint& point() const { return point_; }
+  /// Answers the next one that comes; afterwards it is silent.
+  void admit() {
+    pollfd ready{listener_.socket.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&ready, 1, 2000), 1);
+    channels_.emplace_back(accept_from(listener_.socket));
+    Message message{};
+    message.token = point_.token;
+    message.kind = Message::Kind::beat;
+    message.host = std::string("host-0");
+    channels_.back().send(message);
+  }
+  void die() { channels_.clear(); }
+
+ private:
+  Listener listener_;
+  MeetingPoint point_{};
+  std::vector<Channel<Message>> channels_;
+};
+
+/// Rank 0 and the next few; places up to `size` are left for made-up ones.
+class Group {
+ public:
+  Group(int members, int size, const HeartbeatLimits& limits) {
+    for (int rank = 0; rank < members; ++rank)
+      members_.push_back(std::make_unique<Member>(rank, size, limits));
+    point = root().heartbeat().open();
+    for (int rank = 1; rank < members; ++rank) (*this)[rank].heartbeat().meet(point, 5s);
+    if (members == size) root().heartbeat().meet(point, 5s);
+  }
+  Member& operator[](int rank) { return *members_[static_cast<std::size_t>(rank)]; }
+  Member& root() { return *members_[0]; }
+
+  MeetingPoint point{};
+
+ private:
+  std::vector<std::unique_ptr<Member>> members_;
+};
+
+double cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// --- who is at fault ---
+
+TEST(Watchdog, AConnectionThatEndsWithoutGoodbyeMeansDead) {
+  Group group(2, 3, patient);
+  MadeUpRank doomed(group.point, 2);
+  group.root().heartbeat().meet(group.point, 5s);
+  const auto start = Clock::now();
+  doomed.die();
+  for (int rank : {0, 1}) {
+    const Verdict verdict = group[rank].verdict();
+    EXPECT_EQ(verdict.failure.rank, 2);
+    EXPECT_EQ(verdict.failure.host, "host-2");
+    EXPECT_EQ(verdict.failure.device, "made up");
+    EXPECT_EQ(verdict.failure.step, 7);
+    EXPECT_EQ(verdict.failure.witness, 0);
+    EXPECT_NE(verdict.failure.reason.find("without a goodbye"), std::string::npos);
+    EXPECT_EQ(verdict.first_hand, rank == 0) << "the others are told";
+  }
+  EXPECT_LT(Clock::now() - start, 1s);
+}
+
+TEST(Watchdog, SilenceMeansStopped) {
+  Group group(2, 3, {.silence = 1s, .step = 0s});
+  MadeUpRank silent(group.point, 2);
+  const auto start = Clock::now();
+  for (int rank : {0, 1}) {
+    const Verdict verdict = group[rank].verdict();
+    EXPECT_EQ(verdict.failure.rank, 2);
+    EXPECT_NE(verdict.failure.reason.find("no sign of life for 1 s"), std::string::npos);
+  }
+  EXPECT_GE(Clock::now() - start, 900ms) << "not before the limit";
+  EXPECT_LT(Clock::now() - start, 2s);
+}
+
+TEST(Watchdog, BeatsAreSignsOfLife) {
+  Group group(3, 3, {.silence = 500ms, .step = 0s});
+  EXPECT_FALSE(group.root().has_verdict(1500ms));
+  EXPECT_FALSE(group[1].has_verdict(0s));
+  EXPECT_FALSE(group[2].has_verdict(0s));
+}
+
+TEST(Watchdog, EveryRankJudgesRankZero) {
+  MadeUpRoot root;
+  Member one(1, 3, {.silence = 400ms, .step = 0s}), two(2, 3, patient);
+  for (Member* member : {&one, &two}) {
+    const std::jthread answer([&] { root.admit(); });
+    member->heartbeat().meet(root.point(), 5s);
+  }
+  const Verdict silence = one.verdict();
+  EXPECT_EQ(silence.failure.rank, 0);
+  EXPECT_EQ(silence.failure.witness, 1);
+  EXPECT_TRUE(silence.first_hand);
+  EXPECT_NE(silence.failure.reason.find("no sign of life"), std::string::npos);
+  EXPECT_FALSE(two.has_verdict(0s));
+  root.die();
+  const Verdict death = two.verdict();
+  EXPECT_EQ(death.failure.rank, 0);
+  EXPECT_EQ(death.failure.host, "host-0");
+  EXPECT_TRUE(death.first_hand);
+}
+
+TEST(Watchdog, WhatARankReportsReachesAll) {
+  Group group(3, 3, patient);
+  group[1].heartbeat().set_device("a device");
+  group[1].activity.begin_step(41);
+  group[1].heartbeat().report("CUDA: an illegal address\n\"quoted\"");
+  for (int rank : {0, 1, 2}) {
+    const Verdict verdict = group[rank].verdict();
+    EXPECT_EQ(verdict.failure.rank, 1);
+    EXPECT_EQ(verdict.failure.device, "a device");
+    EXPECT_EQ(verdict.failure.step, 41);
+    EXPECT_EQ(verdict.failure.reason, "CUDA: an illegal address\n\"quoted\"");
+    EXPECT_EQ(verdict.failure.witness, 1);
+  }
+}
+
+TEST(Watchdog, RankZeroReportsToo) {
+  Group group(2, 2, patient);
+  group.root().heartbeat().report(std::string(5000, 'x'));
+  for (int rank : {0, 1}) {
+    const Failure failure = group[rank].verdict().failure;
+    EXPECT_EQ(failure.rank, 0);
+    EXPECT_EQ(failure.reason.find_first_not_of('x'), std::string::npos);
+    EXPECT_GT(failure.reason.size(), 500U) << "cut, not lost";
+  }
+}
+
+TEST(Watchdog, AReportIsAnEchoWhenAnotherRankDied) {
+  Group group(2, 3, patient);
+  MadeUpRank doomed(group.point, 2);
+  group.root().heartbeat().meet(group.point, 5s);
+  group[1].heartbeat().report("NCCL: remote process exited");
+  std::this_thread::sleep_for(50ms);
+  doomed.die();
+  EXPECT_EQ(group.root().verdict().failure.rank, 2);
+  EXPECT_EQ(group[1].verdict().failure.rank, 2);
+}
+
+TEST(Watchdog, AReportCountsWithoutAnAnswer) {
+  MadeUpRoot root;
+  Member one(1, 2, patient);
+  const std::jthread answer([&] { root.admit(); });
+  one.heartbeat().meet(root.point(), 5s);
+  one.heartbeat().report("out of memory");
+  const Verdict verdict = one.verdict();
+  EXPECT_EQ(verdict.failure.rank, 1);
+  EXPECT_TRUE(verdict.first_hand);
+}
+
+// --- steps that do not end ---
+
+TEST(Watchdog, TheRankThatOthersWaitForIsTheOneThatHangs) {
+  Group group(3, 3, {.silence = 20s, .step = 500ms});
+  std::vector<std::unique_ptr<Activity::Waiting>> waiting;
+  for (int rank : {0, 1, 2}) group[rank].activity.begin_step(5);
+  for (int rank : {0, 2}) waiting.push_back(std::make_unique<Activity::Waiting>(group[rank].activity));
+  for (int rank : {0, 1, 2}) {
+    const Failure failure = group[rank].verdict().failure;
+    EXPECT_EQ(failure.rank, 1);
+    EXPECT_EQ(failure.step, 5);
+    EXPECT_NE(failure.reason.find("has not moved on for 0.5 s"), std::string::npos) << failure.reason;
+  }
+}
+
+TEST(Watchdog, WhereAllWaitTheCollectiveHangs) {
+  Group group(2, 2, {.silence = 20s, .step = 500ms});
+  const Activity::Waiting zero(group[0].activity), one(group[1].activity);
+  const Failure failure = group[1].verdict().failure;
+  EXPECT_NE(failure.reason.find("waits for a collective"), std::string::npos) << failure.reason;
+}
+
+TEST(Watchdog, StepsThatEndInTimeAreFine) {
+  Group group(2, 2, {.silence = 2s, .step = 800ms});
+  for (int step = 0; step < 15; ++step) {
+    group[0].activity.begin_step(step);
+    group[1].activity.advance();
+    ASSERT_FALSE(group[0].has_verdict(100ms));
+  }
+}
+
+// --- coming and going ---
+
+TEST(Watchdog, AGoodbyeIsNoFailure) {
+  Group group(4, 4, {.silence = 1s, .step = 800ms});
+  const auto move = [&](int rank) { group[rank].activity.advance(); };
+  group[2].leave();
+  for (int i = 0; i < 10; ++i) {
+    for (int rank : {0, 1, 3}) move(rank);
+    ASSERT_FALSE(group[0].has_verdict(100ms));
+  }
+  group[0].leave();
+  EXPECT_FALSE(group[1].has_verdict(1s));
+  EXPECT_FALSE(group[3].has_verdict(0s));
+}
+
+TEST(Watchdog, StrangersAreRefused) {
+  Group group(1, 2, patient);
+  MeetingPoint wrong = group.point;
+  wrong.token ^= 1;
+  EXPECT_FALSE(MadeUpRank(wrong, 1).is_answered());
+  EXPECT_FALSE(MadeUpRank(group.point, 2).is_answered()) << "there is no rank 2";
+  EXPECT_FALSE(MadeUpRank(group.point, 0).is_answered());
+  EXPECT_FALSE(MadeUpRank(group.point, -1).is_answered());
+  MadeUpRank talker(wrong, 1);
+  talker.send_bytes(std::string(100'000, 'x'));
+  MadeUpRank real(group.point, 1);
+  EXPECT_TRUE(real.is_answered());
+  EXPECT_NO_THROW(group.root().heartbeat().meet(group.point, 5s));
+  EXPECT_EQ(connect_to("127.0.0.1", group.point.port, 1s).get(), -1) << "nobody else is expected";
+  EXPECT_FALSE(group.root().has_verdict(0s));
+}
+
+TEST(Watchdog, AnImpostorOfRankZeroIsRefused) {
+  MadeUpRoot root;
+  MeetingPoint point = root.point();
+  point.token ^= 1;  // so that the answer's is wrong
+  Member one(1, 2, patient);
+  const std::jthread answer([&] { root.admit(); });
+  EXPECT_THROW(one.heartbeat().meet(point, 300ms), Error);
+}
+
+TEST(Watchdog, WhoDoesNotComeIsMissed) {
+  Group group(1, 3, patient);
+  try {
+    group.root().heartbeat().meet(group.point, 200ms);
+    ADD_FAILURE() << "nobody came";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("2 of 3 ranks"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Watchdog, CostsNextToNothing) {
+  Group group(4, 4, {.silence = 1s, .step = 0s});
+  group[2].leave();  // whose connection has ended, but not the watch
+  const double before = cpu_seconds();
+  EXPECT_FALSE(group.root().has_verdict(1s));
+  EXPECT_LT(cpu_seconds() - before, 0.1) << "it does not poll in a loop";
+}
+
+// --- the record ---
+
+TEST(FailureRecord, OfManyWritersOneWins) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "failure.json";
+  std::vector<std::future<RecordOutcome>> writers;
+  for (int rank = 0; rank < 8; ++rank) {
+    writers.push_back(std::async(std::launch::async, [=] {
+      Failure failure;
+      failure.rank = rank;
+      failure.reason = std::string(1000, static_cast<char>('a' + rank));
+      return write_failure_record(path, failure);
+    }));
+  }
+  int winner = -1;
+  for (int rank = 0; rank < 8; ++rank) {
+    const RecordOutcome outcome = writers[static_cast<std::size_t>(rank)].get();
+    if (outcome == RecordOutcome::there) continue;
+    EXPECT_EQ(outcome, RecordOutcome::written);
+    EXPECT_EQ(winner, -1) << "one alone";
+    winner = rank;
+  }
+  std::ifstream file(path);
+  const auto json = nlohmann::json::parse(file);
+  EXPECT_EQ(json["rank"], winner);
+  EXPECT_EQ(json["reason"], std::string(1000, static_cast<char>('a' + winner)));
+}
+
+TEST(FailureRecord, SaysWhoWhereWhenAndWhy) {
+  const TemporaryFolder folder;
+  Failure failure;
+  failure.rank = 3;
+  failure.host = "node7";
+  failure.device = "NVIDIA H200";
+  failure.step = 1234;
+  failure.reason = "caf\xe9 \"x\"\n";  // not UTF-8
+  failure.witness = 1;
+  failure.time = std::chrono::system_clock::from_time_t(86'400 * 365);
+  EXPECT_EQ(write_failure_record(folder.path() / "failure.json", failure), RecordOutcome::written);
+  std::ifstream file(folder.path() / "failure.json");
+  const auto json = nlohmann::json::parse(file);
+  EXPECT_EQ(json["rank"], 3);
+  EXPECT_EQ(json["host"], "node7");
+  EXPECT_EQ(json["device"], "NVIDIA H200");
+  EXPECT_EQ(json["step"], 1234);
+  EXPECT_EQ(json["reason"], "caf\xef\xbf\xbd \"x\"\n");
+  EXPECT_EQ(json["witness"], 1);
+  EXPECT_EQ(json["time"], "1971-01-01T00:00:00Z");
+  EXPECT_EQ(describe(failure).substr(0, 53), "rank 3 on host node7 (NVIDIA H200) failed in step 123");
+}
+
+TEST(FailureRecord, WhereTheFolderIsNotThereNothingIsWritten) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(write_failure_record(folder.path() / "none" / "failure.json", {}), RecordOutcome::impossible);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace convoy::testing
