@@ -91,6 +91,7 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
   }
   const std::size_t begin = length_bytes + length;
   TensorFile file;
+  std::uint64_t held = 0;  // bytes of the tensors so far
   try {
     const auto header =
         nlohmann::json::parse(bytes.begin() + length_bytes, bytes.begin() + static_cast<long>(begin));
@@ -114,6 +115,8 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
         fail("{}: tensor {} of shape [{}] does not fill bytes {} to {}", name, key,
              fmt::join(tensor.shape, ","), from, to);
       }
+      held += to - from;  // tensors that share bytes could ask for any amount of memory
+      if (held > bytes.size() - begin) fail("{}: tensor {} overlaps another", name, key);
       const auto* data = reinterpret_cast<const std::byte*>(bytes.data()) + begin;
       tensor.bytes.assign(data + from, data + to);
       file.tensors.emplace(key, std::move(tensor));
