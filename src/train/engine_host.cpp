@@ -20,6 +20,7 @@
 #include "kernels/gemm.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
+#include "src/train/step_report.h"
 
 namespace convoy {
 namespace {
@@ -138,6 +139,10 @@ class HostEngine final : public Engine {
     for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
       launch_call(std::as_const(context_), step.call);
     }
+  }
+
+  StepReport await_report(std::int64_t step) override {
+    return read_report(context_.arenas.template data<double>(report_tensor(step)), step);
   }
 
   double time(int plan, const StepState& state) override {
