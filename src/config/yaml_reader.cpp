@@ -10,8 +10,9 @@ namespace convoy {
 namespace {
 
 constexpr int deepest = 64;
-constexpr std::size_t most_values = 100'000;  // aliases of aliases grow without bound
 constexpr std::size_t longest_text = 1 << 20;
+// Aliases of aliases grow without bound.
+constexpr std::size_t most_values = 100'000, most_characters = 4 << 20;
 
 class Reader {
  public:
@@ -28,6 +29,7 @@ class Reader {
       case YAML::NodeType::Null:
         break;
       case YAML::NodeType::Scalar:
+        count_characters(node.Scalar(), at);
         value = Value::scalar(node.Scalar(), node.Tag() == "!");
         break;
       case YAML::NodeType::Sequence:
@@ -39,6 +41,7 @@ class Reader {
         for (const auto& entry : node) {
           const Mark line = mark(entry.first.Mark());
           if (!entry.first.IsScalar()) fail_usage("{}: a key must be a word", line.text());
+          count_characters(entry.first.Scalar(), line);
           // The key's line stands for its value: that is where an alias or a block below it is used.
           value.add(entry.first.Scalar(), read(entry.second, line, depth + 1));
         }
@@ -49,9 +52,14 @@ class Reader {
   }
 
  private:
+  void count_characters(const std::string& text, const Mark& at) {
+    characters_ += text.size();
+    if (characters_ > most_characters) fail_usage("{}: more than {} characters", at.text(), most_characters);
+  }
+
   std::string source_;
   bool numbered_;
-  std::size_t values_ = 0;
+  std::size_t values_ = 0, characters_ = 0;  ///< read so far, what aliases repeat included
 };
 
 /// UTF-8 without control characters: what a checkpoint, which holds the configuration, can store.

@@ -36,19 +36,31 @@ class Reader {
     gzbuffer(file_.get(), 1 << 17);
   }
 
-  /// Fills `bytes`; `what` names them in the message when the file ends first or is damaged.
-  void read(std::span<std::uint8_t> bytes, const char* what) {
+  /// Fills `bytes`; `what` names them, and `following` bytes after them, in the message when the file ends
+  /// first or is damaged.
+  void read(std::span<std::uint8_t> bytes, const char* what, std::size_t following = 0) {
     while (!bytes.empty()) {
-      const auto part = static_cast<unsigned>(std::min<std::size_t>(bytes.size(), 1 << 24));
+      const auto part = static_cast<unsigned>(std::min(bytes.size(), piece));
       const int got = gzread(file_.get(), bytes.data(), part);
       if (got < 0) fail_damaged();
       offset_ += got;
       if (got == 0) {
         check_unpacked();
         fail("{}: ends at byte {}, within {}: {} bytes are missing; the file is truncated", path_.string(),
-             offset_, what, bytes.size());
+             offset_, what, bytes.size() + following);
       }
       bytes = bytes.subspan(static_cast<std::size_t>(got));
+    }
+  }
+
+  /// Appends `count` bytes. What a packed file's header announces is believed as far as the file holds it:
+  /// memory grows with what was read.
+  void append(std::vector<std::uint8_t>& bytes, std::int64_t count, const char* what) {
+    const std::size_t end = bytes.size() + static_cast<std::size_t>(count);
+    while (bytes.size() < end) {
+      const std::size_t begin = bytes.size();
+      bytes.resize(std::min(end, begin + piece));
+      read(std::span(bytes).subspan(begin), what, end - bytes.size());
     }
   }
 
@@ -73,6 +85,7 @@ class Reader {
   std::int64_t offset() const { return offset_; }
 
  private:
+  static constexpr std::size_t piece = 1 << 18;
   struct Close {
     void operator()(gzFile file) const { gzclose(file); }
   };
@@ -155,14 +168,12 @@ std::int64_t append_part(Dataset& data, const fs::path& folder, const std::strin
          width, data.image.h, data.image.w);
   }
 
-  const std::size_t begin = data.images.size();
-  data.images.resize(begin + static_cast<std::size_t>(count * image.count()));
-  images.read(std::span(data.images).subspan(begin), "the pixels");
+  images.append(data.images, count * image.count(), "the pixels");
   images.expect_end();
 
   const std::int64_t header = labels.offset();
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count));
-  labels.read(bytes, "the labels");
+  std::vector<std::uint8_t> bytes;
+  labels.append(bytes, count, "the labels");
   labels.expect_end();
   for (std::int64_t i = 0; i < count; ++i) {
     const int label = bytes[static_cast<std::size_t>(i)];

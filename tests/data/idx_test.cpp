@@ -98,6 +98,14 @@ TEST_F(Idx, TruncatedPixels) {
   expect_contains(message(), {path("train-images-idx3-ubyte"), "byte 29", "pixels", "5 bytes are missing"});
 }
 
+// More than is read at a time: what is missing is counted to the end all the same.
+TEST_F(Idx, TruncatedPixelsOfAFileInPieces) {
+  Bytes bytes = idx_images(3, 600, 1000, 0);
+  bytes.resize(16 + 300'000);
+  folder.write("train-images-idx3-ubyte", bytes);
+  expect_contains(message(), {path("train-images-idx3-ubyte"), "byte 300016", "1500000 bytes are missing"});
+}
+
 TEST_F(Idx, TruncatedHeader) {
   Bytes bytes = idx_labels({1, 2});
   bytes.erase(bytes.begin() + 6, bytes.end());
