@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "comm/mpi_check.h"
 #include "src/core/error.h"
 
 namespace convoy {
@@ -36,10 +37,13 @@ RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
   const int launched = launched_ranks();
   if (launched == 0) return;
   int provided = 0;
-  MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+  check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided));
   mpi_ = true;
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
-  MPI_Comm_size(MPI_COMM_WORLD, &size_);
+  // By default MPI ends the process with a message that names the rank that noticed, not the one that failed.
+  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_));
+  if (provided < MPI_THREAD_SERIALIZED) fail("this MPI was built without support for threads");
   if (launched > 1 && size_ == 1) {
     fail(
         "the launcher started {} ranks, but MPI sees one: launcher and library belong to different MPIs, or "
@@ -47,10 +51,10 @@ RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
         launched);
   }
   MPI_Comm local;
-  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
-  MPI_Comm_rank(local, &local_rank_);
-  MPI_Comm_size(local, &local_size_);
-  MPI_Comm_free(&local);
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local));
+  check_mpi(MPI_Comm_rank(local, &local_rank_));
+  check_mpi(MPI_Comm_size(local, &local_size_));
+  check_mpi(MPI_Comm_free(&local));
 }
 
 RankEnvironment::~RankEnvironment() {
@@ -59,12 +63,13 @@ RankEnvironment::~RankEnvironment() {
 
 void RankEnvironment::sum(std::span<double> values) const {
   if (size_ == 1) return;
-  MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
-                MPI_COMM_WORLD);
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
+                          MPI_COMM_WORLD));
 }
 
 std::int64_t RankEnvironment::max(std::int64_t value) const {
-  if (size_ > 1) MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
+  if (size_ == 1) return value;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD));
   return value;
 }
 
@@ -72,8 +77,8 @@ void RankEnvironment::broadcast(void* data, std::size_t bytes, int root) const {
   if (size_ == 1) return;
   constexpr std::size_t chunk = std::size_t{1} << 30;  // counts are ints
   for (std::size_t done = 0; done < bytes; done += chunk) {
-    MPI_Bcast(static_cast<char*>(data) + done, static_cast<int>(std::min(chunk, bytes - done)), MPI_BYTE,
-              root, MPI_COMM_WORLD);
+    check_mpi(MPI_Bcast(static_cast<char*>(data) + done, static_cast<int>(std::min(chunk, bytes - done)),
+                        MPI_BYTE, root, MPI_COMM_WORLD));
   }
 }
 
@@ -81,7 +86,7 @@ std::string RankEnvironment::first_problem(const std::string& problem) const {
   if (size_ == 1) return problem;
   const int none = size_;
   int first = problem.empty() ? none : rank_;
-  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD));
   if (first == none) return {};
   std::string text = problem;
   std::uint64_t length = text.size();
