@@ -23,6 +23,7 @@ import threading
 
 import torch
 
+import chart
 import torch_network
 from convoy_runs import Convoy, Failure, tail
 from torch_worker import HALF, MODES, set_precision
@@ -157,13 +158,8 @@ def print_row(name, figures):
 
 
 def draw_chart(report, path):
-    """Says why not where it cannot."""
-    try:
-        import matplotlib
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError as error:
-        print(f"no chart: {error}")
+    pyplot = chart.pyplot()
+    if pyplot is None:
         return
     rows = [("Convoy", report["convoy"]["images_per_second"])]
     rows += [(f"PyTorch {mode}", figures["images_per_second"]) for mode, figures in report["pytorch"].items()
@@ -176,8 +172,7 @@ def draw_chart(report, path):
     axes.margins(x=0.15)
     axes.set_xlabel("training images/s")
     axes.set_title(f"{report['name']}, batch {report['batch']}, {report['precision']}, {report['device']}")
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    print(f"chart: {path}")
+    chart.save(figure, path)
 
 
 # ---- the whole ----

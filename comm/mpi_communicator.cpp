@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "comm/mpi_check.h"
+#include "comm/mpi_group.h"
 #include "src/core/error.h"
 
 namespace convoy {
@@ -17,7 +18,7 @@ MPI_Datatype mpi_type(DType type) {
 }  // namespace
 
 MpiCommunicator::MpiCommunicator(const RankEnvironment& ranks) : rank_(ranks.rank()), size_(ranks.size()) {
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_));
+  check_mpi(MPI_Comm_dup(ranks.group()->comm, &comm_));
   check_mpi(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
   thread_.emplace([this] { return test_all(); });
 }

@@ -57,6 +57,11 @@ struct BenchAllReduceArguments {
   std::int64_t largest = std::int64_t{256} << 20;
   std::string json;
 };
+struct BenchScalingArguments {
+  ConfigArguments config;
+  std::string json;
+  double seconds = 3;
+};
 
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
@@ -66,5 +71,6 @@ int run(const CommandContext& context, const CheckArguments& arguments);
 int run(const CommandContext& context, const BenchStepArguments& arguments);
 int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
+int run(const CommandContext& context, const BenchScalingArguments& arguments);
 
 }  // namespace convoy

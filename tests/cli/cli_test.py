@@ -15,6 +15,7 @@ import sys
 import tempfile
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONVOY = ""
 SMALL = """
 name: small
@@ -253,7 +254,7 @@ class Cli(unittest.TestCase):
                 for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                     check(item, f"{path}.{key}")
             elif isinstance(value, (int, float)) and not isinstance(value, bool):
-                least = -math.inf if path.endswith("input_wait") else 0  # noise can make a difference negative
+                least = -math.inf if path.endswith(("input_wait", "exposed")) else 0  # noise can make a difference negative
                 self.assertTrue(math.isfinite(value) and value > least, f"{path} = {value}")
 
         loaded = json.loads(report.read_text())
@@ -335,6 +336,31 @@ for line in open(sys.argv[1]):
         self.assertEqual([row["bytes"] for row in report["rows"]], [256, 1024, 4096, 16384])
         for row in report["rows"]:  # two ranks: every byte crosses the bus once
             self.assertAlmostEqual(row["bus_bytes_per_second"] * row["seconds"] / row["bytes"], 1)
+
+    def test_bench_scaling(self):
+        config = self.write(SMALL)
+        for ranks, counts in ((1, [1]), (3, [1, 2, 3])):
+            text, report = self.bench("scaling", config, "train.global_batch=40", "--seconds", "0.05", ranks=ranks)
+            self.assertIn("strong", text)
+            one = report["weak"][0]
+            self.assertEqual(one, report["strong"][0])
+            for kind, batches in (("weak", [40 * count for count in counts]), ("strong", [40] * ranks)):
+                rows = report[kind]
+                self.assertEqual([row["ranks"] for row in rows], counts)
+                self.assertEqual([row["global_batch"] for row in rows], batches)
+                for row in rows:
+                    self.assertEqual("exposed" in row, row["ranks"] > 1)
+                    self.assertAlmostEqual(row["images_per_second"] * row["step_seconds"], row["global_batch"])
+                    self.assertAlmostEqual(row["efficiency"] * row["ranks"] * one["images_per_second"],
+                                           row["images_per_second"], delta=1e-6 * row["images_per_second"])
+        drawn = subprocess.run([sys.executable, ROOT / "bench" / "scaling_chart.py", self.folder / "report.json"],
+                               capture_output=True, text=True, check=False)
+        self.assertEqual(drawn.returncode, 0, drawn.stderr)
+        self.assertTrue((self.folder / "report.png").exists() or "no chart" in drawn.stdout, drawn.stdout)
+        # No batch of one image for two ranks: a weak row, but no strong one.
+        _, report = self.bench("scaling", config, "train.global_batch=1", "--seconds", "0.05", ranks=2)
+        self.assertEqual([len(report["weak"]), len(report["strong"])], [2, 1])
+        self.refuse(2, ["train.precision"], "bench", "scaling", config, "device=cpu", "train.precision=fp16", ranks=(2,))
 
     def test_help_lists_every_key(self):
         text = launch(["train", "--help"]).stdout

@@ -104,5 +104,27 @@ TEST_F(DistributedSums, ErrorsOfMpiReachTheJoin) {
   }
 }
 
+// Rank 0 by itself, the others among themselves, side by side.
+TEST_F(DistributedSums, OfTheFirstRanksAlone) {
+  const bool is_first = ranks().rank() < 1;
+  {
+    const RankEnvironment group = ranks().first(1);
+    EXPECT_EQ(group.size(), is_first ? 1 : ranks().size() - 1);
+    EXPECT_EQ(group.rank(), is_first ? 0 : ranks().rank() - 1);
+    EXPECT_EQ(group.local_size(), group.size());
+    EXPECT_EQ(group.max(ranks().rank()), is_first ? 0 : ranks().size() - 1);
+    if (group.size() > 1) {
+      MpiCommunicator communicator(group);
+      float value = 1.0f;
+      communicator.all_reduce_sum_async(&value, 1, DType::f32);
+      communicator.join();
+      EXPECT_EQ(value, static_cast<float>(group.size()));
+    }
+    ranks().rest();
+  }
+  const RankEnvironment alone = RankEnvironment::alone();
+  EXPECT_EQ(alone.first(1).size(), 1);
+}
+
 }  // namespace
 }  // namespace convoy::testing
