@@ -24,7 +24,7 @@ using KernelCalls =
              MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
              BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
              ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
-             CheckGradients, SgdStep, AdamStep, MultiplyAdd, Copy>;
+             ReportStep, CheckGradients, SgdStep, AdamStep, AverageWeights, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

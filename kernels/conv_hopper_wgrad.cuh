@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(Kernel::block_threads, 1)
   auto* tap_table = reinterpret_cast<PatchTap*>(shared + layout.taps);
   const StageRing ring(base + layout.barriers, Kernel::stages);
 
-  if (tid == 0) ring.init(Kernel::producers / 32, Kernel::threads / 32);
+  if (tid == 0) ring.init(Kernel::producers, Kernel::threads);
   for (int i = tid; i < shape.taps(); i += Kernel::block_threads) {
     PatchTap tap{0, 1u << 31, 0};  // beyond the last tap: a bit that no window has
     if (block.first_tap + i < x.taps) tap = source.tap(block.first_tap + i);

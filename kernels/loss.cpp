@@ -52,15 +52,19 @@ void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
 void launch(const CpuContext& context, const AccumulateMetrics& call) {
   const float* loss = context.data<float>(call.loss);
   const std::int32_t* hits = context.data<std::int32_t>(call.hits);
-  double* metrics = context.data<double>(call.metrics);
   double losses = 0.0, correct = 0.0;
   for (int i = 0; i < call.n; ++i) {
     losses += static_cast<double>(loss[i]);
     correct += hits[i];
   }
-  metrics[0] += losses;
-  metrics[1] += correct;
-  metrics[2] += call.n;
+  add_to_metrics(call, losses, correct, context.state.stop, context.data<double>(call.metrics),
+                 context.data<float>(call.votes));
+}
+
+void launch(const CpuContext& context, const ReportStep& call) {
+  const float* votes = context.data<float>(call.votes);
+  fill_report(context.data<double>(call.reports), context.state.step, votes[0], votes[1])[report_serial] =
+      static_cast<double>(context.state.step + 1);
 }
 
 }  // namespace convoy

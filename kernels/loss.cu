@@ -78,11 +78,12 @@ __global__ void __launch_bounds__(rows_per_block* warp_size)
 }
 
 __global__ void __launch_bounds__(block_size)
-    accumulate_metrics_kernel(int n, const float* __restrict__ loss, const std::int32_t* __restrict__ hits,
-                              double* __restrict__ metrics) {
+    accumulate_metrics_kernel(AccumulateMetrics call, const float* __restrict__ loss,
+                              const std::int32_t* __restrict__ hits, const StepState* __restrict__ state,
+                              double* __restrict__ metrics, float* __restrict__ votes) {
   __shared__ double sums[2][block_size / warp_size];
   double loss_sum = 0.0, hit_sum = 0.0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += block_size) {
+  for (int i = static_cast<int>(threadIdx.x); i < call.n; i += block_size) {
     loss_sum += static_cast<double>(loss[i]);
     hit_sum += hits[i];
   }
@@ -98,10 +99,16 @@ __global__ void __launch_bounds__(block_size)
       sums[0][0] += sums[0][warp];
       sums[1][0] += sums[1][warp];
     }
-    metrics[0] += sums[0][0];
-    metrics[1] += sums[1][0];
-    metrics[2] += n;
+    add_to_metrics(call, sums[0][0], sums[1][0], state->stop, metrics, votes);
   }
+}
+
+/// One thread. The host polls `reports` across the bus, so the serial number must not overtake the rest.
+__global__ void report_step_kernel(const float* __restrict__ votes, const StepState* __restrict__ state,
+                                   double* reports) {
+  double* report = fill_report(reports, state->step, votes[0], votes[1]);
+  __threadfence_system();
+  *static_cast<volatile double*>(report + report_serial) = static_cast<double>(state->step + 1);
 }
 
 }  // namespace
@@ -123,10 +130,16 @@ void launch(const CudaContext& context, const SoftmaxCrossEntropy& call) {
 }
 
 void launch(const CudaContext& context, const AccumulateMetrics& call) {
-  if (call.n == 0) return;
+  if (call.n == 0 && !call.votes) return;
   accumulate_metrics_kernel<<<1, block_size, 0, context.stream>>>(
-      call.n, context.data<const float>(call.loss), context.data<const std::int32_t>(call.hits),
-      context.data<double>(call.metrics));
+      call, context.data<const float>(call.loss), context.data<const std::int32_t>(call.hits), context.state,
+      context.data<double>(call.metrics), context.data<float>(call.votes));
+  check_launch();
+}
+
+void launch(const CudaContext& context, const ReportStep& call) {
+  report_step_kernel<<<1, 1, 0, context.stream>>>(context.data<const float>(call.votes), context.state,
+                                                  context.data<double>(call.reports));
   check_launch();
 }
 

@@ -6,6 +6,8 @@
 #include <string>
 
 #include "kernels/contexts.h"
+#include "src/core/random.h"  // CONVOY_HOST_DEVICE
+#include "src/core/step_state.h"
 #include "src/core/tensor.h"
 
 namespace convoy {
@@ -31,19 +33,57 @@ struct SoftmaxCrossEntropy {
 };
 
 /// metrics (3) f64 += {sum of loss (N), sum of hits (N), N}, summed in index order (or a fixed tree).
+/// Training also votes: votes (2) = {sum of loss / global_n, StepState::stop}, to be summed over ranks.
 struct AccumulateMetrics {
   static constexpr const char* name = "metrics";
   int n = 0;
   Tensor loss, hits, metrics;
+  int global_n = 1;             ///< as in SoftmaxCrossEntropy
+  bool skip_nonfinite = false;  ///< a sum of losses that is not finite leaves the metrics as they are
+  Tensor votes = {};            ///< absent in evaluation
   std::int64_t flops() const { return 2 * n; }
   std::string describe() const { return fmt::format("n={}", n); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
-    v.reads(call.loss), v.reads(call.hits), v.updates(call.metrics);
+    v.reads(call.loss), v.reads(call.hits), v.updates(call.metrics), v.writes(call.votes);
   }
 };
 
+/// The summed votes (2) of a training step become its report, in reports (report_slots,report_fields) f64
+/// (src/core/step_state.h).
+struct ReportStep {
+  static constexpr const char* name = "report";
+  Tensor votes, reports;
+  std::int64_t flops() const { return 0; }
+  std::string describe() const { return {}; }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.votes), v.writes(call.reports);
+  }
+};
+
+/// What AccumulateMetrics adds and votes for a batch's sums.
+template <class T>
+CONVOY_HOST_DEVICE void add_to_metrics(const AccumulateMetrics& call, double loss, double hits,
+                                       std::int32_t stop, double* metrics, T* votes) {
+  if (votes != nullptr) votes[0] = static_cast<T>(loss / call.global_n), votes[1] = static_cast<T>(stop != 0);
+  if (call.skip_nonfinite && !(loss - loss == 0)) return;
+  metrics[0] += loss;
+  metrics[1] += hits;
+  metrics[2] += call.n;
+}
+
+/// The report of `step`, but for its serial number, which the caller writes once the rest is seen to be
+/// there.
+CONVOY_HOST_DEVICE inline double* fill_report(double* reports, std::int64_t step, double loss, double stop) {
+  double* report = reports + step % report_slots * report_fields;
+  report[report_loss] = loss;
+  report[report_stop] = stop;
+  return report;
+}
+
 CONVOY_LAUNCHERS(SoftmaxCrossEntropy);
 CONVOY_LAUNCHERS(AccumulateMetrics);
+CONVOY_LAUNCHERS(ReportStep);
 
 }  // namespace convoy

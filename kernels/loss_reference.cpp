@@ -56,15 +56,25 @@ template <class T>
 void launch(const ReferenceContext<T>& context, const AccumulateMetrics& call) {
   const T* loss = context.template data<T>(call.loss);                // (N)
   const auto* hits = context.template data<std::int32_t>(call.hits);  // (N)
-  double* metrics = context.template data<double>(call.metrics);      // (3)
+  double losses = 0, correct = 0;
   for (int n = 0; n < call.n; ++n) {
-    metrics[0] += static_cast<double>(loss[n]);
-    metrics[1] += hits[n];
+    losses += static_cast<double>(loss[n]);
+    correct += hits[n];
   }
-  metrics[2] += call.n;
+  add_to_metrics(call, losses, correct, context.state.stop,
+                 context.template data<double>(call.metrics),  // (3)
+                 context.template data<T>(call.votes));        // (2) or null
+}
+
+template <class T>
+void launch(const ReferenceContext<T>& context, const ReportStep& call) {
+  const T* votes = context.template data<T>(call.votes);
+  fill_report(context.template data<double>(call.reports), context.state.step, votes[0],
+              votes[1])[report_serial] = static_cast<double>(context.state.step + 1);
 }
 
 CONVOY_REFERENCE(SoftmaxCrossEntropy);
 CONVOY_REFERENCE(AccumulateMetrics);
+CONVOY_REFERENCE(ReportStep);
 
 }  // namespace convoy

@@ -21,7 +21,7 @@ void launch(const CpuContext& context, const CheckGradients& call) {
   }
   double total = 0;
   for (const double sum : sums) total += sum;
-  loss_scale::advance(context.data<float>(call.loss_scale), total);
+  loss_scale::advance(context.data<float>(call.loss_scale), total, call.rules);
 }
 
 }  // namespace convoy

@@ -46,12 +46,12 @@ __global__ void __launch_bounds__(block_size)
   if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(block_size)
-    advance_kernel(int blocks, const double* __restrict__ partials, float* loss_scale) {
+__global__ void __launch_bounds__(block_size) advance_kernel(int blocks, const double* __restrict__ partials,
+                                                             loss_scale::Rules rules, float* loss_scale) {
   double sum = 0.0;
   for (int i = static_cast<int>(threadIdx.x); i < blocks; i += block_size) sum += partials[i];
   sum = block_sum(sum);
-  if (threadIdx.x == 0) loss_scale::advance(loss_scale, sum);
+  if (threadIdx.x == 0) loss_scale::advance(loss_scale, sum, rules);
 }
 
 }  // namespace
@@ -72,7 +72,7 @@ void launch(const CudaContext& context, const CheckGradients& call) {
         <<<static_cast<unsigned>(blocks), block_size, 0, context.stream>>>(count / v, gradients, partials);
   });
   check_launch();
-  advance_kernel<<<1, block_size, 0, context.stream>>>(blocks, partials,
+  advance_kernel<<<1, block_size, 0, context.stream>>>(blocks, partials, call.rules,
                                                        context.data<float>(call.loss_scale));
   check_launch();
 }

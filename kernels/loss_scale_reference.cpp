@@ -11,7 +11,7 @@ void launch(const ReferenceContext<T>& context, const CheckGradients& call) {
   for (std::int64_t i = 0; i < call.gradients.count; ++i) {
     sum += static_cast<double>(gradients[i]) * static_cast<double>(gradients[i]);
   }
-  loss_scale::advance(context.template data<T>(call.loss_scale), sum);
+  loss_scale::advance(context.template data<T>(call.loss_scale), sum, call.rules);
 }
 
 CONVOY_REFERENCE(CheckGradients);

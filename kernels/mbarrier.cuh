@@ -33,7 +33,7 @@ class StageRing {
   __device__ __forceinline__ void wait_empty(int stage, int lap) const {
     wait(barriers_ + 16 * stage + 8, (lap & 1) ^ 1);
   }
-  // For all threads of a warp, of which one arrives.
+  // Every thread arrives for itself: what it has read and written is then ordered without its warp's help.
   __device__ __forceinline__ void arrive_full(int stage) const { arrive(barriers_ + 16 * stage); }
   __device__ __forceinline__ void arrive_empty(int stage) const { arrive(barriers_ + 16 * stage + 8); }
 
@@ -49,9 +49,7 @@ class StageRing {
     }
   }
   __device__ __forceinline__ static void arrive(std::uint32_t barrier) {
-    __syncwarp();
-    if (threadIdx.x % 32 == 0)
-      CONVOY_SM90A("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+    CONVOY_SM90A("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
   }
   std::uint32_t barriers_;
   int stages_;

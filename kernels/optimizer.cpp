@@ -106,4 +106,14 @@ void launch(const CpuContext& context, const AdamStep& call) {
   copy_to_working(context, call.parameters, call.working);
 }
 
+void launch(const CpuContext& context, const AverageWeights& call) {
+  if (unscale(context, call.loss_scale).skip) return;
+  const float* w = context.data<float>(call.parameters);
+  float* average = context.data<float>(call.average);
+  const float share = 1.0f - call.decay;
+#pragma omp parallel for simd schedule(static)
+  for (std::int64_t i = 0; i < call.parameters.count; ++i) average[i] += share * (w[i] - average[i]);
+  copy_to_working(context, call.average, call.working);
+}
+
 }  // namespace convoy

@@ -96,6 +96,20 @@ __global__ void __launch_bounds__(block_size)
   store<V>(variance, i, v);
 }
 
+template <int V, class T>
+__global__ void __launch_bounds__(block_size)
+    average_weights_kernel(std::int64_t packs, float decay, const float* __restrict__ parameters,
+                           float* average, MixedPrecision<T> mixed) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
+  if (i >= packs || mixed.skips()) return;
+  const Pack<V> w = load<V>(parameters, i);
+  Pack<V> a = load<V>(average, i);
+#pragma unroll
+  for (int k = 0; k < V; ++k) a.v[k] += (1.0f - decay) * (w.v[k] - a.v[k]);
+  store<V>(average, i, a);
+  mixed.keep(i, a);
+}
+
 void check_decay(const Tensor& parameters, const Tensor& decay) {
   check(decay.count * parameter_alignment >= parameters.count, "fewer weight-decay factors than parameters");
 }
@@ -151,6 +165,22 @@ void launch(const CudaContext& context, const AdamStep& call) {
       const std::int64_t packs = count / v;
       adam_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
           packs, context.state, adam, parameters, gradients, mean, variance, decay, mixed);
+    });
+  });
+  check_launch();
+}
+
+void launch(const CudaContext& context, const AverageWeights& call) {
+  const std::int64_t count = call.parameters.count;
+  if (count == 0) return;
+  const auto* parameters = context.data<const float>(call.parameters);
+  auto* average = context.data<float>(call.average);
+  with_mixed_precision(context, call, [&](auto mixed) {
+    const int widest = pack_width<float>(count, parameters, average, mixed.working);
+    with_pack_width<float>(widest, [&](auto width) {
+      constexpr int v = decltype(width)::value;
+      average_weights_kernel<v><<<blocks_for(count / v), block_size, 0, context.stream>>>(
+          count / v, call.decay, parameters, average, mixed);
     });
   });
   check_launch();

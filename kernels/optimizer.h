@@ -49,7 +49,24 @@ struct AdamStep {
   }
 };
 
+/// average = decay average + (1 - decay) w, the exponential moving average of the weights (Polyak & Juditsky,
+/// 1992, in the form of Tarvainen & Valpola, 2017); nothing changes when the loss scale says to skip.
+/// `working` gets the average in its own type.
+struct AverageWeights {
+  static constexpr const char* name = "average_weights";
+  float decay = 0.0f;
+  Tensor parameters, average;
+  Tensor working = {}, loss_scale = {};  ///< both optional
+  std::int64_t flops() const { return 3 * parameters.count; }
+  std::string describe() const { return fmt::format("count={} decay={}", parameters.count, decay); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.parameters), v.updates(call.average), v.updates(call.working), v.reads(call.loss_scale);
+  }
+};
+
 CONVOY_LAUNCHERS(SgdStep);
 CONVOY_LAUNCHERS(AdamStep);
+CONVOY_LAUNCHERS(AverageWeights);
 
 }  // namespace convoy

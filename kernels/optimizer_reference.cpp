@@ -62,7 +62,22 @@ void launch(const ReferenceContext<T>& context, const AdamStep& call) {
   }
 }
 
+template <class T>
+void launch(const ReferenceContext<T>& context, const AverageWeights& call) {
+  const T* scale = context.template data<T>(call.loss_scale);  // or null
+  if (scale != nullptr && scale[loss_scale::skip] != 0) return;
+  const T decay = static_cast<T>(call.decay);
+  const T* w = context.template data<T>(call.parameters);
+  T* average = context.template data<T>(call.average);
+  T* working = context.template data<T>(call.working);  // or null
+  for (std::int64_t i = 0; i < call.parameters.count; ++i) {
+    average[i] = decay * average[i] + (1 - decay) * w[i];
+    if (working != nullptr) working[i] = average[i];
+  }
+}
+
 CONVOY_REFERENCE(SgdStep);
 CONVOY_REFERENCE(AdamStep);
+CONVOY_REFERENCE(AverageWeights);
 
 }  // namespace convoy

@@ -122,12 +122,21 @@ struct TrainConfig {
   Precision precision = Precision::fp32;
   float label_smoothing = 0;
   bool drop_last = false;
+  /// A step whose loss is not finite ends the run (stop), or leaves weights and metrics as they are (skip).
+  enum class OnNan { stop, skip } on_nan = OnNan::stop;
+  float clip_norm = 0;  ///< gradients of the global batch longer than this are made this long; 0: none is
+  float ema = 0;  ///< validate with a moving average of the weights that keeps this share per step; 0: none
   bool fusion = true;      ///< calls of a step are fused where the engine can; changes rounding at most
   bool recompute = false;  ///< what backward can compute again is not kept until then; changes no bit
   bool autotune = true;    ///< the device's fastest tiles are measured and remembered; changes no bit
   std::int64_t bucket_bytes = 4 << 20;  ///< `bucket_mb`: gradients are summed in slices of about this size
   std::optional<EarlyStopConfig> early_stop;
 };
+/// Whether gradients are looked at before the optimizer takes them.
+inline bool checks_gradients(const TrainConfig& train) {
+  return train.precision == Precision::fp16 || train.clip_norm > 0 ||
+         train.on_nan == TrainConfig::OnNan::skip;
+}
 struct OptimizerConfig {
   enum class Name { sgd, adam, adamw } name = Name::sgd;
   float lr = 0.05f;

@@ -186,6 +186,12 @@ Table<TrainConfig> train_table() {
       field("label_smoothing", &T::label_smoothing, number<float>(half_open(0, 1)),
             "share of the target spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
+      field("on_nan", &T::on_nan, choice<T::OnNan>({{"stop", T::OnNan::stop}, {"skip", T::OnNan::skip}}),
+            "a loss that is not finite ends the run, or its step is left out"),
+      field("clip_norm", &T::clip_norm, number<float>(at_least(0)),
+            "make longer gradients this long (2-norm over all of them); 0: off"),
+      field("ema", &T::ema, number<float>(half_open(0, 1)),
+            "validate with a moving average of the weights that keeps this share of itself per step; 0: off"),
       field("fusion", &T::fusion, boolean(), "join calls of a step that hand each other tensors"),
       field("recompute", &T::recompute, boolean(),
             "save memory: compute activations again for backward, where that is cheap, instead of keeping "

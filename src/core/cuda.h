@@ -41,6 +41,13 @@ using CudaGraphExec = CudaHandle<cudaGraphExec_t>;
 template <class T>
 using DeviceMemory = std::unique_ptr<T, CudaFree>;
 
+struct CudaFreeHost {
+  void operator()(void* memory) const { cudaFreeHost(memory); }
+};
+/// Page-locked host memory, which devices see at the same address.
+template <class T>
+using PinnedMemory = std::unique_ptr<T, CudaFreeHost>;
+
 /// `count` values of device memory, as they come.
 template <class T>
 DeviceMemory<T> allocate_device(std::size_t count,
@@ -48,6 +55,14 @@ DeviceMemory<T> allocate_device(std::size_t count,
   void* memory = nullptr;
   check_cuda(cudaMalloc(&memory, count * sizeof(T)), where);
   return DeviceMemory<T>(static_cast<T*>(memory));
+}
+
+template <class T>
+PinnedMemory<T> allocate_pinned(std::size_t count,
+                                std::source_location where = std::source_location::current()) {
+  void* memory = nullptr;
+  check_cuda(cudaMallocHost(&memory, count * sizeof(T)), where);
+  return PinnedMemory<T>(static_cast<T*>(memory));
 }
 
 }  // namespace convoy

@@ -14,7 +14,22 @@ struct StepState {
   std::int64_t first = 0;  ///< where in Arena::order the global batch begins
   std::int32_t epoch = 0;  ///< keys the augmentation
   std::int32_t slot = 0;   ///< which staged batch to read when the data set is not resident
+  std::int32_t stop = 0;   ///< nonzero: this rank has been asked to stop; the others learn of it by the step
   float learning_rate = 0.0f;
+};
+
+/// What a training step tells the host as soon as it is done, in Arena::reports: place step % report_slots,
+/// as report_fields numbers f64.
+constexpr int report_slots = 2;
+enum ReportField : int {
+  report_serial,  ///< step + 1, written last
+  report_loss,    ///< mean over the global batch
+  report_stop,    ///< ranks that have been asked to stop
+  report_fields
+};
+struct StepReport {
+  double loss = 0;
+  int stop = 0;
 };
 
 }  // namespace convoy

@@ -80,7 +80,8 @@ enum class Arena : std::uint8_t {
   unplaced,        ///< offset is an identifier; the placement pass replaces it
   parameters,      ///< master weights, in backward order
   working,         ///< the same in the 16-bit type that products take, where there is one
-  loss_scale,      ///< what the dynamic loss scale remembers (kernels/loss_scale.h)
+  average,         ///< moving average of the weights and its working copy, same layout as parameters
+  loss_scale,      ///< what the check of the gradients remembers (kernels/loss_scale.h)
   gradients,       ///< same layout as parameters
   moments,         ///< optimizer state: one or two blocks of the parameters' layout
   statistics,      ///< running mean and variance of BatchNorm
@@ -88,6 +89,7 @@ enum class Arena : std::uint8_t {
   workspace,       ///< scratch of one call
   side_workspace,  ///< the same for calls of the side lane (src/plan/lanes.h)
   metrics,         ///< sums of loss and correct answers, read by the host now and then
+  reports,         ///< of the last steps (src/core/step_state.h), where the host sees them at once
   constants,       ///< written once when the plan is loaded
   images,          ///< the data set (N,D,H,W,C) u8, or the staged batches of one that does not fit
   labels,          ///< int32, one per sample of the data set
@@ -96,9 +98,9 @@ enum class Arena : std::uint8_t {
 };
 constexpr std::size_t arena_count = static_cast<std::size_t>(Arena::count);
 constexpr std::array<const char*, arena_count> arena_names = {
-    "none",      "unplaced",   "parameters",  "working",   "loss_scale",     "gradients",
-    "moments",   "statistics", "activations", "workspace", "side_workspace", "metrics",
-    "constants", "images",     "labels",      "order"};
+    "none",      "unplaced", "parameters", "working",     "average",   "loss_scale",
+    "gradients", "moments",  "statistics", "activations", "workspace", "side_workspace",
+    "metrics",   "reports",  "constants",  "images",      "labels",    "order"};
 constexpr const char* name_of(Arena arena) {
   return arena_names[static_cast<std::size_t>(arena)];
 }

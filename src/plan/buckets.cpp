@@ -12,13 +12,14 @@ struct Bucket {
 };
 
 /// Cuts the block into runs of whole parameters, in the order backward fills them. A bucket is closed once it
-/// holds `bucket_bytes`; what is left at the end (the first layers' few weights) is a small bucket of its
-/// own, so that little communication stays exposed after the last gradient.
+/// holds `bucket_bytes`; what is left at the end (the first layers' few weights and the votes) is a small
+/// bucket of its own, so that little communication stays exposed after the last gradient.
 std::vector<Bucket> make_buckets(const Layout& layout, std::int64_t bucket_bytes) {
   std::vector<Bucket> buckets;
   std::int64_t begin = 0;
   for (std::size_t i = layout.gradients.size(); i-- > 0;) {
-    const std::int64_t end = i > 0 ? layout.gradients[i - 1].offset : layout.all_gradients.bytes();
+    const std::int64_t end =
+        i > 0 ? layout.gradients[i - 1].offset : layout.votes.offset + layout.votes.bytes();
     if (end - begin >= bucket_bytes || i == 0) {
       buckets.push_back({begin, end});
       begin = end;
@@ -45,9 +46,9 @@ struct LastWriter {
   }
 };
 
-bool takes_all_gradients(const Call& call) {
-  return std::holds_alternative<CheckGradients>(call) || std::holds_alternative<SgdStep>(call) ||
-         std::holds_alternative<AdamStep>(call);
+bool takes_sums(const Call& call) {
+  return std::holds_alternative<ReportStep>(call) || std::holds_alternative<CheckGradients>(call) ||
+         std::holds_alternative<SgdStep>(call) || std::holds_alternative<AdamStep>(call);
 }
 
 }  // namespace
@@ -65,16 +66,15 @@ Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_byt
   out.name = plan.name;
   bool joined = false;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    if (takes_all_gradients(plan.steps[i].call) && !std::exchange(joined, true)) {
+    if (takes_sums(plan.steps[i].call) && !std::exchange(joined, true)) {
       out.steps.push_back({Join{}, "optimizer"});
     }
     out.steps.push_back(std::move(plan.steps[i]));
     for (std::size_t b = 0; b < buckets.size(); ++b) {
       if (last.step[b] != static_cast<std::ptrdiff_t>(i)) continue;
-      const std::int64_t first = buckets[b].begin / size_of(layout.real);
       const std::int64_t count = (buckets[b].end - buckets[b].begin) / size_of(layout.real);
-      out.steps.push_back(
-          {AllReduce{slice(layout.all_gradients, first, count)}, fmt::format("bucket {}", b)});
+      const Tensor values{Arena::gradients, layout.real, buckets[b].begin, count};
+      out.steps.push_back({AllReduce{values}, fmt::format("bucket {}", b)});
     }
   }
   return out;

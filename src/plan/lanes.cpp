@@ -16,11 +16,13 @@ bool must_stay_in_order(const Access& a, const Access& b) {
 
 Lane lane_of(const Call& call) {
   const Access accesses = access_of(call);
-  const bool only_gradients =
-      !accesses.written.empty() &&
-      std::all_of(accesses.written.begin(), accesses.written.end(),
-                  [](const Tensor& tensor) { return tensor.arena == Arena::gradients; });
-  return only_gradients && !std::holds_alternative<AllReduce>(call) ? Lane::side : Lane::main;
+  const auto nothing_here_waits_for = [](const Tensor& tensor) {
+    return tensor.arena == Arena::gradients || tensor.arena == Arena::metrics ||
+           tensor.arena == Arena::reports;
+  };
+  const bool aside = !accesses.written.empty() &&
+                     std::all_of(accesses.written.begin(), accesses.written.end(), nothing_here_waits_for);
+  return aside && !std::holds_alternative<AllReduce>(call) ? Lane::side : Lane::main;
 }
 
 std::vector<LaneSlot> schedule_lanes(const Plan& plan) {
@@ -33,7 +35,10 @@ std::vector<LaneSlot> schedule_lanes(const Plan& plan) {
     slots[i].lane = lane_of(plan.steps[i].call);
     auto& done = waited_for[static_cast<std::size_t>(slots[i].lane)];
     for (std::size_t before = i; before-- > (done ? *done + 1 : 0);) {
-      if (slots[before].lane == slots[i].lane || !must_stay_in_order(accesses[before], accesses[i])) continue;
+      if (slots[before].lane == slots[i].lane) continue;
+      // The main lane waits for sums over ranks, the side lane through it.
+      const bool is_join = std::holds_alternative<Join>(plan.steps[before].call);
+      if (!is_join && !must_stay_in_order(accesses[before], accesses[i])) continue;
       slots[i].waits_for = done = before;
       break;
     }

@@ -1,6 +1,6 @@
 // Lanes: which calls of a step may run side by side. The gradients of parameters are needed only when they
-// are summed over ranks or by the optimizer; the calls that make them leave the main lane to the chain of
-// gradients of activations.
+// are summed over ranks or by the optimizer, metrics and reports only by the host; the calls that make them
+// leave the main lane to the chain of gradients of activations.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ namespace convoy {
 
 enum class Lane : std::uint8_t { main, side };
 
-/// Side for calls that write gradients of parameters and nothing else.
+/// Side for calls that write gradients of parameters, metrics or reports and nothing else.
 Lane lane_of(const Call& call);
 
 /// What an engine with two lanes needs to know of a step.

@@ -2,6 +2,7 @@
 
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
+#include "src/core/step_state.h"
 
 namespace convoy {
 namespace {
@@ -66,11 +67,16 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   }
   layout.all_parameters = allocator.take(Arena::parameters, real, elements);
   layout.all_gradients = allocator.take(Arena::gradients, real, elements);
+  layout.votes = allocator.take(Arena::gradients, real, 2);
   for (const Tensor& parameter : layout.parameters) {
     layout.gradients.push_back(same_place(parameter, layout.all_gradients));
   }
   if (layout.compute != real) layout.working = allocator.take(Arena::working, layout.compute, elements);
-  if (layout.compute == DType::f16) {
+  if (config.train.ema > 0) {
+    layout.average = allocator.take(Arena::average, real, elements);
+    if (layout.working) layout.average_working = allocator.take(Arena::average, layout.compute, elements);
+  }
+  if (checks_gradients(config.train)) {
     layout.loss_scale = allocator.take(Arena::loss_scale, real, loss_scale::fields);
   }
   for (int i = 0; i < moment_blocks(config.optimizer); ++i) {
@@ -79,6 +85,7 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   for (const Statistic& statistic : graph.statistics) {
     layout.statistics.push_back(allocator.take(Arena::statistics, real, statistic.count));
   }
+  layout.reports = allocator.take(Arena::reports, DType::f64, report_slots * report_fields);
   layout.train_metrics = allocator.take(Arena::metrics, DType::f64, 3);
   layout.validation_metrics = allocator.take(Arena::metrics, DType::f64, 3);
 

@@ -24,10 +24,15 @@ struct Layout {
   /// parameter_alignment.
   std::vector<Tensor> parameters, gradients;
   Tensor all_parameters, all_gradients;
-  Tensor working;     ///< a copy of all_parameters in the compute type, absent where that is the real type
-  Tensor loss_scale;  ///< fp16 only (kernels/loss_scale.h)
+  Tensor votes;    ///< (2) right behind all_gradients: what ranks decide together (kernels/loss.h)
+  Tensor working;  ///< a copy of all_parameters in the compute type, absent where that is the real type
+  Tensor average;  ///< the moving average of all_parameters, absent without train.ema
+  Tensor average_working;  ///< its copy in the compute type, absent where that is the real type
+  /// For fp16, clip_norm or on_nan: skip (kernels/loss_scale.h).
+  Tensor loss_scale;
   std::vector<Tensor> moments;               ///< one block like all_parameters for momentum, two for Adam
   std::vector<Tensor> statistics;            ///< one per Graph::statistics
+  Tensor reports;                            ///< (report_slots,report_fields) f64 (src/core/step_state.h)
   Tensor train_metrics, validation_metrics;  ///< (3) f64: loss sum, correct, count
   Tensor images, labels, order;
   Tensor decay;         ///< one weight-decay factor per parameter_alignment elements

@@ -69,10 +69,17 @@ class Emitter {
   /// An activation or its gradient.
   Tensor fresh(std::int64_t count) { return fresh(count, layout_.compute); }
   Tensor make_y() { return values_[current_] = fresh(n() * node().out.count()); }
-  Tensor parameter(int index) const { return index < 0 ? Tensor{} : layout_.parameters[at(index)]; }
+  /// Of evaluation the moving average, where there is one.
+  Tensor parameter(int index) const {
+    if (index < 0) return {};
+    const Tensor& tensor = layout_.parameters[at(index)];
+    return averaged() ? same_place(tensor, layout_.average) : tensor;
+  }
+  bool averaged() const { return !training_ && layout_.average; }
   /// A parameter as products take it.
   Tensor working(int index) const {
-    return layout_.working ? same_place(parameter(index), layout_.working) : parameter(index);
+    const Tensor& block = averaged() ? layout_.average_working : layout_.working;
+    return block && index >= 0 ? same_place(layout_.parameters[at(index)], block) : parameter(index);
   }
   Tensor gradient(int index) const { return index < 0 ? Tensor{} : layout_.gradients[at(index)]; }
   Tensor statistic(int index) const { return layout_.statistics[at(index)]; }
@@ -135,14 +142,28 @@ class Emitter {
       call.loss_scale = layout_.loss_scale;
     }
     emit(call, "loss");
-    const Tensor metrics = training_ ? layout_.train_metrics : layout_.validation_metrics;
-    emit(AccumulateMetrics{n(), call.loss, call.hits, metrics}, "loss");
+    AccumulateMetrics metrics{n(), call.loss, call.hits, layout_.validation_metrics};
+    if (training_) {
+      metrics.metrics = layout_.train_metrics;
+      metrics.global_n = batch_.global_n;
+      metrics.skip_nonfinite = config_.train.on_nan == TrainConfig::OnNan::skip;
+      metrics.votes = layout_.votes;
+    }
+    emit(metrics, "loss");
   }
 
   void optimizer() {
     const OptimizerConfig& o = config_.optimizer;
     const Tensor none;
-    if (layout_.loss_scale) emit(CheckGradients{layout_.all_gradients, layout_.loss_scale}, "optimizer");
+    emit(ReportStep{layout_.votes, layout_.reports}, "votes");
+    if (layout_.loss_scale) {
+      const bool dynamic = config_.train.precision == Precision::fp16;
+      const bool skips = dynamic || config_.train.on_nan == TrainConfig::OnNan::skip;
+      emit(
+          CheckGradients{
+              layout_.all_gradients, layout_.loss_scale, {dynamic, skips, config_.train.clip_norm}},
+          "optimizer");
+    }
     if (o.name == OptimizerConfig::Name::sgd) {
       const Tensor velocity = layout_.moments.empty() ? none : layout_.moments[0];
       emit(SgdStep{o.momentum, o.nesterov, layout_.all_parameters, layout_.all_gradients, velocity,
@@ -152,6 +173,11 @@ class Emitter {
       emit(AdamStep{o.beta1, o.beta2, o.epsilon, o.name == OptimizerConfig::Name::adamw,
                     layout_.all_parameters, layout_.all_gradients, layout_.moments[0], layout_.moments[1],
                     layout_.decay, layout_.working, layout_.loss_scale},
+           "optimizer");
+    }
+    if (layout_.average) {
+      emit(AverageWeights{config_.train.ema, layout_.all_parameters, layout_.average, layout_.average_working,
+                          layout_.loss_scale},
            "optimizer");
     }
   }

@@ -45,6 +45,9 @@ class Engine {
   virtual void tune() {}
   /// Queues one execution of a loaded plan.
   virtual void run(int plan, const StepState& state) = 0;
+  /// What the training step `step` (StepState), one of the last report_slots queued, has come to. Waits for
+  /// it and not for what was queued after it; throws what went wrong meanwhile.
+  virtual StepReport await_report(std::int64_t step) = 0;
   /// For benchmarks: executes a plan that has run before, waits, and returns the seconds the device spent on
   /// it. A GPU's cache holds none of its tensors at the start.
   virtual double time(int plan, const StepState& state) = 0;

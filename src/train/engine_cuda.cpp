@@ -2,8 +2,10 @@
 // from then on.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <numeric>
 #include <optional>
@@ -22,6 +24,7 @@
 #include "src/train/capture_cuda.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
+#include "src/train/step_report.h"
 #include "src/train/tile_cache.h"
 #include "src/train/tile_tuning_cuda.h"
 #include "src/train/upload_cuda.h"
@@ -183,6 +186,7 @@ class CudaEngine final : public Engine {
   int load(const Plan& plan) override;
   void tune() override;
   void run(int plan, const StepState& state) override;
+  StepReport await_report(std::int64_t step) override;
   double time(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
   std::uint8_t* staging_memory(std::size_t bytes) override;
@@ -216,6 +220,7 @@ class CudaEngine final : public Engine {
   SingleCommunicator single_;
   std::unique_ptr<NcclCommunicator> nccl_;
   std::array<DeviceMemory<std::byte>, arena_count> arenas_;
+  PinnedMemory<std::byte> reports_;  ///< Arena::reports
   ArenaSizes sizes_{};
   bool allocated_ = false, in_use_ = false;  ///< in use: a tensor was written or a plan was run
   CudaContext context_{nullptr, nullptr, nullptr, nullptr}, side_context_ = context_;
@@ -259,6 +264,12 @@ void CudaEngine::allocate(const ArenaSizes& bytes) {
   for (std::size_t i = 0; i < arena_count; ++i) {
     if (bytes[i] == 0) continue;
     const auto size = static_cast<std::size_t>(bytes[i]);
+    if (static_cast<Arena>(i) == Arena::reports) {  // the host looks there while the device works
+      reports_ = allocate_pinned<std::byte>(size);
+      std::memset(reports_.get(), 0, size);
+      context_.arenas.bind(Arena::reports, reports_.get(), bytes[i]);
+      continue;
+    }
     void* memory = nullptr;
     if (nccl_ && static_cast<Arena>(i) == Arena::gradients) {
       memory = nccl_->allocate(size);  // alike on every rank
@@ -323,6 +334,22 @@ void CudaEngine::run(int plan, const StepState& state) {
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
   if (uploader_) uploader_->end_step(stream(), state.slot);
+}
+
+StepReport CudaEngine::await_report(std::int64_t step) {
+  double* report = context_.arenas.data<double>(report_tensor(step));
+  const auto is_written = [&] {
+    return std::atomic_ref<double>(report[report_serial]).load(std::memory_order_acquire) ==
+           static_cast<double>(step + 1);
+  };
+  wait_until_done([&] {
+    if (is_written()) return cudaSuccess;
+    const cudaError_t status = cudaStreamQuery(stream());
+    if (status != cudaSuccess) return status;
+    check(is_written(), "a step that is done has reported");
+    return cudaSuccess;
+  });
+  return read_report(report, step);
 }
 
 /// Calls are queued one by one: a graph's launch would count, too.

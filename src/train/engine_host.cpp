@@ -20,6 +20,7 @@
 #include "kernels/gemm.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
+#include "src/train/step_report.h"
 
 namespace convoy {
 namespace {
@@ -139,6 +140,10 @@ class HostEngine final : public Engine {
       launch_call(std::as_const(context_), step.call);
     }
     communicator_->join();  // no sum outlives its plan's run: between runs MPI is free for other uses
+  }
+
+  StepReport await_report(std::int64_t step) override {
+    return read_report(context_.arenas.template data<double>(report_tensor(step)), step);
   }
 
   double time(int plan, const StepState& state) override {

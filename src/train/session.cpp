@@ -63,7 +63,10 @@ void check_fit(const Config& config, const Dataset& dataset, const Graph& graph)
 void Session::initialize() {
   for (std::size_t i = 0; i < graph_.parameters.size(); ++i) {
     const std::vector<float> values = initial_value(graph_.parameters[i], config_.seed);
-    write_values(plans_.layout.parameters[i], {values.begin(), values.end()});
+    const Tensor& parameter = plans_.layout.parameters[i];
+    write_values(parameter, {values.begin(), values.end()});
+    if (plans_.layout.average)
+      write_values(same_place(parameter, plans_.layout.average), {values.begin(), values.end()});
   }
   for (std::size_t i = 0; i < graph_.statistics.size(); ++i) {
     const Tensor& tensor = plans_.layout.statistics[i];
@@ -72,7 +75,7 @@ void Session::initialize() {
   }
   if (plans_.layout.loss_scale) {
     std::vector<double> state(loss_scale::fields, 0.0);
-    state[loss_scale::scale] = loss_scale::first;
+    state[loss_scale::scale] = config_.train.precision == Precision::fp16 ? loss_scale::first : 1;
     write_values(plans_.layout.loss_scale, state);
   }
 }
@@ -112,6 +115,11 @@ void Session::train_batch(int index, StepState state) {
   state.first = batch.first;
   state.slot = next_slot(batch);
   engine_->run(training_.at(batch.count), state);
+}
+
+StepVerdict Session::verdict(std::int64_t step) {
+  const StepReport report = engine_->await_report(step);
+  return {report.loss, std::isfinite(report.loss), report.stop > 0};
 }
 
 Metrics Session::evaluate(Predictions* predictions) {
@@ -188,6 +196,10 @@ std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
   for (std::size_t i = 0; i < graph_.parameters.size(); ++i) {
     const Parameter& parameter = graph_.parameters[i];
     out.push_back({parameter.name, layout.parameters[i], &parameter, parameter.file_shape});
+    if (layout.average) {
+      out.push_back({fmt::format("average.{}", parameter.name),
+                     same_place(layout.parameters[i], layout.average), &parameter, parameter.file_shape});
+    }
     for (std::size_t m = 0; m < moments.size(); ++m) {
       out.push_back({fmt::format("optimizer.{}.{}", moments[m], parameter.name),
                      same_place(layout.parameters[i], layout.moments[m]), &parameter, parameter.file_shape});
@@ -210,8 +222,12 @@ std::vector<double> Session::read_values(const Tensor& tensor) {
 
 void Session::write_values(const Tensor& tensor, const std::vector<double>& values) {
   convoy::write_values(*engine_, tensor, values);
-  if (tensor.arena == Arena::parameters && plans_.layout.working) {
-    convoy::write_values(*engine_, same_place(tensor, plans_.layout.working), values);
+  const Layout& layout = plans_.layout;
+  if (tensor.arena == Arena::parameters && layout.working) {
+    convoy::write_values(*engine_, same_place(tensor, layout.working), values);
+  }
+  if (tensor.arena == Arena::average && layout.average_working) {
+    convoy::write_values(*engine_, same_place(tensor, layout.average_working), values);
   }
 }
 

@@ -30,6 +30,13 @@ struct Predictions {
   std::vector<std::int32_t> labels;  ///< (images)
 };
 
+/// What a training step has come to, the same on every rank.
+struct StepVerdict {
+  double loss = 0;     ///< mean over the global batch
+  bool finite = true;  ///< the loss is
+  bool stop = false;   ///< a rank has been asked to stop (StepState::stop)
+};
+
 /// A tensor of the run's state under the name that files use.
 struct NamedTensor {
   std::string name;
@@ -69,6 +76,10 @@ class Session {
   void begin_epoch(int epoch);
   /// Queues the training step of the epoch's batch `index`; `state` gives step and learning rate.
   void train_batch(int index, StepState state);
+  /// Of the training step `step` (StepState), one of the last two queued; waits for it alone. Who looks at
+  /// step t's before queueing step t + 2 acts on it where every rank does. The votes ride in the last bucket
+  /// of gradients.
+  StepVerdict verdict(std::int64_t step);
   /// Waits for the steps queued so far; collective.
   Metrics read_training_metrics();
   /// This rank's part alone; not collective.

@@ -43,10 +43,7 @@ class CudaUploader {
   };
   Slot& at(int slot) { return slots_.at(static_cast<std::size_t>(slot)); }
 
-  struct FreeHost {
-    void operator()(std::uint8_t* memory) const { cudaFreeHost(memory); }
-  };
-  std::vector<std::unique_ptr<std::uint8_t, FreeHost>> memory_;
+  std::vector<PinnedMemory<std::uint8_t>> memory_;
   CudaStream stream_;
   std::array<Slot, staging_slots> slots_;
 };

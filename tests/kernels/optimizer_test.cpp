@@ -49,6 +49,14 @@ OpCase adam_case(const std::string& name, std::int64_t count, bool decoupled, st
   return op;
 }
 
+OpCase average_case(const std::string& name, std::int64_t count) {
+  OpCase op;
+  op.name = "average_" + name;
+  const Tensor parameters = op.input("parameters", uniform(count, -1, 1, 1));
+  op.calls = {AverageWeights{0.9f, parameters, op.input("average", uniform(count, -1, 1, 2))}};
+  return op;
+}
+
 /// With a working copy, and a loss scale in the given state.
 OpCase mixed(OpCase op, const std::string& name, bool skip, DType working = DType::f16) {
   op.name += "_" + name;
@@ -71,6 +79,12 @@ OpCase check_case(const std::string& name, Source gradients, double scale, doubl
   op.tolerance = tolerance;
   const Tensor g = op.input("gradients", std::move(gradients));
   op.calls = {CheckGradients{g, op.input("loss scale", {scale, 7, 7, good_steps, 5, 7})}};
+  return op;
+}
+
+OpCase fixed_case(const std::string& name, Source gradients, loss_scale::Rules rules) {
+  OpCase op = check_case(name, std::move(gradients), 1, 3);
+  std::get<CheckGradients>(op.calls[0]).rules = rules;
   return op;
 }
 
@@ -109,6 +123,15 @@ std::vector<OpCase> optimizer_cases() {
       check_case("infinity", with_one(64 * 1001, HUGE_VAL), 1024, 3),
       check_case("nan", with_one(640, std::numeric_limits<double>::quiet_NaN()), 1024, 3),
       check_case("shrinks_no_further", with_one(640, -HUGE_VAL), loss_scale::smallest, 3),
+      fixed_case("clips", uniform(640, -1, 1, 1), {false, false, 0.5f}),
+      fixed_case("clips_nothing", uniform(640, -1, 1, 1), {false, false, 500.0f}),
+      fixed_case("skips", with_one(640, HUGE_VAL), {false, true, 0}),
+      fixed_case("spoils", with_one(640, HUGE_VAL), {false, false, 0.5f}),
+      average_case("plain", 640),
+      average_case("none", 0),
+      average_case("large", 64 * 1001),
+      mixed(average_case("mixed", 64 * 101), "applied", false),
+      mixed(average_case("mixed", 640), "skipped", true),
   };
 }
 
