@@ -123,6 +123,19 @@ void add_bench_scaling(CLI::App& bench, Action& action) {
   add_json_option(command, arguments.json);
 }
 
+void add_bench_losses(CLI::App& bench, Action& action) {
+  CLI::App* command = bench.add_subcommand(
+      "losses",
+      "the loss of each of the first training steps, with the data, their order and the initial weights, so "
+      "that another trainer can do the same steps (bench/compare_ddp.py --curve)");
+  auto& arguments = arguments_of<BenchLossesArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--steps", arguments.steps, "how many")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command->add_option("--output", arguments.output, "a safetensors file for all of it")->required();
+}
+
 void add_bench(CLI::App& app, Action& action) {
   CLI::App* bench = app.add_subcommand("bench", "measure speed: steps, single calls, sums over ranks");
   bench->require_subcommand(1);
@@ -130,6 +143,7 @@ void add_bench(CLI::App& app, Action& action) {
   add_bench_ops(*bench, action);
   add_bench_allreduce(*bench, action);
   add_bench_scaling(*bench, action);
+  add_bench_losses(*bench, action);
 }
 
 }  // namespace

@@ -62,6 +62,11 @@ struct BenchScalingArguments {
   std::string json;
   double seconds = 3;
 };
+struct BenchLossesArguments {
+  ConfigArguments config;
+  int steps = 200;
+  std::string output;
+};
 
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
@@ -72,5 +77,6 @@ int run(const CommandContext& context, const BenchStepArguments& arguments);
 int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
 int run(const CommandContext& context, const BenchScalingArguments& arguments);
+int run(const CommandContext& context, const BenchLossesArguments& arguments);
 
 }  // namespace convoy

@@ -362,6 +362,37 @@ for line in open(sys.argv[1]):
         self.assertEqual([len(report["weak"]), len(report["strong"])], [2, 1])
         self.refuse(2, ["train.precision"], "bench", "scaling", config, "device=cpu", "train.precision=fp16", ranks=(2,))
 
+    def test_bench_losses(self):
+        config = self.write(SMALL.replace("global_batch: 1000", "global_batch: 30"))
+        data = ["data.source=synthetic", "data.synthetic={image: [1, 28, 28], classes: 10, train: 100, test: 1}"]
+        headers = []
+        for ranks in (1, 2):
+            output = self.folder / f"losses-{ranks}.safetensors"
+            result = launch(["bench", "losses", config, *data, "--steps", "5", "--output", str(output)], ranks, cwd=self.folder)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            content = output.read_bytes()
+            size = 8 + int.from_bytes(content[:8], "little")
+            header = json.loads(content[8:size])
+            header.pop("__metadata__")
+            tensors = {name: content[size + entry["data_offsets"][0]:size + entry["data_offsets"][1]]
+                       for name, entry in header.items()}
+            headers.append((header, tensors))
+            self.assertEqual(header["curve.order"]["shape"], [5, 30])
+            order = struct.unpack("150i", tensors["curve.order"])
+            self.assertEqual([len(set(epoch)) for epoch in (order[:90], order[90:])], [90, 60])  # without the short batch
+            losses = struct.unpack("5f", tensors["curve.losses"])
+            self.assertTrue(all(1 < loss < 100 for loss in losses), losses)
+        (header, one), (_, two) = headers
+        self.assertEqual({name for name in header if not name.startswith("curve.")}, {"2.weight", "2.bias"})
+        for name in header:
+            if name != "curve.losses":
+                self.assertEqual(one[name], two[name], name)
+        for a, b in zip(struct.unpack("5f", one["curve.losses"]), struct.unpack("5f", two["curve.losses"])):
+            self.assertAlmostEqual(a, b, places=5)
+        self.refuse(2, ["data.augment"], "bench", "losses", config, "data.augment=[{flip: horizontal}]", "--output", "f")
+        self.refuse(2, ["dropout"], "bench", "losses", config, "model.layers=[dropout: 0.5, flatten, linear: 10]",
+                    "--output", "f")
+
     def test_help_lists_every_key(self):
         text = launch(["train", "--help"]).stdout
         for key in ("global_batch", "label_smoothing", "weight_decay", "warmup_epochs", "--resume", "--output"):
