@@ -14,18 +14,17 @@ loading costs it nothing; Convoy gathers, augments and normalises each of its ba
 import argparse
 import json
 import pathlib
-import queue
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 
 import torch
 
+import chart
 import torch_network
-from convoy_runs import Convoy, Failure, tail
+from convoy_runs import Convoy, Failure
 from torch_worker import HALF, MODES, set_precision
+from workers import Worker, time_beside
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECKED_IMAGES = 20  # two batches of 8 and a short one
@@ -67,77 +66,9 @@ def compare_logits(convoy, config, seed, precision, device, steps):
 
 # ---- PyTorch ----
 
-class Worker:
-    """A process that trains in one mode. Throws Failure when it dies or says nothing for `patience` seconds."""
-
-    def __init__(self, task, patience):
-        self.patience, self.mode = patience, task["mode"]
-        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        script = pathlib.Path(__file__).with_name("torch_worker.py")
-        self.process = subprocess.Popen([sys.executable, str(script), json.dumps(task)], text=True, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=self.errors)
-        self.lines = queue.Queue()
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stdout:
-            if line.startswith("@"):
-                self.lines.put(json.loads(line[1:]))
-        self.lines.put(None)
-
-    def answer(self):
-        try:
-            line = self.lines.get(timeout=self.patience)
-        except queue.Empty:
-            raise Failure(f"no answer in {self.patience} s") from None
-        if line is None:
-            self.process.wait()
-            self.errors.seek(0)
-            raise Failure(tail(self.errors.read(), 3) or f"ended with {self.process.returncode}")
-        return line
-
-    def measure(self, seconds):
-        try:
-            self.process.stdin.write(f"{seconds}\n")
-            self.process.stdin.flush()
-        except OSError:
-            pass  # it has died, and answer() says of what
-        return self.answer()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        try:
-            self.process.stdin.close()  # at whose end it ends
-            self.process.wait(timeout=20)
-        except (subprocess.TimeoutExpired, OSError):
-            self.process.kill()
-            self.process.wait()
-        self.reader.join()
-        self.process.stdout.close()
-        self.errors.close()
-
-
 def time_mode(task, patience, seconds, rounds, convoy_speed):
     """One mode's figures, with Convoy's speed after each round."""
-    result = {"rounds": [], "convoy_rounds": []}
-    try:
-        with Worker(task, patience) as worker:
-            result.update(worker.answer())
-            for _ in range(rounds):
-                figures = worker.measure(seconds)
-                result["rounds"].append(figures.pop("images_per_second"))
-                result.update(figures)
-                result["convoy_rounds"].append(convoy_speed())
-    except Failure as failure:
-        result["error"] = str(failure)
-    if result["convoy_rounds"]:
-        result["images_per_second"] = statistics.median(result["rounds"])
-        pairs = zip(result["rounds"], result["convoy_rounds"])
-        result["convoy_ratio"] = statistics.median(ours / theirs for theirs, ours in pairs)
-    return result
+    return time_beside(lambda: Worker("torch_worker.py", task, patience), seconds, rounds, convoy_speed)
 
 
 # ---- report ----
@@ -157,13 +88,8 @@ def print_row(name, figures):
 
 
 def draw_chart(report, path):
-    """Says why not where it cannot."""
-    try:
-        import matplotlib
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError as error:
-        print(f"no chart: {error}")
+    pyplot = chart.pyplot()
+    if pyplot is None:
         return
     rows = [("Convoy", report["convoy"]["images_per_second"])]
     rows += [(f"PyTorch {mode}", figures["images_per_second"]) for mode, figures in report["pytorch"].items()
@@ -176,8 +102,7 @@ def draw_chart(report, path):
     axes.margins(x=0.15)
     axes.set_xlabel("training images/s")
     axes.set_title(f"{report['name']}, batch {report['batch']}, {report['precision']}, {report['device']}")
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    print(f"chart: {path}")
+    chart.save(figure, path)
 
 
 # ---- the whole ----

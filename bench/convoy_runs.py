@@ -1,4 +1,5 @@
-"""Runs of the convoy program on noise in the shape of a configuration's data, for bench/compare_pytorch.py."""
+"""Runs of the convoy program on noise in the shape of a configuration's data, for bench/compare_pytorch.py and
+bench/compare_ddp.py."""
 import json
 import math
 import os
@@ -19,12 +20,21 @@ def tail(text, lines=8):
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
+def launcher(ranks):
+    """What starts a command on so many ranks of this machine."""
+    if ranks == 1:
+        return []
+    return ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
+
+
 class Convoy:
-    def __init__(self, program, config_path, overrides, config, classes, device, threads, folder):
+    def __init__(self, program, config_path, overrides, config, classes, device, threads, folder, ranks=1):
         self.program, self.path, self.folder = str(program), str(config_path), pathlib.Path(folder)
+        self.ranks = ranks
         self.overrides = [*overrides, f"device={device}", *self.steady(config)]
         self.image, self.classes = list(config["model"]["input"]), classes
-        self.environment = dict(os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {}))
+        self.environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                                **({"OMP_NUM_THREADS": str(threads)} if threads else {}))
         self.runs = 0
 
     @staticmethod
@@ -40,9 +50,9 @@ class Convoy:
         return ["data.source=synthetic",
                 f"data.synthetic={{image: {self.image}, classes: {self.classes}, train: {train}, test: {test}}}"]
 
-    def call(self, *arguments):
-        result = subprocess.run([self.program, *map(str, arguments)], env=self.environment, capture_output=True,
-                                text=True, check=False)
+    def call(self, *arguments, ranks=1):
+        command = [*launcher(ranks), self.program, *map(str, arguments)]
+        result = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise Failure(f"convoy {arguments[0]} ended with {result.returncode}: {tail(result.stderr)}")
         return result.stdout
@@ -50,9 +60,9 @@ class Convoy:
     def train(self, train, test, epochs, *overrides):
         """Runs it and returns its folder and the objects of metrics.jsonl: epochs, then the summary."""
         self.runs += 1
-        output = self.folder / f"run-{self.runs}"
+        output = self.folder / f"run-{self.ranks}-{self.runs}"
         self.call("train", self.path, *self.overrides, *self.noise(train, test), f"train.epochs={epochs}", *overrides,
-                  "--output", output)
+                  "--output", output, ranks=self.ranks)
         lines = (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         return output, [json.loads(line) for line in lines]
 

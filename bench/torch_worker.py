@@ -50,9 +50,9 @@ def optimizer_of(config, parameters, device, in_graph):
 
 
 class Step:
-    """A training step, callable."""
+    """A training step, callable. `wrap` makes of the network what is trained, such as DistributedDataParallel."""
 
-    def __init__(self, config, mode, device, precision, batch):
+    def __init__(self, config, mode, device, precision, batch, wrap=lambda network: network):
         self.device = device
         in_graph = mode.startswith("graph")
         torch.manual_seed(0)
@@ -64,6 +64,7 @@ class Step:
         if mode != "eager":
             layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
             network, x = network.to(memory_format=layout), x.to(memory_format=layout)
+        network = wrap(network)
         loss = torch.nn.CrossEntropyLoss(label_smoothing=config.get("train", {}).get("label_smoothing", 0.0))
         self.optimizer = optimizer_of(config, network.parameters(), device, in_graph)
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")

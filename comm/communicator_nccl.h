@@ -4,10 +4,16 @@
 #include <nccl.h>
 
 #include <atomic>
+#include <cstddef>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "comm/rank_environment.h"
 #include "src/core/cuda.h"
+
+#if NCCL_VERSION_CODE < NCCL_VERSION(2, 27, 0)
+using ncclWindow_t = void*;  // a name that came with registered windows
+#endif
 
 namespace convoy {
 
@@ -16,6 +22,8 @@ namespace convoy {
 class NcclCommunicator final : public Communicator {
  public:
   /// Collective, for two ranks or more; the current device is this rank's alone. Ends with a checked sum.
+  /// Where it throws or is destroyed by an exception, nothing waits for the other ranks; what they may still
+  /// read, memory included, is left to the end of the process.
   NcclCommunicator(const RankEnvironment& ranks, cudaStream_t compute);
   ~NcclCommunicator() override;
   NcclCommunicator(const NcclCommunicator&) = delete;
@@ -28,10 +36,22 @@ class NcclCommunicator final : public Communicator {
   /// Callable from any thread.
   void abort() noexcept override;
 
+  /// Device memory that lasts as long as the communicator, for values to be summed. Every rank asks for the
+  /// same sizes in the same order, but no rank waits here for another.
+  void* allocate(std::size_t bytes);
+  /// Collective, outside of any capture: opens what was allocated since the last call to the other ranks, so
+  /// that sums go straight from GPU to GPU where NCCL can do that (2.27 or newer, NVLink, one host).
+  void register_memory();
+
   /// Throws what NCCL noticed by itself meanwhile, such as a peer that went away.
   void check_health() const;
 
  private:
+  struct Memory {
+    void* address;
+    std::size_t bytes;
+    ncclWindow_t window;  ///< null: not registered, or nothing is gained by it
+  };
   ncclComm_t handle() const;
 
   int rank_, size_;
@@ -40,6 +60,8 @@ class NcclCommunicator final : public Communicator {
   CudaEvent ready_, done_;  ///< compute has produced the values; communication has summed them
   std::atomic<ncclComm_t> comm_{nullptr};
   bool pending_ = false;  ///< sums under way that no join() has followed
+  std::vector<Memory> memory_;
+  std::size_t registered_ = 0;  ///< so many of the first of them were offered to NCCL
 };
 
 }  // namespace convoy

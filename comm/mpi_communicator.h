@@ -3,18 +3,23 @@
 
 #include <mpi.h>
 
+#include <optional>
 #include <vector>
 
+#include "comm/communication_thread.h"
 #include "comm/communicator.h"
 #include "comm/rank_environment.h"
 
 namespace convoy {
 
-/// Non-blocking all-reduces on a communicator of their own; every call also gives those under way a chance to
-/// progress.
+/// Sums proceed beside the engine's work, on a thread of their own and an MPI communicator of their own.
+/// MPI_THREAD_SERIALIZED allows one thread at a time inside MPI: between all_reduce_sum_async() and the
+/// join() that follows it MPI is the thread's, at all other times the caller's. So RankEnvironment's
+/// collectives belong after a join(), which engines see to by ending each run with one.
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(const RankEnvironment& ranks);
+  /// Does not wait for sums that no join() has followed: after an error they may never end.
   ~MpiCommunicator() override;
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
@@ -22,14 +27,18 @@ class MpiCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   void all_reduce_sum_async(void* values, std::int64_t count, DType type) override;
+  /// Throws what went wrong with the sums.
   void join() override;
   void abort() noexcept override;
 
  private:
+  bool test_all();
+
   int rank_, size_;
   Activity& activity_;
   MPI_Comm comm_ = MPI_COMM_NULL;
-  std::vector<MPI_Request> pending_;
+  std::vector<MPI_Request> under_way_;         ///< the thread's
+  std::optional<CommunicationThread> thread_;  ///< ends before the rest does
 };
 
 }  // namespace convoy

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "comm/mpi_check.h"
+#include "comm/mpi_group.h"
 #include "src/core/error.h"
 
 namespace convoy {
@@ -41,8 +44,8 @@ RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
   mpi_ = true;
   // By default MPI ends the process with a message that names the rank that noticed, not the one that failed.
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
-  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
-  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_));
+  group_ = std::make_shared<MpiGroup>();
+  find_place();
   if (provided < MPI_THREAD_SERIALIZED) fail("this MPI was built without support for threads");
   if (launched > 1 && size_ == 1) {
     fail(
@@ -50,8 +53,25 @@ RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
         "srun was called without --mpi=pmix",
         launched);
   }
+}
+
+RankEnvironment::RankEnvironment(const RankEnvironment& all, int count) : host_(all.host_) {
+  if (all.group_ == nullptr) return;
+  MpiGroup group;
+  check_mpi(MPI_Comm_split(all.group_->comm, all.rank_ < count ? 0 : 1, all.rank_, &group.comm));
+  group_ = std::shared_ptr<MpiGroup>(new MpiGroup(group), [](MpiGroup* mine) {
+    MPI_Comm_free(&mine->comm);
+    delete mine;
+  });
+  find_place();
+}
+
+/// Rank, size, and the same among the ranks of this host.
+void RankEnvironment::find_place() {
+  check_mpi(MPI_Comm_rank(group_->comm, &rank_));
+  check_mpi(MPI_Comm_size(group_->comm, &size_));
   MPI_Comm local;
-  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local));
+  check_mpi(MPI_Comm_split_type(group_->comm, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local));
   check_mpi(MPI_Comm_rank(local, &local_rank_));
   check_mpi(MPI_Comm_size(local, &local_size_));
   check_mpi(MPI_Comm_free(&local));
@@ -65,13 +85,13 @@ void RankEnvironment::sum(std::span<double> values) const {
   if (size_ == 1) return;
   const Activity::Waiting waiting(activity_);
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
-                          MPI_COMM_WORLD));
+                          group_->comm));
 }
 
 std::int64_t RankEnvironment::max(std::int64_t value) const {
   if (size_ == 1) return value;
   const Activity::Waiting waiting(activity_);
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD));
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, group_->comm));
   return value;
 }
 
@@ -81,7 +101,7 @@ void RankEnvironment::broadcast(void* data, std::size_t bytes, int root) const {
   constexpr std::size_t chunk = std::size_t{1} << 30;  // counts are ints
   for (std::size_t done = 0; done < bytes; done += chunk) {
     check_mpi(MPI_Bcast(static_cast<char*>(data) + done, static_cast<int>(std::min(chunk, bytes - done)),
-                        MPI_BYTE, root, MPI_COMM_WORLD));
+                        MPI_BYTE, root, group_->comm));
   }
 }
 
@@ -96,6 +116,16 @@ std::string RankEnvironment::text_of(int rank, const std::string& mine) const {
   text.resize(length);
   broadcast(text.data(), length, rank);
   return text;
+}
+
+void RankEnvironment::rest() const {
+  if (size_ == 1) return;
+  MPI_Request arrival = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibarrier(group_->comm, &arrival));
+  for (int here = 0; here == 0;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    check_mpi(MPI_Test(&arrival, &here, MPI_STATUS_IGNORE));
+  }
 }
 
 void RankEnvironment::abort(int exit_code) const {

@@ -3,12 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
 #include "comm/activity.h"
 
 namespace convoy {
+
+struct MpiGroup;
 
 /// MPI's lifetime and this process's place in it. Without mpirun or srun: a single rank, MPI untouched.
 /// Constructed once, in main, before any CUDA call.
@@ -19,6 +22,9 @@ class RankEnvironment {
   RankEnvironment(int* argc, char*** argv);
   /// A single rank, whatever the launcher says: for comparing with, not for a run of its own.
   static RankEnvironment alone() { return {}; }
+  /// The first `count` ranks as if there were no others; on those, the others among themselves. Collective,
+  /// and so is its end. For benchmarks: this one, which must outlive it, stays in charge of faults.
+  RankEnvironment first(int count) const { return {*this, count}; }
   ~RankEnvironment();
   RankEnvironment(const RankEnvironment&) = delete;
   RankEnvironment& operator=(const RankEnvironment&) = delete;
@@ -41,14 +47,22 @@ class RankEnvironment {
   /// A rank's text, on every rank.
   std::string text_of(int rank, const std::string& mine) const;
 
+  /// Waits for all ranks, as long as it takes, without keeping a core busy.
+  void rest() const;
+  /// Null on a single rank without MPI.
+  const MpiGroup* group() const { return group_.get(); }
+
   /// Ends every rank with this exit code, without unwinding.
   [[noreturn]] void abort(int exit_code) const;
 
  private:
   RankEnvironment() = default;
+  RankEnvironment(const RankEnvironment& all, int count);
+  void find_place();
 
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
-  bool mpi_ = false;
+  bool mpi_ = false;  ///< to be finalised
+  std::shared_ptr<const MpiGroup> group_;
   std::string host_;
   mutable Activity activity_;
 };

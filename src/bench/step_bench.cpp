@@ -5,63 +5,22 @@
 #include <cmath>
 #include <span>
 
-#include "comm/agree.h"
-#include "src/bench/figures.h"
-#include "src/core/random.h"
-#include "src/train/setup.h"
+#include "src/bench/bench_session.h"
 
 namespace convoy {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// The largest of all ranks' times.
-double slowest(const RankEnvironment& ranks, double seconds) {
-  return static_cast<double>(ranks.max(static_cast<std::int64_t>(seconds * 1e9))) * 1e-9;
-}
-
-/// A staged epoch is so long that the halt at its beginning, where nothing is staged yet, does not count.
-constexpr int staged_batches = 1000;
-
-/// A session on one global batch of random images: resident, or staged over and over.
-std::unique_ptr<Session> make_bench_session(const Config& config, const RankEnvironment& ranks) {
-  std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
-  Dataset data;
-  agree(ranks, [&] {
-    const Graph graph = build_graph(config.model);
-    data = random_dataset(graph.input(), graph.classes(), config.train.global_batch);
-  });
-  if (config.data.resident == DataConfig::Resident::no) {
-    const std::vector<std::int32_t> batch = data.train;
-    for (int i = 1; i < staged_batches; ++i) data.train.insert(data.train.end(), batch.begin(), batch.end());
-  }
-  auto session = std::make_unique<Session>(config, std::move(data), std::move(engine), ranks);
-  session->initialize();
-  session->begin_epoch(1);
-  return session;
-}
-
-/// Runs steps on the batches of the epoch, again and again.
-class Stepper {
+/// Trains on the batches of the epoch, again and again.
+class Trainee {
  public:
-  Stepper(Session& session, const RankEnvironment& ranks) : session_(session), ranks_(ranks) {
+  explicit Trainee(Session& session) : session_(session) {
     state_.learning_rate = 1e-3f;  // small, so that random labels do not drive the weights away
   }
-  /// This rank's seconds from a common start until its `steps` are through.
-  double run(int steps) {
-    session_.engine().synchronize();
-    ranks_.max(0);  // nobody starts before everybody is here
-    const auto start = Clock::now();
-    for (int i = 0; i < steps; ++i) {
-      session_.train_batch(next_batch(), state_);
-      ++state_.step;
-    }
-    session_.engine().synchronize();
-    return since(start);
+  void operator()() {
+    session_.train_batch(next_batch(), state_);
+    ++state_.step;
   }
 
  private:
@@ -74,37 +33,9 @@ class Stepper {
   }
 
   Session& session_;
-  const RankEnvironment& ranks_;
   StepState state_;
   int batch_ = 0;  ///< the next one
 };
-
-/// Medians of several rounds, per step.
-struct Timing {
-  double slowest_rank, this_rank;
-  int rounds, steps;  ///< steps of each round
-};
-
-/// Rounds of all steppers in turn, so that what slows the machine for a while slows all; the first one's take
-/// about `seconds`.
-std::vector<Timing> time_steps(std::span<Stepper> steppers, const RankEnvironment& ranks, double seconds) {
-  constexpr int rounds = 5, warm_up = 3;
-  // How many steps a round has, all ranks must agree on.
-  std::vector<double> step_seconds;
-  for (Stepper& stepper : steppers) step_seconds.push_back(slowest(ranks, stepper.run(warm_up)) / warm_up);
-  const auto steps = static_cast<int>(std::clamp(seconds / rounds / step_seconds.front(), 1.0, 1e6));
-  std::vector<std::vector<double>> mine(steppers.size()), all(steppers.size());
-  for (int round = 0; round < rounds; ++round) {
-    for (std::size_t i = 0; i < steppers.size(); ++i) {
-      mine[i].push_back(steppers[i].run(steps) / steps);
-      all[i].push_back(slowest(ranks, mine[i].back()));
-    }
-  }
-  std::vector<Timing> timings;
-  for (std::size_t i = 0; i < steppers.size(); ++i)
-    timings.push_back({median(std::move(all[i])), median(std::move(mine[i])), rounds, steps});
-  return timings;
-}
 
 std::vector<RankFigures> gather(const RankEnvironment& ranks, int images, double step_seconds) {
   std::vector<double> values(2 * static_cast<std::size_t>(ranks.size()));
@@ -127,24 +58,6 @@ std::int64_t flops_of_step(const Plan& plan, const RankEnvironment& ranks) {
 
 }  // namespace
 
-Dataset random_dataset(const FeatureShape& image, int classes, int count) {
-  Dataset data;
-  data.image = image;
-  data.classes = classes;
-  data.images.resize(static_cast<std::size_t>(count * image.count()));
-  for (std::size_t i = 0; i < data.images.size(); ++i) {
-    const Random4 words = random4(1, Purpose::split, 1, i / 16);  // four bytes of each word
-    data.images[i] = static_cast<std::uint8_t>(words.v[i / 4 % 4] >> (i % 4 * 8));
-  }
-  for (int i = 0; i < count; ++i) {
-    const std::uint32_t word = random4(1, Purpose::split, 2, static_cast<std::uint64_t>(i)).v[0];
-    data.labels.push_back(
-        static_cast<std::int32_t>(uniform_below(word, static_cast<std::uint32_t>(classes))));
-    data.train.push_back(i);
-  }
-  return data;
-}
-
 StepFigures bench_step(const Config& wanted, const RankEnvironment& ranks, double seconds,
                        Clock::time_point process_start) {
   using Resident = DataConfig::Resident;
@@ -154,7 +67,7 @@ StepFigures bench_step(const Config& wanted, const RankEnvironment& ranks, doubl
   Plan plan;
   {
     const std::unique_ptr<Session> session = make_bench_session(config, ranks);
-    std::vector<Stepper> steppers{{*session, ranks}};
+    std::vector<Stepper> steppers{{session->engine(), ranks, Trainee(*session)}};
     steppers[0].run(1);
     figures.first_step_seconds = slowest(ranks, since(process_start));
 
@@ -162,10 +75,10 @@ StepFigures bench_step(const Config& wanted, const RankEnvironment& ranks, doubl
     if (!session->plans().resident) {
       config.data.resident = Resident::yes;
       resident = make_bench_session(config, ranks);
-      steppers.emplace_back(*resident, ranks);
+      steppers.emplace_back(resident->engine(), ranks, Trainee(*resident));
     }
     const std::vector<Timing> timings = time_steps(steppers, ranks, seconds);
-    figures.rounds = timings[0].rounds;
+    figures.rounds = static_cast<int>(timings[0].rounds.size());
     figures.steps = timings[0].steps;
     figures.step_seconds = timings[0].slowest_rank;
     if (resident) figures.resident_step_seconds = timings[1].slowest_rank;

@@ -8,7 +8,6 @@
 
 #include "src/bench/ceilings.h"
 #include "src/config/config.h"
-#include "src/data/dataset.h"
 
 namespace convoy {
 
@@ -31,9 +30,6 @@ struct StepFigures {
   Ceilings ceilings;                            ///< rank 0's
   double limit_seconds = 0;                     ///< of rank 0's step, call by call
 };
-
-/// `count` images of random bytes with random labels, all of them for training.
-Dataset random_dataset(const FeatureShape& image, int classes, int count);
 
 /// Times whole steps for about `seconds`, first step and ceilings not counted. One batch is trained on again
 /// and again: resident, or with data.resident false staged for each step, and then in turn with a second

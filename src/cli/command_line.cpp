@@ -111,12 +111,41 @@ void add_bench_allreduce(CLI::App& bench, Action& action) {
   add_json_option(command, arguments.json);
 }
 
+void add_bench_scaling(CLI::App& bench, Action& action) {
+  CLI::App* command = bench.add_subcommand(
+      "scaling",
+      "training steps on 1, 2, 4, ... of the ranks that mpirun or srun started: images/s with the file's "
+      "batch "
+      "per rank and in all, efficiency, and the share of communication that nothing hides");
+  auto& arguments = arguments_of<BenchScalingArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--seconds", arguments.seconds, "about how long to measure each")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  add_json_option(command, arguments.json);
+}
+
+void add_bench_losses(CLI::App& bench, Action& action) {
+  CLI::App* command = bench.add_subcommand(
+      "losses",
+      "the loss of each of the first training steps, with the data, their order and the initial weights, so "
+      "that another trainer can do the same steps (bench/compare_ddp.py --curve)");
+  auto& arguments = arguments_of<BenchLossesArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--steps", arguments.steps, "how many")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command->add_option("--output", arguments.output, "a safetensors file for all of it")->required();
+}
+
 void add_bench(CLI::App& app, Action& action) {
   CLI::App* bench = app.add_subcommand("bench", "measure speed: steps, single calls, sums over ranks");
   bench->require_subcommand(1);
   add_bench_step(*bench, action);
   add_bench_ops(*bench, action);
   add_bench_allreduce(*bench, action);
+  add_bench_scaling(*bench, action);
+  add_bench_losses(*bench, action);
 }
 
 }  // namespace

@@ -58,6 +58,16 @@ struct BenchAllReduceArguments {
   std::int64_t largest = std::int64_t{256} << 20;
   std::string json;
 };
+struct BenchScalingArguments {
+  ConfigArguments config;
+  std::string json;
+  double seconds = 3;
+};
+struct BenchLossesArguments {
+  ConfigArguments config;
+  int steps = 200;
+  std::string output;
+};
 
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
@@ -67,5 +77,7 @@ int run(const CommandContext& context, const CheckArguments& arguments);
 int run(const CommandContext& context, const BenchStepArguments& arguments);
 int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
+int run(const CommandContext& context, const BenchScalingArguments& arguments);
+int run(const CommandContext& context, const BenchLossesArguments& arguments);
 
 }  // namespace convoy

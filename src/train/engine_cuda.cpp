@@ -270,9 +270,15 @@ void CudaEngine::allocate(const ArenaSizes& bytes) {
       context_.arenas.bind(Arena::reports, reports_.get(), bytes[i]);
       continue;
     }
-    arenas_[i] = allocate_device<std::byte>(size);
-    check_cuda(cudaMemsetAsync(arenas_[i].get(), 0, size, stream()));
-    context_.arenas.bind(static_cast<Arena>(i), arenas_[i].get(), bytes[i]);
+    void* memory = nullptr;
+    if (nccl_ && static_cast<Arena>(i) == Arena::gradients) {
+      memory = nccl_->allocate(size);  // alike on every rank
+    } else {
+      arenas_[i] = allocate_device<std::byte>(size);
+      memory = arenas_[i].get();
+    }
+    check_cuda(cudaMemsetAsync(memory, 0, size, stream()));
+    context_.arenas.bind(static_cast<Arena>(i), memory, bytes[i]);
   }
   side_context_.arenas = context_.arenas;
   const auto side_workspace = static_cast<std::size_t>(Arena::side_workspace);
@@ -320,7 +326,10 @@ void CudaEngine::run(int plan, const StepState& state) {
   make_current();
   in_use_ = true;
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
-  if (loaded.graph == nullptr) loaded.graph = capture_plan(loaded.plan, context_, side_context_);
+  if (loaded.graph == nullptr) {
+    if (nccl_) nccl_->register_memory();
+    loaded.graph = capture_plan(loaded.plan, context_, side_context_);
+  }
   if (uploader_) uploader_->begin_step(stream(), state.slot);
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));

@@ -139,6 +139,7 @@ class HostEngine final : public Engine {
     for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
       launch_call(std::as_const(context_), step.call);
     }
+    communicator_->join();  // no sum outlives its plan's run: between runs MPI is free for other uses
   }
 
   StepReport await_report(std::int64_t step) override {
@@ -167,11 +168,11 @@ class HostEngine final : public Engine {
  private:
   static constexpr bool parallel = std::is_same_v<Context, CpuContext>;
 
-  std::unique_ptr<Communicator> communicator_;
   std::array<std::unique_ptr<std::byte, AlignedDelete>, arena_count> arenas_;
   std::vector<std::vector<std::uint8_t>> staging_;
   ArenaSizes sizes_{};
   bool allocated_ = false;
+  std::unique_ptr<Communicator> communicator_;  ///< gone before the arenas, in which it may be summing
   Context context_;
   std::vector<Plan> plans_;
   int local_size_;

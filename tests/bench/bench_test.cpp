@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "src/bench/allreduce_bench.h"
+#include "src/bench/bench_session.h"
 #include "src/bench/figures.h"
 #include "src/bench/ops_bench.h"
+#include "src/bench/scaling_bench.h"
 #include "src/bench/single_call.h"
 #include "src/bench/step_bench.h"
 #include "src/train/tensor_values.h"
@@ -49,6 +51,29 @@ TEST(Bench, MessagesGrowFourfoldUpToTheLargest) {
   EXPECT_EQ(message_sizes(256), (std::vector<std::int64_t>{256}));
   EXPECT_EQ(message_sizes(20000), (std::vector<std::int64_t>{256, 1024, 4096, 16384}));
   EXPECT_EQ(message_sizes(std::int64_t{256} << 20).back(), std::int64_t{256} << 20);
+}
+
+TEST(Bench, ScalingDoublesTheRanksUpToAll) {
+  EXPECT_EQ(rank_counts(1), (std::vector<int>{1}));
+  EXPECT_EQ(rank_counts(4), (std::vector<int>{1, 2, 4}));
+  EXPECT_EQ(rank_counts(6), (std::vector<int>{1, 2, 4, 6}));
+}
+
+TEST(Bench, EfficiencyIsOfWhatOneRankWouldDo) {
+  const ScalingRow one{1, 100, 1.0, std::nullopt}, weak{4, 400, 1.25, 0.1}, strong{4, 100, 0.5, 0.1};
+  EXPECT_DOUBLE_EQ(efficiency(one, one), 1.0);
+  EXPECT_DOUBLE_EQ(efficiency(weak, one), 0.8);
+  EXPECT_DOUBLE_EQ(efficiency(strong, one), 0.5);
+}
+
+TEST(Bench, AStepWithoutSumsKeepsAllElse) {
+  const Tensor values{Arena::gradients, DType::f32, 0, 4};
+  Plan plan;
+  plan.steps = {{some_conv(), "0"}, {AllReduce{values}, "bucket"}, {Copy{}, "1"}, {Join{}, "optimizer"}};
+  const Plan alone = without_sums(plan);
+  ASSERT_EQ(alone.steps.size(), 2u);
+  EXPECT_EQ(alone.steps[0].node, "0");
+  EXPECT_EQ(alone.steps[1].node, "1");
 }
 
 TEST(Bench, LimitIsTheSlowerOfArithmeticAndMemoryCallByCall) {

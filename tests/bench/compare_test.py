@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The network that bench/compare_pytorch.py builds in PyTorch is the one that Convoy trains.
+"""The network that bench/compare_pytorch.py and compare_ddp.py build in PyTorch is the one that Convoy trains.
 
 usage: compare_test.py CONVOY [unittest arguments]
 """
@@ -13,6 +13,7 @@ import unittest.mock
 BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
 sys.path.insert(0, str(BENCH))
 try:
+    import compare_ddp
     import compare_pytorch
     import torch_network
     from convoy_runs import Convoy
@@ -48,6 +49,22 @@ model:
     - linear: 4
 train: {epochs: 1, global_batch: 8}
 optimizer: {name: adam, lr: 0.01, weight_decay: 5e-4}
+"""
+# Statistics over each rank's own images, weight decay, label smoothing, a rate that changes.
+STEPS = """
+data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
+model:
+  input: [1, 28, 28]
+  layers:
+    - conv: {out: 4, kernel: 3, stride: 2, pad: same, bias: false}
+    - batchnorm
+    - relu
+    - residual: [conv: {out: 4, kernel: 3, pad: same, bias: false}, batchnorm]
+    - flatten
+    - linear: 10
+train: {epochs: 2, global_batch: 8, label_smoothing: 0.1}
+optimizer: {name: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 5e-4}
+schedule: {name: cosine, warmup_epochs: 1}
 """
 VOLUMES = """
 data: {source: digits}
@@ -113,6 +130,44 @@ class Compare(unittest.TestCase):
         task = {"config": config, "mode": "eager", "device": "nowhere", "precision": "fp32", "batch": 8, "threads": 1}
         result = compare_pytorch.time_mode(task, 100, 0.1, 1, lambda: 1.0)
         self.assertIn("nowhere", result["error"])
+
+    # --- several ranks ---
+
+    def compare_ddp(self, text, *arguments):
+        report = self.folder / "ddp.json"
+        result = subprocess.run(
+            [sys.executable, str(BENCH / "compare_ddp.py"), str(self.write(text)), "--convoy", CONVOY, "--device", "cpu",
+             "--ranks", "2", "--json", str(report), *arguments], capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return compare_pytorch.json.loads(report.read_text())
+
+    def test_first_losses_are_those_of_ddp(self):
+        report = self.compare_ddp(STEPS, "--curve", "12")
+        apart = report["largest_differences"]
+        self.assertLess(apart["pytorch_rank_counts"], 1e-5)
+        self.assertLess(apart["convoy_to_pytorch"], 1e-5)
+        self.assertGreater(apart["pytorch_rounding"], 0)
+        self.assertEqual([len(losses) for losses in report["losses"].values()], [12] * 4)
+        # Shows that it can fail: another momentum is far off.
+        whole = compare_ddp.largest_difference(*list(report["losses"].values())[:2])
+        other = self.compare_ddp(STEPS.replace("momentum: 0.9", "momentum: 0.8"), "--curve", "12")
+        self.assertGreater(compare_ddp.largest_difference(report["losses"]["Convoy"], other["losses"]["PyTorch on 2"]),
+                           1000 * whole)
+
+    def test_ddp_and_convoy_are_timed_on_one_and_two_ranks(self):
+        report = self.compare_ddp(STEPS, "--seconds", "0.1", "--rounds", "1")
+        for rows in (report["pytorch"]["eager"], report["convoy"]):
+            self.assertEqual(sorted(rows), ["1", "2"])
+            for figures in rows.values():
+                self.assertGreater(figures["images_per_second"], 0, figures)
+        self.assertGreater(report["ratio_to_best"], 0)
+
+    def test_every_batchnorm_gets_its_group(self):
+        layers = ["batchnorm", {"residual": {"body": [{"batchnorm": {"momentum": 0.3}}]}}, {"residual": ["batchnorm"]}]
+        self.assertEqual(compare_ddp.with_groups(layers, 8),
+                         [{"batchnorm": {"group": 8}},
+                          {"residual": {"body": [{"batchnorm": {"momentum": 0.3, "group": 8}}]}},
+                          {"residual": {"body": [{"batchnorm": {"group": 8}}]}}])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import tempfile
 import time
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONVOY = ""
 SMALL = """
 name: small
@@ -410,7 +411,7 @@ class Cli(unittest.TestCase):
                 for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                     check(item, f"{path}.{key}")
             elif isinstance(value, (int, float)) and not isinstance(value, bool):
-                least = -math.inf if path.endswith("input_wait") else 0  # noise can make a difference negative
+                least = -math.inf if path.endswith(("input_wait", "exposed")) else 0  # noise can make a difference negative
                 self.assertTrue(math.isfinite(value) and value > least, f"{path} = {value}")
 
         loaded = json.loads(report.read_text())
@@ -492,6 +493,62 @@ for line in open(sys.argv[1]):
         self.assertEqual([row["bytes"] for row in report["rows"]], [256, 1024, 4096, 16384])
         for row in report["rows"]:  # two ranks: every byte crosses the bus once
             self.assertAlmostEqual(row["bus_bytes_per_second"] * row["seconds"] / row["bytes"], 1)
+
+    def test_bench_scaling(self):
+        config = self.write(SMALL)
+        for ranks, counts in ((1, [1]), (3, [1, 2, 3])):
+            text, report = self.bench("scaling", config, "train.global_batch=40", "--seconds", "0.05", ranks=ranks)
+            self.assertIn("strong", text)
+            one = report["weak"][0]
+            self.assertEqual(one, report["strong"][0])
+            for kind, batches in (("weak", [40 * count for count in counts]), ("strong", [40] * ranks)):
+                rows = report[kind]
+                self.assertEqual([row["ranks"] for row in rows], counts)
+                self.assertEqual([row["global_batch"] for row in rows], batches)
+                for row in rows:
+                    self.assertEqual("exposed" in row, row["ranks"] > 1)
+                    self.assertAlmostEqual(row["images_per_second"] * row["step_seconds"], row["global_batch"])
+                    self.assertAlmostEqual(row["efficiency"] * row["ranks"] * one["images_per_second"],
+                                           row["images_per_second"], delta=1e-6 * row["images_per_second"])
+        drawn = subprocess.run([sys.executable, ROOT / "bench" / "scaling_chart.py", self.folder / "report.json"],
+                               capture_output=True, text=True, check=False)
+        self.assertEqual(drawn.returncode, 0, drawn.stderr)
+        self.assertTrue((self.folder / "report.png").exists() or "no chart" in drawn.stdout, drawn.stdout)
+        # No batch of one image for two ranks: a weak row, but no strong one.
+        _, report = self.bench("scaling", config, "train.global_batch=1", "--seconds", "0.05", ranks=2)
+        self.assertEqual([len(report["weak"]), len(report["strong"])], [2, 1])
+        self.refuse(2, ["train.precision"], "bench", "scaling", config, "device=cpu", "train.precision=fp16", ranks=(2,))
+
+    def test_bench_losses(self):
+        config = self.write(SMALL.replace("global_batch: 1000", "global_batch: 30"))
+        data = ["data.source=synthetic", "data.synthetic={image: [1, 28, 28], classes: 10, train: 100, test: 1}"]
+        headers = []
+        for ranks in (1, 2):
+            output = self.folder / f"losses-{ranks}.safetensors"
+            result = launch(["bench", "losses", config, *data, "--steps", "5", "--output", str(output)], ranks, cwd=self.folder)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            content = output.read_bytes()
+            size = 8 + int.from_bytes(content[:8], "little")
+            header = json.loads(content[8:size])
+            header.pop("__metadata__")
+            tensors = {name: content[size + entry["data_offsets"][0]:size + entry["data_offsets"][1]]
+                       for name, entry in header.items()}
+            headers.append((header, tensors))
+            self.assertEqual(header["curve.order"]["shape"], [5, 30])
+            order = struct.unpack("150i", tensors["curve.order"])
+            self.assertEqual([len(set(epoch)) for epoch in (order[:90], order[90:])], [90, 60])  # without the short batch
+            losses = struct.unpack("5f", tensors["curve.losses"])
+            self.assertTrue(all(1 < loss < 100 for loss in losses), losses)
+        (header, one), (_, two) = headers
+        self.assertEqual({name for name in header if not name.startswith("curve.")}, {"2.weight", "2.bias"})
+        for name in header:
+            if name != "curve.losses":
+                self.assertEqual(one[name], two[name], name)
+        for a, b in zip(struct.unpack("5f", one["curve.losses"]), struct.unpack("5f", two["curve.losses"])):
+            self.assertAlmostEqual(a, b, places=5)
+        self.refuse(2, ["data.augment"], "bench", "losses", config, "data.augment=[{flip: horizontal}]", "--output", "f")
+        self.refuse(2, ["dropout"], "bench", "losses", config, "model.layers=[dropout: 0.5, flatten, linear: 10]",
+                    "--output", "f")
 
     def test_help_lists_every_key(self):
         text = launch(["train", "--help"]).stdout
