@@ -62,9 +62,9 @@ void launch(const CpuContext& context, const AccumulateMetrics& call) {
 }
 
 void launch(const CpuContext& context, const ReportStep& call) {
-  const float* votes = context.data<float>(call.votes);
-  fill_report(context.data<double>(call.reports), context.state.step, votes[0], votes[1])[report_serial] =
-      static_cast<double>(context.state.step + 1);
+  const std::int64_t step = context.state.step;
+  double* report = fill_report(context.data<double>(call.reports), step, context.data<float>(call.votes));
+  report[report_serial] = serial_of(step);
 }
 
 }  // namespace convoy

@@ -106,9 +106,9 @@ __global__ void __launch_bounds__(block_size)
 /// One thread. The host polls `reports` across the bus, so the serial number must not overtake the rest.
 __global__ void report_step_kernel(const float* __restrict__ votes, const StepState* __restrict__ state,
                                    double* reports) {
-  double* report = fill_report(reports, state->step, votes[0], votes[1]);
+  double* report = fill_report(reports, state->step, votes);
   __threadfence_system();
-  *static_cast<volatile double*>(report + report_serial) = static_cast<double>(state->step + 1);
+  *static_cast<volatile double*>(report + report_serial) = serial_of(state->step);
 }
 
 }  // namespace

@@ -73,12 +73,20 @@ CONVOY_HOST_DEVICE void add_to_metrics(const AccumulateMetrics& call, double los
   metrics[2] += call.n;
 }
 
+/// Where `step` reports (report_fields), and the serial number that says it has.
+CONVOY_HOST_DEVICE inline double* report_of(double* reports, std::int64_t step) {
+  return reports + step % report_slots * report_fields;
+}
+CONVOY_HOST_DEVICE inline double serial_of(std::int64_t step) {
+  return static_cast<double>(step + 1);  // memory of zeros is no report
+}
 /// The report of `step`, but for its serial number, which the caller writes once the rest is seen to be
 /// there.
-CONVOY_HOST_DEVICE inline double* fill_report(double* reports, std::int64_t step, double loss, double stop) {
-  double* report = reports + step % report_slots * report_fields;
-  report[report_loss] = loss;
-  report[report_stop] = stop;
+template <class T>
+CONVOY_HOST_DEVICE double* fill_report(double* reports, std::int64_t step, const T* votes) {
+  double* report = report_of(reports, step);
+  report[report_loss] = votes[0];
+  report[report_stop] = votes[1];
   return report;
 }
 

@@ -68,9 +68,10 @@ void launch(const ReferenceContext<T>& context, const AccumulateMetrics& call) {
 
 template <class T>
 void launch(const ReferenceContext<T>& context, const ReportStep& call) {
-  const T* votes = context.template data<T>(call.votes);
-  fill_report(context.template data<double>(call.reports), context.state.step, votes[0],
-              votes[1])[report_serial] = static_cast<double>(context.state.step + 1);
+  const std::int64_t step = context.state.step;
+  double* report =
+      fill_report(context.template data<double>(call.reports), step, context.template data<T>(call.votes));
+  report[report_serial] = serial_of(step);
 }
 
 CONVOY_REFERENCE(SoftmaxCrossEntropy);

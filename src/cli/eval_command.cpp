@@ -10,9 +10,7 @@ namespace {
 
 std::filesystem::path path_of(const EvalArguments& arguments) {
   const std::filesystem::path path = arguments.path;
-  if (!arguments.best) return path;
-  const std::filesystem::path folder = path / "checkpoints";
-  return best_checkpoint_path(std::filesystem::is_directory(folder) ? folder : path);
+  return arguments.best ? best_checkpoint_path(checkpoints_in(path)) : path;
 }
 
 }  // namespace

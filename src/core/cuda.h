@@ -58,10 +58,10 @@ DeviceMemory<T> allocate_device(std::size_t count,
 }
 
 template <class T>
-PinnedMemory<T> allocate_pinned(std::size_t count,
-                                std::source_location where = std::source_location::current()) {
+PinnedMemory<T> allocate_pinned(std::size_t count) {
   void* memory = nullptr;
-  check_cuda(cudaMallocHost(&memory, count * sizeof(T)), where);
+  if (const cudaError_t status = cudaMallocHost(&memory, count * sizeof(T)); status != cudaSuccess)
+    fail("cannot page-lock {} bytes of host memory: {}", count * sizeof(T), cudaGetErrorString(status));
   return PinnedMemory<T>(static_cast<T*>(memory));
 }
 

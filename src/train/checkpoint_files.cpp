@@ -68,7 +68,7 @@ bool is_later(const fs::path& best, const Progress& progress) {
 std::vector<fs::path> candidates(const fs::path& path) {
   if (!fs::exists(path)) fail("{} does not exist", path.string());
   if (!fs::is_directory(path)) return {path};
-  const fs::path folder = fs::is_directory(path / "checkpoints") ? path / "checkpoints" : path;
+  const fs::path folder = checkpoints_in(path);
   std::vector<fs::path> paths = list_checkpoints(folder);
   if (fs::exists(best_checkpoint_path(folder))) paths.push_back(best_checkpoint_path(folder));
   return paths;
@@ -101,6 +101,10 @@ fs::path checkpoint_path(const fs::path& folder, const Progress& progress) {
 
 fs::path best_checkpoint_path(const fs::path& folder) {
   return folder / fmt::format("best{}", extension);
+}
+
+fs::path checkpoints_in(const fs::path& folder) {
+  return fs::is_directory(folder / "checkpoints") ? folder / "checkpoints" : folder;
 }
 
 std::vector<fs::path> list_checkpoints(const fs::path& folder) {

@@ -17,6 +17,8 @@ std::filesystem::path checkpoint_path(const std::filesystem::path& folder, const
 /// `folder`/best.safetensors, of the epoch with the best validation.
 std::filesystem::path best_checkpoint_path(const std::filesystem::path& folder);
 
+/// The checkpoints' folder of a run's folder; any other is one itself.
+std::filesystem::path checkpoints_in(const std::filesystem::path& folder);
 /// All checkpoints in the folder but the best one, newest first.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
 /// Removes all but the newest `keep` (0: keeps all) of those that list_checkpoints() names.

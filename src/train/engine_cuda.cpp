@@ -226,7 +226,8 @@ class CudaEngine final : public Engine {
   CudaContext context_{nullptr, nullptr, nullptr, nullptr}, side_context_ = context_;
   std::vector<LoadedPlan> plans_;
   std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
-  std::optional<CudaUploader> uploader_;    ///< made by the first staging_memory()
+  std::vector<PinnedMemory<std::uint8_t>> staging_;
+  std::optional<CudaUploader> uploader_;  ///< made by the first upload(): without any, steps wait for none
 };
 
 CudaEngine::~CudaEngine() {
@@ -337,10 +338,9 @@ void CudaEngine::run(int plan, const StepState& state) {
 }
 
 StepReport CudaEngine::await_report(std::int64_t step) {
-  double* report = context_.arenas.data<double>(report_tensor(step));
+  double* report = report_of(context_.arenas.data<double>(all_reports), step);
   const auto is_written = [&] {
-    return std::atomic_ref<double>(report[report_serial]).load(std::memory_order_acquire) ==
-           static_cast<double>(step + 1);
+    return std::atomic_ref<double>(report[report_serial]).load(std::memory_order_acquire) == serial_of(step);
   };
   wait_until_done([&] {
     if (is_written()) return cudaSuccess;
@@ -377,13 +377,14 @@ void CudaEngine::write(const Tensor& tensor, const void* host) {
 
 std::uint8_t* CudaEngine::staging_memory(std::size_t bytes) {
   make_current();
-  if (!uploader_) uploader_.emplace();
-  return uploader_->allocate(bytes);
+  return staging_.emplace_back(allocate_pinned<std::uint8_t>(bytes)).get();
 }
 
 void CudaEngine::upload(int slot, const Tensor& rows, const std::uint8_t* staged) {
   in_use_ = true;
-  check(uploader_.has_value(), "uploads come from staging memory");
+  check(!staging_.empty(), "uploads come from staging memory");
+  make_current();
+  if (!uploader_) uploader_.emplace();
   wait_until_done([&] { return uploader_->copied(slot); });
   uploader_->copy(slot, context_.arenas.raw(rows), staged, static_cast<std::size_t>(rows.bytes()));
 }

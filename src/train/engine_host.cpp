@@ -143,7 +143,7 @@ class HostEngine final : public Engine {
   }
 
   StepReport await_report(std::int64_t step) override {
-    return read_report(context_.arenas.template data<double>(report_tensor(step)), step);
+    return read_report(report_of(context_.arenas.template data<double>(all_reports), step), step);
   }
 
   double time(int plan, const StepState& state) override {

@@ -225,12 +225,10 @@ std::vector<double> Session::read_values(const Tensor& tensor) {
 void Session::write_values(const Tensor& tensor, const std::vector<double>& values) {
   convoy::write_values(*engine_, tensor, values);
   const Layout& layout = plans_.layout;
-  if (tensor.arena == Arena::parameters && layout.working) {
-    convoy::write_values(*engine_, same_place(tensor, layout.working), values);
-  }
-  if (tensor.arena == Arena::average && layout.average_working) {
-    convoy::write_values(*engine_, same_place(tensor, layout.average_working), values);
-  }
+  const Tensor working = tensor.arena == Arena::parameters ? layout.working
+                         : tensor.arena == Arena::average  ? layout.average_working
+                                                           : Tensor{};
+  if (working) convoy::write_values(*engine_, same_place(tensor, working), values);
 }
 
 Shard Session::shard_of_batch(const Range& batch) const {

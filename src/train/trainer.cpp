@@ -70,8 +70,8 @@ void Trainer::adapt_progress() {
     if (ranks_.is_root()) {
       log_warn(
           "the checkpoint stands after {} images of an epoch of {}; this one is of {} in batches of {}: "
-          "epoch {} "
-          "begins anew",
+          "epoch "
+          "{} begins anew",
           progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
           progress_.epochs_done + 1);
     }
@@ -211,8 +211,7 @@ bool Trainer::train_epoch(EpochRecord& record) {
                     static_cast<double>(progress_.images_done), images, seconds);
     }
   }
-  judge(first_step + static_cast<std::int64_t>(batch_after(progress_.images_done).value()), verdicts,
-        record.epoch);
+  judge(first_step + static_cast<std::int64_t>(batch), verdicts, record.epoch);
   session_.engine().synchronize();
   const double seconds = seconds_before + seconds_since(start);
   if (verdicts.stop) {
@@ -238,8 +237,7 @@ void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
     if (verdict.finite || config_.train.on_nan == TrainConfig::OnNan::skip) continue;
     throw AgreedError(
         fmt::format("the loss of step {} in epoch {} is not finite: lower optimizer.lr, check the data, or "
-                    "have such steps "
-                    "left out by train.on_nan: skip; no checkpoint has been written since",
+                    "have such steps left out by train.on_nan: skip; no checkpoint has been written since",
                     verdicts.steps_done + 1, epoch));
   }
 }

@@ -17,15 +17,6 @@ CudaUploader::~CudaUploader() {
   cudaStreamSynchronize(stream_.get());  // copies may still read the memory
 }
 
-std::uint8_t* CudaUploader::allocate(std::size_t bytes) {
-  void* memory = nullptr;
-  if (const cudaError_t status = cudaMallocHost(&memory, bytes); status != cudaSuccess) {
-    fail("cannot page-lock {} bytes of host memory for staged batches: {}", bytes,
-         cudaGetErrorString(status));
-  }
-  return memory_.emplace_back(static_cast<std::uint8_t*>(memory)).get();
-}
-
 void CudaUploader::copy(int slot, void* device, const std::uint8_t* host, std::size_t bytes) {
   check_cuda(cudaStreamWaitEvent(stream_.get(), at(slot).read.get(), 0));
   check_cuda(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_.get()));

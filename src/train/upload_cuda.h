@@ -1,12 +1,9 @@
-// Staged batches on their way to a GPU: page-locked host memory, and a stream whose copies run beside the
-// steps.
+// Staged batches on their way to a GPU: a stream whose copies run beside the steps.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 #include "src/core/cuda_event.h"
 #include "src/core/step_state.h"
@@ -22,9 +19,8 @@ class CudaUploader {
   CudaUploader(const CudaUploader&) = delete;
   CudaUploader& operator=(const CudaUploader&) = delete;
 
-  /// Page-locked, as long as this object lives.
-  std::uint8_t* allocate(std::size_t bytes);
-  /// Queues the copy of `bytes` to `device`, memory of this slot, after the last step that read the slot.
+  /// Queues the copy of `bytes` from page-locked `host` to `device`, memory of this slot, after the last step
+  /// that read the slot.
   void copy(int slot, void* device, const std::uint8_t* host, std::size_t bytes);
   /// Whether the slot's last copy is through: cudaErrorNotReady until then, success also where there was
   /// none.
@@ -43,7 +39,6 @@ class CudaUploader {
   };
   Slot& at(int slot) { return slots_.at(static_cast<std::size_t>(slot)); }
 
-  std::vector<PinnedMemory<std::uint8_t>> memory_;
   CudaStream stream_;
   std::array<Slot, staging_slots> slots_;
 };

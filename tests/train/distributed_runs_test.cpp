@@ -13,10 +13,8 @@ namespace fs = std::filesystem;
 class DistributedRuns : public ::testing::TestWithParam<EngineKind> {
  protected:
   void SetUp() override {
-    if (ranks().size() == 1) GTEST_SKIP() << "needs several ranks: mpirun -np 2 convoy_tests";
-    if (GetParam() == EngineKind::cuda && cuda_device_count() < ranks().local_size()) {
-      GTEST_SKIP() << "needs " << ranks().local_size() << " CUDA devices, found " << cuda_device_count();
-    }
+    if (ranks().size() == 1) GTEST_SKIP() << several_ranks_needed;
+    if (lacks_devices(GetParam(), ranks())) GTEST_SKIP() << devices_needed(ranks());
     std::string path = files_.run().string();  // the root's, whose disk is the one that counts
     path.resize(4096);
     ranks().broadcast(path.data(), path.size());
@@ -90,16 +88,7 @@ TEST_P(DistributedRuns, StopTogetherWhoeverIsAsked) {
 
 INSTANTIATE_TEST_SUITE_P(Engines, DistributedRuns,
                          ::testing::Values(EngineKind::reference_f32, EngineKind::cpu, EngineKind::cuda),
-                         [](const auto& instance) -> std::string {
-                           switch (instance.param) {
-                             case EngineKind::cpu:
-                               return "cpu";
-                             case EngineKind::cuda:
-                               return "cuda";
-                             default:
-                               return "reference";
-                           }
-                         });
+                         engine_name);
 
 }  // namespace
 }  // namespace convoy::testing

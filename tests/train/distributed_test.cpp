@@ -14,10 +14,8 @@ namespace {
 class Distributed : public ::testing::TestWithParam<EngineKind> {
  protected:
   void SetUp() override {
-    if (ranks().size() == 1) GTEST_SKIP() << "needs several ranks: mpirun -np 2 convoy_tests";
-    if (GetParam() == EngineKind::cuda && cuda_device_count() < ranks().local_size()) {
-      GTEST_SKIP() << "needs " << ranks().local_size() << " CUDA devices, found " << cuda_device_count();
-    }
+    if (ranks().size() == 1) GTEST_SKIP() << several_ranks_needed;
+    if (lacks_devices(GetParam(), ranks())) GTEST_SKIP() << devices_needed(ranks());
   }
   static std::unique_ptr<Session> session(const Config& config, const Dataset& data,
                                           const RankEnvironment& environment) {
@@ -25,20 +23,6 @@ class Distributed : public ::testing::TestWithParam<EngineKind> {
   }
   static double tolerance() { return GetParam() == EngineKind::reference_f64 ? 1e-12 : 2e-5; }
 };
-
-std::string engine_name(const ::testing::TestParamInfo<EngineKind>& info) {
-  switch (info.param) {
-    case EngineKind::reference_f32:
-      return "reference_f32";
-    case EngineKind::reference_f64:
-      return "reference_f64";
-    case EngineKind::cpu:
-      return "cpu";
-    case EngineKind::cuda:
-      return "cuda";
-  }
-  return "unknown";
-}
 
 // 17 images in batches of 8: the last batch has one image, so most ranks have none.
 TEST_P(Distributed, TrainTheWeightsOfOneRank) {

@@ -1,6 +1,8 @@
 // A small network and data set for tests of whole steps and runs.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -40,6 +42,31 @@ optimizer: {name: sgd, lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.0
 device: cpu
 checkpoint: {every_epochs: 1, keep: 0}
 )";
+
+/// What tests that mpirun starts say of themselves when they are alone.
+inline constexpr const char* several_ranks_needed = "needs several ranks: mpirun -np 2 convoy_tests";
+/// Whether engines of this kind cannot run on every rank here, and what tests say then.
+inline bool lacks_devices(EngineKind kind, const RankEnvironment& ranks) {
+  return kind == EngineKind::cuda && cuda_device_count() < ranks.local_size();
+}
+inline std::string devices_needed(const RankEnvironment& ranks) {
+  return fmt::format("needs {} CUDA devices, found {}", ranks.local_size(), cuda_device_count());
+}
+
+/// The name of a test's instance.
+inline std::string engine_name(const ::testing::TestParamInfo<EngineKind>& info) {
+  switch (info.param) {
+    case EngineKind::reference_f32:
+      return "reference_f32";
+    case EngineKind::reference_f64:
+      return "reference_f64";
+    case EngineKind::cpu:
+      return "cpu";
+    case EngineKind::cuda:
+      return "cuda";
+  }
+  return "unknown";
+}
 
 /// Random images and labels; `train` of them for training, `validation` more behind them.
 inline Dataset tiny_data(int train, int validation) {

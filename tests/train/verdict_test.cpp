@@ -10,18 +10,10 @@
 namespace convoy::testing {
 namespace {
 
-std::string engine_name(const ::testing::TestParamInfo<EngineKind>& info) {
-  return info.param == EngineKind::reference_f64 ? "reference_f64"
-         : info.param == EngineKind::cpu         ? "cpu"
-                                                 : "cuda";
-}
-
 class Verdicts : public ::testing::TestWithParam<EngineKind> {
  protected:
   void SetUp() override {
-    if (GetParam() == EngineKind::cuda && cuda_device_count() < ranks().local_size()) {
-      GTEST_SKIP() << "needs a CUDA device for every rank";
-    }
+    if (lacks_devices(GetParam(), ranks())) GTEST_SKIP() << devices_needed(ranks());
   }
   std::unique_ptr<Session> session(const Config& config, const RankEnvironment& environment) const {
     auto made = std::make_unique<Session>(config, tiny_data(37, 5), make_engine(GetParam(), environment),
@@ -162,7 +154,7 @@ INSTANTIATE_TEST_SUITE_P(Engines, Verdicts,
 class DistributedVerdicts : public Verdicts {
  protected:
   void SetUp() override {
-    if (ranks().size() == 1) GTEST_SKIP() << "needs several ranks: mpirun -np 2 convoy_tests";
+    if (ranks().size() == 1) GTEST_SKIP() << several_ranks_needed;
     Verdicts::SetUp();
   }
   static bool is_last() { return ranks().rank() == ranks().size() - 1; }
