@@ -56,6 +56,7 @@ std::vector<OpRow> distinct_calls(const Plan& plan, bool all) {
   std::map<std::tuple<std::string, std::string, std::int64_t>, std::size_t> known;
   for (const Step& step : plan.steps) {
     if (!all && !is_convolution(step.call)) continue;
+    if (flops_of(step.call) == 0) continue;  // a report to the host computes nothing
     Call call = step.call;
     if (auto* forward = std::get_if<ConvForward>(&call); forward != nullptr && !all) forward->bias = {};
     const auto [it, fresh] = known.try_emplace({name_of(call), describe(call), bytes_of(call)}, rows.size());

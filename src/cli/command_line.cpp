@@ -49,6 +49,8 @@ void add_eval(CLI::App& app, Action& action) {
       ->required();
   command->add_option("key=value", arguments.overrides,
                       "replace values of its configuration, e.g. data.path=DIR");
+  command->add_flag("--best", arguments.best,
+                    "of a run, not the newest checkpoint but the one with the best validation");
   command->add_option("--logits", arguments.logits,
                       "a safetensors file for the logits (images,classes) and labels of the validation data");
 }
@@ -153,7 +155,8 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   app.set_version_flag("--version", CONVOY_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 128+n ended by signal n.");
+      "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request (SIGUSR1, "
+      "SIGTERM or SIGINT) after writing a checkpoint, 128+n ended by signal n.");
   Action action;
   add_train(app, action);
   add_eval(app, action);

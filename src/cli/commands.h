@@ -33,6 +33,7 @@ struct TrainArguments {
 };
 struct EvalArguments {
   std::string path, logits;
+  bool best = false;
   std::vector<std::string> overrides;
 };
 struct PlanArguments {

@@ -2,18 +2,28 @@
 #include "src/cli/commands.h"
 #include "src/config/config.h"
 #include "src/io/atomic_file.h"
-#include "src/train/checkpoint.h"
+#include "src/train/checkpoint_files.h"
 #include "src/train/setup.h"
 
 namespace convoy {
+namespace {
+
+std::filesystem::path path_of(const EvalArguments& arguments) {
+  const std::filesystem::path path = arguments.path;
+  if (!arguments.best) return path;
+  const std::filesystem::path folder = path / "checkpoints";
+  return best_checkpoint_path(std::filesystem::is_directory(folder) ? folder : path);
+}
+
+}  // namespace
 
 int run(const CommandContext& context, const EvalArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
-  const std::optional<LoadedCheckpoint> checkpoint = load_checkpoint(arguments.path, ranks);
+  const std::optional<LoadedCheckpoint> checkpoint = load_checkpoint(path_of(arguments), ranks);
   if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", arguments.path));
   const std::string name = checkpoint->path.string();
   Config config;
-  agree(ranks, [&] { config = parse_config(stored_config(*checkpoint), name, arguments.overrides); });
+  agree(ranks, [&] { config = parse_config(config_in(checkpoint->file, name), name, arguments.overrides); });
   const std::unique_ptr<Session> session = make_session(config, ranks);
   agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
   Predictions predictions;

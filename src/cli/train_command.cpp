@@ -2,6 +2,7 @@
 #include "src/cli/commands.h"
 #include "src/config/config.h"
 #include "src/train/setup.h"
+#include "src/train/stop_request.h"
 #include "src/train/trainer.h"
 
 namespace convoy {
@@ -28,8 +29,10 @@ void check_paths(const TrainOptions& options) {
 
 int run(const CommandContext& context, const TrainArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
+  const StopRequest stop;  // from here on: a signal while data is loaded stops the run at its first steps
   const Config config = load_agreed(arguments.config, ranks);
   TrainOptions options;
+  options.stop_requested = [&stop] { return stop.made(); };
   options.output = arguments.output.empty() ? "runs/" + config.name : arguments.output;
   options.output = (options.output / "").lexically_normal().parent_path();  // without a trailing slash
   if (options.output.empty()) options.output = ".";
@@ -39,8 +42,8 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
     if (ranks.is_root()) check_paths(options);
   });
   const std::unique_ptr<Session> session = make_session(config, ranks);
-  Trainer(config, options, *session, ranks).run();
-  return static_cast<int>(ExitCode::done);
+  const bool finished = Trainer(config, options, *session, ranks).run().has_value();
+  return static_cast<int>(finished ? ExitCode::done : ExitCode::stopped);
 }
 
 }  // namespace convoy

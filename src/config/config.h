@@ -158,7 +158,9 @@ struct ScheduleConfig {
 enum class Device { automatic, cpu, cuda, reference };
 struct CheckpointConfig {
   int every_epochs = 1;
-  int keep = 3;  ///< newest kept; 0: all
+  std::int64_t every_steps = 0;  ///< within epochs, too; 0: not
+  int keep = 3;                  ///< newest kept; 0: all
+  bool best = false;             ///< besides, that of the epoch with the best validation
 };
 
 struct Config {

@@ -343,7 +343,11 @@ Table<Config> make_config_table() {
   Table<CheckpointConfig> checkpoint;
   checkpoint.fields = {
       field("every_epochs", &CheckpointConfig::every_epochs, number<int>(at_least(1)), "epochs between two"),
-      field("keep", &CheckpointConfig::keep, number<int>(at_least(0)), "newest kept; 0: all")};
+      field("every_steps", &CheckpointConfig::every_steps, number<std::int64_t>(at_least(0)),
+            "steps between two, within epochs, too; 0: after epochs alone"),
+      field("keep", &CheckpointConfig::keep, number<int>(at_least(0)), "newest kept; 0: all"),
+      field("best", &CheckpointConfig::best, boolean(),
+            "keep that of the epoch with the best early_stop.metric, too, as best.safetensors")};
 
   Table<C> table;
   table.fields = {field("name", &C::name, file_name(), "of the run's folder"),

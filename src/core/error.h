@@ -10,7 +10,7 @@
 namespace convoy {
 
 /// Process exit codes (also listed in `convoy --help`).
-enum class ExitCode : int { done = 0, failure = 1, usage = 2 };
+enum class ExitCode : int { done = 0, failure = 1, usage = 2, stopped = 75 };
 
 /// What went wrong, where, and what to do about it. `main` is the only place that catches it.
 class Error : public std::runtime_error {

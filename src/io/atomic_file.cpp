@@ -1,6 +1,7 @@
 #include "src/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,32 +33,80 @@ class FileDescriptor {
   fail("cannot {} {}: {}", what, path.string(), std::strerror(errno));
 }
 
-void write_and_sync(const std::filesystem::path& path, const std::string& bytes) {
-  const FileDescriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  if (file.get() < 0) fail_with_errno("create", path);
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t n = ::write(file.get(), bytes.data() + done, bytes.size() - done);
+/// Calls put(pointer, bytes left) until nothing is left. False, with errno set, when it fails.
+template <class Put>
+bool put_all(std::span<const std::byte> bytes, Put put) {
+  while (!bytes.empty()) {
+    const ssize_t n = put(bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail_with_errno("write", path);
-    done += static_cast<std::size_t>(n);
+    if (n == 0) errno = ENOSPC;
+    if (n <= 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
-  if (::fsync(file.get()) != 0) fail_with_errno("flush", path);
+  return true;
+}
+
+bool write_all(int fd, std::span<const std::byte> bytes) {
+  return put_all(bytes, [fd](const std::byte* data, std::size_t n) { return ::write(fd, data, n); });
+}
+
+/// So that a file that is new in it, or renamed, is still there after a power cut.
+void sync_folder_of(const std::filesystem::path& path) {
+  const FileDescriptor folder(path.has_parent_path() ? path.parent_path() : ".", O_RDONLY | O_DIRECTORY);
+  if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail_with_errno("flush the folder of", path);
 }
 
 }  // namespace
 
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
+  temporary_ += unfinished_suffix;
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) fail_with_errno("create", temporary_);
+}
+
+AtomicFile::~AtomicFile() {
+  ::close(fd_);
+  if (!renamed_) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (!write_all(fd_, bytes)) fail_with_errno("write", temporary_);
+}
+
+void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
+  const bool done = put_all(bytes, [&](const std::byte* data, std::size_t n) {
+    const ssize_t put = ::pwrite(fd_, data, n, static_cast<off_t>(offset));
+    if (put > 0) offset += static_cast<std::uint64_t>(put);
+    return put;
+  });
+  if (!done) fail_with_errno("write", temporary_);
+}
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0) fail_with_errno("flush", temporary_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("rename", temporary_);
+  renamed_ = true;
+  sync_folder_of(path_);
+}
+
 void write_file_atomically(const std::filesystem::path& path, const std::string& bytes) {
-  std::filesystem::path temporary = path;
-  temporary += ".tmp";
-  try {
-    write_and_sync(temporary, bytes);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail_with_errno("rename", temporary);
-  } catch (const Error&) {
-    ::unlink(temporary.c_str());
-    throw;
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(bytes)));
+  file.commit();
+}
+
+void append_to_file(const std::filesystem::path& path, const std::string& bytes) {
+  const FileDescriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
+  struct stat before {};
+  if (file.get() < 0 || ::fstat(file.get(), &before) != 0) fail_with_errno("open", path);
+  if (!write_all(file.get(), std::as_bytes(std::span(bytes))) || ::fsync(file.get()) != 0) {
+    const int reason = errno;
+    if (::ftruncate(file.get(), before.st_size) != 0)
+      fail("cannot write {}: {}; its last line is cut short", path.string(), std::strerror(reason));
+    errno = reason;
+    fail_with_errno("write", path);
   }
-  const FileDescriptor folder(path.has_parent_path() ? path.parent_path() : ".", O_RDONLY | O_DIRECTORY);
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail_with_errno("flush the folder of", path);
+  if (before.st_size == 0) sync_folder_of(path);
 }
 
 std::string read_file(const std::filesystem::path& path) {

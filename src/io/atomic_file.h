@@ -1,14 +1,44 @@
 // Files that are either whole or absent, also after a kill or a power cut.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 
 namespace convoy {
 
-/// Writes `path` by way of a temporary name: write, fsync, rename, fsync of the folder. Throws Error naming
-/// the file and the system's reason; the temporary file is then removed.
+/// What new files are called until they are whole: path + this.
+inline constexpr const char* unfinished_suffix = ".tmp";
+
+/// A file that is written piece by piece under a temporary name. Every function throws Error naming the file
+/// and the system's reason; what was not committed is removed.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  /// Replaces bytes that were written already.
+  void overwrite(std::uint64_t offset, std::span<const std::byte> bytes);
+  /// fsync, rename, fsync of the folder.
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+  bool renamed_ = false;
+};
+
+/// The same in one go.
 void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
+
+/// Adds to the end of a file, made if need be, and waits until it is on the disk. Throws Error; the file is
+/// then as long as it was.
+void append_to_file(const std::filesystem::path& path, const std::string& bytes);
 
 /// The whole file. Throws Error when it cannot be read.
 std::string read_file(const std::filesystem::path& path);

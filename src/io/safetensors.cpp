@@ -3,11 +3,14 @@
 #include <fmt/ranges.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "src/core/error.h"
+#include "src/io/atomic_file.h"
 
 namespace convoy {
 namespace {
@@ -42,44 +45,115 @@ DType dtype_from(const std::string& text, const std::string& name) {
   fail("{}: tensors of type {} are not read", name, text);
 }
 
-std::string checksum_of(const std::string& bytes) {
-  uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
-  return fmt::format("{:08x}", crc);
+/// CRC-32 of `bytes` behind others of checksum `before`.
+uLong extend_checksum(uLong before, std::span<const std::byte> bytes) {
+  return crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
 }
 
-/// Where the checksum's digits stand in the file, npos when it has none.
-std::size_t checksum_position(const std::string& bytes, const std::string& digits, std::size_t header_end) {
+std::string digits_of(uLong checksum) {
+  return fmt::format("{:08x}", checksum);
+}
+
+/// Where the checksum's digits stand in what begins with the header, npos when it has none.
+std::size_t checksum_position(std::string_view header, const std::string& digits) {
   const std::string field = fmt::format("\"checksum\":\"{}\"", digits);
-  const std::size_t at = bytes.substr(0, header_end).find(field);
-  return at == std::string::npos ? at : at + field.size() - 1 - digits.size();
+  const std::size_t at = header.find(field);
+  return at == std::string_view::npos ? at : at + field.size() - 1 - digits.size();
+}
+
+std::uint64_t bytes_of(const TensorEntry& entry) {
+  std::uint64_t bytes = static_cast<std::uint64_t>(size_of(entry.dtype));
+  for (const std::int64_t dim : entry.shape) bytes *= static_cast<std::uint64_t>(dim);
+  return bytes;
+}
+
+/// The length and the JSON, with zeros for the checksum.
+std::string make_header(const std::vector<TensorEntry>& entries,
+                        const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header;
+  header["__metadata__"] = metadata;
+  header["__metadata__"]["checksum"] = empty_checksum;
+  std::uint64_t offset = 0;
+  for (const TensorEntry& entry : entries) {
+    const std::uint64_t end = offset + bytes_of(entry);
+    header[entry.name] = {
+        {"dtype", safetensors_name(entry.dtype)}, {"shape", entry.shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // tensors begin aligned
+  const std::uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), length_bytes) + text;
+}
+
+using Values = std::function<std::span<const std::byte>(std::size_t entry)>;
+
+/// Hands the file to put(bytes), piece by piece, and last the checksum to put_at(offset, bytes).
+template <class Put, class PutAt>
+void serialise(const std::vector<TensorEntry>& entries, const std::map<std::string, std::string>& metadata,
+               const Values& values_of, Put put, PutAt put_at) {
+  const std::string header = make_header(entries, metadata);
+  uLong checksum = extend_checksum(0, std::as_bytes(std::span(header)));
+  put(std::as_bytes(std::span(header)));
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::span<const std::byte> values = values_of(i);
+    check(values.size() == bytes_of(entries[i]), "as many values as the tensor's shape says");
+    checksum = extend_checksum(checksum, values);
+    put(values);
+  }
+  const std::string digits = digits_of(checksum);
+  put_at(checksum_position(header, empty_checksum), std::as_bytes(std::span(digits)));
+}
+
+using ByteRange = std::pair<std::uint64_t, std::uint64_t>;
+
+/// Tensors, sorted, fill the rest of the file without gaps, and none shares its bytes with another.
+void check_ranges(const std::vector<std::pair<ByteRange, FileTensor*>>& ranges, std::uint64_t bytes,
+                  const std::string& name) {
+  std::uint64_t end = 0;
+  for (const auto& [range, tensor] : ranges) {
+    if (range.first != end)
+      fail("{}: its tensors overlap or leave gaps at byte {} of their values", name, end);
+    end = range.second;
+  }
+  if (end != bytes) fail("{}: {} bytes behind its last tensor", name, bytes - end);
+}
+
+/// The checksum that the file should carry: with zeros for its own digits, which stand at `at`.
+std::string expected_checksum(std::span<const std::byte> bytes, std::size_t at) {
+  const std::string zeros = empty_checksum;
+  uLong checksum = extend_checksum(0, bytes.first(at));
+  checksum = extend_checksum(checksum, std::as_bytes(std::span(zeros)));
+  return digits_of(extend_checksum(checksum, bytes.subspan(at + zeros.size())));
 }
 
 }  // namespace
 
-std::string to_safetensors(const TensorFile& file) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = file.metadata;
-  header["__metadata__"]["checksum"] = empty_checksum;
-  std::size_t offset = 0;
-  for (const auto& [name, tensor] : file.tensors) {
-    header[name] = {{"dtype", safetensors_name(tensor.dtype)},
-                    {"shape", tensor.shape},
-                    {"data_offsets", {offset, offset + tensor.bytes.size()}}};
-    offset += tensor.bytes.size();
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // tensors begin aligned
+void write_safetensors(const std::filesystem::path& path, const std::vector<TensorEntry>& entries,
+                       const std::map<std::string, std::string>& metadata, const Values& values_of) {
+  AtomicFile file(path);
+  serialise(
+      entries, metadata, values_of, [&](std::span<const std::byte> bytes) { file.write(bytes); },
+      [&](std::size_t offset, std::span<const std::byte> bytes) { file.overwrite(offset, bytes); });
+  file.commit();
+}
 
-  std::string out;
-  out.reserve(length_bytes + text.size() + offset);
-  const std::uint64_t length = text.size();
-  out.append(reinterpret_cast<const char*>(&length), length_bytes);
-  out += text;
+std::string to_safetensors(const TensorFile& file) {
+  std::vector<TensorEntry> entries;
+  std::vector<const FileTensor*> tensors;
   for (const auto& [name, tensor] : file.tensors) {
-    out.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+    entries.push_back({name, tensor.dtype, tensor.shape});
+    tensors.push_back(&tensor);
   }
-  const std::string checksum = checksum_of(out);
-  out.replace(checksum_position(out, empty_checksum, length_bytes + text.size()), checksum.size(), checksum);
+  std::string out;
+  serialise(
+      entries, file.metadata, [&](std::size_t i) { return std::span(tensors[i]->bytes); },
+      [&](std::span<const std::byte> bytes) {
+        out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      },
+      [&](std::size_t offset, std::span<const std::byte> bytes) {
+        std::memcpy(out.data() + offset, bytes.data(), bytes.size());
+      });
   return out;
 }
 
@@ -91,15 +165,20 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
   }
   const std::size_t begin = length_bytes + length;
   TensorFile file;
+  std::vector<std::pair<ByteRange, FileTensor*>> ranges;
+  const auto refuse_nesting = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth > 3) fail("{}: not a safetensors file: its header is nested too deeply", name);
+    return true;
+  };
   try {
-    const auto header =
-        nlohmann::json::parse(bytes.begin() + length_bytes, bytes.begin() + static_cast<long>(begin));
+    const auto header = nlohmann::json::parse(bytes.begin() + length_bytes,
+                                              bytes.begin() + static_cast<long>(begin), refuse_nesting);
     for (const auto& [key, value] : header.items()) {
       if (key == "__metadata__") {
         file.metadata = value.get<std::map<std::string, std::string>>();
         continue;
       }
-      FileTensor tensor;
+      FileTensor& tensor = file.tensors[key];
       tensor.dtype = dtype_from(value.at("dtype").get<std::string>(), name);
       tensor.shape = value.at("shape").get<std::vector<std::int64_t>>();
       const auto [from, to] = value.at("data_offsets").get<std::pair<std::uint64_t, std::uint64_t>>();
@@ -114,21 +193,25 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
         fail("{}: tensor {} of shape [{}] does not fill bytes {} to {}", name, key,
              fmt::join(tensor.shape, ","), from, to);
       }
-      const auto* data = reinterpret_cast<const std::byte*>(bytes.data()) + begin;
-      tensor.bytes.assign(data + from, data + to);
-      file.tensors.emplace(key, std::move(tensor));
+      ranges.emplace_back(ByteRange(from, to), &tensor);
     }
-  } catch (const nlohmann::json::exception& error) {
-    fail("{}: not a safetensors file: {}", name, error.what());
+  } catch (const nlohmann::json::exception& error) {  // which quotes what it read
+    fail("{}: not a safetensors file: {}", name, std::string(error.what()).substr(0, 200));
   }
+  std::sort(ranges.begin(), ranges.end());
+  check_ranges(ranges, bytes.size() - begin, name);
   if (const auto checksum = file.metadata.find("checksum"); checksum != file.metadata.end()) {
-    std::string copy = bytes;
-    const std::size_t at = checksum_position(bytes, checksum->second, begin);
-    if (at == std::string::npos) fail("{}: its checksum cannot be located", name);
-    copy.replace(at, checksum->second.size(), empty_checksum);
-    if (checksum_of(copy) != checksum->second) fail("{}: altered: its checksum does not match", name);
+    const std::size_t at = checksum_position(std::string_view(bytes).substr(0, begin), checksum->second);
+    if (at == std::string::npos || checksum->second.size() != std::strlen(empty_checksum))
+      fail("{}: its checksum cannot be located", name);
+    if (expected_checksum(std::as_bytes(std::span(bytes)), at) != checksum->second)
+      fail("{}: altered: its checksum does not match", name);
     file.metadata.erase(checksum);
     file.is_verified = true;
+  }
+  for (const auto& [range, tensor] : ranges) {
+    const auto* values = reinterpret_cast<const std::byte*>(bytes.data()) + begin;
+    tensor->bytes.assign(values + range.first, values + range.second);
   }
   return file;
 }

@@ -4,7 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,11 +28,23 @@ struct TensorFile {
   bool is_verified = false;  ///< set on reading: the file carries a checksum, and it matches
 };
 
+/// A tensor of a file to be, without its values.
+struct TensorEntry {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+};
+/// Writes a file atomically, as to_safetensors() would make it, without holding it in memory: `values_of` is
+/// asked for the bytes of one entry after the other. Throws Error as AtomicFile does.
+void write_safetensors(const std::filesystem::path& path, const std::vector<TensorEntry>& entries,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<std::span<const std::byte>(std::size_t entry)>& values_of);
+
 /// The file's bytes. The metadata gains "checksum": CRC-32 of everything, the checksum's own digits taken as
 /// zeros.
 std::string to_safetensors(const TensorFile& file);
 /// Throws Error naming `name` and what is wrong for anything truncated, inconsistent or, when the file
-/// carries a checksum, altered.
+/// carries a checksum, altered. Allocates no more for tensors than the file has bytes.
 TensorFile from_safetensors(const std::string& bytes, const std::string& name);
 
 }  // namespace convoy

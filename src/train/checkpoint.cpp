@@ -1,18 +1,18 @@
 #include "src/train/checkpoint.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
-
-#include "comm/agree.h"
-#include "src/core/log.h"
-#include "src/io/atomic_file.h"
+#include <type_traits>
 
 namespace convoy {
 namespace {
 
-namespace fs = std::filesystem;
-constexpr const char* extension = ".safetensors";
-constexpr const char* format_name = "convoy-checkpoint-1";
+/// Format 1 knew no position within an epoch.
+constexpr const char *format_name = "convoy-checkpoint-2", *older_format_name = "convoy-checkpoint-1";
+constexpr const char* metrics_name = "progress.train_metrics";
 
 template <class T, class Value>
 std::vector<std::byte> to_bytes(const std::vector<Value>& values) {
@@ -23,15 +23,28 @@ std::vector<std::byte> to_bytes(const std::vector<Value>& values) {
 }
 
 template <class T>
-std::vector<double> to_values(const std::vector<std::byte>& bytes) {
-  std::vector<T> typed(bytes.size() / sizeof(T));
-  std::memcpy(typed.data(), bytes.data(), bytes.size());
-  return {typed.begin(), typed.end()};
+std::vector<T> values_at(const std::byte* bytes, std::size_t size) {
+  std::vector<T> typed(size / sizeof(T));
+  std::memcpy(typed.data(), bytes, size);
+  return typed;
 }
 
-/// By epoch: longer names have more digits, so a larger one.
-bool is_later(const fs::path& a, const fs::path& b) {
-  return std::pair(a.string().size(), a) > std::pair(b.string().size(), b);
+std::vector<double> to_values(const FileTensor& tensor) {
+  if (tensor.dtype == DType::f64) return values_at<double>(tensor.bytes.data(), tensor.bytes.size());
+  const std::vector<float> floats = values_at<float>(tensor.bytes.data(), tensor.bytes.size());
+  return {floats.begin(), floats.end()};
+}
+
+/// Calls function(T{}) for a tensor of f32 or f64, as everything that outlives a step is.
+template <class Function>
+void with_real(DType type, Function function) {
+  check(type == DType::f32 || type == DType::f64, "state is f32 or f64");
+  type == DType::f64 ? function(double{}) : function(float{});
+}
+
+void require_real(const FileTensor& tensor, const std::string& tensor_name, const std::string& name) {
+  if (tensor.dtype != DType::f32 && tensor.dtype != DType::f64)
+    fail("{}: tensor {} holds {}, not f32 or f64", name, tensor_name, name_of(tensor.dtype));
 }
 
 const std::string& metadata(const TensorFile& file, const std::string& key, const std::string& name) {
@@ -40,36 +53,135 @@ const std::string& metadata(const TensorFile& file, const std::string& key, cons
   return it->second;
 }
 
-/// The candidates for `path`, best first.
-std::vector<fs::path> candidates(const fs::path& path) {
-  if (!fs::exists(path)) fail("{} does not exist", path.string());
-  if (!fs::is_directory(path)) return {path};
-  return list_checkpoints(fs::is_directory(path / "checkpoints") ? path / "checkpoints" : path);
+/// A number of the metadata.
+template <class T>
+T number_in(const TensorFile& file, const char* key, const std::string& name) {
+  const std::string& text = metadata(file, key, name);
+  char* end = nullptr;
+  errno = 0;
+  T value{};
+  if constexpr (std::is_floating_point_v<T>)
+    value = std::strtod(text.c_str(), &end);
+  else
+    value = static_cast<T>(std::strtoll(text.c_str(), &end, 10));
+  if (text.empty() || *end != '\0' || errno != 0 || (std::is_integral_v<T> && std::to_string(value) != text))
+    fail("{}: its {} is no number: \"{}\"", name, key, text);
+  return value;
+}
+
+std::string exact(double value) {
+  return fmt::format("{:a}", value);
+}
+
+std::map<std::string, std::string> to_metadata(const Progress& progress, const std::string& config) {
+  std::map<std::string, std::string> text = {
+      {"format", format_name},
+      {"config", config},
+      {"epochs_done", std::to_string(progress.epochs_done)},
+      {"steps_done", std::to_string(progress.steps_done)},
+      {"best_metric", progress.best_metric},
+      {"best_value", exact(progress.best_value)},
+      {"epochs_since_best", std::to_string(progress.epochs_since_best)},
+      {"seconds", exact(progress.seconds)},
+      {"images_done", std::to_string(progress.images_done)}};
+  if (progress.images_done > 0) {
+    text["order"] = progress.order;
+    text["epoch_seconds"] = exact(progress.epoch_seconds);
+  }
+  return text;
 }
 
 }  // namespace
 
-TensorFile make_checkpoint(Session& session, const Config& config, const Progress& progress) {
-  TensorFile file;
-  for (const NamedTensor& named : session.named_tensors(true)) {
-    std::vector<double> values = session.read_values(named.tensor);
-    if (named.parameter) values = to_file_order(*named.parameter, values);
-    const DType dtype = named.tensor.dtype;
-    file.tensors[named.name] = {dtype, named.file_shape,
-                                dtype == DType::f64 ? to_bytes<double>(values) : to_bytes<float>(values)};
+Snapshot::Snapshot(Session& session) : session_(session), tensors_(session.named_tensors(true)) {
+  for (const NamedTensor& named : tensors_) {
+    const auto arena = static_cast<std::size_t>(named.tensor.arena);
+    const std::int64_t bytes = session.plans().arenas[arena];
+    if (copies_[arena] == nullptr)
+      copies_[arena] = session.engine().staging_memory(static_cast<std::size_t>(bytes));
   }
-  file.metadata = {{"format", format_name},
-                   {"config", to_yaml(config)},
-                   {"epochs_done", std::to_string(progress.epochs_done)},
-                   {"steps_done", std::to_string(progress.steps_done)},
-                   {"best_metric", progress.best_metric},
-                   {"best_value", fmt::format("{:a}", progress.best_value)},  // exact
-                   {"epochs_since_best", std::to_string(progress.epochs_since_best)}};
-  return file;
 }
 
-const std::string& stored_config(const LoadedCheckpoint& checkpoint) {
-  return metadata(checkpoint.file, "config", checkpoint.path.string());
+void Snapshot::take(const Progress& progress) {
+  for (std::size_t arena = 0; arena < arena_count; ++arena) {
+    if (copies_[arena] == nullptr) continue;
+    session_.engine().read({static_cast<Arena>(arena), DType::u8, 0, session_.plans().arenas[arena]},
+                           copies_[arena]);
+  }
+  progress_ = progress;
+}
+
+const std::byte* Snapshot::values_of(const NamedTensor& named) const {
+  return reinterpret_cast<const std::byte*>(copies_[static_cast<std::size_t>(named.tensor.arena)]) +
+         named.tensor.offset;
+}
+
+void Snapshot::require_finite_weights() const {
+  for (const NamedTensor& named : tensors_) {
+    if (named.name.starts_with("optimizer.")) continue;
+    with_real(named.tensor.dtype, [&](auto t) {
+      using T = decltype(t);
+      const T* values = reinterpret_cast<const T*>(values_of(named));
+      if (!std::all_of(values, values + named.tensor.count, [](T value) { return std::isfinite(value); }))
+        fail("{} has values that are not finite: nothing to go on from", named.name);
+    });
+  }
+}
+
+void Snapshot::write(const std::filesystem::path& path, const std::string& config) const {
+  require_finite_weights();
+  std::vector<TensorEntry> entries;
+  for (const NamedTensor& named : tensors_)
+    entries.push_back({named.name, named.tensor.dtype, named.file_shape});
+  if (progress_.images_done > 0) {
+    const std::int64_t rows = progress_.metrics_ranks;
+    const auto values = static_cast<std::int64_t>(progress_.metrics.size());
+    entries.push_back({metrics_name, DType::f64, {rows, values / rows}});
+  }
+  std::vector<std::byte> reordered;
+  write_safetensors(path, entries, to_metadata(progress_, config), [&](std::size_t i) {
+    if (i == tensors_.size()) return std::as_bytes(std::span(progress_.metrics));
+    const NamedTensor& named = tensors_[i];
+    const auto bytes = static_cast<std::size_t>(named.tensor.bytes());
+    if (named.parameter == nullptr) return std::span(values_of(named), bytes);
+    with_real(named.tensor.dtype, [&](auto t) {
+      using T = decltype(t);
+      reordered = to_bytes<T>(to_file_order(*named.parameter, values_at<T>(values_of(named), bytes)));
+    });
+    return std::span<const std::byte>(reordered);
+  });
+}
+
+void require_checkpoint(const TensorFile& file, const std::string& name) {
+  const std::string& format = metadata(file, "format", name);
+  if (format != format_name && format != older_format_name) fail("{}: written by another version", name);
+  if (!file.is_verified) fail("{}: altered: its checksum is gone", name);
+}
+
+Progress progress_in(const TensorFile& file, const std::string& name) {
+  Progress progress;
+  progress.epochs_done = number_in<int>(file, "epochs_done", name);
+  progress.steps_done = number_in<std::int64_t>(file, "steps_done", name);
+  progress.best_metric = metadata(file, "best_metric", name);
+  progress.best_value = number_in<double>(file, "best_value", name);
+  progress.epochs_since_best = number_in<int>(file, "epochs_since_best", name);
+  if (metadata(file, "format", name) == older_format_name) return progress;
+  progress.seconds = number_in<double>(file, "seconds", name);
+  progress.images_done = number_in<std::int64_t>(file, "images_done", name);
+  if (progress.images_done <= 0) return progress;
+  progress.order = metadata(file, "order", name);
+  progress.epoch_seconds = number_in<double>(file, "epoch_seconds", name);
+  const auto sums = file.tensors.find(metrics_name);
+  if (sums == file.tensors.end() || sums->second.shape.size() != 2 || sums->second.bytes.empty())
+    fail("{}: its epoch's metrics are missing", name);
+  require_real(sums->second, metrics_name, name);
+  progress.metrics = to_values(sums->second);
+  progress.metrics_ranks = static_cast<int>(sums->second.shape[0]);
+  return progress;
+}
+
+const std::string& config_in(const TensorFile& file, const std::string& name) {
+  return metadata(file, "config", name);
 }
 
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
@@ -84,82 +196,12 @@ Progress restore_checkpoint(Session& session, const TensorFile& file, const std:
       fail("{}: tensor {} has shape [{}], the model's is [{}]", name, named.name,
            fmt::join(tensor.shape, ","), fmt::join(named.file_shape, ","));
     }
-    if (tensor.dtype != DType::f32 && tensor.dtype != DType::f64) {
-      fail("{}: tensor {} holds {}, not f32 or f64", name, named.name, name_of(tensor.dtype));
-    }
-    std::vector<double> values =
-        tensor.dtype == DType::f64 ? to_values<double>(tensor.bytes) : to_values<float>(tensor.bytes);
+    require_real(tensor, named.name, name);
+    std::vector<double> values = to_values(tensor);
     if (named.parameter) values = from_file_order(*named.parameter, values);
     session.write_values(named.tensor, values);
   }
-  Progress progress;
-  progress.epochs_done = std::stoi(metadata(file, "epochs_done", name));
-  progress.steps_done = std::stoll(metadata(file, "steps_done", name));
-  progress.best_metric = metadata(file, "best_metric", name);
-  progress.best_value = std::stod(metadata(file, "best_value", name));
-  progress.epochs_since_best = std::stoi(metadata(file, "epochs_since_best", name));
-  return progress;
-}
-
-fs::path checkpoint_path(const fs::path& folder, int epochs_done) {
-  return folder / fmt::format("epoch-{:04}{}", epochs_done, extension);
-}
-
-std::vector<fs::path> list_checkpoints(const fs::path& folder) {
-  std::vector<fs::path> paths;
-  if (!fs::is_directory(folder)) return paths;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("epoch-") && entry.path().extension() == extension) paths.push_back(entry.path());
-  }
-  std::sort(paths.begin(), paths.end(), is_later);
-  return paths;
-}
-
-void set_aside_later_checkpoints(const fs::path& folder, int epochs_done) {
-  for (const fs::path& path : list_checkpoints(folder)) {
-    if (is_later(path, checkpoint_path(folder, epochs_done))) fs::rename(path, path.string() + ".old");
-  }
-}
-
-void remove_old_checkpoints(const fs::path& folder, int keep) {
-  if (keep == 0) return;
-  const std::vector<fs::path> paths = list_checkpoints(folder);
-  for (std::size_t i = static_cast<std::size_t>(keep); i < paths.size(); ++i) fs::remove(paths[i]);
-}
-
-std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const RankEnvironment& ranks) {
-  std::string bytes, chosen;
-  agree(ranks, [&] {
-    if (!ranks.is_root()) return;
-    const std::vector<fs::path> paths = candidates(path);
-    for (const fs::path& candidate : paths) {
-      try {
-        bytes = read_file(candidate);
-        const TensorFile file = from_safetensors(bytes, candidate.string());
-        if (metadata(file, "format", candidate.string()) != format_name) {
-          fail("{}: written by another version", candidate.string());
-        }
-        if (!file.is_verified) fail("{}: altered: its checksum is gone", candidate.string());
-        chosen = candidate.string();
-        return;
-      } catch (const Error& error) {
-        if (paths.size() == 1) throw;
-        log_warn("skipping a checkpoint: {}", error.what());
-      }
-    }
-    if (!paths.empty()) fail("{}: none of its {} checkpoints verifies", path.string(), paths.size());
-  });
-  const auto share = [&](std::string& text) {
-    std::uint64_t length = text.size();
-    ranks.broadcast(&length, sizeof length);
-    text.resize(length);
-    ranks.broadcast(text.data(), length);
-  };
-  share(chosen);
-  if (chosen.empty()) return std::nullopt;
-  share(bytes);
-  return LoadedCheckpoint{chosen, from_safetensors(bytes, chosen)};
+  return progress_in(file, name);
 }
 
 TensorFile predictions_file(const Predictions& predictions, const std::string& checkpoint) {

@@ -2,9 +2,9 @@
 // checksum.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,47 +13,58 @@
 
 namespace convoy {
 
-/// Where a run stands between two epochs.
+/// Where a run stands.
 struct Progress {
   int epochs_done = 0;
   std::int64_t steps_done = 0;
   std::string best_metric = "val_loss";
-  double best_value = 0;       ///< of the early-stop metric
+  double best_value = 0;       ///< of the early-stop metric; smaller is better
   int epochs_since_best = -1;  ///< -1: no epoch evaluated yet
+  double seconds = 0;          ///< that the run has taken
+
+  // Of the epoch under way, nothing between two epochs.
+  std::int64_t images_done = 0;  ///< how far its order is through
+  std::string order;             ///< what that order is of, for people and to compare: "60000 images, seed 1"
+  double epoch_seconds = 0;      ///< that it has trained
+  int metrics_ranks = 0;
+  std::vector<double> metrics;  ///< (metrics_ranks, Layout::train_metrics): sums so far, of each rank
 };
 
-/// The state after an epoch as file contents. Weights under PyTorch's names and in its order, moments as
-/// "optimizer.<moment>.<name>"; progress and the resolved configuration in the metadata.
-TensorFile make_checkpoint(Session& session, const Config& config, const Progress& progress);
+/// What a checkpoint holds, copied to host memory: the run may go on while it is written.
+class Snapshot {
+ public:
+  /// Allocates the memory, page-locked where the engine has it, once for all copies.
+  explicit Snapshot(Session& session);
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  /// Copies the session's state after the steps queued so far.
+  void take(const Progress& progress);
+  /// Writes it: weights under PyTorch's names and in its order, moments as "optimizer.<moment>.<name>";
+  /// progress and the resolved configuration in the metadata. Throws Error as AtomicFile does, and for
+  /// weights that are not finite.
+  void write(const std::filesystem::path& path, const std::string& config) const;
+
+ private:
+  const std::byte* values_of(const NamedTensor& named) const;
+  void require_finite_weights() const;
+
+  Session& session_;
+  std::vector<NamedTensor> tensors_;
+  std::array<std::uint8_t*, arena_count> copies_{};  ///< of whole arenas; null where none is needed
+  Progress progress_;
+};
 
 /// Puts a checkpoint's tensors into the session and returns its progress. Throws Error naming the first
 /// tensor that is missing or misshapen. Without `with_optimizer`, weights and running averages only.
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
                             bool with_optimizer);
 
-/// `folder`/epoch-0007.safetensors
-std::filesystem::path checkpoint_path(const std::filesystem::path& folder, int epochs_done);
-/// All checkpoints in the folder, newest first.
-std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
-/// Renames those of later epochs to "<name>.old", when a run goes on from before them: they would count as
-/// its newest ones.
-void set_aside_later_checkpoints(const std::filesystem::path& folder, int epochs_done);
-/// Removes all but the newest `keep` (0: keeps all).
-void remove_old_checkpoints(const std::filesystem::path& folder, int keep);
-
-struct LoadedCheckpoint {
-  std::filesystem::path path;
-  TensorFile file;
-};
-/// Rank 0 reads and verifies, the others get the bytes from it; collective. `path` is a checkpoint, a run's
-/// folder or its checkpoints' folder: of a folder the newest that verifies, with a warning for each that does
-/// not. Nothing when a folder has no checkpoint. Throws AgreedError when there are some but none verifies, or
-/// a named file does not.
-std::optional<LoadedCheckpoint> load_checkpoint(const std::filesystem::path& path,
-                                                const RankEnvironment& ranks);
-
+/// Throws Error when the file is no checkpoint of a known format, or carries no checksum.
+void require_checkpoint(const TensorFile& file, const std::string& name);
+Progress progress_in(const TensorFile& file, const std::string& name);
 /// The resolved configuration of the run that wrote it, as YAML.
-const std::string& stored_config(const LoadedCheckpoint& checkpoint);
+const std::string& config_in(const TensorFile& file, const std::string& name);
 
 /// `logits` (images,classes) f32 and `labels` (images) i32 as file contents; `checkpoint` names their origin
 /// in the metadata.

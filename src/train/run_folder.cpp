@@ -1,9 +1,6 @@
 #include "src/train/run_folder.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <system_error>
@@ -77,17 +74,22 @@ void RunFolder::create(const Config& config) const {
   write_file_atomically(path_ / "config.yaml", to_yaml(config));
 }
 
-void RunFolder::append_line(const std::string& line) const {
-  std::ofstream file(path_ / "metrics.jsonl", std::ios::app);
-  file << line << '\n' << std::flush;
-  if (!file) fail("cannot write {}: {}", (path_ / "metrics.jsonl").string(), std::strerror(errno));
+void RunFolder::append_line(const std::string& line) {
+  unwritten_ += line + '\n';
+  flush();
 }
 
-void RunFolder::append(const EpochRecord& record) const {
+void RunFolder::flush() {
+  if (unwritten_.empty()) return;
+  append_to_file(path_ / "metrics.jsonl", unwritten_);
+  unwritten_.clear();
+}
+
+void RunFolder::append(const EpochRecord& record) {
   append_line(to_json(record).dump());
 }
 
-void RunFolder::append(const SummaryRecord& record) const {
+void RunFolder::append(const SummaryRecord& record) {
   nlohmann::ordered_json json = {{"event", "summary"}};
   json.update(to_json(record.last));
   json["best_val_accuracy"] = record.best_val_accuracy;

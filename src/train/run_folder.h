@@ -44,13 +44,17 @@ class RunFolder {
   /// For a resumed run: cuts the metrics back to the first `epochs` epochs. Returns their best val_accuracy.
   double prepare_resumed(const Config& config, int epochs) const;
 
-  void append(const EpochRecord& record) const;
-  void append(const SummaryRecord& record) const;
+  /// Adds to the metrics, and waits until they are on the disk. Throws Error when that fails; the line then
+  /// goes with the next one, or with flush().
+  void append(const EpochRecord& record);
+  void append(const SummaryRecord& record);
+  void flush();
 
  private:
   void create(const Config& config) const;
-  void append_line(const std::string& line) const;
+  void append_line(const std::string& line);
   std::filesystem::path path_;
+  std::string unwritten_;  ///< lines of metrics that the disk had no room for
 };
 
 }  // namespace convoy

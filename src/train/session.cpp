@@ -80,9 +80,9 @@ void Session::initialize() {
   }
 }
 
-void Session::begin_epoch(int epoch) {
+void Session::begin_epoch(int epoch, int first) {
   write_order(epoch);
-  stage(plans_.training_batches, 0);
+  stage(std::span(plans_.training_batches).subspan(static_cast<std::size_t>(first)), 0);
 }
 
 /// The epoch's training order, then the validation order, which never changes.
@@ -93,7 +93,7 @@ void Session::write_order(int epoch) {
   engine_->write(plans_.layout.order, order_.data());
 }
 
-void Session::stage(const std::vector<Range>& batches, std::int64_t first) {
+void Session::stage(std::span<const Range> batches, std::int64_t first) {
   if (!feed_) return;
   std::vector<std::vector<std::int32_t>> samples;
   for (const Range& batch : batches) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -72,8 +73,8 @@ class Session {
   /// Initial parameters and running averages: functions of the seed and the names.
   void initialize();
 
-  /// Sets the epoch's order of samples; its batches are then run one after the other.
-  void begin_epoch(int epoch);
+  /// Sets the epoch's order of samples; its batches are then run one after the other, from `first` on.
+  void begin_epoch(int epoch, int first = 0);
   /// Queues the training step of the epoch's batch `index`; `state` gives step and learning rate.
   void train_batch(int index, StepState state);
   /// Of the training step `step` (StepState), one of the last two queued; waits for it alone. Who looks at
@@ -102,7 +103,7 @@ class Session {
   void write_order(int epoch);
   /// This rank's part of a batch, counted within it.
   Shard shard_of_batch(const Range& batch) const;
-  void stage(const std::vector<Range>& batches, std::int64_t first);
+  void stage(std::span<const Range> batches, std::int64_t first);
   /// Where the next batch's images are: uploads them first unless the data set is resident.
   int next_slot(const Range& batch);
   /// Puts this rank's logits of the evaluation batch that was just run where they belong among all.

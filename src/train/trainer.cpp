@@ -1,17 +1,24 @@
 #include "src/train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "comm/agree.h"
 #include "src/core/log.h"
-#include "src/io/atomic_file.h"
 #include "src/train/schedule.h"
 
 namespace convoy {
 namespace {
 
+namespace fs = std::filesystem;
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string place_of(const Progress& progress) {
+  if (progress.images_done == 0) return fmt::format("after epoch {}", progress.epochs_done);
+  return fmt::format("in epoch {}, after step {}", progress.epochs_done + 1, progress.steps_done);
 }
 
 }  // namespace
@@ -30,44 +37,84 @@ void Trainer::start_or_resume() {
   std::optional<LoadedCheckpoint> checkpoint;
   if (options_.resume == "auto") {
     bool exists = false;
-    agree(ranks_, [&] { exists = ranks_.is_root() && std::filesystem::exists(folder_.path()); });
+    agree(ranks_, [&] { exists = ranks_.is_root() && fs::exists(folder_.path()); });
     if (ranks_.max(exists ? 1 : 0) != 0) checkpoint = load_checkpoint(folder_.path(), ranks_);
   } else if (!options_.resume.empty()) {
     checkpoint = load_checkpoint(options_.resume, ranks_);
     if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", options_.resume));
   }
+  Progress stored;
   if (checkpoint) {
-    agree(ranks_, [&] {
-      progress_ = restore_checkpoint(session_, checkpoint->file, checkpoint->path.string(), true);
-    });
-    adapt_progress();
-    console_.line(
-        fmt::format("resuming after epoch {} from {}", progress_.epochs_done, checkpoint->path.string()));
+    agree(ranks_,
+          [&] { stored = restore_checkpoint(session_, checkpoint->file, checkpoint->path.string(), true); });
+    console_.line(fmt::format("resuming {} from {}", place_of(stored), checkpoint->path.string()));
+    progress_ = stored;
+    agree(ranks_, [&] { adapt_progress(); });
   }
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
     if (checkpoint && folder_.contains(checkpoint->path)) {
       best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done);
-      return set_aside_later_checkpoints(folder_.checkpoints(), progress_.epochs_done);
+      tidy_checkpoints(folder_.checkpoints(), stored);
+    } else if (const std::string moved = folder_.prepare_new(config_); !moved.empty()) {
+      console_.line(fmt::format("the earlier run of this name is now in {}", moved));
     }
-    const std::string moved = folder_.prepare_new(config_);
-    if (!moved.empty()) console_.line(fmt::format("the earlier run of this name is now in {}", moved));
+    writer_.emplace(session_, folder_.checkpoints(), config_.checkpoint.keep, to_yaml(config_));
   });
 }
 
 void Trainer::adapt_progress() {
-  const std::int64_t steps = progress_.epochs_done * session_.steps_per_epoch();
-  if (progress_.steps_done != steps) {
+  const std::int64_t steps_per_epoch = session_.steps_per_epoch();
+  std::optional<std::size_t> batch = batch_after(progress_.images_done);
+  if (progress_.images_done > 0 && (progress_.order != order_of_data() || !batch)) {
     if (ranks_.is_root()) {
-      log_warn("the checkpoint's {} epochs had {} steps, here they have {}: the schedule goes on by epochs",
-               progress_.epochs_done, progress_.steps_done, steps);
+      log_warn(
+          "the checkpoint stands after {} images of an epoch of {}; this one is of {} in batches of {}: "
+          "epoch {} "
+          "begins anew",
+          progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
+          progress_.epochs_done + 1);
     }
-    progress_.steps_done = steps;
+    progress_.images_done = 0;
+    progress_.epoch_seconds = 0;
+    progress_.metrics.clear();
+    batch = 0;
+  }
+  const std::int64_t steps = progress_.epochs_done * steps_per_epoch + static_cast<std::int64_t>(*batch);
+  if (progress_.steps_done != steps && ranks_.is_root()) {
+    log_warn("the checkpoint's {} steps are {} here: the schedule goes on by epochs", progress_.steps_done,
+             steps);
   }
   if (progress_.best_metric != early_stop_metric()) progress_.epochs_since_best = -1;  // not comparable
+  const std::int64_t width = session_.plans().layout.train_metrics.count;
+  if (static_cast<std::int64_t>(progress_.metrics.size()) != progress_.metrics_ranks * width &&
+      !progress_.metrics.empty())
+    fail("the checkpoint sums other metrics than this version");
+  seconds_before_ = progress_.seconds;
 }
 
-SummaryRecord Trainer::run() {
+std::string Trainer::order_of_data() const {
+  const PlanSet& plans = session_.plans();
+  const Range& last = plans.evaluation_batches.back();
+  return fmt::format("{} images, seed {}", plans.layout.order.count - last.first - last.count, config_.seed);
+}
+
+std::optional<std::size_t> Trainer::batch_after(std::int64_t images) const {
+  const std::vector<Range>& batches = session_.plans().training_batches;
+  std::size_t batch = 0;
+  while (batch < batches.size() && batches[batch].first < images) ++batch;
+  const std::int64_t begins =
+      batch < batches.size() ? batches[batch].first : batches.back().first + batches.back().count;
+  return begins == images ? std::optional(batch) : std::nullopt;
+}
+
+double Trainer::learning_rate_of(std::int64_t step) const {
+  return learning_rate(config_.schedule, config_.optimizer.lr, step, session_.steps_per_epoch(),
+                       config_.train.epochs);
+}
+
+std::optional<SummaryRecord> Trainer::run() {
+  start_ = Clock::now();
   start_or_resume();
   console_.line(fmt::format("{}: {} parameters, {} rank{}, {}, {} images in all, {} for arenas per rank",
                             config_.name, session_.graph().parameter_count(), ranks_.size(),
@@ -77,37 +124,46 @@ SummaryRecord Trainer::run() {
   SummaryRecord summary;
   summary.ranks = ranks_.size();
   summary.engine = session_.engine().describe();
-  const Clock::time_point start = Clock::now();
-  while (!is_finished()) {
-    const Clock::time_point epoch_start = Clock::now();
+  bool stopping = false;
+  while (!is_finished() && !stopping) {
     EpochRecord record;
     record.epoch = progress_.epochs_done + 1;
-    train_epoch(record);
-    const Metrics validation = session_.evaluate();
-    record.val_loss = validation.loss();
-    record.val_accuracy = validation.accuracy();
-    require_finite(record.val_loss, "validation", record.epoch);  // the last step may have spoilt the weights
-    record.seconds = seconds_since(epoch_start);
-    best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
-    summary.last = record;
-    console_.epoch(record, config_.train.epochs);
-
-    progress_.epochs_since_best = improved(validation) ? 0 : progress_.epochs_since_best + 1;
-    if (out_of_patience())
-      console_.line(
-          fmt::format("stopping early: {} epochs without improvement", progress_.epochs_since_best));
-    ++progress_.epochs_done;
-    save(record);
+    std::vector<fs::path> files;
+    if (train_epoch(record)) {
+      validate(record);
+      const bool is_best = improved(record);
+      ++progress_.epochs_done;
+      if (out_of_patience())
+        console_.line(
+            fmt::format("stopping early: {} epochs without improvement", progress_.epochs_since_best));
+      summary.last = record;
+      append(record);
+      if (is_best && config_.checkpoint.best) files.push_back(best_checkpoint_path(folder_.checkpoints()));
+      stopping = !is_finished() && anyone_asked_to_stop();
+    } else {
+      stopping = true;
+    }
+    if (stopping || is_finished() || progress_.epochs_done % config_.checkpoint.every_epochs == 0)
+      files.push_back(checkpoint_path(folder_.checkpoints(), progress_));
+    if (is_finished()) {  // before its last checkpoint: who finds that one finds all
+      summary.best_val_accuracy = best_val_accuracy_;
+      summary.seconds = seconds_before_ + seconds_since(start_);
+      summary.seconds_to_first_step = seconds_to_first_step_;
+      append(summary);
+    }
+    save(files);
   }
-  summary.best_val_accuracy = best_val_accuracy_;
-  summary.seconds = seconds_since(start);
-  summary.seconds_to_first_step = seconds_to_first_step_;
+  finish_saving();
+  if (stopping) {
+    console_.line(fmt::format("stopped on request {}; to go on, give the same command --resume auto",
+                              place_of(progress_)));
+    return std::nullopt;
+  }
   if (summary.last.epoch == 0) {
     console_.line(fmt::format("nothing to do: {} of {} epochs are done{}", progress_.epochs_done,
                               config_.train.epochs, out_of_patience() ? ", stopped early" : ""));
     return summary;
   }
-  if (ranks_.is_root()) attempt("summary", [&] { folder_.append(summary); });
   console_.line(fmt::format(
       "{} accuracy {:.2f} %, {:.0f} images/s in the last epoch, {:.1f} s in all; run written to {}",
       name_of_validation(config_.data), 100 * summary.last.val_accuracy, summary.last.images_per_second,
@@ -115,43 +171,117 @@ SummaryRecord Trainer::run() {
   return summary;
 }
 
-void Trainer::train_epoch(EpochRecord& record) {
-  session_.begin_epoch(record.epoch);
-  session_.reset_training_metrics();
-  const std::int64_t steps = session_.steps_per_epoch();
+bool Trainer::train_epoch(EpochRecord& record) {
+  const std::vector<Range>& batches = session_.plans().training_batches;
+  const std::int64_t first_step = progress_.epochs_done * session_.steps_per_epoch();
+  std::size_t batch = batch_after(progress_.images_done).value();
+  session_.begin_epoch(record.epoch, static_cast<int>(batch));
+  restore_epoch_metrics();
   session_.engine().synchronize();
   const Clock::time_point start = Clock::now();
-  const double images =
-      session_.plans().training_batches.back().first + session_.plans().training_batches.back().count;
-  for (std::int64_t i = 0; i < steps; ++i) {
+  const double seconds_before = progress_.epoch_seconds;
+  const double images = batches.back().first + batches.back().count;
+  Verdicts verdicts{first_step + static_cast<std::int64_t>(batch), progress_.steps_done};
+  for (; batch < batches.size(); ++batch) {
     StepState state;
-    state.step = progress_.steps_done;
-    state.learning_rate = static_cast<float>(
-        learning_rate(config_.schedule, config_.optimizer.lr, state.step, steps, config_.train.epochs));
-    record.lr = state.learning_rate;
-    session_.train_batch(static_cast<int>(i), state);
+    state.step = first_step + static_cast<std::int64_t>(batch);
+    state.stop = options_.stop_requested && options_.stop_requested() ? 1 : 0;
+    state.learning_rate = static_cast<float>(learning_rate_of(state.step));
+    judge(state.step - 1, verdicts, record.epoch);  // the step before may still run
+    if (verdicts.stop) break;
+    session_.train_batch(static_cast<int>(batch), state);
     ++progress_.steps_done;
+    progress_.images_done = batches[batch].first + batches[batch].count;
+    const double seconds = seconds_before + seconds_since(start);
     if (seconds_to_first_step_ == 0) {
       session_.engine().synchronize();
       seconds_to_first_step_ = seconds_since(options_.process_start);
     }
+    const std::int64_t every = config_.checkpoint.every_steps;
+    if (every > 0 && progress_.steps_done % every == 0 && batch + 1 < batches.size()) {
+      judge(state.step + 1, verdicts, record.epoch);
+      if (verdicts.stop) break;
+      note_epoch(seconds);
+      save({checkpoint_path(folder_.checkpoints(), progress_)});
+    }
     if (console_.wants_live()) {
       const Metrics local =
           session_.read_local_training_metrics();  // this rank's share is enough for the eye
-      const double done = static_cast<double>(i + 1) * config_.train.global_batch;
       console_.live(record.epoch, config_.train.epochs, progress_.steps_done, local.loss(),
-                    std::min(done, images), images, seconds_since(start));
+                    static_cast<double>(progress_.images_done), images, seconds);
     }
   }
+  judge(first_step + static_cast<std::int64_t>(batch_after(progress_.images_done).value()), verdicts,
+        record.epoch);
   session_.engine().synchronize();
-  const double seconds = seconds_since(start);
+  const double seconds = seconds_before + seconds_since(start);
+  if (verdicts.stop) {
+    note_epoch(seconds);
+    return false;
+  }
   const Metrics train = session_.read_training_metrics();
   record.step = progress_.steps_done;
+  record.lr = static_cast<float>(learning_rate_of(first_step + session_.steps_per_epoch() - 1));
   record.train_loss = train.loss();
   record.train_accuracy = train.accuracy();
   record.images_per_second = images / seconds;
+  record.seconds = seconds;
   record.loss_scale = session_.read_loss_scale();
   require_finite(record.train_loss, "training", record.epoch);
+  return true;
+}
+
+void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
+  for (; verdicts.next < end; ++verdicts.next, ++verdicts.steps_done) {
+    const StepVerdict verdict = session_.verdict(verdicts.next);
+    verdicts.stop |= verdict.stop;
+    if (verdict.finite || config_.train.on_nan == TrainConfig::OnNan::skip) continue;
+    throw AgreedError(
+        fmt::format("the loss of step {} in epoch {} is not finite: lower optimizer.lr, check the data, or "
+                    "have such steps "
+                    "left out by train.on_nan: skip; no checkpoint has been written since",
+                    verdicts.steps_done + 1, epoch));
+  }
+}
+
+void Trainer::validate(EpochRecord& record) {
+  const Clock::time_point start = Clock::now();
+  const Metrics validation = session_.evaluate();
+  record.val_loss = validation.loss();
+  record.val_accuracy = validation.accuracy();
+  require_finite(record.val_loss, "validation", record.epoch);  // the last step may have spoilt the weights
+  record.seconds += seconds_since(start);
+  best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
+  console_.epoch(record, config_.train.epochs);
+  progress_.images_done = 0;
+  progress_.epoch_seconds = 0;
+}
+
+void Trainer::restore_epoch_metrics() {
+  const Tensor& sums = session_.plans().layout.train_metrics;
+  const auto width = static_cast<std::size_t>(sums.count);
+  std::vector<double> mine(width, 0.0);
+  if (progress_.images_done > 0) {
+    // Each rank goes on with its own sums, to the same bits; on another number of ranks, the root with all.
+    const bool as_before = progress_.metrics_ranks == ranks_.size();
+    for (int row = 0; row < progress_.metrics_ranks; ++row) {
+      if (as_before ? row != ranks_.rank() : !ranks_.is_root()) continue;
+      for (std::size_t i = 0; i < width; ++i)
+        mine[i] += progress_.metrics[static_cast<std::size_t>(row) * width + i];
+    }
+  }
+  session_.write_values(sums, mine);
+}
+
+void Trainer::note_epoch(double seconds) {
+  const std::vector<double> mine = session_.read_values(session_.plans().layout.train_metrics);
+  progress_.metrics.assign(mine.size() * static_cast<std::size_t>(ranks_.size()), 0.0);
+  std::copy(mine.begin(), mine.end(),
+            progress_.metrics.begin() + static_cast<std::ptrdiff_t>(mine.size()) * ranks_.rank());
+  ranks_.sum(progress_.metrics);  // every row is zero but on one rank
+  progress_.metrics_ranks = ranks_.size();
+  progress_.order = order_of_data();
+  progress_.epoch_seconds = seconds;
 }
 
 void Trainer::require_finite(double loss, const char* which, int epoch) const {
@@ -160,6 +290,10 @@ void Trainer::require_finite(double loss, const char* which, int epoch) const {
       "the {} loss is not finite in epoch {}: lower optimizer.lr or check the data; the last epoch "
       "with finite losses is {}",
       which, epoch, progress_.epochs_done));
+}
+
+bool Trainer::anyone_asked_to_stop() const {
+  return ranks_.max(options_.stop_requested && options_.stop_requested() ? 1 : 0) != 0;
 }
 
 bool Trainer::is_finished() const {
@@ -177,34 +311,35 @@ std::string Trainer::early_stop_metric() const {
   return by_accuracy ? "val_accuracy" : "val_loss";
 }
 
-bool Trainer::improved(const Metrics& validation) {
+bool Trainer::improved(const EpochRecord& record) {
   progress_.best_metric = early_stop_metric();
-  const double value =  // smaller is better
-      progress_.best_metric == "val_accuracy" ? -validation.accuracy() : validation.loss();
-  const bool first = progress_.epochs_since_best < 0;
-  if (!first && !(value < progress_.best_value)) return false;
-  progress_.best_value = value;
-  return true;
+  const double value = progress_.best_metric == "val_accuracy" ? -record.val_accuracy : record.val_loss;
+  const bool is_best = progress_.epochs_since_best < 0 || value < progress_.best_value;
+  if (is_best) progress_.best_value = value;
+  progress_.epochs_since_best = is_best ? 0 : progress_.epochs_since_best + 1;
+  return is_best;
 }
 
-void Trainer::attempt(const char* what, const std::function<void()>& work) const {
-  try {
-    work();
-  } catch (const std::exception& error) {
-    log_warn("no {} of epoch {}: {}; the run goes on", what, progress_.epochs_done, error.what());
-  }
+void Trainer::save(const std::vector<fs::path>& paths) {
+  progress_.seconds = seconds_before_ + seconds_since(start_);
+  if (writer_ && !paths.empty()) writer_->save(progress_, paths);
 }
 
-void Trainer::save(const EpochRecord& record) {
+void Trainer::finish_saving() {
+  agree(ranks_, [&] {
+    folder_.flush();
+    if (writer_) writer_->finish();
+  });
+}
+
+template <class Record>
+void Trainer::append(const Record& record) {
   if (!ranks_.is_root()) return;
-  if (progress_.epochs_done % config_.checkpoint.every_epochs == 0 || is_finished()) {
-    attempt("checkpoint", [&] {
-      write_file_atomically(checkpoint_path(folder_.checkpoints(), progress_.epochs_done),
-                            to_safetensors(make_checkpoint(session_, config_, progress_)));
-      remove_old_checkpoints(folder_.checkpoints(), config_.checkpoint.keep);
-    });
+  try {
+    folder_.append(record);
+  } catch (const std::exception& error) {
+    log_warn("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, error.what());
   }
-  attempt("metrics", [&] { folder_.append(record); });
 }
 
 }  // namespace convoy

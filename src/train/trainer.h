@@ -4,10 +4,12 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "src/config/config.h"
-#include "src/train/checkpoint.h"
+#include "src/train/checkpoint_files.h"
+#include "src/train/checkpoint_writer.h"
 #include "src/train/console.h"
 #include "src/train/run_folder.h"
 #include "src/train/session.h"
@@ -18,37 +20,65 @@ struct TrainOptions {
   std::filesystem::path output;  ///< the run's folder
   std::string resume;  ///< empty, "auto" (newest checkpoint of the folder, if any) or a checkpoint's path
   std::chrono::steady_clock::time_point process_start;
+  std::function<bool()> stop_requested = {};  ///< whether this rank has been asked to stop
 };
 
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
 class Trainer {
  public:
   Trainer(const Config& config, const TrainOptions& options, Session& session, const RankEnvironment& ranks);
-  /// Throws AgreedError when the training or validation loss stops being finite.
-  SummaryRecord run();
+  /// Nothing when a rank was asked to stop: the run then stands in a checkpoint. Throws AgreedError when the
+  /// training or validation loss stops being finite, or the last checkpoint could not be written.
+  std::optional<SummaryRecord> run();
 
  private:
   using Clock = std::chrono::steady_clock;
 
   void start_or_resume();
-  /// Makes a restored progress fit this configuration, where batch size or early-stop metric have changed.
+  /// Makes a restored progress fit this configuration, where data, batch size or early-stop metric have
+  /// changed.
   void adapt_progress();
-  /// Runs the epoch's steps and returns its training metrics and speed in `record`.
-  void train_epoch(EpochRecord& record);
+  /// Which samples an epoch has, and what shuffles them.
+  std::string order_of_data() const;
+  /// Which of the epoch's batches comes after `images` of its images; nothing when none begins there.
+  std::optional<std::size_t> batch_after(std::int64_t images) const;
+  double learning_rate_of(std::int64_t step) const;
+
+  /// Runs the epoch's steps from where it stands and returns its training metrics and speed in `record`.
+  /// False when a stop came before its end.
+  bool train_epoch(EpochRecord& record);
+  /// What steps have come to: of those queued, `next` (StepState::step) is the first not looked at.
+  struct Verdicts {
+    std::int64_t next = 0, steps_done = 0;
+    bool stop = false;  ///< a rank has been asked to
+  };
+  /// Looks at the steps before `end`, all queued, and waits for them. Throws AgreedError where a loss is not
+  /// finite and train.on_nan says to stop.
+  void judge(std::int64_t end, Verdicts& verdicts, int epoch);
+  /// Tells the engine what ranks have summed of the epoch before the run stopped.
+  void restore_epoch_metrics();
+  /// Collective: the epoch's part of progress_.
+  void note_epoch(double seconds);
+  void validate(EpochRecord& record);
   /// Throws AgreedError on every rank: `loss` is a sum over all of them.
   void require_finite(double loss, const char* which, int epoch) const;
+  /// Whether any rank has been asked to stop; collective.
+  bool anyone_asked_to_stop() const;
+
   std::string early_stop_metric() const;
-  bool improved(const Metrics& validation);
+  bool improved(const EpochRecord& record);
   /// Early stopping has had as many epochs without improvement as it allows, in this run or before it
   /// resumed.
   bool out_of_patience() const;
   bool is_finished() const;
-  /// Rank 0 alone: the epoch's metrics and, where one is due, its checkpoint, whose failure is only warned
-  /// of.
-  void save(const EpochRecord& record);
 
-  /// Writes a file of the run. A full disk must not end a long run: what failed is said.
-  void attempt(const char* what, const std::function<void()>& work) const;
+  /// Rank 0 alone: begins to write the state to `paths`, if any.
+  void save(const std::vector<std::filesystem::path>& paths);
+  /// Collective: waits for the last checkpoint. Throws AgreedError when it, or metrics, could not be written.
+  void finish_saving();
+  /// Writes metrics, whose failure must not end a long run: it is warned of.
+  template <class Record>
+  void append(const Record& record);
 
   const Config& config_;
   const TrainOptions& options_;
@@ -57,6 +87,9 @@ class Trainer {
   RunFolder folder_;
   Console console_;
   Progress progress_;
+  std::optional<CheckpointWriter> writer_;  ///< rank 0's
+  Clock::time_point start_;
+  double seconds_before_ = 0;     ///< of the run until it was resumed
   double best_val_accuracy_ = 0;  ///< of all epochs, on the root also those before a resume
   double seconds_to_first_step_ = 0;
 };

@@ -8,11 +8,15 @@ import json
 import math
 import os
 import pathlib
+import random
+import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -48,14 +52,61 @@ train: {global_batch: 3}
 device: cpu
 """
 
+# Some seconds of training: 20 steps an epoch.
+STEADY = """
+name: steady
+data:
+  source: synthetic
+  synthetic: {image: [3, 16, 16], classes: 10, train: 640, test: 64}
+model:
+  input: [3, 16, 16]
+  layers:
+    - conv: {out: 32, kernel: 3, pad: same}
+    - batchnorm: {group: 16}
+    - relu
+    - conv: {out: 32, kernel: 3, pad: same}
+    - relu
+    - globalavgpool
+    - dropout: 0.25
+    - linear: 10
+train: {epochs: 3, global_batch: 32}
+optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
+device: cpu
+checkpoint: {every_steps: 4, keep: 0}
+"""
 
-def launch(arguments, ranks=1, cwd=None):
+
+def start(arguments, ranks=1, cwd=None, **options):
     command = [CONVOY, *arguments]
     if ranks > 1:
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
     environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
                        OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, **options)
+
+
+def finish(process):
+    try:
+        out, err = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def launch(arguments, ranks=1, cwd=None, **options):
+    return finish(start(arguments, ranks, cwd, **options))
+
+
+def process_of_rank(launcher, rank):
+    """The process that mpirun started as this rank."""
+    for pid in subprocess.run(["pgrep", "-P", str(launcher.pid)], capture_output=True, text=True).stdout.split():
+        environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        if f"OMPI_COMM_WORLD_RANK={rank}".encode() in environment:
+            return int(pid)
+    raise AssertionError(f"rank {rank} is not there")
 
 
 class Cli(unittest.TestCase):
@@ -91,17 +142,36 @@ class Cli(unittest.TestCase):
                 file.write(struct.pack(">II", 0x801, len(values)) + bytes(values))
         return f"data={{source: mnist, path: {folder}}}"
 
-    def read_predictions(self, path):
+    def read_tensors(self, path):
         """{name: values} of a safetensors file."""
         bytes_ = path.read_bytes()
         (length,) = struct.unpack("<Q", bytes_[:8])
         header = json.loads(bytes_[8:8 + length])
+        header.pop("__metadata__", None)
         out = {}
-        for name in ("logits", "labels"):
-            begin, end = header[name]["data_offsets"]
-            kind = {"F32": "f", "I32": "i"}[header[name]["dtype"]]
+        for name, tensor in header.items():
+            begin, end = tensor["data_offsets"]
+            kind = {"F32": "f", "I32": "i"}[tensor["dtype"]]
             out[name] = list(struct.unpack(f"<{(end - begin) // 4}{kind}", bytes_[8 + length + begin:8 + length + end]))
         return out
+
+    def checkpoints(self, run):
+        """Names of the run's checkpoints, oldest first."""
+        return sorted(path.name for path in (run / "checkpoints").glob("epoch-*.safetensors"))
+
+    def metrics(self, run):
+        """The lines of metrics.jsonl, without times."""
+        records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for record in records:
+            for key in ("seconds", "images_per_second", "seconds_to_first_step"):
+                record.pop(key, None)
+        return records
+
+    def await_checkpoint(self, process, run, name):
+        """Waits until the run has come to this checkpoint."""
+        while process.poll() is None and not (run / "checkpoints" / name).exists():
+            time.sleep(0.005)
+        self.assertIsNone(process.poll(), "the run was over too soon")
 
     # --- bad configurations: exit code 2 ---
 
@@ -212,7 +282,7 @@ class Cli(unittest.TestCase):
         files = [self.folder / f"logits-{ranks}" for ranks in (1, 3)]
         for file, ranks in zip(files, (1, 3)):
             self.assertEqual(launch(["eval", str(run), "--logits", str(file)], ranks=ranks).returncode, 0)
-        alone, shared = (self.read_predictions(file) for file in files)
+        alone, shared = (self.read_tensors(file) for file in files)
         self.assertEqual(alone["labels"], [i % 10 for i in range(50)])
         self.assertEqual(len(alone["logits"]), 500)
         self.assertEqual(alone, shared)
@@ -229,6 +299,93 @@ class Cli(unittest.TestCase):
             self.assertEqual(launch(["train", config, data], cwd=self.folder).returncode, 0)
         self.assertTrue((self.folder / "runs" / "small.1" / "metrics.jsonl").exists())
         self.assertTrue((self.folder / "runs" / "small" / "metrics.jsonl").exists())
+
+    # --- stopped, killed, out of space: what is lost ---
+
+    def test_a_signal_stops_the_run_at_a_checkpoint(self):
+        config, whole = self.write(STEADY), self.folder / "whole"
+        undisturbed = {}
+        for ranks in (1, 2):
+            self.assertEqual(launch(["train", config, "--output", str(whole)], ranks).returncode, 0)
+            undisturbed[ranks] = self.read_tensors(whole / "checkpoints" / "epoch-0003.safetensors")
+            if ranks == 1:
+                metrics = self.metrics(whole)
+        # On two ranks, only one of them is asked: they must agree.
+        for ranks, number, to in ((1, signal.SIGUSR1, None), (1, signal.SIGTERM, None), (1, signal.SIGINT, None),
+                                  (2, signal.SIGUSR1, 1), (2, signal.SIGTERM, 0)):
+            with self.subTest(signal=number.name, ranks=ranks):
+                run = self.folder / f"run-{ranks}-{number.name}"
+                process = start(["train", config, "--output", str(run)], ranks)
+                self.await_checkpoint(process, run, "epoch-0001-step-00000008.safetensors")
+                os.kill(process.pid if to is None else process_of_rank(process, to), number)
+                stopped = finish(process)
+                self.assertEqual(stopped.returncode, 75, stopped.stderr)
+                said = [line for line in stopped.stdout.splitlines() if "stopped on request" in line]
+                self.assertEqual(len(said), 1, stopped.stdout)
+                self.assertIn("--resume auto", said[0])
+                last = self.checkpoints(run)[-1]
+                self.assertIn(f"step {int(last.split('-')[-1].split('.')[0])}", said[0])
+                again = launch(["train", config, "--output", str(run), "--resume", "auto"], ranks)
+                self.assertEqual(again.returncode, 0, again.stderr)
+                final = self.read_tensors(run / "checkpoints" / "epoch-0003.safetensors")
+                self.assertEqual(final, undisturbed[ranks])
+                if ranks == 1:
+                    self.assertEqual(self.metrics(run), metrics)
+
+    def test_a_second_interrupt_ends_the_run_at_once(self):
+        config, run = self.write(STEADY), self.folder / "run"
+        process = start(["train", config, "train.global_batch=640", "--output", str(run)])
+        while not (run / "checkpoints").exists():
+            time.sleep(0.005)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.02)  # far less than a step takes
+        self.assertEqual(finish(process).returncode, -signal.SIGINT)
+
+    def test_a_kill_at_any_moment_costs_no_more_than_the_last_steps(self):
+        config, whole, run = self.write(STEADY), self.folder / "whole", self.folder / "run"
+        always = ["train", config, "checkpoint={every_steps: 1, keep: 3, best: true}", "--output"]
+        self.assertEqual(launch([*always, str(whole)]).returncode, 0)
+        dice, kills = random.Random(1), 0
+        for _ in range(6):
+            process = start([*always, str(run), "--resume", "auto"])
+            before = self.checkpoints(run)
+            while process.poll() is None and self.checkpoints(run) == before:
+                time.sleep(0.001)
+            time.sleep(dice.uniform(0, 0.2))
+            process.kill()
+            kills += finish(process).returncode == -signal.SIGKILL
+        self.assertGreater(kills, 2, "most came before the end")
+        self.assertEqual(launch([*always, str(run), "--resume", "auto"]).returncode, 0)
+        for name in ("epoch-0003.safetensors", "best.safetensors"):
+            self.assertEqual(self.read_tensors(run / "checkpoints" / name), self.read_tensors(whole / "checkpoints" / name))
+        self.assertEqual(self.metrics(run), self.metrics(whole))
+        self.assertEqual(list((run / "checkpoints").glob("*.tmp")), [])
+
+    def test_a_full_disk_is_said_and_the_run_goes_on(self):
+        config, run = self.write(STEADY), self.folder / "run"
+
+        def fill_disk():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+        result = launch(["train", config, "train.epochs=1", "--output", str(run)], preexec_fn=fill_disk)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(result.stderr.count("File too large"), 2, "the first and the last: " + result.stderr)
+        self.assertIn("the last checkpoint is missing", result.stderr)
+        self.assertEqual(len(self.metrics(run)), 2, "metrics had room")
+        self.assertEqual(list((run / "checkpoints").glob("*")), [])
+        again = launch(["train", config, "train.epochs=1", "--output", str(run), "--resume", "auto"])
+        self.assertEqual(again.returncode, 0, again.stderr)
+
+    def test_eval_of_the_best(self):
+        config, run = self.write(STEADY), self.folder / "run"
+        train = launch(["train", config, "checkpoint={keep: 1, best: true}", "optimizer.lr=0.3", "--output", str(run)])
+        self.assertEqual(train.returncode, 0, train.stderr)
+        best = launch(["eval", str(run), "--best"])
+        self.assertEqual(best.returncode, 0, best.stderr)
+        least = min(record["val_loss"] for record in self.metrics(run))
+        self.assertIn(f"loss {least:.5f}", best.stdout)
+        self.assertIn("best.safetensors", best.stdout)
 
     def test_plan_counts_and_check_lists(self):
         config, data = self.write(SMALL), self.mnist()
@@ -395,8 +552,13 @@ for line in open(sys.argv[1]):
 
     def test_help_lists_every_key(self):
         text = launch(["train", "--help"]).stdout
-        for key in ("global_batch", "label_smoothing", "weight_decay", "warmup_epochs", "--resume", "--output"):
+        for key in ("global_batch", "every_steps", "label_smoothing", "weight_decay", "warmup_epochs", "--resume", "--output"):
             self.assertIn(key, text)
+
+    def test_help_lists_exit_codes(self):
+        text = launch(["--help"]).stdout
+        for part in ("0 done", "1 the run failed", "2 wrong usage", "75 stopped on request", "128+n"):
+            self.assertIn(part, " ".join(text.split()))
 
 
 if __name__ == "__main__":

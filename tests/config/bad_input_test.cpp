@@ -77,6 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"optimizer: {name: adam, beta2: 1}", "optimizer.beta2: out of range"},
         Case{"schedule: {warmup_epochs: -1}", "schedule.warmup_epochs: out of range"},
         Case{"checkpoint: {keep: -1}", "checkpoint.keep: out of range"},
+        Case{"checkpoint: {every_steps: -1}", "checkpoint.every_steps: out of range"},
         Case{"checkpoint: {every_epochs: 0}", "checkpoint.every_epochs: out of range"},
         // Words.
         Case{"device: gpu", "device: expected auto | cpu | cuda | reference, got \"gpu\""},

@@ -36,7 +36,7 @@ train:
 optimizer: {name: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 5.0e-4, decay_all: true}
 schedule: {name: cosine, warmup_epochs: 1, final_factor: 0.01}
 device: reference
-checkpoint: {every_epochs: 2, keep: 0}
+checkpoint: {every_epochs: 2, every_steps: 5000000000, keep: 0, best: true}
 )");
   EXPECT_EQ(config.name, "mnist-lenet");
   EXPECT_EQ(config.seed, 7u);
@@ -72,6 +72,8 @@ checkpoint: {every_epochs: 2, keep: 0}
   EXPECT_EQ(config.schedule.final_factor, 0.01);
   EXPECT_EQ(config.device, Device::reference);
   EXPECT_EQ(config.checkpoint.every_epochs, 2);
+  EXPECT_EQ(config.checkpoint.every_steps, 5'000'000'000);
+  EXPECT_TRUE(config.checkpoint.best);
   EXPECT_EQ(config.checkpoint.keep, 0);
 }
 

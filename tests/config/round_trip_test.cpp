@@ -81,9 +81,10 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
-    const auto& [epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket,
-                 early_stop] = c;
-    return std::tie(epochs, batch, precision, smoothing, drop_last, fusion, recompute, autotune, bucket);
+    const auto& [epochs, batch, precision, smoothing, drop_last, on_nan, clip_norm, ema, fusion, recompute,
+                 autotune, bucket, early_stop] = c;
+    return std::tie(epochs, batch, precision, smoothing, drop_last, on_nan, clip_norm, ema, fusion, recompute,
+                    autotune, bucket);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
@@ -102,7 +103,9 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_TRUE(same(schedule, y.schedule));
   EXPECT_EQ(device, y.device);
   EXPECT_EQ(checkpoint.every_epochs, y.checkpoint.every_epochs);
+  EXPECT_EQ(checkpoint.every_steps, y.checkpoint.every_steps);
   EXPECT_EQ(checkpoint.keep, y.checkpoint.keep);
+  EXPECT_EQ(checkpoint.best, y.checkpoint.best);
 }
 
 /// Draws valid configurations that use every key sooner or later.

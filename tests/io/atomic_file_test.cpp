@@ -2,12 +2,11 @@
 #include "src/io/atomic_file.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <iterator>
 
 #include "src/core/error.h"
+#include "tests/io/scoped_limits.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {
@@ -15,27 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Files of this process cannot grow beyond so many bytes: as on a disk that fills up.
-class ScopedFileSizeLimit {
- public:
-  explicit ScopedFileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~ScopedFileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  ScopedFileSizeLimit(const ScopedFileSizeLimit&) = delete;
-  ScopedFileSizeLimit& operator=(const ScopedFileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
-
-class AtomicFile : public ::testing::Test {
+class AtomicFiles : public ::testing::Test {
  protected:
   std::ptrdiff_t entries() const {
     return std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator());
@@ -54,7 +33,7 @@ class AtomicFile : public ::testing::Test {
   const fs::path path_ = folder_.path() / "file";
 };
 
-TEST_F(AtomicFile, HoldsWhatWasWrittenLastAndNothingElseIsLeft) {
+TEST_F(AtomicFiles, HoldsWhatWasWrittenLastAndNothingElseIsLeft) {
   for (const std::string& bytes : {std::string(100000, 'a'), std::string("b\0c", 3), std::string()}) {
     write_file_atomically(path_, bytes);
     EXPECT_EQ(read_file(path_), bytes);
@@ -62,7 +41,7 @@ TEST_F(AtomicFile, HoldsWhatWasWrittenLastAndNothingElseIsLeft) {
   }
 }
 
-TEST_F(AtomicFile, StaysAsItWasWhenTheDiskIsFull) {
+TEST_F(AtomicFiles, StaysAsItWasWhenTheDiskIsFull) {
   write_file_atomically(path_, "before");
   const std::string problem = [&] {
     const ScopedFileSizeLimit limit(1000);
@@ -73,14 +52,40 @@ TEST_F(AtomicFile, StaysAsItWasWhenTheDiskIsFull) {
   EXPECT_EQ(entries(), 1) << "the temporary file is removed";
 }
 
-TEST_F(AtomicFile, DoesNotReplaceAFolder) {
+TEST_F(AtomicFiles, DoesNotReplaceAFolder) {
   fs::create_directories(path_ / "inside");
   EXPECT_NE(problem_with_writing(path_, "x").find("cannot rename"), std::string::npos);
   EXPECT_TRUE(fs::exists(path_ / "inside"));
   EXPECT_EQ(entries(), 1) << "the temporary file is removed";
 }
 
-TEST_F(AtomicFile, NeedsItsFolder) {
+TEST_F(AtomicFiles, WhatIsNotCommittedIsNotThere) {
+  {
+    AtomicFile file(path_);
+    file.write(std::as_bytes(std::span("abcdef", 6)));
+    EXPECT_EQ(entries(), 1) << "under its temporary name";
+  }
+  EXPECT_EQ(entries(), 0);
+  AtomicFile file(path_);
+  file.write(std::as_bytes(std::span("abc", 3)));
+  file.write(std::as_bytes(std::span("def", 3)));
+  file.overwrite(2, std::as_bytes(std::span("CD", 2)));
+  file.commit();
+  EXPECT_EQ(read_file(path_), "abCDef");
+}
+
+TEST_F(AtomicFiles, AppendingIsAllOrNothing) {
+  append_to_file(path_, "one\n");
+  {
+    const ScopedFileSizeLimit limit(10);
+    EXPECT_THROW(append_to_file(path_, "two, too long\n"), Error);
+  }
+  EXPECT_EQ(read_file(path_), "one\n");
+  append_to_file(path_, "two\n");
+  EXPECT_EQ(read_file(path_), "one\ntwo\n");
+}
+
+TEST_F(AtomicFiles, NeedsItsFolder) {
   EXPECT_NE(problem_with_writing(path_ / "file", "x").find("No such file"), std::string::npos);
   EXPECT_EQ(entries(), 0);
   EXPECT_THROW(read_file(path_), Error);

@@ -40,7 +40,8 @@ TEST_F(Passes, BucketsCoverEveryGradientOnce) {
       EXPECT_EQ(bucket.offset, next);
       next += bucket.bytes();
     }
-    EXPECT_EQ(next, layout_.all_gradients.bytes());
+    EXPECT_EQ(layout_.votes.offset, layout_.all_gradients.bytes());
+    EXPECT_EQ(next, layout_.votes.offset + layout_.votes.bytes()) << "the votes ride in the last one";
     if (bytes == 1) {
       EXPECT_EQ(buckets.size(), graph_.parameters.size());
     }
@@ -74,6 +75,7 @@ TEST_F(Passes, ABucketIsSummedAfterItsLastGradientAndBeforeTheOptimizer) {
     }
     if (std::holds_alternative<Join>(step.call)) joined = true;
     EXPECT_TRUE(joined || !std::holds_alternative<SgdStep>(step.call));
+    EXPECT_TRUE(joined || !std::holds_alternative<ReportStep>(step.call));
     visit_tensors(step.call, Writes{written});
   }
 }

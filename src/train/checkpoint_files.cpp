@@ -1,0 +1,158 @@
+#include "src/train/checkpoint_files.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "comm/agree.h"
+#include "src/core/log.h"
+#include "src/io/atomic_file.h"
+
+namespace convoy {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::string_view extension = ".safetensors", epoch_part = "epoch-", step_part = "-step-";
+
+/// Epochs done, and steps done where the next one is under way: ascends as the run goes on.
+using Place = std::pair<int, std::int64_t>;
+
+Place place_of(const Progress& progress) {
+  return {progress.epochs_done, progress.images_done > 0 ? progress.steps_done : 0};
+}
+
+/// Takes `prefix` and a number off the front of `text`.
+template <class T>
+std::optional<T> take_number(std::string_view& text, std::string_view prefix) {
+  T value{};
+  if (!text.starts_with(prefix)) return std::nullopt;
+  const std::string_view digits = text.substr(prefix.size());
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || value < 0) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return value;
+}
+
+/// Nothing when the name is not one of checkpoint_path()'s.
+std::optional<Place> place_in(const std::string& file_name) {
+  std::string_view text = file_name;
+  const std::optional<int> epoch = take_number<int>(text, epoch_part);
+  if (!epoch) return std::nullopt;
+  if (text == extension) return Place{*epoch, 0};
+  const std::optional<std::int64_t> step = take_number<std::int64_t>(text, step_part);
+  if (!step || text != extension) return std::nullopt;
+  return Place{*epoch - 1, *step};
+}
+
+void set_aside(const fs::path& path) {
+  fs::rename(path, path.string() + ".old");
+}
+
+TensorFile verified(const std::string& bytes, const fs::path& path) {
+  TensorFile file = from_safetensors(bytes, path.string());
+  require_checkpoint(file, path.string());
+  return file;
+}
+
+bool is_later(const fs::path& best, const Progress& progress) {
+  try {
+    return place_of(progress_in(verified(read_file(best), best), best.string())) > place_of(progress);
+  } catch (const Error&) {
+    return true;  // not worth its name
+  }
+}
+
+/// The candidates for `path`, best first.
+std::vector<fs::path> candidates(const fs::path& path) {
+  if (!fs::exists(path)) fail("{} does not exist", path.string());
+  if (!fs::is_directory(path)) return {path};
+  const fs::path folder = fs::is_directory(path / "checkpoints") ? path / "checkpoints" : path;
+  std::vector<fs::path> paths = list_checkpoints(folder);
+  if (fs::exists(best_checkpoint_path(folder))) paths.push_back(best_checkpoint_path(folder));
+  return paths;
+}
+
+/// The bytes of the first candidate that verifies; empty when there is none at all.
+std::pair<fs::path, std::string> choose(const fs::path& path) {
+  const std::vector<fs::path> paths = candidates(path);
+  for (const fs::path& candidate : paths) {
+    try {
+      std::string bytes = read_file(candidate);
+      verified(bytes, candidate);
+      return {candidate, std::move(bytes)};
+    } catch (const Error& error) {
+      if (paths.size() == 1) throw;
+      log_warn("skipping a checkpoint: {}", error.what());
+    }
+  }
+  if (!paths.empty()) fail("{}: none of its {} checkpoints verifies", path.string(), paths.size());
+  return {};
+}
+
+}  // namespace
+
+fs::path checkpoint_path(const fs::path& folder, const Progress& progress) {
+  const auto [epochs, step] = place_of(progress);
+  if (step == 0) return folder / fmt::format("{}{:04}{}", epoch_part, epochs, extension);
+  return folder / fmt::format("{}{:04}{}{:08}{}", epoch_part, epochs + 1, step_part, step, extension);
+}
+
+fs::path best_checkpoint_path(const fs::path& folder) {
+  return folder / fmt::format("best{}", extension);
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& folder) {
+  std::vector<std::pair<Place, fs::path>> found;
+  if (fs::is_directory(folder)) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (const auto place = place_in(entry.path().filename().string())) found.emplace_back(*place, entry);
+    }
+  }
+  std::sort(found.rbegin(), found.rend());
+  std::vector<fs::path> paths;
+  for (auto& [place, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+void remove_old_checkpoints(const fs::path& folder, int keep) {
+  if (keep == 0) return;
+  const std::vector<fs::path> paths = list_checkpoints(folder);
+  for (std::size_t i = static_cast<std::size_t>(keep); i < paths.size(); ++i) fs::remove(paths[i]);
+}
+
+void tidy_checkpoints(const fs::path& folder, const Progress& progress) {
+  for (const fs::path& path : list_checkpoints(folder)) {
+    if (place_in(path.filename().string()) > place_of(progress)) set_aside(path);
+  }
+  const fs::path best = best_checkpoint_path(folder);
+  if (fs::exists(best) && is_later(best, progress)) set_aside(best);
+  std::vector<fs::path> unfinished;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == unfinished_suffix) unfinished.push_back(entry);
+  }
+  for (const fs::path& path : unfinished) fs::remove(path);
+}
+
+std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const RankEnvironment& ranks) {
+  std::string bytes, chosen;
+  agree(ranks, [&] {
+    if (!ranks.is_root()) return;
+    auto [from, contents] = choose(path);
+    chosen = from.string();
+    bytes = std::move(contents);
+  });
+  const auto share = [&](std::string& text) {
+    std::uint64_t length = text.size();
+    ranks.broadcast(&length, sizeof length);
+    text.resize(length);
+    ranks.broadcast(text.data(), length);
+  };
+  share(chosen);
+  if (chosen.empty()) return std::nullopt;
+  share(bytes);
+  return LoadedCheckpoint{chosen, from_safetensors(bytes, chosen)};
+}
+
+}  // namespace convoy
