@@ -13,11 +13,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
-// Sleeps between two questions grow from the shortest to the longest.
-constexpr microseconds shortest{10}, longest{500};
-// While join() waits, this thread may have its core: sleeps stay short, and at first there are none, since
-// sums of a few bytes, which forward waits for, take less time than to fall asleep and wake.
-constexpr microseconds longest_awaited{50}, awake{100};
+// Sleeps between two questions last a part of what the jobs have taken so far, so that their end is noticed
+// late by no more than that part: a small one while join() waits for it.
+constexpr microseconds shortest{10}, longest{1000};
+constexpr int part = 4, part_awaited = 64;
+// At the beginning of such a wait there are none: sums of a few bytes, which forward waits for, take less
+// time than to fall asleep and wake, and the caller's core has nothing else to do.
+constexpr microseconds awake{100};
 
 /// Signals are for the thread that computes; and sleeps are as short as they say, not rounded up to 50 us.
 void prepare_thread() {
@@ -66,28 +68,25 @@ void CommunicationThread::join() {
 
 void CommunicationThread::run() {
   std::unique_lock lock(mutex_);
-  microseconds sleep = shortest;
-  Clock::time_point awake_until;
+  Clock::time_point since;  // the jobs under way began, or the wait for them
   while (true) {
     const bool was_awaited = awaited_;
     const auto news = [&] { return stop_ || !queue_.empty() || awaited_ != was_awaited; };
+    const Clock::duration taken = Clock::now() - since;
     bool woken = true;
     if (idle_) {
       wake_.wait(lock, [&] { return stop_ || !queue_.empty(); });
-    } else if (awaited_ && Clock::now() < awake_until) {
+    } else if (awaited_ && taken < awake) {
       lock.unlock();
       std::this_thread::yield();
       lock.lock();
       woken = news();
     } else {
-      woken = wake_.wait_for(lock, std::min(sleep, awaited_ ? longest_awaited : longest), news);
-      sleep = std::min(2 * sleep, longest);
+      const Clock::duration sleep = taken / (awaited_ ? part_awaited : part);
+      woken = wake_.wait_for(lock, std::clamp<Clock::duration>(sleep, shortest, longest), news);
     }
     if (stop_) return;
-    if (woken) {
-      sleep = shortest;
-      awake_until = Clock::now() + awake;
-    }
+    if (woken) since = Clock::now();
     const std::vector<std::function<void()>> jobs = std::exchange(queue_, {});
     idle_ = false;
     lock.unlock();
