@@ -109,6 +109,13 @@ def process_of_rank(launcher, rank):
     raise AssertionError(f"rank {rank} is not there")
 
 
+def handles(process, number):
+    """Whether the process has a handler for the signal."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
 class Cli(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-cli-"))
@@ -334,12 +341,15 @@ class Cli(unittest.TestCase):
 
     def test_a_second_interrupt_ends_the_run_at_once(self):
         config, run = self.write(STEADY), self.folder / "run"
-        process = start(["train", config, "train.global_batch=640", "--output", str(run)])
+        # The one step of an epoch takes seconds, so that the second interrupt comes during the same one.
+        process = start(["train", config, "train.global_batch=6400", "data.synthetic.train=6400",
+                         "--output", str(run)])
         while not (run / "checkpoints").exists():
             time.sleep(0.005)
-        for _ in range(2):
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.02)  # far less than a step takes
+        process.send_signal(signal.SIGINT)
+        while handles(process, signal.SIGINT):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
         self.assertEqual(finish(process).returncode, -signal.SIGINT)
 
     def test_a_kill_at_any_moment_costs_no_more_than_the_last_steps(self):
