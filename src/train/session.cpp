@@ -211,7 +211,8 @@ std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
     out.push_back({parameter.name, layout.parameters[i], &parameter, parameter.file_shape});
     if (layout.average) {
       out.push_back({fmt::format("average.{}", parameter.name),
-                     same_place(layout.parameters[i], layout.average), &parameter, parameter.file_shape});
+                     same_place(layout.parameters[i], layout.average), &parameter, parameter.file_shape,
+                     /*optional=*/true, /*stand_in=*/parameter.name});
     }
     for (std::size_t m = 0; m < moments.size(); ++m) {
       out.push_back({fmt::format("optimizer.{}.{}", moments[m], parameter.name),
