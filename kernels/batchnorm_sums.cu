@@ -257,6 +257,7 @@ void launch(const CudaContext& context, const BatchNormMoments& call) {
 }
 
 void launch(const CudaContext& context, const BatchNormRunning& call) {
+  if (call.running.count == 0) return;
   running_kernel<<<blocks_for(call.running.count), block_size, 0, context.stream>>>(
       call.running.count, context.data<const float>(call.batch), context.data<float>(call.running),
       context.data<const float>(call.momentum), context.data<const float>(call.loss_scale));

@@ -67,7 +67,7 @@ Plan update_plan(const Layout& layout, const Config& config) {
     emit(CheckGradients{layout.all_gradients, layout.loss_scale, {dynamic, skips, config.train.clip_norm}},
          "optimizer");
   }
-  if (layout.all_statistics) {
+  if (!layout.statistics.empty()) {
     emit(BatchNormRunning{layout.all_batch_statistics, layout.all_statistics, layout.statistic_momentum,
                           layout.loss_scale},
          "running averages");
