@@ -12,8 +12,9 @@ def read_tensors(path):
     out = {}
     for name, tensor in header.items():
         begin, end = tensor["data_offsets"]
-        kind = {"F32": "f", "I32": "i"}[tensor["dtype"]]
-        out[name] = list(struct.unpack(f"<{(end - begin) // 4}{kind}", content[8 + length + begin:8 + length + end]))
+        kind = {"F32": "f", "I32": "i", "F64": "d"}[tensor["dtype"]]
+        values = content[8 + length + begin:8 + length + end]
+        out[name] = list(struct.unpack(f"<{len(values) // struct.calcsize(kind)}{kind}", values))
     return out
 
 
