@@ -41,8 +41,11 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0
 GresTypes=gpu
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 {nodes}
-PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=60
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 """
 
 
@@ -137,6 +140,12 @@ class Cluster:
         if done.returncode != 0:
             raise AssertionError(done.stderr)
         return done.stdout.strip()
+
+    def configure(self, line):
+        """Adds a line to slurm.conf."""
+        with open(self.folder / "slurm.conf", "a") as file:
+            file.write(line + "\n")
+        self.command("scontrol", "reconfigure")
 
     def job(self, job):
         """What `scontrol show job` knows of it, as a dictionary."""
