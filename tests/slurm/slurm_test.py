@@ -65,6 +65,8 @@ def write_images(folder, counts, dice):
 
 
 class Slurm(unittest.TestCase):
+    unavailable = None  # why there is no Slurm
+
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-slurm-"))
@@ -72,7 +74,8 @@ class Slurm(unittest.TestCase):
         try:
             cls.cluster = Cluster(cls.folder, nodes=2, gpus=2)
         except Unavailable as reason:
-            raise unittest.SkipTest(f"no Slurm: {reason}") from None
+            cls.unavailable = f"no Slurm: {reason}"
+            return
         cls.addClassCleanup(cls.cluster.stop)
         # The scripts want to be submitted from the repository's root; runs/ and logs should not land in this one.
         cls.root = cls.folder / "root"
@@ -81,6 +84,10 @@ class Slurm(unittest.TestCase):
         (cls.root / "net.yaml").write_text(STEADY)
         write_images(cls.root / "images", {"train": 6000, "t10k": 500}, random.Random(1))
         cls.undisturbed = None
+
+    def setUp(self):
+        if self.unavailable:
+            self.skipTest(self.unavailable)
 
     def submit(self, script, *arguments, options=(), **environment):
         settings = dict(CONVOY=CONVOY, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
