@@ -19,6 +19,9 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONVOY = ""
 SMALL = """
@@ -149,31 +152,6 @@ class Cli(unittest.TestCase):
                 file.write(struct.pack(">II", 0x801, len(values)) + bytes(values))
         return f"data={{source: mnist, path: {folder}}}"
 
-    def read_tensors(self, path):
-        """{name: values} of a safetensors file."""
-        bytes_ = path.read_bytes()
-        (length,) = struct.unpack("<Q", bytes_[:8])
-        header = json.loads(bytes_[8:8 + length])
-        header.pop("__metadata__", None)
-        out = {}
-        for name, tensor in header.items():
-            begin, end = tensor["data_offsets"]
-            kind = {"F32": "f", "I32": "i"}[tensor["dtype"]]
-            out[name] = list(struct.unpack(f"<{(end - begin) // 4}{kind}", bytes_[8 + length + begin:8 + length + end]))
-        return out
-
-    def checkpoints(self, run):
-        """Names of the run's checkpoints, oldest first."""
-        return sorted(path.name for path in (run / "checkpoints").glob("epoch-*.safetensors"))
-
-    def metrics(self, run):
-        """The lines of metrics.jsonl, without times."""
-        records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        for record in records:
-            for key in ("seconds", "images_per_second", "seconds_to_first_step"):
-                record.pop(key, None)
-        return records
-
     def await_checkpoint(self, process, run, name):
         """Waits until the run has come to this checkpoint."""
         while process.poll() is None and not (run / "checkpoints" / name).exists():
@@ -289,7 +267,7 @@ class Cli(unittest.TestCase):
         files = [self.folder / f"logits-{ranks}" for ranks in (1, 3)]
         for file, ranks in zip(files, (1, 3)):
             self.assertEqual(launch(["eval", str(run), "--logits", str(file)], ranks=ranks).returncode, 0)
-        alone, shared = (self.read_tensors(file) for file in files)
+        alone, shared = (read_tensors(file) for file in files)
         self.assertEqual(alone["labels"], [i % 10 for i in range(50)])
         self.assertEqual(len(alone["logits"]), 500)
         self.assertEqual(alone, shared)
@@ -314,9 +292,9 @@ class Cli(unittest.TestCase):
         undisturbed = {}
         for ranks in (1, 2):
             self.assertEqual(launch(["train", config, "--output", str(whole)], ranks).returncode, 0)
-            undisturbed[ranks] = self.read_tensors(whole / "checkpoints" / "epoch-0003.safetensors")
+            undisturbed[ranks] = read_tensors(whole / "checkpoints" / "epoch-0003.safetensors")
             if ranks == 1:
-                metrics = self.metrics(whole)
+                metrics = read_metrics(whole)
         # On two ranks, only one of them is asked: they must agree.
         for ranks, number, to in ((1, signal.SIGUSR1, None), (1, signal.SIGTERM, None), (1, signal.SIGINT, None),
                                   (2, signal.SIGUSR1, 1), (2, signal.SIGTERM, 0)):
@@ -330,14 +308,14 @@ class Cli(unittest.TestCase):
                 said = [line for line in stopped.stdout.splitlines() if "stopped on request" in line]
                 self.assertEqual(len(said), 1, stopped.stdout)
                 self.assertIn("--resume auto", said[0])
-                last = self.checkpoints(run)[-1]
+                last = checkpoints(run)[-1]
                 self.assertIn(f"step {int(last.split('-')[-1].split('.')[0])}", said[0])
                 again = launch(["train", config, "--output", str(run), "--resume", "auto"], ranks)
                 self.assertEqual(again.returncode, 0, again.stderr)
-                final = self.read_tensors(run / "checkpoints" / "epoch-0003.safetensors")
+                final = read_tensors(run / "checkpoints" / "epoch-0003.safetensors")
                 self.assertEqual(final, undisturbed[ranks])
                 if ranks == 1:
-                    self.assertEqual(self.metrics(run), metrics)
+                    self.assertEqual(read_metrics(run), metrics)
 
     def test_a_second_interrupt_ends_the_run_at_once(self):
         config, run = self.write(STEADY), self.folder / "run"
@@ -359,8 +337,8 @@ class Cli(unittest.TestCase):
         dice, kills = random.Random(1), 0
         for _ in range(6):
             process = start([*always, str(run), "--resume", "auto"])
-            before = self.checkpoints(run)
-            while process.poll() is None and self.checkpoints(run) == before:
+            before = checkpoints(run)
+            while process.poll() is None and checkpoints(run) == before:
                 time.sleep(0.001)
             time.sleep(dice.uniform(0, 0.2))
             process.kill()
@@ -368,8 +346,8 @@ class Cli(unittest.TestCase):
         self.assertGreater(kills, 2, "most came before the end")
         self.assertEqual(launch([*always, str(run), "--resume", "auto"]).returncode, 0)
         for name in ("epoch-0003.safetensors", "best.safetensors"):
-            self.assertEqual(self.read_tensors(run / "checkpoints" / name), self.read_tensors(whole / "checkpoints" / name))
-        self.assertEqual(self.metrics(run), self.metrics(whole))
+            self.assertEqual(read_tensors(run / "checkpoints" / name), read_tensors(whole / "checkpoints" / name))
+        self.assertEqual(read_metrics(run), read_metrics(whole))
         self.assertEqual(list((run / "checkpoints").glob("*.tmp")), [])
 
     def test_a_full_disk_is_said_and_the_run_goes_on(self):
@@ -382,7 +360,7 @@ class Cli(unittest.TestCase):
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertEqual(result.stderr.count("File too large"), 2, "the first and the last: " + result.stderr)
         self.assertIn("the last checkpoint is missing", result.stderr)
-        self.assertEqual(len(self.metrics(run)), 2, "metrics had room")
+        self.assertEqual(len(read_metrics(run)), 2, "metrics had room")
         self.assertEqual(list((run / "checkpoints").glob("*")), [])
         again = launch(["train", config, "train.epochs=1", "--output", str(run), "--resume", "auto"])
         self.assertEqual(again.returncode, 0, again.stderr)
@@ -393,7 +371,7 @@ class Cli(unittest.TestCase):
         self.assertEqual(train.returncode, 0, train.stderr)
         best = launch(["eval", str(run), "--best"])
         self.assertEqual(best.returncode, 0, best.stderr)
-        least = min(record["val_loss"] for record in self.metrics(run))
+        least = min(record["val_loss"] for record in read_metrics(run))
         self.assertIn(f"loss {least:.5f}", best.stdout)
         self.assertIn("best.safetensors", best.stdout)
 
