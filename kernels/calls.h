@@ -10,6 +10,7 @@
 #include "kernels/loss.h"
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
+#include "kernels/parameter_hash.h"
 #include "kernels/pool.h"
 #include "kernels/probe.h"
 
@@ -24,7 +25,7 @@ using KernelCalls =
              MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
              BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
              ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
-             ReportStep, CheckGradients, SgdStep, AdamStep, AverageWeights, MultiplyAdd, Copy>;
+             ReportStep, CheckGradients, SgdStep, AdamStep, AverageWeights, ParameterHash, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

@@ -163,9 +163,10 @@ struct CheckpointConfig {
   bool best = false;             ///< besides, that of the epoch with the best validation
 };
 struct DistributedConfig {
-  double timeout = 30;         ///< seconds without a sign of life after which a rank counts as lost
-  double step_timeout = 1800;  ///< seconds a step may take; 0: any
-  bool bind = true;            ///< `auto | none`: a GPU's rank that may run anywhere keeps to cores near it
+  double timeout = 30;               ///< seconds without a sign of life after which a rank counts as lost
+  double step_timeout = 1800;        ///< seconds a step may take; 0: any
+  std::int64_t verify_every = 1000;  ///< steps after which ranks compare their weights; 0: never
+  bool bind = true;  ///< `auto | none`: a GPU's rank that may run anywhere keeps to cores near it
 };
 
 struct Config {

@@ -275,12 +275,16 @@ Table<ScheduleConfig> schedule_table() {
 Table<DistributedConfig> distributed_table() {
   using D = DistributedConfig;
   Table<D> table;
-  table.fields = {field("timeout", &D::timeout, number<double>(between(0.5, 86'400)),
-                        "seconds without a sign of life from a rank after which the run ends"),
-                  field("step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
-                        "seconds a step or a batch of evaluation may take before the run ends; 0: any"),
-                  field("bind", &D::bind, choice<bool>({{"auto", true}, {"none", false}}),
-                        "auto: a GPU's rank that may run on all cores keeps to those near its GPU")};
+  table.fields = {
+      field("timeout", &D::timeout, number<double>(between(0.5, 86'400)),
+            "seconds without a sign of life from a rank after which the run ends"),
+      field("step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
+            "seconds a step or a batch of evaluation may take before the run ends; 0: any"),
+      field("verify_every", &D::verify_every, number<std::int64_t>(between(0, 1e12)),
+            "steps after which ranks compare hashes of their weights, as at the end of epochs and "
+            "before checkpoints; 0: never"),
+      field("bind", &D::bind, choice<bool>({{"auto", true}, {"none", false}}),
+            "auto: a GPU's rank that may run on all cores keeps to those near its GPU")};
   return table;
 }
 

@@ -34,6 +34,7 @@ struct Layout {
   std::vector<Tensor> statistics;            ///< one per Graph::statistics
   Tensor reports;                            ///< (report_slots,report_fields) f64 (src/core/step_state.h)
   Tensor train_metrics, validation_metrics;  ///< (3) f64: loss sum, correct, count
+  Tensor hashes;  ///< (parameters and averages,hash_words) i32: what verification_plan() fills in
   Tensor images, labels, order;
   Tensor decay;         ///< one weight-decay factor per parameter_alignment elements
   Tensor scale, shift;  ///< (C): pixel / 255 * scale + shift

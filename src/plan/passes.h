@@ -24,6 +24,9 @@ Plan training_plan(const Graph& graph, const Layout& layout, const Config& confi
 Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
                      bool resident);
 
+/// A hash of every parameter and every average into Layout::hashes; Step::node is its name in files.
+Plan verification_plan(const Graph& graph, const Layout& layout);
+
 /// Inserts one AllReduce per bucket, a slice of the flat gradient block of about `bucket_bytes`, right after
 /// the call that completes it, and a Join before the optimizer. A plan for one rank is returned as it is.
 Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks);

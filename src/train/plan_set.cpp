@@ -52,6 +52,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
     set.evaluation.emplace(batch.count,
                            finish(evaluation_plan(graph, set.layout, config, batch_shape(batch), resident)));
   }
+  set.verification = place(verification_plan(graph, set.layout));
   return set;
 }
 

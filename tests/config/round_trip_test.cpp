@@ -109,6 +109,7 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_EQ(distributed.timeout, y.distributed.timeout);
   EXPECT_EQ(distributed.step_timeout, y.distributed.step_timeout);
   EXPECT_EQ(distributed.bind, y.distributed.bind);
+  EXPECT_EQ(distributed.verify_every, y.distributed.verify_every);
 }
 
 /// Draws valid configurations that use every key sooner or later.
@@ -251,7 +252,7 @@ class Dice {
     if (c.schedule.name == S::one_cycle)
       c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
     c.checkpoint = {1 + below(5), below(5)};
-    c.distributed = {1 + share<double>(), coin() ? 0 : share<double>(), coin()};
+    c.distributed = {1 + share<double>(), coin() ? 0 : share<double>(), below(5000), coin()};
     return c;
   }
 
