@@ -18,7 +18,9 @@ void check_nccl(ncclResult_t status, ncclComm_t comm = nullptr,
 }
 
 ncclDataType_t nccl_type(DType type) {
-  check(type == DType::f32 || type == DType::f64, "only f32 and f64 are summed over ranks");
+  check(is_float(type), "only floating-point values are summed over ranks");
+  if (type == DType::f16) return ncclFloat16;
+  if (type == DType::bf16) return ncclBfloat16;
   return type == DType::f32 ? ncclFloat32 : ncclFloat64;
 }
 
@@ -135,15 +137,44 @@ ncclComm_t NcclCommunicator::handle() const {
   return comm;
 }
 
-void NcclCommunicator::all_reduce_sum_async(void* values, std::int64_t count, DType type) {
-  if (count == 0) return;
+template <class Queue>
+void NcclCommunicator::start(Queue queue) {
   check_cuda(cudaEventRecord(ready_.get(), compute_));
   check_cuda(cudaStreamWaitEvent(stream_.get(), ready_.get(), 0));
   const ncclComm_t comm = handle();
-  check_nccl(ncclAllReduce(values, values, static_cast<std::size_t>(count), nccl_type(type), ncclSum, comm,
-                           stream_.get()),
-             comm);
+  check_nccl(queue(comm, stream_.get()), comm);
   pending_ = true;
+}
+
+void NcclCommunicator::all_reduce_sum_async(void* values, std::int64_t count, DType type) {
+  if (count == 0) return;
+  start([&](ncclComm_t comm, cudaStream_t stream) {
+    return ncclAllReduce(values, values, static_cast<std::size_t>(count), nccl_type(type), ncclSum, comm,
+                         stream);
+  });
+}
+
+void NcclCommunicator::exchange_slices_async(const void* from, void* to, std::int64_t count, DType type) {
+  start([&](ncclComm_t comm, cudaStream_t stream) {
+    const auto elements = static_cast<std::size_t>(count);
+    check_nccl(ncclGroupStart());
+    for (int peer = 0; peer < size_; ++peer) {
+      const std::int64_t at = peer * count * size_of(type);
+      check_nccl(
+          ncclSend(static_cast<const std::byte*>(from) + at, elements, nccl_type(type), peer, comm, stream),
+          comm);
+      check_nccl(ncclRecv(static_cast<std::byte*>(to) + at, elements, nccl_type(type), peer, comm, stream),
+                 comm);
+    }
+    return ncclGroupEnd();
+  });
+}
+
+void NcclCommunicator::gather_slices_async(void* values, std::int64_t count, DType type) {
+  start([&](ncclComm_t comm, cudaStream_t stream) {
+    const void* own = static_cast<std::byte*>(values) + rank_ * count * size_of(type);
+    return ncclAllGather(own, values, static_cast<std::size_t>(count), nccl_type(type), comm, stream);
+  });
 }
 
 void NcclCommunicator::join() {

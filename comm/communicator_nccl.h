@@ -32,6 +32,8 @@ class NcclCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   void all_reduce_sum_async(void* values, std::int64_t count, DType type) override;
+  void exchange_slices_async(const void* from, void* to, std::int64_t count, DType type) override;
+  void gather_slices_async(void* values, std::int64_t count, DType type) override;
   void join() override;
   /// Callable from any thread.
   void abort() noexcept override;
@@ -53,6 +55,9 @@ class NcclCommunicator final : public Communicator {
     ncclWindow_t window;  ///< null: not registered, or nothing is gained by it
   };
   ncclComm_t handle() const;
+  /// Calls queue(comm, stream) behind the work queued so far.
+  template <class Queue>
+  void start(Queue queue);
 
   int rank_, size_;
   cudaStream_t compute_;

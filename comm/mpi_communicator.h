@@ -12,6 +12,19 @@
 
 namespace convoy {
 
+/// MPI knows no 16-bit floating-point numbers; this adds them, rounding each sum.
+class HalfSum {
+ public:
+  explicit HalfSum(MPI_User_function* add);
+  ~HalfSum();
+  HalfSum(const HalfSum&) = delete;
+  HalfSum& operator=(const HalfSum&) = delete;
+  MPI_Op op() const { return op_; }
+
+ private:
+  MPI_Op op_ = MPI_OP_NULL;
+};
+
 /// Sums proceed beside the engine's work, on a thread of their own and an MPI communicator of their own.
 /// MPI_THREAD_SERIALIZED allows one thread at a time inside MPI: between all_reduce_sum_async() and the
 /// join() that follows it MPI is the thread's, at all other times the caller's. So RankEnvironment's
@@ -27,6 +40,8 @@ class MpiCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   void all_reduce_sum_async(void* values, std::int64_t count, DType type) override;
+  void exchange_slices_async(const void* from, void* to, std::int64_t count, DType type) override;
+  void gather_slices_async(void* values, std::int64_t count, DType type) override;
   /// Throws what went wrong with the sums.
   void join() override;
   void abort() noexcept override;
@@ -34,6 +49,7 @@ class MpiCommunicator final : public Communicator {
  private:
   bool test_all();
 
+  const HalfSum f16_sum_, bf16_sum_;
   int rank_, size_;
   Activity& activity_;
   MPI_Comm comm_ = MPI_COMM_NULL;

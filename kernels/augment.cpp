@@ -19,7 +19,7 @@ void launch(const CpuContext& context, const Augment& call) {
   for (int i = 0; i < call.n; ++i) {
     const std::int32_t sample = order[i];
     y[i] = labels[sample];
-    const std::int64_t stored = call.resident ? sample : state.slot * call.slot_rows() + i;
+    const std::int64_t stored = call.resident ? sample : state.slot * call.slot_rows() + call.staged + i;
     const std::uint8_t* image = images + stored * call.image.count();
     const ImageShift shift =
         moves ? image_shift(state.seed, state.epoch, sample, call.crop_pad, call.flip) : ImageShift{};

@@ -8,7 +8,7 @@ namespace convoy {
 namespace {
 
 struct AugmentGeometry {
-  int first;
+  int first, staged;
   bool resident;
   std::int64_t slot_rows;
   int crop_pad;
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(block_size)
 
   ImageShift shift;
   if (g.crop_pad > 0 || g.flip) shift = image_shift(state->seed, state->epoch, sample, g.crop_pad, g.flip);
-  const std::int64_t row = g.resident ? sample : state->slot * g.slot_rows + image;
+  const std::int64_t row = g.resident ? sample : state->slot * g.slot_rows + g.staged + image;
   const std::uint8_t* pixels = images + row * g.count;
   Pack<V> out;
 #pragma unroll
@@ -64,6 +64,7 @@ void launch(const CudaContext& context, const Augment& call) {
   check(image.count() > 0 && image.count() < (std::int64_t{1} << 31), "an image too large to augment");
   const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };
   const AugmentGeometry g{call.first,
+                          call.staged,
                           call.resident,
                           call.slot_rows(),
                           call.crop_pad,

@@ -44,18 +44,19 @@ CONVOY_HOST_DEVICE inline int reflect(int i, int length) {
 
 /// x (N,D,H,W,C) = pixel / 255 * scale + shift per channel (a padded pixel is the stored value 0 before that:
 /// black), y (N) = label. Image i is sample `order[state.first + first + i]`; its pixels are the row of that
-/// sample in a resident data set, else row i of slot `state.slot` of the staged batches; its label is always
-/// the sample's.
+/// sample in a resident data set, else row `staged` + i of slot `state.slot` of the staged batches; its label
+/// is always the sample's.
 struct Augment {
   static constexpr const char* name = "augment";
   int n = 0;
-  int first = 0;  ///< this rank's first image within the global batch
+  int first = 0;   ///< this rank's first image within the global batch
+  int staged = 0;  ///< of a slot: the row of its first image
   FeatureShape image;
   bool resident = true;
   int crop_pad = 0;  ///< 0: no crop
   PadMode pad_mode = PadMode::zero;
   bool flip = false;
-  Tensor images;         ///< u8 (samples,D,H,W,C), staged (staging_slots,rows,D,H,W,C) with rows >= N
+  Tensor images;  ///< u8 (samples,D,H,W,C), staged (staging_slots,rows,D,H,W,C) with rows >= staged + N
   Tensor labels, order;  ///< i32 (samples), i32
   Tensor scale, shift;   ///< (C): 1 / std and -mean / std
   Tensor x, y;

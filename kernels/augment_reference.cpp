@@ -17,7 +17,7 @@ void launch(const ReferenceContext<T>& context, const Augment& call) {
   auto* y = context.template data<std::int32_t>(call.y);   // (N)
   for (int i = 0; i < call.n; ++i) {
     const std::int32_t sample = order[state.first + call.first + i];
-    const std::int64_t row = call.resident ? sample : state.slot * call.slot_rows() + i;
+    const std::int64_t row = call.resident ? sample : state.slot * call.slot_rows() + call.staged + i;
     const std::uint8_t* pixels = images + row * image.count();
     const ImageShift shift = image_shift(state.seed, state.epoch, sample, call.crop_pad, call.flip);
     y[i] = labels[sample];

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/loss_scale.h"
+
 namespace convoy {
 namespace {
 
@@ -80,10 +82,9 @@ void launch(const CpuContext& context, const BatchNormMoments& call) {
   const double* sums = context.data<double>(call.sums);
   float* mean = context.data<float>(call.mean);
   float* inv_std = context.data<float>(call.inv_std);
-  float* running_mean = context.data<float>(call.running_mean);
-  float* running_var = context.data<float>(call.running_var);
+  float* batch_mean = context.data<float>(call.batch_mean);
+  float* batch_var = context.data<float>(call.batch_var);
   const int channels = shape.c, groups = shape.groups();
-  if (groups == 0) return;
   for (int c = 0; c < channels; ++c) {
     double mean_sum = 0.0, var_sum = 0.0;
     for (int g = 0; g < groups; ++g) {
@@ -97,12 +98,19 @@ void launch(const CpuContext& context, const BatchNormMoments& call) {
       mean_sum += average;
       var_sum += variance * count / std::max(1.0, count - 1.0);
     }
-    const auto move = [&](float& running, double batch) {
-      running += call.momentum * (static_cast<float>(batch / groups) - running);
-    };
-    move(running_mean[c], mean_sum);
-    move(running_var[c], var_sum);
+    batch_mean[c] = static_cast<float>(call.share * mean_sum);
+    batch_var[c] = static_cast<float>(call.share * var_sum);
   }
+}
+
+void launch(const CpuContext& context, const BatchNormRunning& call) {
+  const float* scale = context.data<float>(call.loss_scale);  // or null
+  if (scale != nullptr && scale[loss_scale::skip] != 0.0f) return;
+  const float* batch = context.data<float>(call.batch);
+  const float* momentum = context.data<float>(call.momentum);
+  float* running = context.data<float>(call.running);
+  for (std::int64_t i = 0; i < call.running.count; ++i)
+    running[i] += momentum[i / parameter_alignment] * (batch[i] - running[i]);
 }
 
 void launch(const CpuContext& context, const BatchNormForward& call) {

@@ -48,19 +48,35 @@ struct BatchNormStatistics {
   }
 };
 
-/// mean, inv_std (groups,C) from the completed sums; running averages move by `momentum` towards the mean
-/// over groups of the batch mean and of the unbiased batch variance.
+/// mean, inv_std (groups,C) from the completed sums; batch_mean, batch_var (C) = `share` times the sums over
+/// the groups of the mean and of the unbiased variance (of one value alone: zero). With 1 / all groups of the
+/// global batch as the share, the sums of these over passes and ranks are what running averages move towards.
 struct BatchNormMoments {
   static constexpr const char* name = "batchnorm.moments";
   BatchNormShape shape;
-  float momentum = 0.1f;
-  Tensor sums, mean, inv_std, running_mean, running_var;
+  double share = 1.0;
+  Tensor sums, mean, inv_std, batch_mean, batch_var;
   std::int64_t flops() const { return std::int64_t{8} * shape.groups() * shape.c; }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
     v.reads(call.sums), v.writes(call.mean), v.writes(call.inv_std);
-    v.updates(call.running_mean), v.updates(call.running_var);
+    v.writes(call.batch_mean), v.writes(call.batch_var);
+  }
+};
+
+/// running = (1 - momentum) running + momentum batch, for the running averages of all layers at once (count);
+/// `momentum` holds one factor per parameter_alignment elements. Nothing changes when the loss scale says to
+/// skip the step.
+struct BatchNormRunning {
+  static constexpr const char* name = "batchnorm.running";
+  Tensor batch, running, momentum;
+  Tensor loss_scale = {};  ///< optional (kernels/loss_scale.h)
+  std::int64_t flops() const { return 3 * running.count; }
+  std::string describe() const { return fmt::format("count={}", running.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.batch), v.updates(call.running), v.reads(call.momentum), v.reads(call.loss_scale);
   }
 };
 
@@ -133,6 +149,7 @@ std::int64_t workspace_bytes<CpuContext>(const BatchNormBackward&);
 
 CONVOY_LAUNCHERS(BatchNormStatistics);
 CONVOY_LAUNCHERS(BatchNormMoments);
+CONVOY_LAUNCHERS(BatchNormRunning);
 CONVOY_LAUNCHERS(BatchNormForward);
 CONVOY_LAUNCHERS(BatchNormInference);
 CONVOY_LAUNCHERS(BatchNormReduce);

@@ -7,13 +7,13 @@
 namespace convoy {
 
 struct MomentsOutput {
-  float momentum;
-  float *mean, *inv_std;              // (groups,C)
-  float *running_mean, *running_var;  // (C)
+  double share;
+  float *mean, *inv_std;          // (groups,C)
+  float *batch_mean, *batch_var;  // (C)
 };
 inline MomentsOutput moments_output(const CudaContext& context, const BatchNormMoments& call) {
-  return {call.momentum, context.data<float>(call.mean), context.data<float>(call.inv_std),
-          context.data<float>(call.running_mean), context.data<float>(call.running_var)};
+  return {call.share, context.data<float>(call.mean), context.data<float>(call.inv_std),
+          context.data<float>(call.batch_mean), context.data<float>(call.batch_var)};
 }
 
 /// A thread's channel, its groups in order.
@@ -34,12 +34,10 @@ class ChannelMoments {
     variances_ +=
         variance * (m / fmax(m - 1.0, 1.0));  // one value alone counts with its biased variance, zero
   }
-  /// After the last of `groups`.
-  __device__ void update_running(int groups) const {
-    const double weight = static_cast<double>(to_.momentum) / groups,
-                 rest = 1.0 - static_cast<double>(to_.momentum);
-    to_.running_mean[channel_] = static_cast<float>(rest * to_.running_mean[channel_] + weight * means_);
-    to_.running_var[channel_] = static_cast<float>(rest * to_.running_var[channel_] + weight * variances_);
+  /// After the last group.
+  __device__ void finish() const {
+    to_.batch_mean[channel_] = static_cast<float>(to_.share * means_);
+    to_.batch_var[channel_] = static_cast<float>(to_.share * variances_);
   }
 
  private:

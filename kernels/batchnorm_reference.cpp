@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/batchnorm.h"
+#include "kernels/loss_scale.h"
 #include "kernels/reference.h"
 
 namespace convoy {
@@ -45,24 +46,35 @@ void launch(const ReferenceContext<T>& context, const BatchNormMoments& call) {
   const double* sums = context.template data<double>(call.sums);  // (groups,2,C)
   T* mean = context.template data<T>(call.mean);                  // (groups,C)
   T* inv_std = context.template data<T>(call.inv_std);            // (groups,C)
-  T* running_mean = context.template data<T>(call.running_mean);  // (C)
-  T* running_var = context.template data<T>(call.running_var);    // (C)
-  if (s.groups() == 0) return;
+  T* batch_mean = context.template data<T>(call.batch_mean);      // (C)
+  T* batch_var = context.template data<T>(call.batch_var);        // (C)
   for (int c = 0; c < s.c; ++c) {
-    double mean_of_means = 0, mean_of_variances = 0;
+    double means = 0, variances = 0;
     for (int g = 0; g < s.groups(); ++g) {
       const double m = values_in(s, g);
       const double average = sums[(2 * g) * s.c + c] / m;
       const double variance = std::max(0.0, sums[(2 * g + 1) * s.c + c] / m - average * average);
       mean[g * s.c + c] = static_cast<T>(average);
       inv_std[g * s.c + c] = static_cast<T>(1 / std::sqrt(variance + static_cast<double>(s.epsilon)));
-      mean_of_means += average / s.groups();
+      means += average;
       // One value alone has no unbiased variance; it counts with its biased one, which is zero.
-      mean_of_variances += variance * (m / std::max(m - 1, 1.0)) / s.groups();
+      variances += variance * (m / std::max(m - 1, 1.0));
     }
-    const double momentum = call.momentum;
-    running_mean[c] = static_cast<T>((1 - momentum) * running_mean[c] + momentum * mean_of_means);
-    running_var[c] = static_cast<T>((1 - momentum) * running_var[c] + momentum * mean_of_variances);
+    batch_mean[c] = static_cast<T>(call.share * means);
+    batch_var[c] = static_cast<T>(call.share * variances);
+  }
+}
+
+template <class T>
+void launch(const ReferenceContext<T>& context, const BatchNormRunning& call) {
+  const T* scale = context.template data<T>(call.loss_scale);  // or null
+  if (scale != nullptr && scale[loss_scale::skip] != 0) return;
+  const T* batch = context.template data<T>(call.batch);
+  const T* momentum = context.template data<T>(call.momentum);
+  T* running = context.template data<T>(call.running);
+  for (std::int64_t i = 0; i < call.running.count; ++i) {
+    const T share = momentum[i / parameter_alignment];
+    running[i] = (1 - share) * running[i] + share * batch[i];
   }
 }
 
@@ -143,6 +155,7 @@ void launch(const ReferenceContext<T>& context, const BatchNormBackward& call) {
 
 CONVOY_REFERENCE(BatchNormStatistics);
 CONVOY_REFERENCE(BatchNormMoments);
+CONVOY_REFERENCE(BatchNormRunning);
 CONVOY_REFERENCE(BatchNormForward);
 CONVOY_REFERENCE(BatchNormInference);
 CONVOY_REFERENCE(BatchNormReduce);

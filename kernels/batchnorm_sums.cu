@@ -7,6 +7,7 @@
 #include "kernels/batchnorm_moments.cuh"
 #include "kernels/batchnorm_rows.cuh"
 #include "kernels/fused.h"
+#include "kernels/loss_scale.h"
 
 namespace convoy {
 namespace {
@@ -170,7 +171,16 @@ __global__ void __launch_bounds__(block_size)
     const double* own = sums + std::int64_t{2} * g * s.c + c;
     moments.add(g, own[0], own[s.c]);
   }
-  moments.update_running(groups);
+  moments.finish();
+}
+
+/// One thread per running average.
+__global__ void __launch_bounds__(block_size)
+    running_kernel(std::int64_t count, const float* __restrict__ batch, float* __restrict__ running,
+                   const float* __restrict__ momentum, const float* __restrict__ scale) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
+  if (i >= count || (scale != nullptr && scale[loss_scale::skip] != 0.0f)) return;
+  running[i] += momentum[i / parameter_alignment] * (batch[i] - running[i]);
 }
 
 /// The largest of what the pack widths of x need: the plan sizes the workspace before addresses are known.
@@ -241,9 +251,16 @@ void launch(const CudaContext& context, const BatchNormStatistics& call) {
 }
 
 void launch(const CudaContext& context, const BatchNormMoments& call) {
-  if (call.shape.groups() == 0) return;
   moments_kernel<<<blocks_for(call.shape.c), block_size, 0, context.stream>>>(
       call.shape, context.data<const double>(call.sums), moments_output(context, call));
+  check_launch();
+}
+
+void launch(const CudaContext& context, const BatchNormRunning& call) {
+  if (call.running.count == 0) return;
+  running_kernel<<<blocks_for(call.running.count), block_size, 0, context.stream>>>(
+      call.running.count, context.data<const float>(call.batch), context.data<float>(call.running),
+      context.data<const float>(call.momentum), context.data<const float>(call.loss_scale));
   check_launch();
 }
 

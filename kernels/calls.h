@@ -4,6 +4,7 @@
 #include "kernels/augment.h"
 #include "kernels/batchnorm.h"
 #include "kernels/conv.h"
+#include "kernels/convert.h"
 #include "kernels/elementwise.h"
 #include "kernels/fused.h"
 #include "kernels/linear.h"
@@ -22,9 +23,10 @@ struct TypeList {};
 using KernelCalls =
     TypeList<Augment, ConvForward, ConvDgrad, ConvWgrad, LinearForward, LinearDgrad, LinearWgrad, BiasGrad,
              MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
-             BatchNormMoments, BatchNormForward, BatchNormInference, BatchNormReduce, BatchNormBackward,
-             ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy, AccumulateMetrics,
-             ReportStep, CheckGradients, SgdStep, AdamStep, AverageWeights, MultiplyAdd, Copy>;
+             BatchNormMoments, BatchNormRunning, BatchNormForward, BatchNormInference, BatchNormReduce,
+             BatchNormBackward, ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy,
+             AccumulateMetrics, ReportStep, CheckGradients, SgdStep, AdamStep, AverageWeights, Convert,
+             MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(channels_at_once* lanes, 1)
     own[s.c] = squares;
     if (to.mean != nullptr) channel_moments.add(group, sum, squares);
   }
-  if (lane == 0 && to.mean != nullptr) channel_moments.update_running(groups);
+  if (lane == 0 && to.mean != nullptr) channel_moments.finish();
 }
 
 std::int64_t moments_bytes(const ConvStatistics& call) {

@@ -47,20 +47,18 @@ struct ConvStatistics {
   static constexpr const char* name = "conv.fprop+bn.stats";
   ConvForward plain;
   BatchNormShape norm;
-  float momentum = 0.1f;
-  Tensor sums, mean, inv_std, running_mean, running_var;
+  double share = 1.0;
+  Tensor sums, mean, inv_std, batch_mean, batch_var;
 
   BatchNormStatistics statistics() const { return {norm, plain.y, sums}; }
-  BatchNormMoments moments() const {
-    return {norm, momentum, sums, mean, inv_std, running_mean, running_var};
-  }
+  BatchNormMoments moments() const { return {norm, share, sums, mean, inv_std, batch_mean, batch_var}; }
   std::int64_t flops() const { return plain.flops() + statistics().flops() + (mean ? moments().flops() : 0); }
   std::string describe() const { return plain.describe() + (mean ? ", moments" : ""); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
     ConvForward::visit(call.plain, v), v.writes(call.sums);
     v.writes(call.mean), v.writes(call.inv_std);
-    v.updates(call.running_mean), v.updates(call.running_var);
+    v.writes(call.batch_mean), v.writes(call.batch_var);
   }
 };
 /// Whether the convolution's kernels take the sums along: of 16-bit results in eights of channels, where no

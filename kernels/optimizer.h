@@ -1,4 +1,5 @@
-// Optimizer steps over the flat parameter block. `decay` holds one weight-decay factor per 64 parameters.
+// Optimizer steps over the flat parameter block. `decay` holds one weight-decay factor per
+// parameter_alignment parameters.
 #pragma once
 
 #include <fmt/format.h>
@@ -9,9 +10,6 @@
 #include "src/core/tensor.h"
 
 namespace convoy {
-
-/// Parameters begin at multiples of this many elements, so that one decay factor serves a run of as many.
-constexpr std::int64_t parameter_alignment = 64;
 
 /// g' = g + decay w;  m = momentum m + g';  w -= lr (nesterov ? g' + momentum m : m)  (Sutskever et al.,
 /// 2013, in PyTorch's form). lr is StepState's. `velocity` is absent when momentum = 0. With a loss scale, g

@@ -82,7 +82,7 @@ StepFigures bench_step(const Config& wanted, const RankEnvironment& ranks, doubl
     figures.steps = timings[0].steps;
     figures.step_seconds = timings[0].slowest_rank;
     if (resident) figures.resident_step_seconds = timings[1].slowest_rank;
-    const int images = shard_of(config.train.global_batch, ranks.rank(), ranks.size()).count;
+    const int images = images_of(config.train, config.train.global_batch, ranks.rank(), ranks.size());
     figures.ranks = gather(ranks, images, timings[0].this_rank);
 
     plan = session->plans().training.at(config.train.global_batch);

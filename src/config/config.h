@@ -119,6 +119,10 @@ struct EarlyStopConfig {
 struct TrainConfig {
   int epochs = 1;
   int global_batch = 128;
+  int micro_batch = 0;  ///< images per pass, over all ranks; gradients add up over passes. 0: one pass
+  /// Cuts the batch into this many logical shards, so that any rank count that divides it gives the same
+  /// bits. 0: off.
+  int reproducible_across_ranks = 0;
   Precision precision = Precision::fp32;
   float label_smoothing = 0;
   bool drop_last = false;
@@ -165,7 +169,8 @@ struct CheckpointConfig {
 struct DistributedConfig {
   double timeout = 30;         ///< seconds without a sign of life after which a rank counts as lost
   double step_timeout = 1800;  ///< seconds a step may take; 0: any
-  bool bind = true;            ///< `auto | none`: a GPU's rank that may run anywhere keeps to cores near it
+  Precision gradient_dtype = Precision::fp32;  ///< what gradients are rounded to on the way to other ranks
+  bool bind = true;  ///< `auto | none`: a GPU's rank that may run anywhere keeps to cores near it
 };
 
 struct Config {

@@ -174,6 +174,12 @@ Table<TrainConfig> train_table() {
       field("epochs", &T::epochs, number<int>(between(1, 1'000'000)), "passes over the training set"),
       field("global_batch", &T::global_batch, number<int>(between(1, 1 << 20)),
             "images per step, over all ranks together"),
+      field("micro_batch", &T::micro_batch, number<int>(between(0, 1 << 20)),
+            "images per pass, over all ranks together; a step adds up the gradients of its passes. 0: one "
+            "pass"),
+      field("reproducible_across_ranks", &T::reproducible_across_ranks, number<int>(between(0, 1024)),
+            "a power of two: cut the batch into so many logical shards, and every rank count that divides it "
+            "ends with the same bits; 0: off"),
       field(
           "precision", &T::precision,
           choice<Precision>({{"fp32", Precision::fp32},
@@ -201,6 +207,15 @@ Table<TrainConfig> train_table() {
       field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),
             "gradients are summed in slices of about this many MiB"),
       section("early_stop", &T::early_stop, early_stop)};
+  table.check = [](const T& t, const Place& place) {
+    const int parts = t.reproducible_across_ranks;
+    if (t.micro_batch > t.global_batch) place.at("micro_batch").refuse("larger than train.global_batch");
+    if ((parts & (parts - 1)) != 0) place.at("reproducible_across_ranks").refuse("must be a power of two");
+    if (parts > t.global_batch)
+      place.at("reproducible_across_ranks").refuse("larger than train.global_batch");
+    if (parts > 0 && t.micro_batch > 0)
+      place.at("micro_batch").refuse("logical shards are passes already: not with reproducible_across_ranks");
+  };
   return table;
 }
 
@@ -275,12 +290,17 @@ Table<ScheduleConfig> schedule_table() {
 Table<DistributedConfig> distributed_table() {
   using D = DistributedConfig;
   Table<D> table;
-  table.fields = {field("timeout", &D::timeout, number<double>(between(0.5, 86'400)),
-                        "seconds without a sign of life from a rank after which the run ends"),
-                  field("step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
-                        "seconds a step or a batch of evaluation may take before the run ends; 0: any"),
-                  field("bind", &D::bind, choice<bool>({{"auto", true}, {"none", false}}),
-                        "auto: a GPU's rank that may run on all cores keeps to those near its GPU")};
+  table.fields = {
+      field("timeout", &D::timeout, number<double>(between(0.5, 86'400)),
+            "seconds without a sign of life from a rank after which the run ends"),
+      field("step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
+            "seconds a step or a batch of evaluation may take before the run ends; 0: any"),
+      field("gradient_dtype", &D::gradient_dtype,
+            choice<Precision>(
+                {{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}),
+            "what gradients are rounded to on the way to other ranks; sums of 16 bits are rounded, too"),
+      field("bind", &D::bind, choice<bool>({{"auto", true}, {"none", false}}),
+            "auto: a GPU's rank that may run on all cores keeps to those near its GPU")};
   return table;
 }
 
@@ -324,6 +344,14 @@ void check_config(const Config& config, const Place& place) {
         (config.device == Device::cpu || config.device == Device::reference)) {
       place.at("train").at("precision").refuse("{} needs device: cuda", name_of(config.train.precision));
     }
+  });
+  problems.attempt([&] {
+    const Precision wire = config.distributed.gradient_dtype;
+    const Place at = place.at("distributed").at("gradient_dtype");
+    if (wire == Precision::fp16 && config.train.precision != Precision::fp16)
+      at.refuse("fp16 overflows where no loss scale adapts: bf16, or train.precision: fp16");
+    if (wire != Precision::fp32 && config.train.reproducible_across_ranks > 0)
+      at.refuse("{} rounds on the way: not with train.reproducible_across_ranks", name_of(wire));
   });
   const auto channels = static_cast<std::size_t>(config.model.input[0]);
   const auto check_channels = [&](const std::vector<float>& values, const char* key) {

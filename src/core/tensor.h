@@ -74,6 +74,10 @@ constexpr DType dtype_of() {
 /// either case.
 enum class Math : std::uint8_t { fp32, tf32 };
 
+/// Tensors that share a block begin at multiples of this many elements, so that one constant (a decay factor,
+/// a momentum) serves a run of as many.
+constexpr std::int64_t parameter_alignment = 64;
+
 /// Memory of a run, by lifetime and use. Each is one allocation whose size the plans fix.
 enum class Arena : std::uint8_t {
   none,            ///< the absent tensor

@@ -198,8 +198,8 @@ class Builder {
     op::BatchNorm node{config};
     node.gamma = push(vector_parameter(name + ".weight", c, Parameter::Init::ones, c));
     node.beta = push(vector_parameter(name + ".bias", c, Parameter::Init::zeros, c));
-    node.running_mean = push(Statistic{name + ".running_mean", c, 0.0});
-    node.running_var = push(Statistic{name + ".running_var", c, 1.0});
+    node.running_mean = push(Statistic{name + ".running_mean", c, 0.0, config.momentum});
+    node.running_var = push(Statistic{name + ".running_var", c, 1.0, config.momentum});
     return push(name, node, {input}, shape(input));
   }
 

@@ -35,6 +35,7 @@ struct Statistic {
   std::string name;
   std::int64_t count = 0;
   double initial = 0;
+  float momentum = 0.1f;  ///< how far a batch moves it
 };
 
 /// Operations of the graph; indices refer to Graph::parameters and Graph::statistics, -1 is "none".

@@ -150,9 +150,9 @@ bool fuse_moments_into_statistics(Plan& plan, const EngineHas& has) {
     const auto next = only_reader_of<BatchNormMoments>(plan, fused.sums);
     if (!next || !can_move(plan, *next, at)) return false;
     const BatchNormMoments moments = *call_at<BatchNormMoments>(plan, next);
-    fused.momentum = moments.momentum;
+    fused.share = moments.share;
     fused.mean = moments.mean, fused.inv_std = moments.inv_std;
-    fused.running_mean = moments.running_mean, fused.running_var = moments.running_var;
+    fused.batch_mean = moments.batch_mean, fused.batch_var = moments.batch_var;
     return merge(plan, has, {at, *next}, at, fused);
   });
 }

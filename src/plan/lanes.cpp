@@ -22,7 +22,10 @@ Lane lane_of(const Call& call) {
   };
   const bool aside = !accesses.written.empty() &&
                      std::all_of(accesses.written.begin(), accesses.written.end(), nothing_here_waits_for);
-  return aside && !std::holds_alternative<AllReduce>(call) ? Lane::side : Lane::main;
+  const bool over_ranks = std::holds_alternative<AllReduce>(call) ||
+                          std::holds_alternative<ExchangeSlices>(call) ||
+                          std::holds_alternative<GatherSlices>(call);
+  return aside && !over_ranks ? Lane::side : Lane::main;
 }
 
 std::vector<LaneSlot> schedule_lanes(const Plan& plan) {

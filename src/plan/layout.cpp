@@ -1,5 +1,7 @@
 #include "src/plan/layout.h"
 
+#include <algorithm>
+
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 #include "src/core/step_state.h"
@@ -39,6 +41,11 @@ std::vector<double> per_channel(const std::vector<float>& values, int channels, 
   return out;
 }
 
+/// Runs of parameter_alignment elements.
+std::int64_t chunks_of(std::int64_t count) {
+  return (count + parameter_alignment - 1) / parameter_alignment;
+}
+
 }  // namespace
 
 Tensor same_place(const Tensor& parameter, const Tensor& block) {
@@ -46,7 +53,13 @@ Tensor same_place(const Tensor& parameter, const Tensor& block) {
   return {block.arena, block.dtype, block.offset + first * size_of(block.dtype), parameter.count};
 }
 
-Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real) {
+Tensor in_block(const Layout& layout, Tensor of_first, int block) {
+  of_first.offset += block * layout.sums.bytes();
+  return of_first;
+}
+
+Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real,
+                   int gradient_blocks) {
   Layout layout;
   layout.real = real;
   layout.compute = compute_type(config.train.precision, real);
@@ -59,15 +72,37 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   for (std::size_t i = count; i-- > 0;) {
     const Parameter& parameter = graph.parameters[i];
     layout.parameters[i] = {Arena::parameters, real, elements * size_of(real), parameter.count()};
-    const std::int64_t chunks = (parameter.count() + parameter_alignment - 1) / parameter_alignment;
+    const std::int64_t chunks = chunks_of(parameter.count());
     const bool decayed = parameter.is_weight || config.optimizer.decay_all;
     decay.insert(decay.end(), static_cast<std::size_t>(chunks),
                  decayed ? double{config.optimizer.weight_decay} : 0.0);
     elements += chunks * parameter_alignment;
   }
+  std::int64_t statistics = 0;
+  std::vector<double> momentum;
+  for (const Statistic& statistic : graph.statistics) {
+    layout.statistics.push_back({Arena::statistics, real, statistics * size_of(real), statistic.count});
+    const std::int64_t chunks = chunks_of(statistic.count);
+    momentum.insert(momentum.end(), static_cast<std::size_t>(chunks), double{statistic.momentum});
+    statistics += chunks * parameter_alignment;
+  }
   layout.all_parameters = allocator.take(Arena::parameters, real, elements);
-  layout.all_gradients = allocator.take(Arena::gradients, real, elements);
-  layout.votes = allocator.take(Arena::gradients, real, 2);
+  layout.all_statistics = allocator.take(Arena::statistics, real, statistics);
+
+  const std::int64_t slices = std::max(config.train.reproducible_across_ranks, 1) * parameter_alignment;
+  const std::int64_t summed = elements + parameter_alignment + statistics;
+  layout.gradient_blocks = gradient_blocks;
+  layout.sums = {Arena::gradients, real, 0, (summed + slices - 1) / slices * slices};
+  layout.all_gradients = {Arena::gradients, real, 0, elements};
+  layout.votes = {Arena::gradients, real, elements * size_of(real), 2};
+  layout.all_batch_statistics = {Arena::gradients, real, (elements + parameter_alignment) * size_of(real),
+                                 statistics};
+  allocator.take(Arena::gradients, real, gradient_blocks * layout.sums.count);
+  if (config.distributed.gradient_dtype != Precision::fp32)
+    layout.wire =
+        allocator.take(Arena::gradients, compute_type(config.distributed.gradient_dtype, real), elements);
+  for (const Tensor& statistic : layout.statistics)
+    layout.batch_statistics.push_back(same_place(statistic, layout.all_batch_statistics));
   for (const Tensor& parameter : layout.parameters) {
     layout.gradients.push_back(same_place(parameter, layout.all_gradients));
   }
@@ -81,9 +116,6 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   }
   for (int i = 0; i < moment_blocks(config.optimizer); ++i) {
     layout.moments.push_back(allocator.take(Arena::moments, real, elements));
-  }
-  for (const Statistic& statistic : graph.statistics) {
-    layout.statistics.push_back(allocator.take(Arena::statistics, real, statistic.count));
   }
   layout.reports = allocator.take(Arena::reports, DType::f64, report_slots * report_fields);
   layout.train_metrics = allocator.take(Arena::metrics, DType::f64, 3);
@@ -100,6 +132,7 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
     return tensor;
   };
   layout.decay = constant(std::move(decay));
+  layout.statistic_momentum = constant(std::move(momentum));
   std::vector<double> scale = per_channel(config.data.std, image.c, 1.0);
   std::vector<double> shift = per_channel(config.data.mean, image.c, 0.0);
   for (std::size_t i = 0; i < scale.size(); ++i) {

@@ -24,19 +24,28 @@ struct Layout {
   /// parameter_alignment.
   std::vector<Tensor> parameters, gradients;
   Tensor all_parameters, all_gradients;
-  Tensor votes;    ///< (2) right behind all_gradients: what ranks decide together (kernels/loss.h)
+  Tensor votes;  ///< (2) right behind all_gradients: what ranks decide together (kernels/loss.h)
+  std::vector<Tensor> batch_statistics;  ///< one per Graph::statistics, behind the votes: BatchNormMoments'
+  /// All of that, which is summed over ranks, padded so that as many ranks as can compute together can cut it
+  /// into equal slices. Arena::gradients holds `gradient_blocks` of them for the passes of a step, and as the
+  /// last one room for what ranks exchange where train.reproducible_across_ranks asks for it.
+  Tensor sums;
+  int gradient_blocks = 1;
+  Tensor wire;     ///< all_gradients as they go over the wire, absent where that is how they are
   Tensor working;  ///< a copy of all_parameters in the compute type, absent where that is the real type
   Tensor average;  ///< the moving average of all_parameters, absent without train.ema
   Tensor average_working;  ///< its copy in the compute type, absent where that is the real type
   /// For fp16, clip_norm or on_nan: skip (kernels/loss_scale.h).
   Tensor loss_scale;
-  std::vector<Tensor> moments;               ///< one block like all_parameters for momentum, two for Adam
-  std::vector<Tensor> statistics;            ///< one per Graph::statistics
-  Tensor reports;                            ///< (report_slots,report_fields) f64 (src/core/step_state.h)
-  Tensor train_metrics, validation_metrics;  ///< (3) f64: loss sum, correct, count
+  std::vector<Tensor> moments;                  ///< one block like all_parameters for momentum, two for Adam
+  std::vector<Tensor> statistics;               ///< one per Graph::statistics, slices of all_statistics
+  Tensor all_statistics, all_batch_statistics;  ///< both laid out alike
+  Tensor reports;                               ///< (report_slots,report_fields) f64 (src/core/step_state.h)
+  Tensor train_metrics, validation_metrics;     ///< (3) f64: loss sum, correct, count
   Tensor images, labels, order;
-  Tensor decay;         ///< one weight-decay factor per parameter_alignment elements
-  Tensor scale, shift;  ///< (C): pixel / 255 * scale + shift
+  Tensor decay;               ///< one weight-decay factor per parameter_alignment elements
+  Tensor statistic_momentum;  ///< one factor per parameter_alignment running averages
+  Tensor scale, shift;        ///< (C): pixel / 255 * scale + shift
   std::vector<Constant> constants;
   ArenaSizes arenas{};  ///< bytes of the arenas above
 };
@@ -48,10 +57,13 @@ struct DataExtent {
   std::int64_t order = 0;  ///< training plus validation ids
 };
 
-Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real);
+Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real,
+                   int gradient_blocks = 1);
 
 /// The tensor at the same place of another block with the parameters' layout (gradients, a moment, the
 /// working copy).
 Tensor same_place(const Tensor& parameter, const Tensor& block);
+/// The same of the gradients' block number `block`.
+Tensor in_block(const Layout& layout, Tensor of_first, int block);
 
 }  // namespace convoy

@@ -6,26 +6,28 @@
 
 #include "src/data/dataset.h"
 #include "src/plan/layout.h"
+#include "src/plan/micro_batch.h"
 #include "src/plan/plan.h"
 
 namespace convoy {
 
-/// One batch as this rank sees it.
-struct BatchShape {
-  int global_n = 0;  ///< images over all ranks
-  Shard shard;       ///< this rank's part of them; may be empty
-  int ranks = 1;
-};
-
-/// Augment and forward, loss, backward, optimizer. Tensors of the step itself are unplaced.
-Plan training_plan(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+/// Augment and forward, loss, backward, into its block of gradients. Tensors of the step itself are unplaced.
+Plan training_pass(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                    bool resident);
+/// What follows once gradients are summed: the report to the host, their check, running averages, optimizer.
+Plan update_plan(const Layout& layout, const Config& config);
+/// A whole step: the passes, each as `improve` leaves it, their sums in block 0 of the gradients, the update.
+/// With train.reproducible_across_ranks the sum over ranks, too, whose order is the same on any rank count.
+Plan training_plan(const Graph& graph, const Layout& layout, const Config& config,
+                   const std::vector<MicroBatch>& passes, bool resident,
+                   const std::function<Plan(Plan)>& improve = std::identity{});
 /// Gather and forward without randomness, loss and correct answers into Layout::validation_metrics.
-Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                      bool resident);
 
-/// Inserts one AllReduce per bucket, a slice of the flat gradient block of about `bucket_bytes`, right after
-/// the call that completes it, and a Join before the optimizer. A plan for one rank is returned as it is.
+/// Inserts one AllReduce per bucket, a slice of Layout::sums of about `bucket_bytes`, right after the call
+/// that completes it, and a Join before the update. The last sums of blocks of gradients are cut into the
+/// same slices, so that no bucket waits for another. A plan for one rank is returned as it is.
 Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks);
 
 /// Gives every unplaced tensor its range of Arena::activations, reusing the space of tensors whose last use

@@ -22,7 +22,7 @@ struct ToVariant<TypeList<Plain...>, TypeList<Fused...>, More...> {
 }  // namespace detail
 
 /// One call; a launcher of a plain call that is missing for an engine fails to compile (or link).
-using Call = detail::ToVariant<KernelCalls, FusedCalls, AllReduce, Join>::type;
+using Call = detail::ToVariant<KernelCalls, FusedCalls, AllReduce, ExchangeSlices, GatherSlices, Join>::type;
 
 struct Step {
   Call call;

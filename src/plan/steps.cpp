@@ -1,4 +1,4 @@
-// From a graph to the calls of a step: for every operation its forward rule and, beside it, its autodiff
+// From a graph to the calls of a pass: for every operation its forward rule and, beside it, its autodiff
 // rule.
 #include <optional>
 
@@ -11,7 +11,7 @@ namespace {
 /// known.
 class Emitter {
  public:
-  Emitter(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+  Emitter(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
           bool training)
       : graph_(graph), layout_(layout), config_(config), batch_(batch), training_(training) {
     values_.resize(graph.nodes.size());
@@ -37,7 +37,6 @@ class Emitter {
         begin(i);
         if (trains_[i]) std::visit([&](const auto& o) { backward(o); }, node().op);
       }
-      optimizer();
     }
     return std::move(plan_);
   }
@@ -81,8 +80,11 @@ class Emitter {
     const Tensor& block = averaged() ? layout_.average_working : layout_.working;
     return block && index >= 0 ? same_place(layout_.parameters[at(index)], block) : parameter(index);
   }
-  Tensor gradient(int index) const { return index < 0 ? Tensor{} : layout_.gradients[at(index)]; }
+  /// What this pass adds to a gradient, or to what is summed beside gradients.
+  Tensor sum(const Tensor& of_first) const { return in_block(layout_, of_first, batch_.block); }
+  Tensor gradient(int index) const { return index < 0 ? Tensor{} : sum(layout_.gradients[at(index)]); }
   Tensor statistic(int index) const { return layout_.statistics[at(index)]; }
+  Tensor batch_statistic(int index) const { return sum(layout_.batch_statistics[at(index)]); }
 
   void emit(Call call, const std::string& name) { plan_.steps.push_back({std::move(call), name}); }
   void emit(Call call) { emit(std::move(call), node().name); }
@@ -102,10 +104,10 @@ class Emitter {
   }
   Tensor fresh_dx() { return fresh(n() * graph_.nodes[input()].out.count()); }
 
-  /// Sums over ranks that the very next call needs.
-  void all_reduce_now(const Tensor& tensor) {
-    if (batch_.ranks == 1) return;
-    emit(AllReduce{tensor});
+  /// Sums over ranks that the very next call needs, where groups have images on several.
+  void sum_groups_over_ranks(const op::BatchNorm& o, const Tensor& sums) {
+    if (groups_are_local(batch_, o.config.group)) return;
+    emit(AllReduce{sums});
     emit(Join{});
   }
 
@@ -113,6 +115,7 @@ class Emitter {
     Augment call;
     call.n = n();
     call.first = batch_.shard.first;
+    call.staged = batch_.staged;
     call.image = graph_.input();
     call.resident = resident;
     if (training_) {
@@ -147,39 +150,9 @@ class Emitter {
       metrics.metrics = layout_.train_metrics;
       metrics.global_n = batch_.global_n;
       metrics.skip_nonfinite = config_.train.on_nan == TrainConfig::OnNan::skip;
-      metrics.votes = layout_.votes;
+      metrics.votes = sum(layout_.votes);
     }
     emit(metrics, "loss");
-  }
-
-  void optimizer() {
-    const OptimizerConfig& o = config_.optimizer;
-    const Tensor none;
-    emit(ReportStep{layout_.votes, layout_.reports}, "votes");
-    if (layout_.loss_scale) {
-      const bool dynamic = config_.train.precision == Precision::fp16;
-      const bool skips = dynamic || config_.train.on_nan == TrainConfig::OnNan::skip;
-      emit(
-          CheckGradients{
-              layout_.all_gradients, layout_.loss_scale, {dynamic, skips, config_.train.clip_norm}},
-          "optimizer");
-    }
-    if (o.name == OptimizerConfig::Name::sgd) {
-      const Tensor velocity = layout_.moments.empty() ? none : layout_.moments[0];
-      emit(SgdStep{o.momentum, o.nesterov, layout_.all_parameters, layout_.all_gradients, velocity,
-                   layout_.decay, layout_.working, layout_.loss_scale},
-           "optimizer");
-    } else {
-      emit(AdamStep{o.beta1, o.beta2, o.epsilon, o.name == OptimizerConfig::Name::adamw,
-                    layout_.all_parameters, layout_.all_gradients, layout_.moments[0], layout_.moments[1],
-                    layout_.decay, layout_.working, layout_.loss_scale},
-           "optimizer");
-    }
-    if (layout_.average) {
-      emit(AverageWeights{config_.train.ema, layout_.all_parameters, layout_.average, layout_.average_working,
-                          layout_.loss_scale},
-           "optimizer");
-    }
   }
 
   // --- one forward and one backward rule per operation ---
@@ -234,28 +207,37 @@ class Emitter {
 
   BatchNormShape batchnorm_shape(const op::BatchNorm& o) const {
     BatchNormShape shape;
+    const bool local = groups_are_local(batch_, o.config.group);
     shape.n = n();
-    shape.first = batch_.shard.first;
-    shape.global_n = batch_.global_n;
-    shape.group = o.config.group > 0 ? std::min(o.config.group, batch_.global_n) : batch_.global_n;
+    shape.first = local ? 0 : batch_.shard.first - batch_.span.first;
+    shape.global_n = local ? n() : batch_.span.count;
+    const int most = std::max(shape.global_n, 1);
+    shape.group = o.config.group > 0 ? std::min(o.config.group, most) : most;
     shape.pixels = node().out.pixels();
     shape.c = node().out.c;
     shape.epsilon = o.config.epsilon;
     return shape;
   }
+  /// What a group here counts for in the mean over all groups of the global batch. Groups with images on
+  /// several ranks are complete on each of them, but are to count once.
+  double share_of_group(const op::BatchNorm& o) const {
+    const bool counts = batch_.rank == 0 || groups_are_local(batch_, o.config.group);
+    return counts ? 1.0 / std::max(batchnorm_groups(batch_, o.config.group), 1) : 0.0;
+  }
   void forward(const op::BatchNorm& o) {
     const BatchNormShape shape = batchnorm_shape(o);
     const Tensor gamma = parameter(o.gamma), beta = parameter(o.beta);
-    const Tensor running_mean = statistic(o.running_mean), running_var = statistic(o.running_var);
-    if (!training_)
-      return emit(BatchNormInference{shape, x(), running_mean, running_var, gamma, beta, make_y()});
+    if (!training_) {
+      return emit(BatchNormInference{shape, x(), statistic(o.running_mean), statistic(o.running_var), gamma,
+                                     beta, make_y()});
+    }
     const std::int64_t moments = std::int64_t{shape.groups()} * shape.c;
     const Tensor sums = fresh(2 * moments, DType::f64);
     saved().mean = fresh(moments, layout_.real), saved().inv_std = fresh(moments, layout_.real);
     emit(BatchNormStatistics{shape, x(), sums});
-    all_reduce_now(sums);
-    emit(BatchNormMoments{shape, o.config.momentum, sums, saved().mean, saved().inv_std, running_mean,
-                          running_var});
+    sum_groups_over_ranks(o, sums);
+    emit(BatchNormMoments{shape, share_of_group(o), sums, saved().mean, saved().inv_std,
+                          batch_statistic(o.running_mean), batch_statistic(o.running_var)});
     emit(BatchNormForward{shape, x(), saved().mean, saved().inv_std, gamma, beta, make_y()});
   }
   void backward(const op::BatchNorm& o) {
@@ -264,7 +246,7 @@ class Emitter {
     emit(BatchNormReduce{shape, x(), dy(), saved().mean, saved().inv_std, sums, gradient(o.gamma),
                          gradient(o.beta)});
     if (!wants_dx()) return;
-    all_reduce_now(sums);
+    sum_groups_over_ranks(o, sums);
     const Tensor dx = fresh_dx();
     emit(BatchNormBackward{shape, x(), dy(), saved().mean, saved().inv_std, parameter(o.gamma), sums, dx});
     add_gradient(input(), dx);
@@ -308,7 +290,7 @@ class Emitter {
   const Graph& graph_;
   const Layout& layout_;
   const Config& config_;
-  const BatchShape batch_;
+  const MicroBatch batch_;
   const bool training_;
   Plan plan_;
   std::vector<Tensor> values_, gradients_;
@@ -321,12 +303,12 @@ class Emitter {
 
 }  // namespace
 
-Plan training_plan(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+Plan training_pass(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                    bool resident) {
-  return Emitter(graph, layout, config, batch, true).run("training step", resident);
+  return Emitter(graph, layout, config, batch, true).run("training pass", resident);
 }
 
-Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const BatchShape& batch,
+Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                      bool resident) {
   return Emitter(graph, layout, config, batch, false).run("evaluation step", resident);
 }

@@ -187,8 +187,11 @@ const std::string& config_in(const TensorFile& file, const std::string& name) {
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
                             bool with_optimizer) {
   for (const NamedTensor& named : session.named_tensors(with_optimizer)) {
-    const auto it = file.tensors.find(named.name);
-    if (it == file.tensors.end() && named.optional) continue;
+    auto it = file.tensors.find(named.name);
+    if (it == file.tensors.end() && named.optional) {
+      if (named.stand_in.empty()) continue;
+      it = file.tensors.find(named.stand_in);
+    }
     if (it == file.tensors.end())
       fail("{}: has no tensor {}: it is of another model or optimizer", name, named.name);
     const FileTensor& tensor = it->second;

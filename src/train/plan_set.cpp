@@ -11,16 +11,43 @@
 namespace convoy {
 namespace {
 
+/// Groups of BatchNorm belong into one pass.
+void check_groups(const Graph& graph, const TrainConfig& train) {
+  const int parts = train.reproducible_across_ranks;
+  for (const Node& node : graph.nodes) {
+    const auto* norm = std::get_if<op::BatchNorm>(&node.op);
+    if (norm == nullptr) continue;
+    const int group = norm->config.group;
+    if (train.micro_batch > 0 && (group == 0 || train.micro_batch % group != 0)) {
+      const std::string is = group == 0 ? "the whole batch" : fmt::format("{} images", group);
+      throw AgreedError(fmt::format("layer {} normalises over groups of {}: with train.micro_batch={} its "
+                                    "group must divide that",
+                                    node.name, is, train.micro_batch),
+                        ExitCode::usage);
+    }
+    if (parts > 0 && group > 0 &&
+        (train.global_batch % parts != 0 || train.global_batch / parts % group != 0)) {
+      throw AgreedError(
+          fmt::format("layer {} normalises over groups of {} images, which do not fit into {} images in {} "
+                      "logical shards (train.reproducible_across_ranks); 0 means a shard",
+                      node.name, group, train.global_batch, parts),
+          ExitCode::usage);
+    }
+  }
+}
+
 PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
                   const RankEnvironment& ranks, bool resident) {
   PlanSet set;
   set.resident = resident;
   set.training_batches = batches_of(counts.train, config.train.global_batch, config.train.drop_last);
-  set.evaluation_batches = batches_of(counts.validation, config.train.global_batch, false);
-  const std::int64_t staged = staging_slots * shard_of(config.train.global_batch, 0, ranks.size()).count;
+  const int at_once = config.train.micro_batch > 0 ? config.train.micro_batch : config.train.global_batch;
+  set.evaluation_batches = batches_of(counts.validation, at_once, false);
+  const std::int64_t staged =  // the first rank has the largest shards
+      staging_slots * std::int64_t{images_of(config.train, config.train.global_batch, 0, ranks.size())};
   set.layout = make_layout(
       graph, config, {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation},
-      engine.real());
+      engine.real(), gradient_blocks(config.train, ranks.size()));
 
   const auto has = [&](const Call& call) { return engine.has(call); };
   const auto place = [&](Plan plan) {
@@ -31,26 +58,33 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   const auto activation_bytes = [&](const Plan& plan) {
     return place(plan).arenas[static_cast<std::size_t>(Arena::activations)];
   };
+  const auto improve = [&](Plan pass) {
+    if (config.train.fusion) pass = fuse(std::move(pass), has);
+    if (config.train.recompute) pass = recompute(std::move(pass), activation_bytes);
+    return pass;
+  };
   const auto finish = [&](Plan plan) {
-    if (config.train.fusion) plan = fuse(std::move(plan), has);
-    plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes, ranks.size());
-    if (config.train.recompute) plan = recompute(std::move(plan), activation_bytes);
     plan = place(std::move(plan));
     for (std::size_t i = 0; i < arena_count; ++i) set.arenas[i] = std::max(set.arenas[i], plan.arenas[i]);
     return plan;
   };
-  const auto batch_shape = [&](const Range& batch) {
-    return BatchShape{batch.count, shard_of(batch.count, ranks.rank(), ranks.size()), ranks.size()};
-  };
+  const bool sums_itself = config.train.reproducible_across_ranks > 0;
   for (const Range& batch : set.training_batches) {
     if (set.training.contains(batch.count)) continue;
-    set.training.emplace(batch.count,
-                         finish(training_plan(graph, set.layout, config, batch_shape(batch), resident)));
+    const std::vector<MicroBatch> passes =
+        micro_batches(config.train, batch.count, ranks.rank(), ranks.size());
+    Plan plan = training_plan(graph, set.layout, config, passes, resident, improve);
+    plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes,
+                              sums_itself ? 1 : ranks.size());
+    set.training.emplace(batch.count, finish(std::move(plan)));
   }
   for (const Range& batch : set.evaluation_batches) {
     if (set.evaluation.contains(batch.count)) continue;
-    set.evaluation.emplace(batch.count,
-                           finish(evaluation_plan(graph, set.layout, config, batch_shape(batch), resident)));
+    const Shard shard = shard_of(batch.count, ranks.rank(), ranks.size());
+    const MicroBatch all{batch.count, shard, ranks.size(), ranks.rank()};
+    Plan plan = evaluation_plan(graph, set.layout, config, all, resident);
+    if (config.train.fusion) plan = fuse(std::move(plan), has);
+    set.evaluation.emplace(batch.count, finish(std::move(plan)));
   }
   return set;
 }
@@ -87,6 +121,14 @@ PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts&
                     counts.train, config.train.global_batch),
         ExitCode::usage);
   }
+  if (config.train.reproducible_across_ranks % ranks.size() != 0) {
+    throw AgreedError(
+        fmt::format("train.reproducible_across_ranks={} cannot be shared by {} ranks: it must be "
+                    "a multiple of their number",
+                    config.train.reproducible_across_ranks, ranks.size()),
+        ExitCode::usage);
+  }
+  check_groups(graph, config.train);
   using Resident = DataConfig::Resident;
   PlanSet set = plans_for(graph, config, counts, engine, ranks, config.data.resident != Resident::no);
   if (config.data.resident != Resident::automatic) return set;
@@ -104,8 +146,9 @@ std::string memory_problem(const PlanSet& plans, const Config& config, const Eng
       left <= 0 ? 0 : config.train.global_batch * left / std::max<std::int64_t>(per_batch, 1);
   std::string text = fmt::format("the plan needs {} ({} of it for activations), {} are free",
                                  human_bytes(total), human_bytes(per_batch), human_bytes(free));
-  text += fits > 0 ? fmt::format("; train.global_batch={} would fit", fits)
-                   : std::string("; parameters and data alone do not fit");
+  text += fits > 0
+              ? fmt::format("; train.global_batch={0} would fit, or passes of train.micro_batch={0}", fits)
+              : std::string("; parameters and data alone do not fit");
   return text;
 }
 

@@ -82,7 +82,13 @@ void Session::initialize() {
 
 void Session::begin_epoch(int epoch, int first) {
   write_order(epoch);
-  stage(std::span(plans_.training_batches).subspan(static_cast<std::size_t>(first)), 0);
+  const auto batches = std::span(plans_.training_batches).subspan(static_cast<std::size_t>(first));
+  stage(batches, 0, [&](const Range& batch) {
+    std::vector<Shard> shards;
+    for (const MicroBatch& pass : micro_batches(config_.train, batch.count, ranks_.rank(), ranks_.size()))
+      shards.push_back(pass.shard);
+    return shards;
+  });
 }
 
 /// The epoch's training order, then the validation order, which never changes.
@@ -93,19 +99,23 @@ void Session::write_order(int epoch) {
   engine_->write(plans_.layout.order, order_.data());
 }
 
-void Session::stage(std::span<const Range> batches, std::int64_t first) {
+/// Batches begin at `first` of the order; shards_of(batch) is what this rank has of one.
+void Session::stage(std::span<const Range> batches, std::int64_t first,
+                    const std::function<std::vector<Shard>(const Range&)>& shards_of) {
   if (!feed_) return;
   std::vector<std::vector<std::int32_t>> samples;
   for (const Range& batch : batches) {
-    const Shard shard = shard_of_batch(batch);
-    const auto begin = order_.begin() + first + batch.first + shard.first;
-    samples.emplace_back(begin, begin + shard.count);
+    std::vector<std::int32_t>& ids = samples.emplace_back();
+    for (const Shard& shard : shards_of(batch)) {
+      const auto begin = order_.begin() + first + batch.first + shard.first;
+      ids.insert(ids.end(), begin, begin + shard.count);
+    }
   }
   feed_->start(std::move(samples));
 }
 
-int Session::next_slot(const Range& batch) {
-  return feed_ ? feed_->next(shard_of_batch(batch).count) : 0;
+int Session::next_slot(int images) {
+  return feed_ ? feed_->next(images) : 0;
 }
 
 void Session::train_batch(int index, StepState state) {
@@ -114,7 +124,7 @@ void Session::train_batch(int index, StepState state) {
   state.seed = config_.seed;
   state.epoch = epoch_;
   state.first = batch.first;
-  state.slot = next_slot(batch);
+  state.slot = next_slot(images_of(config_.train, batch.count, ranks_.rank(), ranks_.size()));
   engine_->run(training_.at(batch.count), state);
 }
 
@@ -126,7 +136,8 @@ StepVerdict Session::verdict(std::int64_t step) {
 Metrics Session::evaluate(Predictions* predictions) {
   if (order_.empty()) write_order(0);
   const auto first = static_cast<std::int64_t>(dataset_.train.size());
-  stage(plans_.evaluation_batches, first);
+  stage(plans_.evaluation_batches, first,
+        [&](const Range& batch) { return std::vector<Shard>{evaluation_shard(batch)}; });
   write_values(plans_.layout.validation_metrics, {0, 0, 0});
   if (predictions != nullptr) {
     predictions->classes = graph_.classes();
@@ -140,7 +151,7 @@ Metrics Session::evaluate(Predictions* predictions) {
     StepState state;
     state.seed = config_.seed;
     state.first = first + batch.first;
-    state.slot = next_slot(batch);
+    state.slot = next_slot(evaluation_shard(batch).count);
     engine_->run(evaluation_.at(batch.count), state);
     if (predictions != nullptr) read_logits(batch, predictions->logits);
   }
@@ -149,7 +160,7 @@ Metrics Session::evaluate(Predictions* predictions) {
 }
 
 void Session::read_logits(const Range& batch, std::vector<double>& logits) {
-  const Shard shard = shard_of_batch(batch);
+  const Shard shard = evaluation_shard(batch);
   if (shard.count == 0) return;
   const std::vector<double> rows = read_values(logits_of(plans_.evaluation.at(batch.count)));
   const std::int64_t first = std::int64_t{batch.first} + shard.first;
@@ -200,7 +211,8 @@ std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
     out.push_back({parameter.name, layout.parameters[i], &parameter, parameter.file_shape});
     if (layout.average) {
       out.push_back({fmt::format("average.{}", parameter.name),
-                     same_place(layout.parameters[i], layout.average), &parameter, parameter.file_shape});
+                     same_place(layout.parameters[i], layout.average), &parameter, parameter.file_shape,
+                     /*optional=*/true, /*stand_in=*/parameter.name});
     }
     for (std::size_t m = 0; m < moments.size(); ++m) {
       out.push_back({fmt::format("optimizer.{}.{}", moments[m], parameter.name),
@@ -231,7 +243,7 @@ void Session::write_values(const Tensor& tensor, const std::vector<double>& valu
   if (working) convoy::write_values(*engine_, same_place(tensor, working), values);
 }
 
-Shard Session::shard_of_batch(const Range& batch) const {
+Shard Session::evaluation_shard(const Range& batch) const {
   return shard_of(batch.count, ranks_.rank(), ranks_.size());
 }
 

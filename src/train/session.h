@@ -2,6 +2,7 @@
 // name.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,7 +45,8 @@ struct NamedTensor {
   Tensor tensor;
   const Parameter* parameter = nullptr;  ///< for the order in files; null: as it lies in memory
   std::vector<std::int64_t> file_shape;
-  bool optional = false;  ///< a file may lack it: then it keeps its value
+  bool optional = false;  ///< a file may lack it: then it keeps its value, or gets that of
+  std::string stand_in = {};  ///< this tensor of the file, if there is one named here
 };
 
 /// What the dynamic loss scale has come to (fp16 only).
@@ -101,11 +103,12 @@ class Session {
 
  private:
   void write_order(int epoch);
-  /// This rank's part of a batch, counted within it.
-  Shard shard_of_batch(const Range& batch) const;
-  void stage(std::span<const Range> batches, std::int64_t first);
-  /// Where the next batch's images are: uploads them first unless the data set is resident.
-  int next_slot(const Range& batch);
+  /// This rank's part of an evaluation batch, counted within it.
+  Shard evaluation_shard(const Range& batch) const;
+  void stage(std::span<const Range> batches, std::int64_t first,
+             const std::function<std::vector<Shard>(const Range&)>& shards_of);
+  /// Where the next batch's images are: uploads so many first unless the data set is resident.
+  int next_slot(int images);
   /// Puts this rank's logits of the evaluation batch that was just run where they belong among all.
   void read_logits(const Range& batch, std::vector<double>& logits);
   Metrics sum_over_ranks(Metrics local) const;

@@ -108,7 +108,7 @@ class Run:
         """(status, stderr, seconds from now until launcher and ranks were gone)."""
         start = time.monotonic()
         try:
-            _, errors = self.process.communicate(timeout=limit)
+            self.said, errors = self.process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"still there after {limit} s") from None

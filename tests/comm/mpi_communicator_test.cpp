@@ -53,6 +53,42 @@ TEST_F(DistributedSums, OfAllSizesAndTypes) {
   EXPECT_THROW(communicator.all_reduce_sum_async(nullptr, 1, DType::i32), Error);
 }
 
+// 1 + 1/1024 is a half, but no bfloat16; sums of it are rounded to even.
+TEST_F(DistributedSums, OfSixteenBits) {
+  MpiCommunicator communicator(ranks());
+  const auto count = static_cast<float>(ranks().size());
+  std::vector<Half> halves(1000, Half(1.0f + 1.0f / 1024));
+  std::vector<BFloat16> brains(1000, BFloat16(1.0f + 1.0f / 128));
+  communicator.all_reduce_sum_async(halves.data(), 1000, DType::f16);
+  communicator.all_reduce_sum_async(brains.data(), 1000, DType::bf16);
+  communicator.join();
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_NEAR(static_cast<float>(halves[static_cast<std::size_t>(i)]), count + count / 1024, count / 1024);
+    EXPECT_NEAR(static_cast<float>(brains[static_cast<std::size_t>(i)]), count + count / 128, count / 128);
+  }
+}
+
+TEST_F(DistributedSums, ExchangeAndGatherSlices) {
+  MpiCommunicator communicator(ranks());
+  const int size = ranks().size(), rank = ranks().rank();
+  constexpr int count = 700;
+  std::vector<float> from, to(static_cast<std::size_t>(size * count)), values(to.size());
+  for (int peer = 0; peer < size; ++peer)
+    for (int i = 0; i < count; ++i) from.push_back(static_cast<float>(rank * 100 + peer * 10) + i * 0.001f);
+  communicator.exchange_slices_async(from.data(), to.data(), count, DType::f32);
+  communicator.join();
+  for (int peer = 0; peer < size; ++peer) {
+    const auto at = static_cast<std::size_t>(peer * count);
+    EXPECT_EQ(to[at + 3], static_cast<float>(peer * 100 + rank * 10) + 3 * 0.001f);
+    for (int i = 0; i < count && peer == rank; ++i)
+      values[at + static_cast<std::size_t>(i)] = static_cast<float>(rank + 1);
+  }
+  communicator.gather_slices_async(values.data(), count, DType::f32);
+  communicator.join();
+  for (int peer = 0; peer < size; ++peer)
+    EXPECT_EQ(values[static_cast<std::size_t>(peer * count + 5)], static_cast<float>(peer + 1));
+}
+
 // As in a run: many sums, the host's collectives after each join, two communicators in turn.
 TEST_F(DistributedSums, AlternateWithTheHostsCollectives) {
   MpiCommunicator first(ranks()), second(ranks());

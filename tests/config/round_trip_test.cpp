@@ -81,10 +81,10 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
-    const auto& [epochs, batch, precision, smoothing, drop_last, on_nan, clip_norm, ema, fusion, recompute,
-                 autotune, bucket, early_stop] = c;
-    return std::tie(epochs, batch, precision, smoothing, drop_last, on_nan, clip_norm, ema, fusion, recompute,
-                    autotune, bucket);
+    const auto& [epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm, ema,
+                 fusion, recompute, autotune, bucket, early_stop] = c;
+    return std::tie(epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm,
+                    ema, fusion, recompute, autotune, bucket);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
@@ -108,6 +108,7 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_EQ(checkpoint.best, y.checkpoint.best);
   EXPECT_EQ(distributed.timeout, y.distributed.timeout);
   EXPECT_EQ(distributed.step_timeout, y.distributed.step_timeout);
+  EXPECT_EQ(distributed.gradient_dtype, y.distributed.gradient_dtype);
   EXPECT_EQ(distributed.bind, y.distributed.bind);
 }
 
@@ -215,6 +216,11 @@ class Dice {
       c.train.precision = any({Precision::fp32, Precision::tf32, Precision::fp16, Precision::bf16});
     c.train.label_smoothing = share<float>();
     c.train.drop_last = coin();
+    if (coin()) {
+      c.train.micro_batch = 1 + below(c.train.global_batch);
+    } else if (coin() && c.train.global_batch >= 4) {
+      c.train.reproducible_across_ranks = any({1, 2, 4});
+    }
     c.train.fusion = coin();
     c.train.recompute = coin();
     c.train.autotune = coin();
@@ -251,7 +257,10 @@ class Dice {
     if (c.schedule.name == S::one_cycle)
       c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
     c.checkpoint = {1 + below(5), below(5)};
-    c.distributed = {1 + share<double>(), coin() ? 0 : share<double>(), coin()};
+    c.distributed = {
+        1 + share<double>(), coin() ? 0 : share<double>(),
+        c.train.reproducible_across_ranks > 0 ? Precision::fp32 : any({Precision::fp32, Precision::bf16}),
+        coin()};
     return c;
   }
 

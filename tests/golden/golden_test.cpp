@@ -99,12 +99,16 @@ void add_batchnorm(GoldenCase& g) {
   const Tensor x = g.input("x"), dy = g.input("dy"), gamma = g.input("gamma"), beta = g.input("beta");
   const Tensor running_mean = g.input("running_mean"), running_var = g.input("running_var");
   g.expect(running_mean, "running_mean_after"), g.expect(running_var, "running_var_after");
+  const Tensor batch_mean = g.op.result("batch mean", s.c), batch_var = g.op.result("batch variance", s.c);
+  const Tensor momentum = g.op.input("momentum", Values(static_cast<std::size_t>(s.c), 0.1f));
   const Tensor sums = g.op.result("sums", 2 * moments, DType::f64);
   const Tensor mean = g.op.result("mean", moments), inv_std = g.op.result("inv_std", moments);
   const Tensor gradient_sums = g.op.result("gradient sums", 2 * moments, DType::f64);
   g.op.calls = {
       BatchNormStatistics{s, x, sums},
-      BatchNormMoments{s, 0.1f, sums, mean, inv_std, running_mean, running_var},
+      BatchNormMoments{s, 1.0 / s.groups(), sums, mean, inv_std, batch_mean, batch_var},
+      BatchNormRunning{batch_mean, running_mean, momentum},
+      BatchNormRunning{batch_var, running_var, momentum},
       BatchNormForward{s, x, mean, inv_std, gamma, beta, g.result("y")},
       BatchNormInference{s, x, running_mean, running_var, gamma, beta, g.result("inference")},
       BatchNormReduce{s, x, dy, mean, inv_std, gradient_sums, g.result("dgamma"), g.result("dbeta")},

@@ -1,5 +1,6 @@
 #include "kernels/batchnorm.h"
 
+#include "kernels/loss_scale.h"
 #include "tests/kernels/op_case.h"
 
 namespace convoy::testing {
@@ -15,8 +16,7 @@ OpCase whole_batch_case(const std::string& name, const BatchNormShape& s, double
   const Tensor x = op.input("x", uniform(s.count(), mean_of_x - 1, mean_of_x + 1, 1));
   const Tensor gamma = op.input("gamma", uniform(s.c, 0.5, 1.5, 2));
   const Tensor beta = op.input("beta", uniform(s.c, -1, 1, 3));
-  const Tensor running_mean = op.input("running mean", uniform(s.c, -1, 1, 4));
-  const Tensor running_var = op.input("running variance", uniform(s.c, 0.5, 2, 5));
+  const Tensor batch_mean = op.result("batch mean", s.c), batch_var = op.result("batch variance", s.c);
   const Tensor sums = op.result("sums", 2 * moments, DType::f64);
   const Tensor mean = op.result("mean", moments);
   const Tensor inv_std = op.result("inv_std", moments);
@@ -27,11 +27,29 @@ OpCase whole_batch_case(const std::string& name, const BatchNormShape& s, double
   const Tensor dbeta = op.result("dbeta", s.c);
   const Tensor dx = op.result("dx", s.count());
   op.calls = {BatchNormStatistics{s, x, sums},
-              BatchNormMoments{s, 0.1f, sums, mean, inv_std, running_mean, running_var},
+              BatchNormMoments{s, 1.0 / std::max(s.groups(), 1), sums, mean, inv_std, batch_mean, batch_var},
               BatchNormForward{s, x, mean, inv_std, gamma, beta, y},
               BatchNormReduce{s, x, dy, mean, inv_std, gradient_sums, dgamma, dbeta},
               BatchNormBackward{s, x, dy, mean, inv_std, gamma, gradient_sums, dx}};
   if (s.count() > 0 && s.count() < 3000) op.gradients = {{x, dx}, {gamma, dgamma}, {beta, dbeta}};
+  return op;
+}
+
+/// 150 running averages, 64 of which share a momentum; with a loss scale that says to skip, nothing moves.
+OpCase running_case(const std::string& name, bool with_scale, bool skips) {
+  OpCase op;
+  op.name = name;
+  const std::int64_t count = 150;
+  BatchNormRunning call;
+  call.batch = op.input("batch", uniform(count, -1, 1, 1));
+  call.running = op.input("running", uniform(count, 0.5, 2, 2));
+  call.momentum = op.input("momentum", {0.1, 0.5, 1.0});
+  if (with_scale) {
+    Values state(loss_scale::fields, 0.0);
+    state[loss_scale::skip] = skips ? 1 : 0;
+    call.loss_scale = op.input("loss scale", state);
+  }
+  op.calls = {call};
   return op;
 }
 
@@ -54,8 +72,7 @@ OpCase shard_case(const std::string& name, const BatchNormShape& s) {
   const Tensor dy = op.input("dy", uniform(s.count(), -1, 1, 2));
   const Tensor gamma = op.input("gamma", uniform(s.c, 0.5, 1.5, 3));
   const Tensor beta = op.input("beta", uniform(s.c, -1, 1, 4));
-  const Tensor running_mean = op.input("running mean", uniform(s.c, -1, 1, 5));
-  const Tensor running_var = op.input("running variance", uniform(s.c, 0.5, 2, 6));
+  const Tensor batch_mean = op.result("batch mean", s.c), batch_var = op.result("batch variance", s.c);
   const Tensor complete_sums = op.input("complete sums", complete, DType::f64);
   const Tensor sums = op.result("sums", 2 * moments, DType::f64);
   const Tensor mean = op.result("mean", moments);
@@ -66,7 +83,7 @@ OpCase shard_case(const std::string& name, const BatchNormShape& s) {
   const Tensor dbeta = op.result("dbeta", s.c);
   const Tensor dx = op.result("dx", s.count());
   op.calls = {BatchNormStatistics{s, x, sums},
-              BatchNormMoments{s, 0.1f, complete_sums, mean, inv_std, running_mean, running_var},
+              BatchNormMoments{s, 0.25, complete_sums, mean, inv_std, batch_mean, batch_var},
               BatchNormForward{s, x, mean, inv_std, gamma, beta, y},
               BatchNormReduce{s, x, dy, mean, inv_std, gradient_sums, dgamma, dbeta},
               BatchNormBackward{s, x, dy, mean, inv_std, gamma, complete_sums, dx}};
@@ -111,6 +128,10 @@ std::vector<OpCase> batchnorm_cases() {
       shard_case("shard_without_images", {0, 4, 4, 2, 9, 3}),
       shard_case("shard_of_eights", {21, 11, 64, 8, 225, 40}),
       shard_case("shard_large", {21, 11, 64, 8, 225, 33}),
+      whole_batch_case("no_image", whole(0, 1, 9, 3)),
+      running_case("running", false, false),
+      running_case("running_scaled", true, false),
+      running_case("running_skipped", true, true),
       inference_case("inference", whole(3, 3, 25, 7)),
       inference_case("inference_one_channel", whole(5, 5, 49, 1)),
       inference_case("inference_no_image", whole(0, 1, 25, 7)),

@@ -55,12 +55,11 @@ FusedCase statistics_case(const std::string& name, const ConvShape& s, int first
   const Tensor y = op.result("y", s.n * s.out().count());
   const Tensor sums = op.result("sums", 2 * moments, DType::f64);
   const ConvForward forward{s, x, w, bias, y};
-  ConvStatistics fused{forward, norm, 0.2f, sums, {}, {}, {}, {}};
+  ConvStatistics fused{forward, norm, 0.25, sums, {}, {}, {}, {}};
   op.calls = {forward, fused.statistics()};
   if (s.n == global_n) {
     fused.mean = op.result("mean", moments), fused.inv_std = op.result("inv_std", moments);
-    fused.running_mean = op.input("running_mean", uniform(s.k, -1, 1, 4));
-    fused.running_var = op.input("running_var", uniform(s.k, 1, 2, 5));
+    fused.batch_mean = op.result("batch mean", s.k), fused.batch_var = op.result("batch variance", s.k);
     op.calls.push_back(fused.moments());
   }
   out.fused = {fused};

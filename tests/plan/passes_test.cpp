@@ -15,7 +15,7 @@ namespace {
 class Passes : public ::testing::Test {
  protected:
   Plan plan(int ranks, int n = 8) const {
-    return training_plan(graph_, layout_, config_, {n, shard_of(n, 0, ranks), ranks}, true);
+    return training_plan(graph_, layout_, config_, {{n, shard_of(n, 0, ranks), ranks}}, true);
   }
   Config config_ = tiny_config();
   Graph graph_ = build_graph(config_.model);
@@ -41,7 +41,7 @@ TEST_F(Passes, BucketsCoverEveryGradientOnce) {
       next += bucket.bytes();
     }
     EXPECT_EQ(layout_.votes.offset, layout_.all_gradients.bytes());
-    EXPECT_EQ(next, layout_.votes.offset + layout_.votes.bytes()) << "the votes ride in the last one";
+    EXPECT_EQ(next, layout_.sums.bytes()) << "votes and BatchNorm's means ride in the last one";
     if (bytes == 1) {
       EXPECT_EQ(buckets.size(), graph_.parameters.size());
     }
@@ -49,6 +49,29 @@ TEST_F(Passes, BucketsCoverEveryGradientOnce) {
       EXPECT_EQ(buckets.size(), 1u);
     }
   }
+}
+
+// Two passes of half the batch: sums over ranks belong to the last, each right behind its part of their sum.
+TEST_F(Passes, BucketsAreFoldedAndSummedDuringTheLastPass) {
+  layout_ = make_layout(graph_, config_, {22, 22, 22}, DType::f32, 2);
+  std::vector<MicroBatch> passes;
+  for (int p = 0; p < 2; ++p) passes.push_back({8, {4 * p, 2}, 2, 0, {4 * p, 4}, 1, p, 2 * p});
+  const Plan with =
+      insert_all_reduces(training_plan(graph_, layout_, config_, passes, true), layout_, 500, 2);
+  std::size_t loads = 0, folds = 0;
+  for (std::size_t i = 0; i < with.steps.size(); ++i) {
+    loads += std::holds_alternative<Augment>(with.steps[i].call) ? 1 : 0;
+    const auto* sum = std::get_if<AllReduce>(&with.steps[i].call);
+    if (sum == nullptr || sum->values.arena != Arena::gradients) continue;
+    EXPECT_EQ(loads, 2u);
+    const auto* fold = std::get_if<Add>(&with.steps[i - 1].call);
+    ASSERT_NE(fold, nullptr);
+    EXPECT_EQ(fold->y, sum->values);
+    EXPECT_EQ(fold->b, in_block(layout_, sum->values, 1));
+    ++folds;
+  }
+  EXPECT_GT(folds, 2u);
+  EXPECT_EQ(summed(with, Arena::gradients).size(), folds);
 }
 
 TEST_F(Passes, ABucketIsSummedAfterItsLastGradientAndBeforeTheOptimizer) {
@@ -89,7 +112,7 @@ TEST_F(Passes, OneRankHasNoCollectives) {
 
 TEST_F(Passes, ARankWithoutImagesMakesTheSameCollectives) {
   const auto collectives = [&](int rank) {
-    Plan p = training_plan(graph_, layout_, config_, {1, shard_of(1, rank, 3), 3}, true);
+    Plan p = training_plan(graph_, layout_, config_, {{1, shard_of(1, rank, 3), 3}}, true);
     p = insert_all_reduces(std::move(p), layout_, 500, 3);
     std::vector<std::pair<std::int64_t, DType>> out;
     for (const Step& step : p.steps) {

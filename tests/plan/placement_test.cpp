@@ -81,7 +81,7 @@ TEST(Placement, TensorsKeepTheirBytesUntilTheirLastUse) {
     const Graph graph = build_graph(config.model);
     const Layout layout = make_layout(graph, config, {22, 22, 22}, DType::f32);
     const int ranks = 1 + static_cast<int>(seed % 3);
-    Plan plan = training_plan(graph, layout, config, {7, shard_of(7, 0, ranks), ranks}, true);
+    Plan plan = training_plan(graph, layout, config, {{7, shard_of(7, 0, ranks), ranks}}, true);
     if (seed % 4 < 2) plan = fuse(std::move(plan), [](const Call&) { return true; });
     plan = insert_all_reduces(std::move(plan), layout, 500, ranks);
     const auto place = [&](Plan p) {

@@ -34,7 +34,7 @@ struct Case {
         graph(build_graph(config.model)),
         layout(make_layout(graph, config, {2 * n, 2 * n, 2 * n}, DType::f32)),
         batch{n, shard_of(n, 0, ranks), ranks} {
-    plan = training_plan(graph, layout, config, batch, true);
+    plan = training_plan(graph, layout, config, {batch}, true);
     if (fused) plan = fuse(std::move(plan), has_all);
     plan = insert_all_reduces(std::move(plan), layout, 500, ranks);
   }
@@ -44,7 +44,7 @@ struct Case {
   Config config;
   Graph graph;
   Layout layout;
-  BatchShape batch;
+  MicroBatch batch;
   Plan plan;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "src/train/tensor_values.h"
 #include "tests/train/runs.h"
 
 namespace convoy::testing {
@@ -195,6 +196,20 @@ TEST_F(CheckpointFiles, OfAnotherModelNamesTheTensor) {
   const TensorFile file = from_safetensors(bytes_, "x");
   EXPECT_NE(message_of([&] { restore_checkpoint(session, file, "x", true); }).find("optimizer.mean.0.weight"),
             std::string::npos);
+}
+
+// train.ema newly on: the average begins with the weights.
+TEST_F(CheckpointFiles, WeightsStandInForAnAverageThatIsNotThere) {
+  Session averaging(tiny_config({"train.ema=0.9"}), tiny_data(16, 4), make_engine(EngineKind::cpu, alone_),
+                    alone_);
+  averaging.initialize();
+  write_values(averaging.engine(), averaging.plans().layout.average,
+               std::vector<double>(static_cast<std::size_t>(averaging.plans().layout.average.count), 7.0));
+  restore_checkpoint(averaging, from_safetensors(bytes_, "x"), "x", true);
+  for (const Tensor& parameter : averaging.plans().layout.parameters) {
+    EXPECT_EQ(averaging.read_values(same_place(parameter, averaging.plans().layout.average)),
+              averaging.read_values(parameter));
+  }
 }
 
 TEST_F(CheckpointFiles, WeightsStandInPyTorchsOrder) {

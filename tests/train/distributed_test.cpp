@@ -38,6 +38,26 @@ TEST_P(Distributed, TrainTheWeightsOfOneRank) {
   EXPECT_LT(largest_difference(weights_of(*single), weights_of(*several)), tolerance());
 }
 
+// A step with gradients of 16 bits: near the one with 32, not the same, and the same on every rank.
+TEST_P(Distributed, TakeNearlyTheSameStepWithRoundedGradients) {
+  std::vector<std::vector<double>> weights;
+  std::vector<double> initial;
+  for (const char* type : {"fp32", "bf16"}) {
+    const Config config = tiny_config({fmt::format("distributed.gradient_dtype={}", type)});
+    const auto several = session(config, tiny_data(8, 5), ranks());
+    several->initialize();
+    initial = weights_of(*several);
+    train_epochs(*several, config, 1, 1);
+    weights.push_back(weights_of(*several));
+  }
+  std::vector<double> root = weights[1];
+  ranks().broadcast(root.data(), root.size() * sizeof(double));
+  EXPECT_EQ(weights[1], root);
+  const double apart = largest_difference(weights[0], weights[1]) / largest_difference(initial, weights[0]);
+  EXPECT_GT(apart, 1e-5);
+  EXPECT_LT(apart, 0.02);  // a few roundings of 2^-9
+}
+
 TEST_P(Distributed, HoldTheSameBits) {
   const Config config = tiny_config();
   const auto several = session(config, tiny_data(17, 5), ranks());

@@ -47,7 +47,7 @@ struct Products {
     ConvRectified fused;
     fused.plain = forward, fused.plain.y = rectified, fused.activation = Rectifier{0.1f};
     ConvStatistics statistics{forward,      {s.n, 0, s.n, s.n, s.out().pixels(), s.k},
-                              0.1f,         sums,
+                              0.25,         sums,
                               per_filter(), per_filter(),
                               per_filter(), per_filter()};
     statistics.plain.y = normalized;
@@ -59,8 +59,8 @@ struct Products {
                sums,
                statistics.mean,
                statistics.inv_std,
-               statistics.running_mean,
-               statistics.running_var};
+               statistics.batch_mean,
+               statistics.batch_var};
     plan.name = "products";
     for (const Call& call :
          std::initializer_list<Call>{forward, fused, statistics, ConvDgrad{s, dy, w, dx, storage.math},

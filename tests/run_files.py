@@ -1,0 +1,32 @@
+"""What a run leaves in its folder, as Python values."""
+import json
+import struct
+
+
+def read_tensors(path):
+    """{name: values} of a safetensors file."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8:8 + length])
+    header.pop("__metadata__", None)
+    out = {}
+    for name, tensor in header.items():
+        begin, end = tensor["data_offsets"]
+        kind = {"F32": "f", "I32": "i", "F64": "d"}[tensor["dtype"]]
+        values = content[8 + length + begin:8 + length + end]
+        out[name] = list(struct.unpack(f"<{len(values) // struct.calcsize(kind)}{kind}", values))
+    return out
+
+
+def read_metrics(run):
+    """The lines of metrics.jsonl, without times."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        for key in ("seconds", "images_per_second", "seconds_to_first_step"):
+            record.pop(key, None)
+    return records
+
+
+def checkpoints(run):
+    """Names of the run's checkpoints, oldest first."""
+    return sorted(path.name for path in (run / "checkpoints").glob("epoch-*.safetensors"))

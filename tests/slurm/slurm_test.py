@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""The batch scripts under a Slurm of the test's own: preempted, requeued and resumed runs end as undisturbed ones.
+
+usage: slurm_test.py CONVOY [unittest arguments]
+"""
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from depth import deep  # noqa: E402
+from run_files import read_metrics, read_tensors  # noqa: E402
+from slurm.cluster import Cluster, Unavailable  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONVOY = ""
+# Some seconds of training on two ranks of one thread, with a checkpoint every few steps.
+STEADY = """
+name: steady
+data: {source: digits, normalize: {mean: [0.125], std: [0.222]}}
+model:
+  input: [1, 28, 28]
+  layers:
+    - maxpool: 4
+    - conv: {out: 16, kernel: 3, pad: same}
+    - batchnorm: {group: 25}
+    - relu
+    - flatten
+    - linear: 10
+train: {epochs: 2, global_batch: 100}
+optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
+checkpoint: {every_steps: 100, keep: 0}
+"""
+LAST = "epoch-0002.safetensors"
+# Says how it was started instead of training.
+ECHO = """#!/usr/bin/env bash
+echo "node $SLURM_NODEID gpus ${CUDA_VISIBLE_DEVICES:-none} threads $OMP_NUM_THREADS: $*"
+"""
+# The first start does not listen to signals yet.
+DEAF = """#!/usr/bin/env bash
+[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0
+echo started
+exec sleep 60
+"""
+
+
+class Slurm(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-slurm-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        try:
+            cls.cluster = Cluster(cls.folder, nodes=2, gpus=2)
+        except Unavailable as reason:
+            raise unittest.SkipTest(f"no Slurm: {reason}") from None
+        cls.addClassCleanup(cls.cluster.stop)
+        # The scripts want to be submitted from the repository's root; runs/ and logs should not land in this one.
+        cls.root = cls.folder / "root"
+        cls.root.mkdir()
+        (cls.root / "slurm").symlink_to(ROOT / "slurm")
+        (cls.root / "net.yaml").write_text(STEADY)
+        cls.undisturbed = None
+
+    def submit(self, script, *arguments, options=(), **environment):
+        settings = dict(CONVOY=CONVOY, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        return self.cluster.submit("--cpus-per-task=1", *options, f"slurm/{script}", *arguments, cwd=self.root,
+                                   **settings | environment)
+
+    def log(self, job):
+        path = self.root / f"slurm-{job}.out"
+        return path.read_text(errors="replace") if path.exists() else "(no log)"
+
+    def expect_end(self, job, state="COMPLETED"):
+        found = self.cluster.wait_for(job, ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"))
+        self.assertEqual(found["JobState"], state, self.log(job))
+        return found
+
+    def write_program(self, name, text):
+        """A program that stands in for convoy."""
+        program = self.root / name
+        program.write_text(text)
+        program.chmod(0o755)
+        return str(program)
+
+    def whole(self):
+        """The folder of an undisturbed run on two ranks."""
+        if self.undisturbed is None:
+            job = self.submit("train_cpu.sbatch", "net.yaml", "--output", "whole")
+            self.assertEqual(self.expect_end(job)["Restarts"], "0")
+            type(self).undisturbed = self.root / "whole"
+        return self.undisturbed
+
+    def await_steps(self, job, run):
+        """Until the job is in the middle of its first epochs."""
+        deadline = time.monotonic() + 60
+        while not (run / "checkpoints" / "epoch-0001-step-00000100.safetensors").exists():
+            self.assertLess(time.monotonic(), deadline, self.log(job))
+            time.sleep(0.005)
+
+    def signal(self, job):
+        """What Slurm does before the time is up."""
+        self.cluster.command("scancel", "--batch", "--signal=USR1", job)
+
+    def preempted(self, launcher, preempt=None):
+        """A run that has to stop in its midst."""
+        whole = self.whole()
+        job = self.submit("train_cpu.sbatch", "net.yaml", LAUNCHER=launcher)
+        run = self.root / "runs" / f"convoy-{job}"
+        self.await_steps(job, run)
+        (preempt or self.signal)(job)
+        found = self.expect_end(job)
+        log = self.log(job)
+        self.assertEqual(found["Restarts"], "1", log)
+        self.assertEqual(log.count("stopped on request in epoch"), 1, log)
+        self.assertIn("resuming", log)
+        self.assertEqual(log.count(f": {launcher} "), 2, log)
+        self.assertEqual(read_tensors(run / "checkpoints" / LAST), read_tensors(whole / "checkpoints" / LAST))
+        accuracies = [read_metrics(folder)[-1]["val_accuracy"] for folder in (run, whole)]
+        self.assertEqual(accuracies[0], accuracies[1])
+        return log
+
+    def test_preempted_under_srun(self):
+        self.preempted("srun")
+
+    @deep
+    def test_preempted_under_mpirun(self):
+        self.preempted("mpirun")
+
+    def submit_urgent(self, _):
+        """A job that needs all nodes and may take them from others."""
+        self.cluster.submit("--partition=urgent", "--nodes=2", "--exclusive", "--output=urgent.out", "--wrap=sleep 1", cwd=self.root)
+
+    @deep
+    def test_preempted_by_another_job(self):
+        # Slurm sends SIGTERM to the ranks, and not to the script. Under mpirun these are not Slurm's to signal.
+        self.preempted("srun", self.submit_urgent)
+        self.cluster.configure("SlurmctldParameters=preempt_send_user_signal")
+        for launcher in ("srun", "mpirun"):
+            with self.subTest(launcher):
+                self.preempted(launcher, self.submit_urgent)
+
+    @deep
+    def test_two_nodes(self):
+        whole = self.whole()
+        for launcher in ("srun", "mpirun"):
+            with self.subTest(launcher):
+                job = self.submit("train_cpu.sbatch", "net.yaml", LAUNCHER=launcher, options=["--nodes=2", "--ntasks-per-node=1"])
+                found = self.expect_end(job)
+                self.assertEqual(found["NodeList"], "node[0-1]")
+                weights = [read_tensors(run / "checkpoints" / LAST) for run in (self.root / "runs" / f"convoy-{job}", whole)]
+                self.assertEqual(weights[0], weights[1])
+
+    def test_an_array_of_two_values(self):
+        array = self.submit("sweep.sbatch", "net.yaml", "optimizer.lr=0.05", "optimizer.lr=0.01 seed=2", "--", "train.epochs=1",
+                            options=["--array=0-1"])
+        for index, rate in ((0, "0.05"), (1, "0.01")):
+            found = self.cluster.wait_for(f"{array}_{index}", ("COMPLETED", "FAILED"))
+            log = self.log(f"{array}-{index}")
+            self.assertEqual(found["JobState"], "COMPLETED", log)
+            run = self.root / "runs" / f"sweep-{array}-{index}"
+            config = (run / "config.yaml").read_text()
+            self.assertRegex(config, f"lr: {rate}")
+            self.assertRegex(config, f"(?m)^seed: {index + 1}$")
+            self.assertEqual(len(read_metrics(run)), 2, "an epoch and the summary")
+
+    @deep
+    def test_an_array_longer_than_its_values(self):
+        array = self.submit("sweep.sbatch", "net.yaml", "optimizer.lr=0.05", options=["--array=1"])
+        found = self.cluster.wait_for(f"{array}_1", ("COMPLETED", "FAILED"))
+        self.assertEqual(found["JobState"], "FAILED")
+        self.assertIn("task 1 of the array has no value", self.log(f"{array}-1"))
+
+    @deep
+    def test_a_cancelled_job_stays_cancelled(self):
+        job = self.submit("train_cpu.sbatch", "net.yaml", "train.epochs=1000")
+        self.await_steps(job, self.root / "runs" / f"convoy-{job}")
+        self.cluster.command("scancel", job)
+        self.expect_end(job, "CANCELLED")
+        time.sleep(1)
+        self.assertEqual(self.cluster.job(job)["JobState"], "CANCELLED", self.log(job))
+
+    @deep
+    def test_preempted_before_the_program_listens(self):
+        program = self.write_program("deaf", DEAF)
+        for launcher in ("srun", "mpirun"):
+            with self.subTest(launcher):
+                job = self.submit("train_cpu.sbatch", "net.yaml", CONVOY=program, LAUNCHER=launcher)
+                deadline = time.monotonic() + 60
+                while "started" not in self.log(job):
+                    self.assertLess(time.monotonic(), deadline, self.log(job))
+                    time.sleep(0.01)
+                self.signal(job)
+                self.assertEqual(self.expect_end(job)["Restarts"], "1", self.log(job))
+
+    @deep
+    def test_a_job_that_fails_is_not_requeued(self):
+        job = self.submit("train_cpu.sbatch", "net.yaml", "train.epoch=1")
+        found = self.expect_end(job, "FAILED")
+        self.assertEqual((found["Restarts"], found["ExitCode"]), ("0", "2:0"), self.log(job))
+        self.assertIn('did you mean "epochs"?', self.log(job))
+
+    @deep
+    def test_gpu_scripts_start_a_task_per_gpu(self):
+        program = self.write_program("echo", ECHO)
+        for script, options, nodes in (("train_gpu.sbatch", [], "00"),
+                                       ("train_gpu_nodes.sbatch", ["--gpus-per-node=2", "--ntasks-per-node=2"], "0011")):
+            with self.subTest(script):
+                job = self.submit(script, "net.yaml", "seed=3", options=options, CONVOY=program, LAUNCHER="srun")
+                self.expect_end(job)
+                said = sorted(line for line in self.log(job).splitlines() if line.startswith("node "))
+                expected = f"gpus 0,1 threads 1: train net.yaml seed=3 device=cuda --output runs/convoy-{job} --resume auto"
+                self.assertEqual(said, [f"node {node} {expected}" for node in nodes], self.log(job))
+
+
+if __name__ == "__main__":
+    CONVOY = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
