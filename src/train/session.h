@@ -45,7 +45,7 @@ struct NamedTensor {
   Tensor tensor;
   const Parameter* parameter = nullptr;  ///< for the order in files; null: as it lies in memory
   std::vector<std::int64_t> file_shape;
-  bool optional = false;  ///< a file may lack it: then it keeps its value, or gets that of
+  bool optional = false;      ///< a file may lack it: then it keeps its value, or gets that of
   std::string stand_in = {};  ///< this tensor of the file, if there is one named here
 };
 
