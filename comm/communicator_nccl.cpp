@@ -67,6 +67,12 @@ void deregister_window(ncclComm_t, ncclWindow_t) {}
 
 }  // namespace
 
+std::string nccl_version() {
+  int version = 0;
+  check_nccl(ncclGetVersion(&version));
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 NcclCommunicator::NcclCommunicator(const RankEnvironment& ranks, cudaStream_t compute)
     : rank_(ranks.rank()), size_(ranks.size()), compute_(compute) {
   ncclUniqueId id{};

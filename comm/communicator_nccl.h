@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -16,6 +17,9 @@ using ncclWindow_t = void*;  // a name that came with registered windows
 #endif
 
 namespace convoy {
+
+/// Of the library that is loaded: "2.21.5".
+std::string nccl_version();
 
 /// All-reduces run on a high-priority stream of their own, forked from the compute stream and joined by
 /// events, so that stream capture takes them into the compute stream's graph. Graphs must be destroyed first.

@@ -118,6 +118,20 @@ std::string RankEnvironment::text_of(int rank, const std::string& mine) const {
   return text;
 }
 
+std::vector<std::string> RankEnvironment::gather(const std::string& mine) const {
+  std::vector<std::string> texts;
+  for (int rank = 0; rank < size_; ++rank) texts.push_back(text_of(rank, mine));
+  return texts;
+}
+
+std::string RankEnvironment::mpi_version() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  check_mpi(MPI_Get_library_version(text.data(), &length));
+  const std::string whole(text.data(), static_cast<std::size_t>(length));
+  return whole.substr(0, whole.find_first_of(",\n"));  // what follows tells how it was built
+}
+
 void RankEnvironment::rest() const {
   if (size_ == 1) return;
   MPI_Request arrival = MPI_REQUEST_NULL;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "comm/activity.h"
 
@@ -46,9 +47,13 @@ class RankEnvironment {
   int first_with(bool so) const;
   /// A rank's text, on every rank.
   std::string text_of(int rank, const std::string& mine) const;
+  /// Every rank's text, on every rank.
+  std::vector<std::string> gather(const std::string& mine) const;
 
   /// Waits for all ranks, as long as it takes, without keeping a core busy.
   void rest() const;
+  /// "Open MPI v4.1.4", of the library that is loaded.
+  static std::string mpi_version();
   /// Null on a single rank without MPI.
   const MpiGroup* group() const { return group_.get(); }
 

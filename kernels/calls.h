@@ -11,6 +11,7 @@
 #include "kernels/loss.h"
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
+#include "kernels/parameter_hash.h"
 #include "kernels/pool.h"
 #include "kernels/probe.h"
 
@@ -26,7 +27,7 @@ using KernelCalls =
              BatchNormMoments, BatchNormRunning, BatchNormForward, BatchNormInference, BatchNormReduce,
              BatchNormBackward, ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy,
              AccumulateMetrics, ReportStep, CheckGradients, SgdStep, AdamStep, AverageWeights, Convert,
-             MultiplyAdd, Copy>;
+             ParameterHash, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

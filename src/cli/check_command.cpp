@@ -2,71 +2,149 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "comm/agree.h"
+#include "comm/cores.h"
+#include "comm/same.h"
+#include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
+#include "src/train/rank_checks.h"
 #include "src/train/setup.h"
 
 namespace convoy {
 namespace {
+
+constexpr Seconds patience{120};  // with a check that waits for other ranks
 
 /// Runs checks on all ranks, prints a verdict for each and remembers the worst.
 class CheckList {
  public:
   explicit CheckList(const RankEnvironment& ranks) : ranks_(ranks) {}
 
-  /// `work` returns what to say when all is well. Returns whether it was.
-  bool run(const char* what, const std::function<std::string()>& work) {
-    std::string note;
-    try {
+  using Work = std::function<std::string()>;
+  /// `work` is each rank's own and returns what to say when all is well. Returns whether it was.
+  bool run(const char* what, const Work& work) {
+    return run_together(what, [&] {
+      std::string note;
       agree(ranks_, [&] { note = work(); });
-      say("ok  ", what, note);
+      return note;
+    });
+  }
+  /// `work` is collective: where it throws, it throws an AgreedError. Any other is one rank's, for which the
+  /// rest may still wait.
+  bool run_together(const char* what, const Work& work) {
+    ranks_.activity().advance();
+    ++done_;
+    try {
+      say("ok  ", what, work());
       return true;
-    } catch (const Error& error) {
+    } catch (const AgreedError& error) {
       say("FAIL", what, error.what());
+      ++failed_;
       worst_ = std::max(worst_, static_cast<int>(error.code()));
       return false;
     }
   }
   void skip(const char* what, const char* why) const { say("skip", what, why); }
-  int exit_code() const { return worst_; }
+  /// For what does not stop a run. Nothing where there is no problem.
+  void warn(const char* what, const std::string& problem) const {
+    if (!problem.empty()) say("warn", what, problem);
+  }
+  /// Says what all of it comes to; returns the exit code.
+  int conclude() const {
+    const std::string who = ranks_.size() == 1 ? "" : fmt::format(" on {} ranks", ranks_.size());
+    if (ranks_.is_root() && failed_ == 0) fmt::print("ready to train{}\n", who);
+    if (ranks_.is_root() && failed_ > 0) fmt::print("not ready: {} of {} checks failed\n", failed_, done_);
+    return worst_;
+  }
 
  private:
   void say(const char* verdict, const char* what, const std::string& note) const {
-    if (ranks_.is_root()) fmt::print("{}  {:<10} {}\n", verdict, what, note);
+    if (!ranks_.is_root()) return;
+    std::string text = note;  // what goes on in another line stands below its beginning
+    for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; ++at)
+      text.insert(at + 1, 17, ' ');
+    fmt::print("{}  {:<10} {}\n", verdict, what, text);
+    std::fflush(stdout);
   }
   const RankEnvironment& ranks_;
-  int worst_ = 0;
+  int worst_ = 0, done_ = 0, failed_ = 0;
 };
 
 /// Looks at the nearest folder above `output` that exists and leaves nothing behind.
-std::string disk_note(const std::filesystem::path& output, std::int64_t parameters,
-                      const CheckpointConfig& checkpoint) {
+std::string disk_note(const std::filesystem::path& output, std::int64_t parameters, const Config& config) {
   std::filesystem::path folder = std::filesystem::absolute(output);
   while (!std::filesystem::exists(folder)) folder = folder.parent_path();
   if (!std::filesystem::is_directory(folder))
     fail("{}: {} is not a folder", output.string(), folder.string());
   if (::access(folder.c_str(), W_OK) != 0) fail("{}: cannot write to {}", output.string(), folder.string());
   const auto free = static_cast<std::int64_t>(std::filesystem::space(folder).available);
-  constexpr std::int64_t blocks = 3;  // parameters and up to two moments
-  const std::int64_t wanted = blocks * parameters * size_of(DType::f32) * (checkpoint.keep + 1);
-  if (free < wanted)
-    fail("{}: {} free, checkpoints want {}", output.string(), human_bytes(free), human_bytes(wanted));
-  return fmt::format("{}: {} free", output.string(), human_bytes(free));
+  // Parameters, up to two moments, an average; all files that are kept, the best, and one under way.
+  const std::int64_t blocks = config.train.ema > 0 ? 4 : 3;
+  const std::int64_t files = std::max(config.checkpoint.keep, 1) + (config.checkpoint.best ? 2 : 1);
+  const std::int64_t wanted = blocks * parameters * size_of(DType::f32) * files;
+  if (free < wanted) {
+    fail("{}: {} free, checkpoints want {} (checkpoint.keep and one under way)", output.string(),
+         human_bytes(free), human_bytes(wanted));
+  }
+  return fmt::format("{}: {} free, checkpoints take up to {}", output.string(), human_bytes(free),
+                     human_bytes(wanted));
+}
+
+/// shared_memory_problem() of the first host that has one; collective.
+std::string shared_memory_anywhere(const Config& config, const RankEnvironment& ranks) {
+  const bool gpu =
+      config.device == Device::cuda || (config.device == Device::automatic && cuda_device_count() > 0);
+  std::string mine;
+  std::error_code error;
+  const auto space = std::filesystem::space("/dev/shm", error);
+  if (gpu && !error)
+    mine = shared_memory_problem(static_cast<std::int64_t>(space.available), ranks.local_size());
+  const int first = ranks.first_with(!mine.empty());
+  if (first == ranks.size()) return {};
+  return ranks.text_of(first, fmt::format("host {}: {}", ranks.host(), mine));
+}
+
+std::string versions_of(const Engine& engine) {
+  const std::string device = engine.identity().versions;
+  return fmt::format("convoy {}, {}{}{}", CONVOY_VERSION, RankEnvironment::mpi_version(),
+                     device.empty() ? "" : ", ", device);
+}
+
+/// What several ranks must have alike, or each for itself; then whether they reach each other.
+void check_ranks(CheckList& list, Engine& engine, const RankEnvironment& ranks) {
+  list.run_together("map", [&] { return map_of_ranks(engine, ranks); });
+  list.run_together("versions", [&] {
+    const std::string versions = versions_of(engine);
+    require_same(ranks, "versions", versions);
+    return versions;
+  });
+  list.run_together("devices", [&]() -> std::string {
+    require_distinct_devices(ranks.gather(engine.identity().uuid));
+    return engine.identity().uuid.empty() ? "none to be shared" : "each rank has its own";
+  });
+  list.run_together("allreduce", [&] {
+    constexpr std::int64_t bytes = std::int64_t{8} << 20;
+    const double rate = time_test_sum(engine, bytes, ranks);
+    return fmt::format("sums of {} over all ranks: {:.0f} MB/s", human_bytes(bytes), rate * 1e-6);
+  });
 }
 
 int check_all(const ConfigArguments& arguments, const std::string& output, const RankEnvironment& ranks) {
   CheckList list(ranks);
+  list.warn("cores", launcher_problem(ranks));
   Config config;
-  if (!list.run("config", [&] {
-        config = load_config(arguments.path, arguments.overrides);
+  if (!list.run_together("config", [&] {
+        config = load_agreed(arguments, ranks);
         return fmt::format("{} ({})", config.name, arguments.path);
       })) {
-    return list.exit_code();
+    return list.conclude();
   }
   Graph graph;
   const bool has_graph = list.run("shapes", [&] {
@@ -74,8 +152,9 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
     return fmt::format("{} layers' nodes, {} parameters", graph.nodes.size() - 1, graph.parameter_count());
   });
   Dataset data;
-  const bool has_data = list.run("data", [&] {
-    data = load_dataset(config.data, config.seed);
+  const bool has_data = list.run_together("data", [&] {
+    agree(ranks, [&] { data = load_dataset(config.data, config.seed); });
+    require_same_data(data, ranks);
     return fmt::format("{} training and {} validation images {}", data.train.size(), data.validation.size(),
                        to_string(data.image));
   });
@@ -84,35 +163,44 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
     return fmt::format("{} classes, {} scores", data.classes, graph.classes());
   });
 
-  std::unique_ptr<Engine> engine;
-  try {
-    engine = make_engine_for(config, ranks);  // agrees by itself
-  } catch (const AgreedError& error) {        // any other is one rank's: the rest still wait for it
-    list.run("device", [&]() -> std::string { throw Error(error); });
+  // From here on a rank may wait for others over connections that fail, or for a device that hangs.
+  std::optional<Watchdog> watchdog;
+  if (ranks.size() > 1 && !list.run_together("heartbeat", [&] {
+        watchdog.emplace(ranks, HeartbeatLimits{Seconds(config.distributed.timeout), patience});
+        return std::string("all ranks reach rank 0");
+      })) {
+    return list.conclude();
   }
-  if (engine) list.run("device", [&] { return engine->describe(); });
+  if (ranks.size() > 1) list.warn("shm", shared_memory_anywhere(config, ranks));
+  std::unique_ptr<Engine> engine;
+  list.run_together("device", [&] {
+    engine = make_engine_for(config, ranks);
+    return engine->describe();
+  });
   if (engine && fits) {
     PlanSet plans;
-    try {
+    const bool has_plans = list.run_together("batch", [&] {
       plans = make_plans(graph, config, sample_counts(data), *engine, ranks);
+      return fmt::format("{} of {} images in an epoch", plans.training_batches.size(),
+                         config.train.global_batch);
+    });
+    if (has_plans) {
       list.run("memory", [&] {
         if (const std::string problem = memory_problem(plans, config, *engine); !problem.empty())
           fail("{}", problem);
         return fmt::format("{} of {} free", human_bytes(plans.total_bytes()),
                            human_bytes(engine->free_bytes()));
       });
-    } catch (const AgreedError& error) {
-      list.run("batch", [&]() -> std::string { throw Error(error); });
     }
   } else {
     list.skip("memory", "needs shapes, data and device");
   }
   list.run("disk", [&] {
     if (!ranks.is_root()) return std::string{};
-    return disk_note(output.empty() ? "runs/" + config.name : output, graph.parameter_count(),
-                     config.checkpoint);
+    return disk_note(output.empty() ? "runs/" + config.name : output, graph.parameter_count(), config);
   });
-  return list.exit_code();
+  if (engine && ranks.size() > 1) check_ranks(list, *engine, ranks);
+  return list.conclude();
 }
 
 }  // namespace

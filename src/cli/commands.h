@@ -24,7 +24,7 @@ struct ConfigArguments {
   std::string path;
   std::vector<std::string> overrides;
 };
-/// load_config, agreed on by all ranks.
+/// load_config, agreed on by all ranks and the same on each.
 Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks);
 
 struct TrainArguments {

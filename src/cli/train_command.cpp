@@ -1,7 +1,10 @@
 #include "comm/agree.h"
+#include "comm/cores.h"
 #include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
+#include "src/core/log.h"
+#include "src/train/rank_checks.h"
 #include "src/train/setup.h"
 #include "src/train/stop_request.h"
 #include "src/train/trainer.h"
@@ -11,6 +14,7 @@ namespace convoy {
 Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks) {
   Config config;
   agree(ranks, [&] { config = load_config(arguments.path, arguments.overrides); });
+  require_same_config(config, ranks);
   return config;
 }
 
@@ -46,6 +50,8 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);
   });
+  const std::string problem = launcher_problem(ranks);
+  if (!problem.empty() && ranks.is_root()) log_warn("{}", problem);
   Watchdog watchdog(ranks, limits_of(config.distributed));
   watchdog.record_in(options.output);
   const std::unique_ptr<Session> session = watchdog.guard([&] { return make_session(config, ranks); });

@@ -4,6 +4,7 @@
 
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
+#include "kernels/parameter_hash.h"
 #include "src/core/step_state.h"
 
 namespace convoy {
@@ -120,6 +121,8 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   layout.reports = allocator.take(Arena::reports, DType::f64, report_slots * report_fields);
   layout.train_metrics = allocator.take(Arena::metrics, DType::f64, 3);
   layout.validation_metrics = allocator.take(Arena::metrics, DType::f64, 3);
+  const std::int64_t hashed = static_cast<std::int64_t>(count) * (layout.average ? 2 : 1);
+  layout.hashes = allocator.take(Arena::metrics, DType::i32, hash_words * hashed);
 
   const FeatureShape& image = graph.input();
   layout.images = allocator.take(Arena::images, DType::u8, data.image_rows * image.count());

@@ -42,6 +42,7 @@ struct Layout {
   Tensor all_statistics, all_batch_statistics;  ///< both laid out alike
   Tensor reports;                               ///< (report_slots,report_fields) f64 (src/core/step_state.h)
   Tensor train_metrics, validation_metrics;     ///< (3) f64: loss sum, correct, count
+  Tensor hashes;  ///< (parameters and averages,hash_words) i32: what verification_plan() fills in
   Tensor images, labels, order;
   Tensor decay;               ///< one weight-decay factor per parameter_alignment elements
   Tensor statistic_momentum;  ///< one factor per parameter_alignment running averages

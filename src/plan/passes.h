@@ -25,6 +25,9 @@ Plan training_plan(const Graph& graph, const Layout& layout, const Config& confi
 Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                      bool resident);
 
+/// A hash of every parameter and every average into Layout::hashes; Step::node is its name in files.
+Plan verification_plan(const Graph& graph, const Layout& layout);
+
 /// Inserts one AllReduce per bucket, a slice of Layout::sums of about `bucket_bytes`, right after the call
 /// that completes it, and a Join before the update. The last sums of blocks of gradients are cut into the
 /// same slices, so that no bucket waits for another. A plan for one rank is returned as it is.

@@ -15,6 +15,13 @@
 
 namespace convoy {
 
+/// What tells a device from all others, where it sits, and what drives it. Empty for engines of host memory.
+struct DeviceIdentity {
+  std::string uuid;         ///< "GPU-00112233-4455-6677-8899-aabbccddeeff"
+  std::string pci_address;  ///< "0000:1B:00.0"
+  std::string versions;     ///< "CUDA 12.4, driver for CUDA 12.6, NCCL 2.21.5"
+};
+
 enum class EngineKind { reference_f32, reference_f64, cpu, cuda };
 
 /// Owns the arenas and the communicator. Work may be asynchronous; read() waits for what was queued.
@@ -23,6 +30,7 @@ class Engine {
   virtual ~Engine() = default;
   /// One line for people: "cpu, 2 threads, avx2" or "NVIDIA H200, 141 GB".
   virtual std::string describe() const = 0;
+  virtual DeviceIdentity identity() const { return {}; }
   /// The type of activations and parameters.
   virtual DType real() const = 0;
   /// Whether it trains in this precision.

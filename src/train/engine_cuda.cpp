@@ -155,7 +155,7 @@ class CudaEngine final : public Engine {
  public:
   /// Collective. Without NCCL where there is one rank.
   CudaEngine(RankDevice device, const RankEnvironment& ranks)
-      : device_(std::move(device)), is_root_(ranks.rank() == 0) {
+      : device_(std::move(device)), is_root_(ranks.rank() == 0), activity_(ranks.activity()) {
     if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
     Communicator* communicator = nccl_ ? static_cast<Communicator*>(nccl_.get()) : &single_;
     const auto context_of = [&](const GpuLane& lane) {
@@ -171,6 +171,7 @@ class CudaEngine final : public Engine {
   CudaEngine& operator=(const CudaEngine&) = delete;
 
   std::string describe() const override;
+  DeviceIdentity identity() const override;
   DType real() const override { return DType::f32; }
   bool computes_in(Precision precision) const override {
     const bool newer = precision == Precision::tf32 || precision == Precision::bf16;
@@ -204,9 +205,12 @@ class CudaEngine final : public Engine {
   /// Events and memory are made on the current device, which another engine of this process may have changed.
   void make_current() const { check_cuda(cudaSetDevice(device_.number)); }
   /// Asks until `query` says that the device is through. Looks at NCCL, too: when a peer is gone, the device
-  /// would never be and only NCCL knows why.
+  /// would never be and only NCCL knows why. Meanwhile this rank counts as one that waits for others: the
+  /// device may, in a collective.
   template <class Query>
   void wait_until_done(const Query& query) const {
+    std::optional<Activity::Waiting> waiting;
+    if (nccl_ != nullptr) waiting.emplace(activity_);
     for (cudaError_t status; (status = query()) != cudaSuccess; std::this_thread::yield()) {
       if (status != cudaErrorNotReady) check_cuda(status);
       if (nccl_ != nullptr) nccl_->check_health();
@@ -216,6 +220,7 @@ class CudaEngine final : public Engine {
   // Destroyed from the last to the first: graphs, then the communicator, then what both run on.
   RankDevice device_;
   bool is_root_;
+  Activity& activity_;
   TileChoices tiles_;  ///< measured for the loaded plans; empty until tune()
   SingleCommunicator single_;
   std::unique_ptr<NcclCommunicator> nccl_;
@@ -247,6 +252,26 @@ std::string CudaEngine::describe() const {
   const double gib = static_cast<double>(properties.totalGlobalMem) / (1 << 30);
   return fmt::format("{}, {:.0f} GiB, compute capability {}.{}", properties.name, gib, properties.major,
                      properties.minor);
+}
+
+DeviceIdentity CudaEngine::identity() const {
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device_.number));
+  DeviceIdentity identity;
+  identity.uuid = "GPU";
+  for (std::size_t i = 0; i < sizeof properties.uuid.bytes; ++i) {
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) identity.uuid += '-';
+    identity.uuid += fmt::format("{:02x}", static_cast<unsigned char>(properties.uuid.bytes[i]));
+  }
+  std::array<char, 32> address{};
+  check_cuda(cudaDeviceGetPCIBusId(address.data(), static_cast<int>(address.size()), device_.number));
+  identity.pci_address = address.data();
+  int runtime = 0, driver = 0;
+  check_cuda(cudaRuntimeGetVersion(&runtime));
+  check_cuda(cudaDriverGetVersion(&driver));
+  identity.versions = fmt::format("CUDA {}, driver for CUDA {}, NCCL {}", version_of(runtime),
+                                  version_of(driver), nccl_version());
+  return identity;
 }
 
 std::int64_t CudaEngine::free_bytes() const {

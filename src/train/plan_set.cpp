@@ -86,6 +86,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
     if (config.train.fusion) plan = fuse(std::move(plan), has);
     set.evaluation.emplace(batch.count, finish(std::move(plan)));
   }
+  set.verification = place(verification_plan(graph, set.layout));
   return set;
 }
 

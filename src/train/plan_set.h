@@ -23,6 +23,7 @@ struct PlanSet {
   bool resident = true;  ///< the whole data set is kept where the step runs
   std::vector<Range> training_batches, evaluation_batches;
   std::map<int, Plan> training, evaluation;  ///< by the batch's global number of images
+  Plan verification;                         ///< hashes of the weights
   ArenaSizes arenas{};                       ///< bytes that serve every plan
   std::int64_t total_bytes() const;
 };

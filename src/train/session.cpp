@@ -35,6 +35,7 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
   agree(ranks, [&] { engine_->allocate(plans_.arenas); });
   for (const auto& [count, plan] : plans_.training) training_[count] = engine_->load(plan);
   for (const auto& [count, plan] : plans_.evaluation) evaluation_[count] = engine_->load(plan);
+  verification_ = engine_->load(plans_.verification);
   if (config_.train.autotune) agree(ranks, [&] { engine_->tune(); });
 
   for (const Constant& constant : plans_.layout.constants) write_values(constant.tensor, constant.values);
@@ -62,7 +63,9 @@ void check_fit(const Config& config, const Dataset& dataset, const Graph& graph)
 
 void Session::initialize() {
   for (std::size_t i = 0; i < graph_.parameters.size(); ++i) {
-    const std::vector<float> values = initial_value(graph_.parameters[i], config_.seed);
+    std::vector<float> values = initial_value(graph_.parameters[i], config_.seed);
+    // Other hosts' libraries may round other digits.
+    ranks_.broadcast(values.data(), values.size() * sizeof(float));
     const Tensor& parameter = plans_.layout.parameters[i];
     write_values(parameter, {values.begin(), values.end()});
     if (plans_.layout.average)
@@ -194,6 +197,16 @@ Metrics Session::sum_over_ranks(Metrics local) const {
   std::array<double, 3> values{local.loss_sum, local.correct, local.count};
   ranks_.sum(values);
   return {values[0], values[1], values[2]};
+}
+
+std::vector<NamedHash> Session::hash_weights() {
+  engine_->run(verification_, {});
+  std::vector<NamedHash> hashes;
+  for (const Step& step : plans_.verification.steps) hashes.push_back({step.node, 0});
+  std::vector<std::uint64_t> values(hashes.size());
+  engine_->read(plans_.layout.hashes, values.data());
+  for (std::size_t i = 0; i < hashes.size(); ++i) hashes[i].hash = values[i];
+  return hashes;
 }
 
 std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {

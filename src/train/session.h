@@ -45,8 +45,14 @@ struct NamedTensor {
   Tensor tensor;
   const Parameter* parameter = nullptr;  ///< for the order in files; null: as it lies in memory
   std::vector<std::int64_t> file_shape;
-  bool optional = false;  ///< a file may lack it: then it keeps its value, or gets that of
+  bool optional = false;      ///< a file may lack it: then it keeps its value, or gets that of
   std::string stand_in = {};  ///< this tensor of the file, if there is one named here
+};
+
+/// Of a tensor, to be compared between ranks.
+struct NamedHash {
+  std::string name;
+  std::uint64_t hash = 0;
 };
 
 /// What the dynamic loss scale has come to (fp16 only).
@@ -72,7 +78,8 @@ class Session {
   Engine& engine() { return *engine_; }
   std::int64_t steps_per_epoch() const { return static_cast<std::int64_t>(plans_.training_batches.size()); }
 
-  /// Initial parameters and running averages: functions of the seed and the names.
+  /// Initial parameters and running averages: functions of the seed and the names, computed on rank 0.
+  /// Collective.
   void initialize();
 
   /// Sets the epoch's order of samples; its batches are then run one after the other, from `first` on.
@@ -93,6 +100,8 @@ class Session {
   /// One pass over the validation set; collective. Fills in `predictions`, if asked for, on every rank.
   Metrics evaluate(Predictions* predictions = nullptr);
 
+  /// Of all parameters, and of their averages, as the steps queued so far leave them on this rank.
+  std::vector<NamedHash> hash_weights();
   /// Everything that a checkpoint holds: parameters, running averages and, if asked for, the optimizer's
   /// moments.
   std::vector<NamedTensor> named_tensors(bool with_optimizer) const;
@@ -121,6 +130,7 @@ class Session {
   std::unique_ptr<Engine> engine_;
   PlanSet plans_;
   std::map<int, int> training_, evaluation_;  ///< batch size -> handle of the loaded plan
+  int verification_ = 0;
   std::vector<std::int32_t> order_;
   int epoch_ = 0;
   std::optional<BatchFeed> feed_;  ///< none when the data set is resident

@@ -5,6 +5,8 @@
 #include <future>
 
 #include "comm/agree.h"
+#include "comm/cores.h"
+#include "src/train/rank_checks.h"
 
 namespace convoy {
 namespace {
@@ -39,7 +41,9 @@ EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
 }  // namespace
 
 std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironment& ranks) {
-  std::unique_ptr<Engine> engine = make_engine(choose_engine(config, ranks), ranks);
+  const EngineKind kind = choose_engine(config, ranks);
+  std::unique_ptr<Engine> engine = make_engine(kind, ranks);
+  if (kind == EngineKind::cuda && config.distributed.bind) bind_near(engine->identity().pci_address, ranks);
   const Precision precision = config.train.precision;
   if (ranks.max(engine->computes_in(precision) ? 0 : 1) > 0) {
     throw AgreedError(fmt::format("{}; rank 0 runs on {}{}", needs(precision), engine->describe(),
@@ -54,6 +58,7 @@ std::unique_ptr<Session> make_session(const Config& config, const RankEnvironmen
   std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
   Dataset dataset;
   agree(ranks, [&] { dataset = loading.get(); });
+  require_same_data(dataset, ranks);
   return std::make_unique<Session>(config, std::move(dataset), std::move(engine), ranks);
 }
 

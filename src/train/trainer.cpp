@@ -5,6 +5,7 @@
 
 #include "comm/agree.h"
 #include "src/core/log.h"
+#include "src/train/replicas.h"
 #include "src/train/schedule.h"
 
 namespace convoy {
@@ -51,6 +52,7 @@ void Trainer::start_or_resume() {
     progress_ = stored;
     agree(ranks_, [&] { adapt_progress(); });
   }
+  require_same_weights(session_, ranks_, "at the start");
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
     if (checkpoint && folder_.contains(checkpoint->path)) {
@@ -197,6 +199,8 @@ bool Trainer::train_epoch(EpochRecord& record) {
       session_.engine().synchronize();
       seconds_to_first_step_ = seconds_since(options_.process_start);
     }
+    const std::int64_t verify_every = config_.distributed.verify_every;
+    if (verify_every > 0 && progress_.steps_done % verify_every == 0) verify_weights();
     const std::int64_t every = config_.checkpoint.every_steps;
     if (every > 0 && progress_.steps_done % every == 0 && batch + 1 < batches.size()) {
       judge(state.step + 1, verdicts, record.epoch);
@@ -218,6 +222,7 @@ bool Trainer::train_epoch(EpochRecord& record) {
     note_epoch(seconds);
     return false;
   }
+  verify_weights();
   const Metrics train = session_.read_training_metrics();
   record.step = progress_.steps_done;
   record.lr = static_cast<float>(learning_rate_of(first_step + session_.steps_per_epoch() - 1));
@@ -282,6 +287,12 @@ void Trainer::note_epoch(double seconds) {
   progress_.epoch_seconds = seconds;
 }
 
+void Trainer::verify_weights() {
+  if (config_.distributed.verify_every == 0 || steps_verified_ == progress_.steps_done) return;
+  require_same_weights(session_, ranks_, fmt::format("after step {}", progress_.steps_done));
+  steps_verified_ = progress_.steps_done;
+}
+
 void Trainer::require_finite(double loss, const char* which, int epoch) const {
   if (std::isfinite(loss)) return;
   throw AgreedError(fmt::format(
@@ -319,6 +330,7 @@ bool Trainer::improved(const EpochRecord& record) {
 }
 
 void Trainer::save(const std::vector<fs::path>& paths) {
+  if (!paths.empty()) verify_weights();
   progress_.seconds = seconds_before_ + seconds_since(start_);
   if (writer_ && !paths.empty()) writer_->save(progress_, paths);
 }

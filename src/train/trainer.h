@@ -65,6 +65,10 @@ class Trainer {
   /// Whether any rank has been asked to stop; collective.
   bool anyone_asked_to_stop() const;
 
+  /// Throws AgreedError where ranks no longer hold the same weights, unless they were compared after this
+  /// step. Collective.
+  void verify_weights();
+
   std::string early_stop_metric() const;
   bool improved(const EpochRecord& record);
   /// Early stopping has had as many epochs without improvement as it allows, in this run or before it
@@ -72,7 +76,7 @@ class Trainer {
   bool out_of_patience() const;
   bool is_finished() const;
 
-  /// Rank 0 alone: begins to write the state to `paths`, if any.
+  /// Compares weights, if there are paths, and begins to write the state to them on rank 0. Collective.
   void save(const std::vector<std::filesystem::path>& paths);
   /// Collective: waits for the last checkpoint. Throws AgreedError when it, or metrics, could not be written.
   void finish_saving();
@@ -92,6 +96,7 @@ class Trainer {
   double seconds_before_ = 0;     ///< of the run until it was resumed
   double best_val_accuracy_ = 0;  ///< of all epochs, on the root also those before a resume
   double seconds_to_first_step_ = 0;
+  std::int64_t steps_verified_ = -1;  ///< Progress::steps_done when ranks last compared their weights
 };
 
 }  // namespace convoy

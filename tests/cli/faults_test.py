@@ -33,7 +33,8 @@ device: cpu
 distributed: {{timeout: {TIMEOUT}}}
 """
 
-# What rank $FAULTY meets: MPI's sums fail from the 20th on, or a team of threads never starts.
+# What rank $FAULTY meets: MPI's sums fail from the 40th on, a team of threads never starts or takes 10 s to, or the 20th
+# sum comes out otherwise than on the other ranks.
 PLANTED = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -48,16 +49,23 @@ static int here(const char* what) {
 }
 static int sums;
 int MPI_Iallreduce(const void* in, void* out, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c, MPI_Request* r) {
-  if (here("sum") && ++sums == 20) return MPI_ERR_INTERN;
+  if (here("sum") && ++sums == 40) return MPI_ERR_INTERN;
+  if (here("weight") && ++sums == 20) {
+    int status = PMPI_Iallreduce(in, out, n, t, op, c, r);
+    if (!status) status = MPI_Wait(r, MPI_STATUS_IGNORE);
+    *(float*)out += 0.25f;
+    return status;
+  }
   return PMPI_Iallreduce(in, out, n, t, op, c, r);
 }
 int MPI_Allreduce(const void* in, void* out, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c) {
-  if (here("sum") && ++sums == 20) return MPI_ERR_INTERN;
+  if (here("sum") && ++sums == 40) return MPI_ERR_INTERN;
   return PMPI_Allreduce(in, out, n, t, op, c);
 }
 static int teams;
 void GOMP_parallel(void (*f)(void*), void* data, unsigned threads, unsigned flags) {
   if (here("team") && ++teams == 2000) pause();
+  if (here("slow") && ++teams == 2000) sleep(10);
   void (*real)(void (*)(void*), void*, unsigned, unsigned) = dlsym(RTLD_NEXT, "GOMP_parallel");
   real(f, data, threads, flags);
 }
@@ -215,6 +223,38 @@ class Faults(unittest.TestCase):
         run.wait_for_epochs(1)
         failure = self.expect_end(run, 1, "has not moved on", 60)
         self.assertEqual(failure["witness"], 0)
+
+    def test_a_slow_step(self):
+        run = self.start(2, "distributed.step_timeout=4", **self.plant("slow", 1))
+        run.wait_for_epochs(1)
+        failure = self.expect_end(run, 1, "has not moved on", 60)
+        self.assertEqual(failure["witness"], 0)
+
+    def test_a_slow_step_that_may_take_long(self):
+        run = self.start(2, "train.epochs=10", "distributed.step_timeout=60", **self.plant("slow", 1))
+        start = time.monotonic()
+        status, errors, _ = run.end(120)
+        self.assertEqual(status, 0, errors)
+        self.assertGreater(time.monotonic() - start, 10, "the fault was not met")
+
+    def test_an_altered_weight(self):
+        run = self.start(3, "distributed.verify_every=5", **self.plant("weight", 1))
+        status, errors, _ = run.end(120)
+        self.assertEqual(status, 1, errors)
+        failure = run.failure()
+        self.assertEqual(failure["rank"], 1, failure)
+        self.assertRegex(failure["reason"], r"after step 20 the weights of rank 1 \(host \S+\) are not those of the others: "
+                         r"2\.(weight|bias) is the first tensor")
+        self.assertEqual(errors.count("is the first tensor that differs"), 1, "one line, of one rank")
+
+    def test_an_altered_weight_is_no_checkpoint(self):
+        run = self.start(2, "distributed.verify_every=100000", "checkpoint.every_steps=3", **self.plant("weight", 1))
+        status, errors, _ = run.end(120)
+        self.assertEqual(status, 1, errors)
+        self.assertIn("after step 21 the weights of", run.failure()["reason"])
+        checkpoints = sorted(path.name for path in (run.output / "checkpoints").glob("*.safetensors"))
+        self.assertIn("epoch-0001-step-00000018.safetensors", checkpoints)
+        self.assertEqual([name for name in checkpoints if "step-00000021" in name], [])
 
     def test_data_that_one_rank_lacks(self):
         (self.folder / "run").mkdir()

@@ -110,6 +110,7 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_EQ(distributed.step_timeout, y.distributed.step_timeout);
   EXPECT_EQ(distributed.gradient_dtype, y.distributed.gradient_dtype);
   EXPECT_EQ(distributed.bind, y.distributed.bind);
+  EXPECT_EQ(distributed.verify_every, y.distributed.verify_every);
 }
 
 /// Draws valid configurations that use every key sooner or later.
@@ -258,7 +259,7 @@ class Dice {
       c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
     c.checkpoint = {1 + below(5), below(5)};
     c.distributed = {
-        1 + share<double>(), coin() ? 0 : share<double>(),
+        1 + share<double>(), coin() ? 0 : share<double>(), below(5000),
         c.train.reproducible_across_ranks > 0 ? Precision::fp32 : any({Precision::fp32, Precision::bf16}),
         coin()};
     return c;

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""`convoy check` on several ranks: what is wrong on one of them is said once, and all end with the same verdict.
+
+usage: check_test.py CONVOY [unittest arguments]
+"""
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CONVOY = ""
+NET = """
+name: net
+data: {source: mnist, path: images}
+model:
+  input: [1, 28, 28]
+  layers:
+    - maxpool: 4
+    - flatten
+    - linear: 10
+train: {epochs: 1, global_batch: 8}
+optimizer: {name: sgd, lr: 0.1}
+device: cpu
+"""
+
+
+class Check(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-check-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def at(self, rank, config=NET, labels=0, pixel=0):
+        """What a rank finds in the folder it starts in."""
+        folder = self.folder / f"at.{rank}"
+        images = folder / "images"
+        images.mkdir(parents=True)
+        (folder / "net.yaml").write_text(config)
+        for part in ("train", "t10k"):
+            (images / f"{part}-images-idx3-ubyte").write_bytes(
+                struct.pack(">IIII", 0x803, 20, 28, 28) + bytes(20 * 784 - 1) + bytes([pixel]))
+            (images / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 20) + bytes(19) + bytes([labels]))
+
+    def check(self, ranks, *arguments, bind=""):
+        """Runs it, each rank in a folder of its own; (status, stdout)."""
+        variables = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        shell = f'cd "at.$OMPI_COMM_WORLD_RANK"; exec {bind} "$@"'
+        result = subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), "bash", "-c", shell,
+                                 "bash", CONVOY, "check", "net.yaml", *arguments], cwd=self.folder, env=variables,
+                                capture_output=True, text=True, timeout=120)
+        self.said = result.stdout + result.stderr
+        return result.returncode, result.stdout
+
+    def expect_problem(self, status, verdict, *parts):
+        """One check fails, and one line says so."""
+        code, out = self.check(2)
+        self.assertEqual(code, status, self.said)
+        self.assertEqual(out.count("FAIL"), 1, self.said)
+        line = next(line for line in out.splitlines() if line.startswith("FAIL"))
+        for part in (verdict, *parts):
+            self.assertIn(part, line)
+        self.assertRegex(out.splitlines()[-1], r"^not ready: 1 of \d+ checks failed$")
+
+    def test_all_is_well(self):
+        for ranks in (1, 2, 3):
+            if not (self.folder / f"at.{ranks - 1}").exists():
+                self.at(ranks - 1)
+            code, out = self.check(ranks)
+            self.assertEqual(code, 0, self.said)
+            self.assertNotIn("FAIL", out)
+            self.assertEqual(out.splitlines()[-1], "ready to train" + ("" if ranks == 1 else f" on {ranks} ranks"))
+            if ranks == 1:
+                continue
+            for rank in range(ranks):
+                self.assertRegex(out, rf"rank {rank} on \S+: cpu, 1 thread, .*cores")
+            self.assertIn("convoy 0.", out)
+            self.assertGreater(float(re.search(r"allreduce .* (\d+) MB/s", out)[1]), 0)
+
+    def test_another_configuration(self):
+        self.at(0)
+        self.at(1, config=NET.replace("lr: 0.1", "lr: 0.2"))
+        self.expect_problem(1, "config", "configurations differ", "rank 1 (host")
+
+    def test_a_configuration_that_one_rank_cannot_read(self):
+        self.at(0)
+        self.at(1, config=NET + "nonsense: 1\n")
+        self.expect_problem(2, "config", "rank 1: ", "nonsense")
+
+    def test_other_labels(self):
+        self.at(0)
+        self.at(1, labels=3)
+        self.expect_problem(1, "data", "labels differ", "rank 1 (host")
+
+    def test_another_image(self):
+        self.at(0)
+        self.at(1, pixel=1)
+        self.expect_problem(1, "data", "images differ", "rank 1 (host")
+
+    def test_data_that_one_rank_lacks(self):
+        self.at(0)
+        self.at(1)
+        shutil.rmtree(self.folder / "at.1" / "images")
+        self.expect_problem(1, "data", "rank 1: ", "images is not a folder")
+
+    def test_a_run_folder_that_cannot_be(self):
+        self.at(0)
+        self.at(1)
+        (self.folder / "at.0" / "runs").write_text("a file")
+        self.expect_problem(1, "disk", "not a folder")
+
+    def test_ranks_on_one_core(self):
+        core = min(os.sched_getaffinity(0))
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("needs two cores")
+        self.at(0)
+        self.at(1)
+        code, out = self.check(2, bind=f"taskset -c {core}")
+        self.assertEqual(code, 0, self.said)
+        self.assertRegex(out, rf"(?m)^warn  cores .*bound all 2 ranks on host \S+ to core {core}, of")
+
+
+if __name__ == "__main__":
+    CONVOY = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
