@@ -192,7 +192,7 @@ class Faults(unittest.TestCase):
         failure = self.expect_end(run, 0, "no sign of life", TIMEOUT + 2)
         self.assertEqual(failure["witness"], 1)
         done = (run.output / "metrics.jsonl").read_text().count("\n")
-        status, errors, _ = self.start(2, "--resume", "auto", f"train.epochs={done + 1}").end(120)
+        status, errors, _ = self.start(2, "--resume", "auto", f"train.epochs={done + 1}").end(300)
         self.assertEqual(status, 0, errors)
         self.assertFalse((run.output / "failure.json").exists(), "a resumed run removes the old record")
 
@@ -211,7 +211,7 @@ class Faults(unittest.TestCase):
 
     def test_an_error_on_one_rank(self):
         run = self.start(2, **self.plant("sum", 1))
-        status, errors, _ = run.end(120)
+        status, errors, _ = run.end(300)
         self.assertEqual(status, 1, errors)
         failure = run.failure()
         self.assertEqual((failure["rank"], failure["witness"]), (1, 1))
@@ -219,13 +219,13 @@ class Faults(unittest.TestCase):
         self.assertIn("rank 1 error MPI: ", errors)
 
     def test_a_step_that_never_ends(self):
-        run = self.start(2, "distributed.step_timeout=4", **self.plant("team", 1))
+        run = self.start(2, "distributed.step_timeout=8", **self.plant("team", 1))
         run.wait_for_epochs(1)
         failure = self.expect_end(run, 1, "has not moved on", 60)
         self.assertEqual(failure["witness"], 0)
 
     def test_a_slow_step(self):
-        run = self.start(2, "distributed.step_timeout=4", **self.plant("slow", 1))
+        run = self.start(2, "distributed.step_timeout=8", **self.plant("slow", 1))
         run.wait_for_epochs(1)
         failure = self.expect_end(run, 1, "has not moved on", 60)
         self.assertEqual(failure["witness"], 0)
@@ -233,13 +233,13 @@ class Faults(unittest.TestCase):
     def test_a_slow_step_that_may_take_long(self):
         run = self.start(2, "train.epochs=10", "distributed.step_timeout=60", **self.plant("slow", 1))
         start = time.monotonic()
-        status, errors, _ = run.end(120)
+        status, errors, _ = run.end(300)
         self.assertEqual(status, 0, errors)
         self.assertGreater(time.monotonic() - start, 10, "the fault was not met")
 
     def test_an_altered_weight(self):
         run = self.start(3, "distributed.verify_every=5", **self.plant("weight", 1))
-        status, errors, _ = run.end(120)
+        status, errors, _ = run.end(300)
         self.assertEqual(status, 1, errors)
         failure = run.failure()
         self.assertEqual(failure["rank"], 1, failure)
@@ -249,7 +249,7 @@ class Faults(unittest.TestCase):
 
     def test_an_altered_weight_is_no_checkpoint(self):
         run = self.start(2, "distributed.verify_every=100000", "checkpoint.every_steps=3", **self.plant("weight", 1))
-        status, errors, _ = run.end(120)
+        status, errors, _ = run.end(300)
         self.assertEqual(status, 1, errors)
         self.assertIn("after step 21 the weights of", run.failure()["reason"])
         checkpoints = sorted(path.name for path in (run.output / "checkpoints").glob("*.safetensors"))
