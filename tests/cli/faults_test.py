@@ -65,7 +65,7 @@ int MPI_Allreduce(const void* in, void* out, int n, MPI_Datatype t, MPI_Op op, M
 static int teams;
 void GOMP_parallel(void (*f)(void*), void* data, unsigned threads, unsigned flags) {
   if (here("team") && ++teams == 2000) pause();
-  if (here("slow") && ++teams == 2000) sleep(10);
+  if (here("slow") && ++teams == 2000) sleep(14);
   void (*real)(void (*)(void*), void*, unsigned, unsigned) = dlsym(RTLD_NEXT, "GOMP_parallel");
   real(f, data, threads, flags);
 }
