@@ -33,7 +33,7 @@ device: cpu
 distributed: {{timeout: {TIMEOUT}}}
 """
 
-# What rank $FAULTY meets: MPI's sums fail from the 40th on, a team of threads never starts or takes 10 s to, or the 20th
+# What rank $FAULTY meets: MPI's sums fail from the 40th on, a team of threads never starts or takes 14 s to, or the 20th
 # sum comes out otherwise than on the other ranks.
 PLANTED = r"""
 #define _GNU_SOURCE
