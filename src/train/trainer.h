@@ -19,9 +19,10 @@ namespace convoy {
 struct TrainOptions {
   std::filesystem::path output;  ///< the run's folder
   std::string resume;  ///< empty, "auto" (newest checkpoint of the folder, if any) or a checkpoint's path
-  std::filesystem::path init;  ///< weights to begin with where nothing is resumed; empty: the initialisers'
   std::chrono::steady_clock::time_point process_start;
   std::function<bool()> stop_requested = {};  ///< whether this rank has been asked to stop
+  std::filesystem::path init =
+      {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
 };
 
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
