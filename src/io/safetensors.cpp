@@ -57,6 +57,7 @@ std::uint64_t foreign_size(const std::string& text, const std::string& name) {
 
 /// CRC-32 of `bytes` behind others of checksum `before`.
 uLong extend_checksum(uLong before, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return before;  // of no address zlib makes the checksum of nothing
   return crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
 }
 
