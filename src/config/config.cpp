@@ -46,7 +46,8 @@ Config parse_config(const std::string& text, const std::string& name,
     fail_usage("{}: expected `key: value` lines, got {}", name, describe(root));
   for (const std::string& assignment : overrides) apply_override(root, assignment);
   Config config;
-  config.data.mark.file = name;  // stands when the file says nothing about the data
+  config.data.mark.source =
+      std::make_shared<const std::string>(name);  // stands when the file says nothing about the data
   read_table(config_table(), config, Place{root, ""});
   return config;
 }

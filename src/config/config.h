@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -13,11 +14,14 @@
 
 namespace convoy {
 
-/// Where a value stands, for messages: "configs/x.yaml:12" or "command line".
+/// Where a value stands, for messages: "configs/x.yaml:12" or "command line: train.epochs=5".
 struct Mark {
-  std::string file;
-  int line = 0;
-  std::string text() const { return line > 0 ? fmt::format("{}:{}", file, line) : file; }
+  std::shared_ptr<const std::string> source;  ///< one for all values of a file or an override
+  int line = 0;                               ///< from 1; 0: none
+  std::string text() const {
+    const std::string name = source ? *source : "";
+    return line > 0 ? fmt::format("{}:{}", name, line) : name;
+  }
 };
 
 enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100, synthetic };

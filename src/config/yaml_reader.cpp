@@ -16,7 +16,8 @@ constexpr std::size_t most_values = 100'000, most_characters = 4 << 20;
 
 class Reader {
  public:
-  Reader(const std::string& source, bool numbered) : source_(source), numbered_(numbered) {}
+  Reader(const std::string& source, bool numbered)
+      : source_(std::make_shared<const std::string>(source)), numbered_(numbered) {}
 
   Mark mark(const YAML::Mark& at) const { return {source_, numbered_ && at.line >= 0 ? at.line + 1 : 0}; }
 
@@ -57,7 +58,7 @@ class Reader {
     if (characters_ > most_characters) fail_usage("{}: more than {} characters", at.text(), most_characters);
   }
 
-  std::string source_;
+  std::shared_ptr<const std::string> source_;
   bool numbered_;
   std::size_t values_ = 0, characters_ = 0;  ///< read so far, what aliases repeat included
 };
@@ -96,7 +97,7 @@ Value parse_yaml(const std::string& text, const std::string& source, bool number
     }
     if (documents.empty()) {
       Value nothing;
-      nothing.mark.file = source;
+      nothing.mark = reader.mark(YAML::Mark::null_mark());
       return nothing;
     }
     return reader.read(documents[0], reader.mark(documents[0].Mark()), 0);
@@ -125,7 +126,7 @@ void apply_override(Value& root, const std::string& assignment) {
     auto found = std::find(at->keys.begin(), at->keys.end(), key);
     if (found == at->keys.end()) {
       Value section = Value::map();
-      section.mark.file = where;
+      section.mark.source = std::make_shared<const std::string>(where);
       at->add(key, std::move(section));
       found = at->keys.end() - 1;
     }

@@ -118,6 +118,18 @@ void serialise(const std::vector<TensorEntry>& entries, const std::map<std::stri
 
 using ByteRange = std::pair<std::uint64_t, std::uint64_t>;
 
+/// The numbers of an array. Others than integers, such as one too large for any, are refused: what they
+/// become as an integer is not defined.
+template <class Integer>
+std::vector<Integer> integers_in(const nlohmann::json& array, const std::string& name) {
+  std::vector<Integer> integers;
+  for (const nlohmann::json& number : array) {
+    if (!number.is_number_integer()) fail("{}: not a safetensors file: {} is no size", name, number.dump());
+    integers.push_back(number.get<Integer>());
+  }
+  return integers;
+}
+
 /// Tensors, sorted, fill the rest of the file without gaps, and none shares its bytes with another.
 void check_ranges(const std::vector<std::pair<ByteRange, FileTensor*>>& ranges, std::uint64_t bytes,
                   const std::string& name) {
@@ -192,8 +204,10 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
       const auto type = value.at("dtype").get<std::string>();
       const std::optional<DType> known = dtype_from(type);
       FileTensor tensor;
-      tensor.shape = value.at("shape").get<std::vector<std::int64_t>>();
-      const auto [from, to] = value.at("data_offsets").get<std::pair<std::uint64_t, std::uint64_t>>();
+      tensor.shape = integers_in<std::int64_t>(value.at("shape"), name);
+      const auto offsets = integers_in<std::uint64_t>(value.at("data_offsets"), name);
+      if (offsets.size() != 2) fail("{}: not a safetensors file: tensor {} has no two offsets", name, key);
+      const std::uint64_t from = offsets[0], to = offsets[1];
       if (to > bytes.size() - begin)
         fail("{}: truncated at byte {}, inside tensor {}", name, bytes.size(), key);
       std::uint64_t expected = known ? static_cast<std::uint64_t>(size_of(*known)) : foreign_size(type, name);

@@ -127,7 +127,7 @@ void Session::train_batch(int index, StepState state) {
   state.seed = config_.seed;
   state.epoch = epoch_;
   state.first = batch.first;
-  state.slot = next_slot(images_of(config_.train, batch.count, ranks_.rank(), ranks_.size()));
+  if (feed_) state.slot = next_slot(images_of(config_.train, batch.count, ranks_.rank(), ranks_.size()));
   engine_->run(training_.at(batch.count), state);
 }
 

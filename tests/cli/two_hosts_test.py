@@ -16,22 +16,9 @@ import tempfile
 import time
 import unittest
 
+from faults_test import NET, TIMEOUT
+
 CONVOY = ""
-TIMEOUT = 3  # distributed.timeout
-NET = f"""
-name: net
-data: {{source: digits}}
-model:
-  input: [1, 28, 28]
-  layers:
-    - maxpool: 4
-    - flatten
-    - linear: 10
-train: {{epochs: 100000, global_batch: 500}}
-optimizer: {{name: sgd, lr: 0.1}}
-device: cpu
-distributed: {{timeout: {TIMEOUT}}}
-"""
 ADDRESSES = ("10.213.77.1", "10.213.77.2")
 NETWORK = "10.213.77.0/24"
 
