@@ -46,6 +46,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   options.output = (options.output / "").lexically_normal().parent_path();  // without a trailing slash
   if (options.output.empty()) options.output = ".";
   options.resume = arguments.resume;
+  options.profile_steps = arguments.profile ? arguments.profile_steps : 0;
   options.process_start = context.process_start;
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);
