@@ -129,7 +129,7 @@ std::vector<Histogram::Bucket> Histogram::buckets() const {
   return out;
 }
 
-EventWriter::EventWriter(fs::path folder, const std::string& host) {
+EventWriter::EventWriter(fs::path folder, const std::string& host, std::int64_t first_step) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const std::int64_t seconds = std::max<std::int64_t>(
       std::chrono::duration_cast<std::chrono::seconds>(now).count(), newest_in(folder) + 1);
@@ -137,10 +137,7 @@ EventWriter::EventWriter(fs::path folder, const std::string& host) {
   tb::Event event = event_at(0);
   event.set_file_version("brain.Event:2");
   records_ = event_record(event.SerializeAsString());
-}
-
-void EventWriter::restart(std::int64_t step) {
-  tb::Event event = event_at(step);
+  event = event_at(first_step);
   event.mutable_session_log()->set_status(tb::SessionLog::START);
   records_ += event_record(event.SerializeAsString());
 }

@@ -47,12 +47,11 @@ class EventWriter {
  public:
   /// `folder/events.out.tfevents.<seconds>.<host>.<process>`, which stands behind all others there:
   /// TensorBoard reads a run's files in the order of their names. Nothing is written before the first
-  /// flush().
-  EventWriter(std::filesystem::path folder, const std::string& host);
+  /// flush(). The file begins by saying that the run goes on with `first_step`: TensorBoard then drops what
+  /// earlier files say of it and later ones. (Of a run's first file it expects the same, and takes it for no
+  /// restart.)
+  EventWriter(std::filesystem::path folder, const std::string& host, std::int64_t first_step);
 
-  /// Says that the run goes on before `step`: TensorBoard then drops what earlier files say of it and later
-  /// ones.
-  void restart(std::int64_t step);
   void scalar(const std::string& tag, std::int64_t step, double value);
   void histogram(const std::string& tag, std::int64_t step, const Histogram& histogram);
   /// `png` are the bytes of a PNG file.

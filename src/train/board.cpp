@@ -111,16 +111,11 @@ void add_pictures(EventWriter& events, const EpochEnd& end) {
 
 }  // namespace
 
-Board::Board(const std::filesystem::path& run, const std::string& host)
-    : events_(run / "tensorboard", host) {}
+Board::Board(const std::filesystem::path& run, const std::string& host, std::int64_t steps_done)
+    : events_(run / "tensorboard", host, steps_done + 1) {}
 
 Board::~Board() {
   if (writing_.valid()) writing_.wait();
-}
-
-void Board::resume(std::int64_t steps_done) {
-  settle();
-  events_.restart(steps_done + 1);
 }
 
 void Board::step(std::int64_t step, double loss, double learning_rate) {

@@ -18,13 +18,12 @@ namespace convoy {
 /// on without.
 class Board {
  public:
-  Board(const std::filesystem::path& run, const std::string& host);
+  /// The run has done so many steps; what an earlier part of it has shown of later ones goes.
+  Board(const std::filesystem::path& run, const std::string& host, std::int64_t steps_done);
   ~Board();
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
-  /// The run goes on after so many steps; what was shown of later ones goes.
-  void resume(std::int64_t steps_done);
   /// The loss of step `step` (from 1) over the global batch and its learning rate: `loss/step`,
   /// `learning_rate`.
   void step(std::int64_t step, double loss, double learning_rate);

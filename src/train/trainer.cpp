@@ -57,17 +57,14 @@ void Trainer::start_or_resume() {
   require_same_weights(session_, ranks_, "at the start");
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
-    const bool goes_on = checkpoint && folder_.contains(checkpoint->path);
-    if (goes_on) {
+    if (checkpoint && folder_.contains(checkpoint->path)) {
       best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done);
       tidy_checkpoints(folder_.checkpoints(), stored);
     } else if (const std::string moved = folder_.prepare_new(config_); !moved.empty()) {
       console_.line(fmt::format("the earlier run of this name is now in {}", moved));
     }
     writer_.emplace(session_, folder_.checkpoints(), config_.checkpoint.keep, to_yaml(config_));
-    if (!config_.train.tensorboard) return;
-    board_.emplace(folder_.path(), ranks_.host());
-    if (goes_on) board_->resume(progress_.steps_done);
+    if (config_.train.tensorboard) board_.emplace(folder_.path(), ranks_.host(), progress_.steps_done);
   });
 }
 

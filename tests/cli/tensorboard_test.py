@@ -66,7 +66,7 @@ def read(run):
 
 
 def texts(run, tag):
-    """The steps of texts; only the newer of TensorBoard's two readers takes back those of a run that was resumed."""
+    """The steps of texts, by TensorBoard's newer reader: the other takes back none of a run that was resumed."""
     accumulator = plugin_event_accumulator.EventAccumulator(str(run / "tensorboard"), tensor_size_guidance={"text": 0})
     accumulator.Reload()
     return [event.step for event in accumulator.Tensors(tag)]
@@ -192,6 +192,11 @@ class TensorBoard(unittest.TestCase):
         for tag in ("weights/0.weight", "gradients/3.bias"):
             self.assertEqual(len(shown.Histograms(tag)), EPOCHS)
         self.assertEqual(len(shown.Images("validation/confusion")), EPOCHS)
+        newer = plugin_event_accumulator.EventAccumulator(str(run / "tensorboard"), tensor_size_guidance={"scalars": 0})
+        newer.Reload()
+        for tag in ("loss/step", "loss/val", "weights/0.weight", "validation/confusion"):
+            steps = [event.step for event in newer.Tensors(tag)]
+            self.assertEqual(steps, sorted(set(steps)), tag)
 
     def test_a_record_that_a_crash_cut_off_is_left_out(self):
         run = self.train("run")

@@ -71,7 +71,7 @@ TEST(TensorBoardFile, LaterFilesStandBehindEarlierOnes) {
   const TemporaryFolder folder;
   const auto first_name = folder.path() / "events.out.tfevents.9000000000.host.1";
   write_file_atomically(first_name, "");
-  EventWriter second(folder.path(), "host");
+  EventWriter second(folder.path(), "host", 1);
   second.scalar("a", 1, 2);
   EXPECT_FALSE(std::filesystem::exists(second.path()));
   second.flush();
@@ -79,7 +79,8 @@ TEST(TensorBoardFile, LaterFilesStandBehindEarlierOnes) {
   second.flush();
   EXPECT_EQ(read_file(second.path()), bytes);
   EXPECT_GT(second.path().filename().string(), first_name.filename().string());
-  EXPECT_GT(EventWriter(folder.path(), "host").path().filename().string(), second.path().filename().string());
+  EXPECT_GT(EventWriter(folder.path(), "host", 1).path().filename().string(),
+            second.path().filename().string());
 }
 
 }  // namespace
