@@ -24,7 +24,7 @@ struct TrainOptions {
   std::chrono::steady_clock::time_point process_start;
   std::function<bool()> stop_requested = {};  ///< whether this rank has been asked to stop
   std::filesystem::path init =
-      {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
+      {};                 ///< weights to begin with where nothing is resumed; empty: the initialisers'
   int profile_steps = 0;  ///< so many training steps are timed call by call (src/train/profile.h)
 };
 
