@@ -1,5 +1,5 @@
-// The command line: convoy train | eval | plan | check | bench. The one file that reads CLI11, which takes
-// longer to compile than all the commands.
+// The command line: convoy train | eval | plan | check | keys | bench. The one file that reads CLI11, which
+// takes longer to compile than all the commands.
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
@@ -67,6 +67,12 @@ void add_check(CLI::App& app, Action& action) {
   auto& arguments = arguments_of<CheckArguments>(command, action);
   add_config_arguments(command, arguments.config);
   command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
+}
+
+void add_keys(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("keys", "print every key of a configuration and what it accepts");
+  command->add_flag("--markdown", arguments_of<KeysArguments>(command, action).markdown,
+                    "as the page docs/configuration.md");
 }
 
 void add_bench_step(CLI::App& bench, Action& action) {
@@ -162,6 +168,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   add_eval(app, action);
   add_plan(app, action);
   add_check(app, action);
+  add_keys(app, action);
   add_bench(app, action);
   try {
     app.parse(argc, argv);

@@ -43,6 +43,9 @@ struct CheckArguments {
   ConfigArguments config;
   std::string output;
 };
+struct KeysArguments {
+  bool markdown = false;
+};
 struct BenchStepArguments {
   ConfigArguments config;
   std::string json;
@@ -74,6 +77,7 @@ int run(const CommandContext& context, const TrainArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
 int run(const CommandContext& context, const PlanArguments& arguments);
 int run(const CommandContext& context, const CheckArguments& arguments);
+int run(const CommandContext& context, const KeysArguments& arguments);
 int run(const CommandContext& context, const BenchStepArguments& arguments);
 int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);

@@ -202,5 +202,7 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
 std::string to_yaml(const Config& config);
 /// Every key with what it accepts, its default and a line of help.
 std::string schema_help();
+/// The same as the Markdown page docs/configuration.md.
+std::string schema_markdown();
 
 }  // namespace convoy
