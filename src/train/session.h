@@ -100,6 +100,10 @@ class Session {
   /// One pass over the validation set; collective. Fills in `predictions`, if asked for, on every rank.
   Metrics evaluate(Predictions* predictions = nullptr);
 
+  /// Names of the images that any rank found broken since the run began, or was resumed, and replaced by
+  /// others; none where images are in memory. Collective. Throws AgreedError for more than data.max_bad.
+  std::vector<std::string> replaced_images() const;
+
   /// Of all parameters, and of their averages, as the steps queued so far leave them on this rank.
   std::vector<NamedHash> hash_weights();
   /// Everything that a checkpoint holds: parameters, running averages and, if asked for, the optimizer's
@@ -114,7 +118,7 @@ class Session {
   void write_order(int epoch);
   /// This rank's part of an evaluation batch, counted within it.
   Shard evaluation_shard(const Range& batch) const;
-  void stage(std::span<const Range> batches, std::int64_t first,
+  void stage(std::span<const Range> batches, std::int64_t first, const Occasion& occasion,
              const std::function<std::vector<Shard>(const Range&)>& shards_of);
   /// Where the next batch's images are: uploads so many first unless the data set is resident.
   int next_slot(int images);
