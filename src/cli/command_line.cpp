@@ -1,5 +1,4 @@
-// The command line: convoy train | eval | plan | check | keys | bench. The one file that reads CLI11, which
-// takes longer to compile than all the commands.
+// The command line: a function per subcommand. The one file that reads CLI11, which takes longer to compile than all the commands.
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
@@ -39,6 +38,24 @@ void add_train(CLI::App& app, Action& action) {
   command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
   command->add_option("--resume", arguments.resume,
                       "auto (the newest good checkpoint of the run) or a checkpoint");
+  command->add_option(
+      "--init", arguments.init,
+      "a safetensors file of weights to begin with, under PyTorch's names; with --resume auto "
+      "where there is no checkpoint yet");
+}
+
+void add_export(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("export", "write a run's weights for use elsewhere");
+  auto& arguments = arguments_of<ExportArguments>(command, action);
+  command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
+      ->required();
+  command->add_option("--format", arguments.format, "safetensors: PyTorch's names and layouts")
+      ->check(CLI::IsMember({"safetensors"}))
+      ->capture_default_str();
+  command->add_option("--output", arguments.output,
+                      "the file (default: model.safetensors in the run's folder)");
+  command->add_flag("--best", arguments.best,
+                    "of a run, not the newest checkpoint but the one with the best validation");
 }
 
 void add_eval(CLI::App& app, Action& action) {
@@ -204,6 +221,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   Action action;
   add_train(app, action);
   add_eval(app, action);
+  add_export(app, action);
   add_plan(app, action);
   add_check(app, action);
   add_keys(app, action);

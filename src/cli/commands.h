@@ -29,7 +29,11 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
 
 struct TrainArguments {
   ConfigArguments config;
-  std::string output, resume;
+  std::string output, resume, init;
+};
+struct ExportArguments {
+  std::string path, format = "safetensors", output;
+  bool best = false;
 };
 struct EvalArguments {
   std::string path, logits;
@@ -85,6 +89,7 @@ struct BenchLossesArguments {
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
+int run(const CommandContext& context, const ExportArguments& arguments);
 int run(const CommandContext& context, const PlanArguments& arguments);
 int run(const CommandContext& context, const CheckArguments& arguments);
 int run(const CommandContext& context, const KeysArguments& arguments);

@@ -45,6 +45,11 @@ void Trainer::start_or_resume() {
     if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", options_.resume));
   }
   Progress stored;
+  if (!checkpoint && !options_.init.empty()) {
+    const TensorFile weights = load_weights(options_.init, ranks_);
+    agree(ranks_, [&] { restore_weights(session_, weights, options_.init.string()); });
+    console_.line(fmt::format("beginning with the weights of {}", options_.init.string()));
+  }
   if (checkpoint) {
     agree(ranks_,
           [&] { stored = restore_checkpoint(session_, checkpoint->file, checkpoint->path.string(), true); });

@@ -21,6 +21,8 @@ struct TrainOptions {
   std::string resume;  ///< empty, "auto" (newest checkpoint of the folder, if any) or a checkpoint's path
   std::chrono::steady_clock::time_point process_start;
   std::function<bool()> stop_requested = {};  ///< whether this rank has been asked to stop
+  std::filesystem::path init =
+      {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
 };
 
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
