@@ -1,4 +1,5 @@
-// The command line: a function per subcommand. The one file that reads CLI11, which takes longer to compile than all the commands.
+// The command line: a function per subcommand. The one file that reads CLI11, which takes longer to compile
+// than all the commands.
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
