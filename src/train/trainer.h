@@ -23,6 +23,7 @@ struct TrainOptions {
   std::function<bool()> stop_requested = {};  ///< whether this rank has been asked to stop
   std::filesystem::path init =
       {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
+  std::vector<std::string> init_except = {};  ///< layers that begin with the initialisers' all the same
 };
 
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
