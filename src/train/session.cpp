@@ -8,17 +8,6 @@
 #include "src/train/tensor_values.h"
 
 namespace convoy {
-namespace {
-
-/// The logits of an evaluation plan. They are still there when it has run: nothing follows the loss but sums.
-Tensor logits_of(const Plan& plan) {
-  for (const Step& step : plan.steps) {
-    if (const auto* loss = std::get_if<SoftmaxCrossEntropy>(&step.call)) return loss->logits;
-  }
-  fail("internal error: {} has no loss", plan.name);
-}
-
-}  // namespace
 
 Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
                  const RankEnvironment& ranks)
