@@ -2,10 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "comm/rank_environment.h"
+#include "src/cli/completion.h"
 #include "src/config/config.h"
 
 namespace convoy {
@@ -30,6 +32,8 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
 struct TrainArguments {
   ConfigArguments config;
   std::string output, resume, init;
+  bool profile = false;
+  int profile_steps = 5;
 };
 struct ExportArguments {
   std::string path, format = "safetensors", output;
@@ -86,6 +90,11 @@ struct BenchLossesArguments {
   std::string output;
 };
 
+struct CompletionArguments {
+  std::string shell;                        ///< "bash", "zsh" or "fish"
+  std::function<CommandNode()> describe{};  ///< the whole command line, once it is all there
+};
+
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
@@ -100,5 +109,6 @@ int run(const CommandContext& context, const BenchScalingArguments& arguments);
 int run(const CommandContext& context, const BenchLossesArguments& arguments);
 int run(const CommandContext& context, const BenchDataArguments& arguments);
 int run(const CommandContext& context, const DataPackArguments& arguments);
+int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

@@ -126,13 +126,23 @@ int Session::next_slot(int images) {
 }
 
 void Session::train_batch(int index, StepState state) {
+  const int plan = prepare_batch(index, state);
+  engine_->run(plan, state);
+}
+
+std::vector<CallTime> Session::train_batch_timed(int index, StepState state) {
+  const int plan = prepare_batch(index, state);
+  return engine_->run_timed(plan, state);
+}
+
+int Session::prepare_batch(int index, StepState& state) {
   const Range& batch = plans_.training_batches[static_cast<std::size_t>(index)];
   ranks_.activity().begin_step(state.step);
   state.seed = config_.seed;
   state.epoch = epoch_;
   state.first = batch.first;
   if (feed_) state.slot = next_slot(images_of(config_.train, batch.count, ranks_.rank(), ranks_.size()));
-  engine_->run(training_.at(batch.count), state);
+  return training_.at(batch.count);
 }
 
 StepVerdict Session::verdict(std::int64_t step) {
@@ -218,6 +228,17 @@ std::vector<std::string> Session::replaced_images() const {
     throw AgreedError(fmt::format("{} broken pictures on all ranks together, data.max_bad allows {}: {}",
                                   names.size(), config_.data.max_bad, fmt::join(names, ", ")));
   return names;
+}
+
+std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
+  const std::int64_t size = dataset_.image.count();
+  const std::int32_t sample = dataset_.validation[static_cast<std::size_t>(index)];
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size));
+  if (plans_.resident)
+    engine_->read(slice(plans_.layout.images, sample * size, size), pixels.data());
+  else
+    fetch_image(dataset_, sample, {false, 0}, pixels.data());
+  return pixels;
 }
 
 std::vector<NamedHash> Session::hash_weights() {
