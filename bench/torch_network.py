@@ -7,6 +7,8 @@ import torch
 import yaml
 from torch import nn
 
+import synthetic_noise
+
 
 class Loader(yaml.SafeLoader):
     """YAML 1.2's numbers: 5e-4 is one, without a point too."""
@@ -186,37 +188,10 @@ def load_weights(network, path):
 
 # ---- data ----
 
-SYNTHETIC = 7  # Purpose::synthetic of src/core/random.h
-LABEL_STREAM = 0xFFFFFFFF
-
-
-def philox(counter, key):
-    """Philox4x32-10 (Salmon et al., 2011) of counters (n,4), as src/core/random.h has it; gives (n,4)."""
-    c = [counter[:, i].astype(numpy.uint64) for i in range(4)]
-    low = numpy.uint64(0xFFFFFFFF)
-    half = numpy.uint64(32)
-    for turn in range(10):
-        k = [numpy.uint64((key[i] + turn * (0x9E3779B9, 0xBB67AE85)[i]) & 0xFFFFFFFF) for i in range(2)]
-        p0, p1 = c[0] * numpy.uint64(0xD2511F53), c[2] * numpy.uint64(0xCD9E8D57)
-        c = [(p1 >> half) ^ c[1] ^ k[0], p1 & low, (p0 >> half) ^ c[3] ^ k[1], p0 & low]
-    return numpy.stack(c, 1).astype(numpy.uint32)
-
-
-def draws(seed, stream, count):
-    counter = numpy.zeros((count, 4), numpy.uint32)
-    counter[:, 0] = numpy.arange(count)
-    counter[:, 2], counter[:, 3] = stream, SYNTHETIC
-    return philox(counter, (seed & 0xFFFFFFFF, seed >> 32))
-
-
 def noise(seed, first, count, shape, classes):
     """Images `first` and on of data.source: synthetic: bytes (count,C,...) and labels (count)."""
-    pixels = int(numpy.prod(shape))
-    images = numpy.stack([draws(seed, first + i, -(-pixels // 16)).view(numpy.uint8).reshape(-1)[:pixels]
-                          for i in range(count)])
-    images = numpy.moveaxis(images.reshape(count, *shape[1:], shape[0]), -1, 1)  # it makes them channels last
-    labels = draws(seed, LABEL_STREAM, first + count)[first:, 0].astype(numpy.uint64) * numpy.uint64(classes)
-    return torch.from_numpy(images.copy()), torch.from_numpy((labels >> numpy.uint64(32)).astype(numpy.int64))
+    return (torch.from_numpy(synthetic_noise.images(seed, first, count, shape)),
+            torch.from_numpy(synthetic_noise.labels(seed, first, count, classes)))
 
 
 def normalize(images, data):

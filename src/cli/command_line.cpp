@@ -41,10 +41,18 @@ void add_train(CLI::App& app, Action& action) {
   command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
   command->add_option("--resume", arguments.resume,
                       "auto (the newest good checkpoint of the run) or a checkpoint");
-  command->add_option(
-      "--init", arguments.init,
-      "a safetensors file of weights to begin with, under PyTorch's names; with --resume auto "
-      "where there is no checkpoint yet");
+  command->add_option("--init", arguments.init,
+                      "a safetensors file of weights to begin with, under PyTorch's names; with --resume "
+                      "auto where there is no "
+                      "checkpoint yet. A tensor that is missing or of another shape is an error that names "
+                      "it, that of a last "
+                      "layer for other classes too: see --init-except");
+  command
+      ->add_option(
+          "--init-except", arguments.init_except,
+          "layers that begin with random weights all the same, by their names in the file, e.g. 12 for "
+          "12.weight and 12.bias")
+      ->option_text("LAYER ...");
   CLI::Option* profile = command->add_flag("--profile", arguments.profile,
                                            "time every call of some steps, print where the time goes, and "
                                            "write trace.json to the run's folder for "
@@ -60,13 +68,41 @@ void add_export(CLI::App& app, Action& action) {
   auto& arguments = arguments_of<ExportArguments>(command, action);
   command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
       ->required();
-  command->add_option("--format", arguments.format, "safetensors: PyTorch's names and layouts")
-      ->check(CLI::IsMember({"safetensors"}))
+  command
+      ->add_option("--format", arguments.format,
+                   "safetensors: PyTorch's names and layouts; onnx: the network too, for images (N,C,H,W) of "
+                   "floats in [0,1], which it normalises itself")
+      ->check(CLI::IsMember({"safetensors", "onnx"}))
       ->capture_default_str();
-  command->add_option("--output", arguments.output,
-                      "the file (default: model.safetensors in the run's folder)");
+  command->add_option("--output", arguments.output, "the file (default: model.<format> in the run's folder)");
   command->add_flag("--best", arguments.best,
                     "of a run, not the newest checkpoint but the one with the best validation");
+}
+
+void add_predict(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("predict", "what a run's network sees in images");
+  auto& arguments = arguments_of<PredictArguments>(command, action);
+  command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
+      ->required();
+  command
+      ->add_option("IMAGE", arguments.images,
+                   "JPEG or PNG files of any size, folders of such, or - for names on standard input")
+      ->option_text("IMAGE|DIR|- ...")
+      ->required();
+  command->add_option("--top", arguments.top, "so many of the likeliest classes")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  CLI::Option* json = command->add_flag("--json", arguments.json, "one JSON object a line for each image");
+  command->add_flag("--csv", arguments.csv, "a table: file,rank,label,class,probability")->excludes(json);
+  command->add_option("--device", arguments.device, "auto (a GPU where there is one), cpu or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command->add_flag("--best", arguments.best,
+                    "of a run, not the newest checkpoint but the one with the best validation");
+  command->footer(
+      "Images are resized and cut as in evaluation, and made gray or coloured as the network takes them. One "
+      "that "
+      "cannot be read is named, the others are still answered, and the exit code is 1.");
 }
 
 void add_eval(CLI::App& app, Action& action) {
@@ -272,6 +308,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   add_train(app, action);
   add_eval(app, action);
   add_export(app, action);
+  add_predict(app, action);
   add_plan(app, action);
   add_check(app, action);
   add_keys(app, action);

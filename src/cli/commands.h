@@ -34,10 +34,17 @@ struct TrainArguments {
   std::string output, resume, init;
   bool profile = false;
   int profile_steps = 5;
+  std::vector<std::string> init_except;
 };
 struct ExportArguments {
   std::string path, format = "safetensors", output;
   bool best = false;
+};
+struct PredictArguments {
+  std::string path, device = "auto";
+  std::vector<std::string> images;  ///< files, folders, "-" for names on standard input
+  int top = 5;
+  bool json = false, csv = false, best = false;
 };
 struct EvalArguments {
   std::string path, logits;
@@ -99,6 +106,7 @@ struct CompletionArguments {
 int run(const CommandContext& context, const TrainArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
 int run(const CommandContext& context, const ExportArguments& arguments);
+int run(const CommandContext& context, const PredictArguments& arguments);
 int run(const CommandContext& context, const PlanArguments& arguments);
 int run(const CommandContext& context, const CheckArguments& arguments);
 int run(const CommandContext& context, const KeysArguments& arguments);

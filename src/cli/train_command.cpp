@@ -36,6 +36,7 @@ void check_paths(const TrainOptions& options) {
     fail("--init {}: there is no such file", options.init.string());
   if (!options.init.empty() && !options.resume.empty() && options.resume != "auto")
     fail_usage("--init and --resume both say where to begin");
+  if (options.init.empty() && !options.init_except.empty()) fail_usage("--init-except goes with --init");
 }
 
 }  // namespace
@@ -52,6 +53,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   options.resume = arguments.resume;
   options.init = arguments.init;
   options.profile_steps = arguments.profile ? arguments.profile_steps : 0;
+  options.init_except = arguments.init_except;
   options.process_start = context.process_start;
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);

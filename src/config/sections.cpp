@@ -143,7 +143,8 @@ Table<DataConfig> data_table() {
   };
   table.check = [](const D& data, const Place& place) {
     if (has_files(data.source) && data.path.empty()) {
-      place.at("path").refuse("missing; this source is read from a folder");
+      place.at("path").refuse("missing; this source is read from a {}",
+                              data.source == Source::packed ? "file" : "folder");
     }
     check_streamed(data, place);
   };

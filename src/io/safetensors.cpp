@@ -248,4 +248,18 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
   return file;
 }
 
+std::vector<float> floats_in(const TensorFile& file, const std::string& tensor,
+                             const std::vector<std::int64_t>& shape) {
+  const auto found = file.tensors.find(tensor);
+  if (found == file.tensors.end()) fail("no tensor {}: the weights are of another model", tensor);
+  const FileTensor& stored = found->second;
+  if (stored.shape != shape || stored.dtype != DType::f32) {
+    fail("tensor {} is {} of shape [{}], the model's is f32 of shape [{}]", tensor, name_of(stored.dtype),
+         fmt::join(stored.shape, ","), fmt::join(shape, ","));
+  }
+  std::vector<float> values(stored.bytes.size() / sizeof(float));
+  if (!values.empty()) std::memcpy(values.data(), stored.bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
 }  // namespace convoy

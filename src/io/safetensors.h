@@ -48,4 +48,8 @@ std::string to_safetensors(const TensorFile& file);
 /// this program has no use for, such as PyTorch's counters (I64), are left out.
 TensorFile from_safetensors(const std::string& bytes, const std::string& name);
 
+/// The f32 values of a tensor. Throws Error naming it when it is missing, of another type or shape.
+std::vector<float> floats_in(const TensorFile& file, const std::string& tensor,
+                             const std::vector<std::int64_t>& shape);
+
 }  // namespace convoy

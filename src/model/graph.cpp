@@ -140,6 +140,15 @@ class Builder {
     return push(name, node, {input}, out);
   }
 
+  /// What was flattened into this flat node, if only calls that treat all features alike came after; else the
+  /// node's own shape.
+  FeatureShape unflattened(int index) const {
+    const Node* node = &graph_.nodes[static_cast<std::size_t>(index)];
+    while (std::holds_alternative<op::Activate>(node->op) || std::holds_alternative<op::Drop>(node->op))
+      node = &graph_.nodes[static_cast<std::size_t>(node->inputs[0])];
+    return std::holds_alternative<op::Flatten>(node->op) ? shape(node->inputs[0]) : shape(index);
+  }
+
   int add(const LinearConfig& config, int input, const std::string& name) {
     const FeatureShape in = shape(input);
     if (in.pixels() != 1) {
@@ -147,10 +156,7 @@ class Builder {
              to_string(in));
     }
     // Behind a flatten the columns are (D,H,W,C) here and (C,D,H,W) in files.
-    const Node& producer = graph_.nodes[static_cast<std::size_t>(input)];
-    const FeatureShape before = std::holds_alternative<op::Flatten>(producer.op)
-                                    ? shape(producer.inputs[0])
-                                    : FeatureShape{1, 1, 1, in.c};
+    const FeatureShape before = unflattened(input);
     op::Linear node{in.c, config.out};
     Parameter weight;
     weight.name = name + ".weight";

@@ -25,6 +25,9 @@ Plan training_plan(const Graph& graph, const Layout& layout, const Config& confi
 Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                      bool resident);
 
+/// The logits of an evaluation plan. They are still there when it has run: nothing follows the loss but sums.
+Tensor logits_of(const Plan& plan);
+
 /// A hash of every parameter and every average into Layout::hashes; Step::node is its name in files.
 Plan verification_plan(const Graph& graph, const Layout& layout);
 

@@ -313,4 +313,11 @@ Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& con
   return Emitter(graph, layout, config, batch, false).run("evaluation step", resident);
 }
 
+Tensor logits_of(const Plan& plan) {
+  for (const Step& step : plan.steps) {
+    if (const auto* loss = std::get_if<SoftmaxCrossEntropy>(&step.call)) return loss->logits;
+  }
+  fail("internal error: {} has no loss", plan.name);
+}
+
 }  // namespace convoy

@@ -201,8 +201,9 @@ const std::string& config_in(const TensorFile& file, const std::string& name) {
 
 namespace {
 
-void restore_tensors(Session& session, const TensorFile& file, const std::string& name, bool with_optimizer) {
-  for (const NamedTensor& named : session.named_tensors(with_optimizer)) {
+void restore_tensors(Session& session, const std::vector<NamedTensor>& tensors, const TensorFile& file,
+                     const std::string& name) {
+  for (const NamedTensor& named : tensors) {
     auto it = file.tensors.find(named.name);
     if (it == file.tensors.end() && named.optional) {
       if (named.stand_in.empty()) continue;
@@ -228,20 +229,36 @@ bool belongs_to_training(const std::string& tensor) {
   return starts(optimizer_prefix) || starts(average_prefix) || tensor == metrics_name;
 }
 
+/// Whether a tensor, or the average of one, is `layer` or of it: "7" has "7.weight" and "average.7.bias".
+bool is_of_layer(const std::string& tensor, const std::string& layer) {
+  const std::string name =
+      tensor.starts_with(average_prefix) ? tensor.substr(std::strlen(average_prefix)) : tensor;
+  return name == layer || name.starts_with(layer + ".");
+}
+
 }  // namespace
 
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
                             bool with_optimizer) {
-  restore_tensors(session, file, name, with_optimizer);
+  restore_tensors(session, session.named_tensors(with_optimizer), file, name);
   return progress_in(file, name);
 }
 
-void restore_weights(Session& session, const TensorFile& file, const std::string& name) {
-  restore_tensors(session, file, name, false);
+void restore_weights(Session& session, const TensorFile& file, const std::string& name,
+                     const std::vector<std::string>& except) {
+  std::vector<NamedTensor> tensors = session.named_tensors(false);
   std::set<std::string> known;
-  for (const NamedTensor& named : session.named_tensors(false)) known.insert(named.name);
+  for (const NamedTensor& named : tensors) known.insert(named.name);
+  for (const std::string& layer : except) {
+    if (!std::erase_if(tensors, [&](const NamedTensor& named) { return is_of_layer(named.name, layer); }))
+      fail("--init-except {}: the model has no weights of that name", layer);
+  }
+  restore_tensors(session, tensors, file, name);
+  const auto excepted = [&](const std::string& tensor) {
+    return std::any_of(except.begin(), except.end(), [&](auto& layer) { return is_of_layer(tensor, layer); });
+  };
   for (const auto& [tensor, contents] : file.tensors) {
-    if (!known.contains(tensor) && !belongs_to_training(tensor))
+    if (!known.contains(tensor) && !belongs_to_training(tensor) && !excepted(tensor))
       fail("{}: has a tensor {}, which the model has not", name, tensor);
   }
 }

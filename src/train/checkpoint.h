@@ -62,8 +62,10 @@ Progress restore_checkpoint(Session& session, const TensorFile& file, const std:
 
 /// Puts the weights and running averages of any safetensors file under PyTorch's names into the session, so
 /// that they are where its training begins; a checkpoint's optimizer is left out. Throws Error naming the
-/// first tensor that is missing, misshapen, or not one of the model's.
-void restore_weights(Session& session, const TensorFile& file, const std::string& name);
+/// first tensor that is missing, misshapen, or not one of the model's. Layers named by `except` ("7",
+/// "4.body.0") keep what the session has, whatever the file holds of them.
+void restore_weights(Session& session, const TensorFile& file, const std::string& name,
+                     const std::vector<std::string>& except = {});
 
 /// The weights that a checkpoint's run is evaluated with, alone, in f32: the moving averages where it has
 /// some.

@@ -11,17 +11,6 @@
 #include "src/train/tensor_values.h"
 
 namespace convoy {
-namespace {
-
-/// The logits of an evaluation plan. They are still there when it has run: nothing follows the loss but sums.
-Tensor logits_of(const Plan& plan) {
-  for (const Step& step : plan.steps) {
-    if (const auto* loss = std::get_if<SoftmaxCrossEntropy>(&step.call)) return loss->logits;
-  }
-  fail("internal error: {} has no loss", plan.name);
-}
-
-}  // namespace
 
 Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
                  const RankEnvironment& ranks)
@@ -213,17 +202,6 @@ Metrics Session::sum_over_ranks(Metrics local) const {
   return {values[0], values[1], values[2]};
 }
 
-std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
-  const std::int32_t sample = dataset_.validation[static_cast<std::size_t>(index)];
-  const std::int64_t size = dataset_.image.count();
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size));
-  if (plans_.resident)
-    engine_->read(slice(plans_.layout.images, sample * size, size), pixels.data());
-  else
-    fetch_image(dataset_, sample, {}, pixels.data());
-  return pixels;
-}
-
 std::vector<std::string> Session::replaced_images() const {
   if (!dataset_.source) return {};
   std::string mine;
@@ -239,6 +217,17 @@ std::vector<std::string> Session::replaced_images() const {
     throw AgreedError(fmt::format("{} broken pictures on all ranks together, data.max_bad allows {}: {}",
                                   names.size(), config_.data.max_bad, fmt::join(names, ", ")));
   return names;
+}
+
+std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
+  const std::int64_t size = dataset_.image.count();
+  const std::int32_t sample = dataset_.validation[static_cast<std::size_t>(index)];
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size));
+  if (plans_.resident)
+    engine_->read(slice(plans_.layout.images, sample * size, size), pixels.data());
+  else
+    fetch_image(dataset_, sample, {false, 0}, pixels.data());
+  return pixels;
 }
 
 std::vector<NamedHash> Session::hash_weights() {

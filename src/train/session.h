@@ -102,14 +102,14 @@ class Session {
   /// One pass over the validation set; collective. Fills in `predictions`, if asked for, on every rank.
   Metrics evaluate(Predictions* predictions = nullptr);
 
-  /// The pixels of the validation set's image number `index`, before it is normalised. Not collective.
-  std::vector<std::uint8_t> read_validation_image(std::int64_t index);
-  /// What classes are called; empty where the data set has no names.
-  const std::vector<std::string>& class_names() const { return dataset_.class_names; }
-
   /// Names of the images that any rank found broken since the run began, or was resumed, and replaced by
   /// others; none where images are in memory. Collective. Throws AgreedError for more than data.max_bad.
   std::vector<std::string> replaced_images() const;
+
+  /// The pixels of the validation set's image number `index`, as read. Not collective.
+  std::vector<std::uint8_t> read_validation_image(std::int64_t index);
+  /// What classes are called; empty where the data set has no names.
+  const std::vector<std::string>& class_names() const { return dataset_.class_names; }
 
   /// Of all parameters, and of their averages, as the steps queued so far leave them on this rank.
   std::vector<NamedHash> hash_weights();

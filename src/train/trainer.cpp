@@ -49,7 +49,7 @@ void Trainer::start_or_resume() {
   Progress stored;
   if (!checkpoint && !options_.init.empty()) {
     const TensorFile weights = load_weights(options_.init, ranks_);
-    agree(ranks_, [&] { restore_weights(session_, weights, options_.init.string()); });
+    agree(ranks_, [&] { restore_weights(session_, weights, options_.init.string(), options_.init_except); });
     console_.line(fmt::format("beginning with the weights of {}", options_.init.string()));
   }
   if (checkpoint) {

@@ -24,7 +24,8 @@ struct TrainOptions {
   std::chrono::steady_clock::time_point process_start;
   std::function<bool()> stop_requested = {};  ///< whether this rank has been asked to stop
   std::filesystem::path init =
-      {};                 ///< weights to begin with where nothing is resumed; empty: the initialisers'
+      {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
+  std::vector<std::string> init_except = {};  ///< layers that begin with the initialisers' all the same
   int profile_steps = 0;  ///< so many training steps are timed call by call (src/train/profile.h)
 };
 

@@ -95,6 +95,11 @@ TEST(Graph, FileOrderIsAPermutationAndItsInverse) {
   std::vector<float> linear(180, 0);
   linear[5] = 1;
   EXPECT_EQ(to_file_order(g.parameters[2], linear)[25], 1);
+  // What treats all features alike may stand between.
+  const Graph between = graph_of("[2, 3, 4]",
+                                 "    - conv: {out: 3, kernel: 3, pad: same}\n    - flatten\n    - relu\n"
+                                 "    - dropout: 0.5\n    - linear: 5\n");
+  EXPECT_EQ(to_file_order(between.parameters[2], linear)[25], 1);
 }
 
 TEST(Initializers, HaveTheirVariance) {

@@ -247,6 +247,17 @@ TEST_F(CheckpointFiles, WeightsAloneComeFromAnyFile) {
   tensor.shape.push_back(1);
   EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("tensor " + first + " has shape"),
             std::string::npos);
+  other.initialize();
+  const auto before = weights_of(other), stored = weights_of(*session_);
+  restore_weights(other, file, "x", {"0"});  // first is 0.bias
+  const auto after = weights_of(other);
+  EXPECT_EQ(first, "0.bias");
+  EXPECT_NE(after, before);
+  EXPECT_NE(after, stored);
+  EXPECT_NE(message_of([&] {
+              restore_weights(other, file, "x", {"0", "9"});
+            }).find("--init-except 9"),
+            std::string::npos);
   file.tensors.erase(first);
   EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("has no tensor " + first),
             std::string::npos);

@@ -1,0 +1,121 @@
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "include/convoy/convoy.h"
+#include "src/cli/commands.h"
+#include "src/core/log.h"
+
+namespace convoy {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool looks_like_image(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+}
+
+/// The images in a folder and in those within it, sorted, hidden ones left out.
+std::vector<fs::path> images_below(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
+       ++entry) {
+    if (entry->path().filename().string().starts_with(".")) {
+      if (entry->is_directory()) entry.disable_recursion_pending();
+    } else if (entry->is_regular_file() && looks_like_image(entry->path())) {
+      found.push_back(entry->path());
+    }
+  }
+  if (found.empty()) fail("{}: no .jpg, .jpeg or .png there", folder.string());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<fs::path> files_of(const PredictArguments& arguments) {
+  std::vector<fs::path> files;
+  const auto add = [&](const std::string& name) {
+    if (!fs::is_directory(name)) return files.push_back(name);
+    const std::vector<fs::path> found = images_below(name);
+    files.insert(files.end(), found.begin(), found.end());
+  };
+  for (const std::string& name : arguments.images) {
+    if (name != "-") {
+      add(name);
+      continue;
+    }
+    for (std::string line; std::getline(std::cin, line);) {
+      if (!line.empty()) add(line);
+    }
+  }
+  if (files.empty()) fail("no images named on standard input");
+  return files;
+}
+
+std::string quoted_for_csv(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+std::string as_json(const fs::path& file, const FileAnswer& answer) {
+  nlohmann::ordered_json line = {{"file", file.string()}};
+  if (!answer.error.empty()) line["error"] = answer.error;
+  for (const ClassScore& score : answer.scores)
+    line["top"].push_back(
+        {{"class", score.name}, {"label", score.label}, {"probability", score.probability}});
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string as_csv(const fs::path& file, const FileAnswer& answer) {
+  std::string lines;
+  for (std::size_t i = 0; i < answer.scores.size(); ++i) {
+    const ClassScore& score = answer.scores[i];
+    lines += fmt::format("{},{},{},{},{:.6g}\n", quoted_for_csv(file.string()), i + 1, score.label,
+                         quoted_for_csv(score.name), score.probability);
+  }
+  return lines;
+}
+
+std::string as_text(const fs::path& file, const FileAnswer& answer) {
+  if (!answer.error.empty()) return {};
+  std::string line = file.string() + ":";
+  for (const ClassScore& score : answer.scores)
+    line += fmt::format("  {} {:.1f} %", score.name, 100 * score.probability);
+  return line + "\n";
+}
+
+}  // namespace
+
+int run(const CommandContext& context, const PredictArguments& arguments) {
+  if (!context.ranks.is_root()) return static_cast<int>(ExitCode::done);
+  const std::vector<fs::path> files = files_of(arguments);
+  const int batch = static_cast<int>(std::min<std::size_t>(files.size(), 32));
+  Classifier classifier(arguments.path, {arguments.device, arguments.best, batch});
+  if (arguments.csv) fmt::print("file,rank,label,class,probability\n");
+  std::size_t broken = 0;
+  for (std::size_t first = 0; first < files.size(); first += static_cast<std::size_t>(batch)) {
+    const auto last = std::min(files.size(), first + static_cast<std::size_t>(batch));
+    const std::vector<fs::path> some(files.begin() + static_cast<std::ptrdiff_t>(first),
+                                     files.begin() + static_cast<std::ptrdiff_t>(last));
+    const std::vector<FileAnswer> answers = classifier.classify_files(some, arguments.top);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      if (!answers[i].error.empty()) {
+        ++broken;
+        log_error("{}", answers[i].error);
+      }
+      const auto format = arguments.json ? as_json : arguments.csv ? as_csv : as_text;
+      fmt::print("{}", format(some[i], answers[i]));
+    }
+    std::fflush(stdout);
+  }
+  if (broken > 0 && files.size() > 1) log_error("{} of {} images could not be read", broken, files.size());
+  return static_cast<int>(broken == 0 ? ExitCode::done : ExitCode::failure);
+}
+
+}  // namespace convoy
