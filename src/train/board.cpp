@@ -69,7 +69,7 @@ struct EpochEnd {
   Predictions predictions;
   std::vector<Mistake> mistakes;
   std::vector<Picture> mistaken;
-  const std::vector<std::string>& class_names;
+  std::vector<std::string> class_names;
 };
 
 void add_parameters(EventWriter& events, const EpochEnd& end) {

@@ -8,6 +8,7 @@
 #include "comm/agree.h"
 #include "comm/cores.h"
 #include "kernels/loss_scale.h"
+#include "src/data/class_names.h"
 #include "src/train/tensor_values.h"
 
 namespace convoy {
@@ -228,6 +229,10 @@ std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
   else
     fetch_image(dataset_, sample, {false, 0}, pixels.data());
   return pixels;
+}
+
+std::vector<std::string> Session::class_names() const {
+  return dataset_.class_names.empty() ? known_class_names(config_.data.source) : dataset_.class_names;
 }
 
 std::vector<NamedHash> Session::hash_weights() {
