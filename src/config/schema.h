@@ -249,7 +249,9 @@ Value write_kind(const Kind<S>& kind, const S& source) {
 // The tables.
 const Table<Config>& config_table();                   // sections.cpp
 const std::vector<Kind<LayerConfig>>& layer_kinds();   // layers.cpp
-const std::vector<Kind<DataConfig>>& augment_kinds();  // sections.cpp
+const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp
+/// `augment`: a list whose entries fill members of DataConfig.
+Field<DataConfig> augment_field();
 /// A list of layers, for the model and inside residual blocks.
 Codec<std::vector<LayerConfig>> layer_list(bool may_be_empty);
 

@@ -21,7 +21,10 @@ enum class Purpose : std::uint32_t {
   initialize = 4,
   digits = 5,
   split = 6,
-  synthetic = 7
+  synthetic = 7,
+  color = 8,
+  erase = 9,
+  blend = 10
 };
 
 struct Random4 {
