@@ -69,6 +69,16 @@ struct BenchLossesArguments {
   std::string output;
 };
 
+struct DataFetchArguments {
+  std::string name, output, mirror, sums;
+  double timeout = 30;
+};
+struct DataInfoArguments {
+  ConfigArguments config;
+  std::string sheet;
+  int columns = 12;
+};
+
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
@@ -79,5 +89,7 @@ int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
 int run(const CommandContext& context, const BenchScalingArguments& arguments);
 int run(const CommandContext& context, const BenchLossesArguments& arguments);
+int run(const CommandContext& context, const DataFetchArguments& arguments);
+int run(const CommandContext& context, const DataInfoArguments& arguments);
 
 }  // namespace convoy

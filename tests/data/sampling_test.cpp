@@ -112,7 +112,7 @@ TEST_F(Validation, AFractionIsSplitOffByTheSeed) {
 }
 
 TEST_F(Validation, AFractionThatLeavesNothingIsRefused) {
-  config.mark = {"a.yaml", 4};
+  config.mark = {std::make_shared<const std::string>("a.yaml"), 4};
   for (const double fraction : {1e-3, 1 - 1e-3}) {
     config.validation_fraction = fraction;
     expect_contains(message_of([&] { load_dataset(config, 1); }, ExitCode::usage),
