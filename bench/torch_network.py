@@ -27,7 +27,23 @@ def load_config(path, overrides=()):
         for section in sections:
             place = place.setdefault(section, {})
         place[last] = yaml.load(value, Loader)
+    config["model"]["layers"] = spelled_out(config["model"]["layers"])
     return config
+
+
+def spelled_out(layers):
+    """A list of layers in which every `repeat` has become what it stands for."""
+    out = []
+    for entry in layers:
+        kind, options = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
+        if kind == "repeat":
+            out += spelled_out(options["layers"]) * options["times"]
+        elif kind == "residual":
+            parts = options if isinstance(options, dict) else {"body": options}
+            out.append({kind: {name: spelled_out(part) for name, part in parts.items()}})
+        else:
+            out.append(entry)
+    return out
 
 
 # ---- layers ----

@@ -14,6 +14,9 @@ find_nvcc() {
   command -v nvcc || { [ -x /usr/local/cuda/bin/nvcc ] && echo /usr/local/cuda/bin/nvcc; } || true
 }
 
+# The interpreter of tests: the one that has tests/requirements.txt, where tools/setup --checks made it.
+find_python() { if [ -x build/venv/bin/python ]; then echo build/venv/bin/python; else echo python3; fi; }
+
 # How many GPUs a program started here would see.
 gpu_count() {
   local listed=0

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "comm/rank_environment.h"
+#include "src/cli/completion.h"
 #include "src/config/config.h"
 
 namespace convoy {
@@ -29,7 +31,13 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
 
 struct TrainArguments {
   ConfigArguments config;
-  std::string output, resume;
+  std::string output, resume, init;
+  bool profile = false;
+  int profile_steps = 5;
+};
+struct ExportArguments {
+  std::string path, format = "safetensors", output;
+  bool best = false;
 };
 struct EvalArguments {
   std::string path, logits;
@@ -42,6 +50,9 @@ struct PlanArguments {
 struct CheckArguments {
   ConfigArguments config;
   std::string output;
+};
+struct KeysArguments {
+  bool markdown = false;
 };
 struct BenchStepArguments {
   ConfigArguments config;
@@ -78,12 +89,18 @@ struct DataInfoArguments {
   std::string sheet;
   int columns = 12;
 };
+struct CompletionArguments {
+  std::string shell;                        ///< "bash", "zsh" or "fish"
+  std::function<CommandNode()> describe{};  ///< the whole command line, once it is all there
+};
 
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
+int run(const CommandContext& context, const ExportArguments& arguments);
 int run(const CommandContext& context, const PlanArguments& arguments);
 int run(const CommandContext& context, const CheckArguments& arguments);
+int run(const CommandContext& context, const KeysArguments& arguments);
 int run(const CommandContext& context, const BenchStepArguments& arguments);
 int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
@@ -91,5 +108,6 @@ int run(const CommandContext& context, const BenchScalingArguments& arguments);
 int run(const CommandContext& context, const BenchLossesArguments& arguments);
 int run(const CommandContext& context, const DataFetchArguments& arguments);
 int run(const CommandContext& context, const DataInfoArguments& arguments);
+int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

@@ -6,18 +6,10 @@
 #include "src/train/setup.h"
 
 namespace convoy {
-namespace {
-
-std::filesystem::path path_of(const EvalArguments& arguments) {
-  const std::filesystem::path path = arguments.path;
-  return arguments.best ? best_checkpoint_path(checkpoints_in(path)) : path;
-}
-
-}  // namespace
-
 int run(const CommandContext& context, const EvalArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
-  const std::optional<LoadedCheckpoint> checkpoint = load_checkpoint(path_of(arguments), ranks);
+  const std::optional<LoadedCheckpoint> checkpoint =
+      load_checkpoint(chosen_checkpoint(arguments.path, arguments.best), ranks);
   if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", arguments.path));
   const std::string name = checkpoint->path.string();
   Config config;

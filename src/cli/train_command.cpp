@@ -32,6 +32,10 @@ void check_paths(const TrainOptions& options) {
   if (!options.resume.empty() && options.resume != "auto" && !fs::exists(options.resume)) {
     fail("--resume {}: does not exist", options.resume);
   }
+  if (!options.init.empty() && !fs::is_regular_file(options.init))
+    fail("--init {}: there is no such file", options.init.string());
+  if (!options.init.empty() && !options.resume.empty() && options.resume != "auto")
+    fail_usage("--init and --resume both say where to begin");
 }
 
 }  // namespace
@@ -46,6 +50,8 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   options.output = (options.output / "").lexically_normal().parent_path();  // without a trailing slash
   if (options.output.empty()) options.output = ".";
   options.resume = arguments.resume;
+  options.init = arguments.init;
+  options.profile_steps = arguments.profile ? arguments.profile_steps : 0;
   options.process_start = context.process_start;
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);

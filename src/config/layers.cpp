@@ -5,6 +5,7 @@ namespace convoy {
 namespace {
 
 constexpr double widest = 1 << 20;
+constexpr int most_layers = 10'000;  ///< of a list, inner ones included: what a few repeats of repeats exceed
 
 Codec<AxisValues> axes(Interval range) {
   return one_or_list(number<int>(range), 1, 3);
@@ -143,11 +144,56 @@ const Kind<LayerConfig>& kind_of(const LayerConfig& layer) {
   fail("internal error: a layer kind that the schema does not list");
 }
 
+std::size_t count(const std::vector<LayerConfig>& layers) {
+  std::size_t sum = layers.size();
+  for (const LayerConfig& layer : layers) {
+    if (const auto* inner = std::get_if<ResidualConfig>(&layer.layer)) {
+      sum += count(inner->body) + count(inner->shortcut);
+    }
+  }
+  return sum;
+}
+
+/// Appends the layer, or the layers, that an entry of a list stands for.
+void read_entry(const Place& entry, std::vector<LayerConfig>& layers) {
+  const std::string& name = repeat_kind().name;
+  if (entry.value.text != name && (entry.value.items.size() != 1 || entry.value.find(name) == nullptr)) {
+    LayerConfig layer;
+    read_kind(layer_kinds(), layer, entry, true, {name});
+    layers.push_back(std::move(layer));
+    return;
+  }
+  const bool word = entry.value.kind == Value::Kind::scalar;
+  Value arguments = word ? Value::map() : entry.value.items[0];
+  if (word) arguments.mark = entry.value.mark;
+  Repeat repeat;
+  read_table(repeat_kind().table, repeat, Place{arguments, entry.path + "." + name});
+  if (count(layers) + count(repeat.layers) * static_cast<std::size_t>(repeat.times) > most_layers) {
+    entry.refuse("these are more than {} layers", most_layers);
+  }
+  for (int time = 0; time < repeat.times; ++time) {
+    layers.insert(layers.end(), repeat.layers.begin(), repeat.layers.end());
+  }
+}
+
 }  // namespace
 
 const std::vector<Kind<LayerConfig>>& layer_kinds() {
   static const std::vector<Kind<LayerConfig>> kinds = make_layer_kinds();
   return kinds;
+}
+
+const Kind<Repeat>& repeat_kind() {
+  static const Kind<Repeat> kind = {
+      .name = "repeat",
+      .help = "its layers, so many times over, each with parameters of its own",
+      .table = {.fields = {field("times", &Repeat::times, number<int>(between(1, most_layers)), "how often")
+                               .require(),
+                           field("layers", &Repeat::layers, layer_list(false), "what is repeated").require()},
+                .check = {},
+                .short_key = {}},
+      .prototype = {}};
+  return kind;
 }
 
 Codec<std::vector<LayerConfig>> layer_list(bool may_be_empty) {
@@ -157,11 +203,12 @@ Codec<std::vector<LayerConfig>> layer_list(bool may_be_empty) {
             if (place.value.kind != Value::Kind::list) {
               place.refuse("expected a list of layers, got {}", describe(place.value));
             }
-            Layers layers(place.value.items.size());
-            if (layers.empty() && !may_be_empty) place.refuse("expected at least one layer");
+            Layers layers;
+            const std::size_t entries = place.value.items.size();
+            if (entries == 0 && !may_be_empty) place.refuse("expected at least one layer");
             Problems problems;
-            for (std::size_t i = 0; i < layers.size(); ++i) {
-              problems.attempt([&] { read_kind(layer_kinds(), layers[i], place.item(i), true); });
+            for (std::size_t i = 0; i < entries; ++i) {
+              problems.attempt([&] { read_entry(place.item(i), layers); });
             }
             problems.raise();
             return layers;

@@ -196,11 +196,14 @@ struct Kind {
   S prototype{};
 };
 
-/// The kind that an entry names, and where its arguments are (an empty map for a bare word).
+/// The kind that an entry names, and where its arguments are (an empty map for a bare word). `names`: of what
+/// else may stand there, for messages.
 template <class S>
-std::pair<const Kind<S>*, Value> find_kind(const std::vector<Kind<S>>& kinds, const Place& place) {
-  std::vector<std::string> names;
-  for (const Kind<S>& kind : kinds) names.push_back(kind.name);
+std::pair<const Kind<S>*, Value> find_kind(const std::vector<Kind<S>>& kinds, const Place& place,
+                                           std::vector<std::string> names = {}) {
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    names.insert(names.begin() + static_cast<std::ptrdiff_t>(i), kinds[i].name);
+  }
   const Value& value = place.value;
   const bool word = value.kind == Value::Kind::scalar;
   if (!word && (value.kind != Value::Kind::map || value.items.size() != 1)) {
@@ -222,8 +225,9 @@ std::pair<const Kind<S>*, Value> find_kind(const std::vector<Kind<S>>& kinds, co
 
 /// Reads one entry into `target`, which starts as the kind's prototype when `fresh`.
 template <class S>
-void read_kind(const std::vector<Kind<S>>& kinds, S& target, const Place& place, bool fresh) {
-  const auto [kind, arguments] = find_kind(kinds, place);
+void read_kind(const std::vector<Kind<S>>& kinds, S& target, const Place& place, bool fresh,
+               std::vector<std::string> names = {}) {
+  const auto [kind, arguments] = find_kind(kinds, place, std::move(names));
   if (fresh) {
     target = kind->prototype;
     set_mark(target, place);
@@ -246,9 +250,17 @@ Value write_kind(const Kind<S>& kind, const S& source) {
   return entry;
 }
 
+/// `repeat: {times: 3, layers: [...]}` in a list of layers stands for its layers so many times over, each
+/// time with parameters of their own. Only the text has it: a Config holds the layers.
+struct Repeat {
+  int times = 0;
+  std::vector<LayerConfig> layers;
+};
+
 // The tables.
 const Table<Config>& config_table();                   // sections.cpp
 const std::vector<Kind<LayerConfig>>& layer_kinds();   // layers.cpp
+const Kind<Repeat>& repeat_kind();                     // layers.cpp
 const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp
 /// `augment`: a list whose entries fill members of DataConfig.
 Field<DataConfig> augment_field();

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 #include "src/core/error.h"
@@ -38,11 +39,20 @@ const char* safetensors_name(DType type) {
   return "?";
 }
 
-DType dtype_from(const std::string& text, const std::string& name) {
+std::optional<DType> dtype_from(const std::string& text) {
   for (const DType type : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::u8}) {
     if (text == safetensors_name(type)) return type;
   }
-  fail("{}: tensors of type {} are not read", name, text);
+  return std::nullopt;
+}
+
+/// Bytes of a value of a type that the format knows and this program does not.
+std::uint64_t foreign_size(const std::string& text, const std::string& name) {
+  static const std::map<std::string, std::uint64_t> sizes = {{"I64", 8}, {"U64", 8}, {"U32", 4}, {"I16", 2},
+                                                             {"U16", 2}, {"I8", 1},  {"BOOL", 1}};
+  const auto it = sizes.find(text);
+  if (it == sizes.end()) fail("{}: tensors of type {} are not read", name, text);
+  return it->second;
 }
 
 /// CRC-32 of `bytes` behind others of checksum `before`.
@@ -191,15 +201,16 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
         file.metadata = value.get<std::map<std::string, std::string>>();
         continue;
       }
-      FileTensor& tensor = file.tensors[key];
-      tensor.dtype = dtype_from(value.at("dtype").get<std::string>(), name);
+      const auto type = value.at("dtype").get<std::string>();
+      const std::optional<DType> known = dtype_from(type);
+      FileTensor tensor;
       tensor.shape = integers_in<std::int64_t>(value.at("shape"), name);
       const auto offsets = integers_in<std::uint64_t>(value.at("data_offsets"), name);
       if (offsets.size() != 2) fail("{}: not a safetensors file: tensor {} has no two offsets", name, key);
       const std::uint64_t from = offsets[0], to = offsets[1];
       if (to > bytes.size() - begin)
         fail("{}: truncated at byte {}, inside tensor {}", name, bytes.size(), key);
-      std::uint64_t expected = static_cast<std::uint64_t>(size_of(tensor.dtype));
+      std::uint64_t expected = known ? static_cast<std::uint64_t>(size_of(*known)) : foreign_size(type, name);
       bool overflows = false;
       for (const std::int64_t dim : tensor.shape) {
         overflows |= dim < 0 || __builtin_mul_overflow(expected, static_cast<std::uint64_t>(dim), &expected);
@@ -208,7 +219,12 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
         fail("{}: tensor {} of shape [{}] does not fill bytes {} to {}", name, key,
              fmt::join(tensor.shape, ","), from, to);
       }
-      ranges.emplace_back(ByteRange(from, to), &tensor);
+      FileTensor* kept = nullptr;
+      if (known) {
+        tensor.dtype = *known;
+        kept = &(file.tensors[key] = std::move(tensor));
+      }
+      ranges.emplace_back(ByteRange(from, to), kept);
     }
   } catch (const nlohmann::json::exception& error) {  // which quotes what it read
     fail("{}: not a safetensors file: {}", name, std::string(error.what()).substr(0, 200));
@@ -225,6 +241,7 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
     file.is_verified = true;
   }
   for (const auto& [range, tensor] : ranges) {
+    if (tensor == nullptr) continue;
     const auto* values = reinterpret_cast<const std::byte*>(bytes.data()) + begin;
     tensor->bytes.assign(values + range.first, values + range.second);
   }

@@ -44,7 +44,8 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
 /// zeros.
 std::string to_safetensors(const TensorFile& file);
 /// Throws Error naming `name` and what is wrong for anything truncated, inconsistent or, when the file
-/// carries a checksum, altered. Allocates no more for tensors than the file has bytes.
+/// carries a checksum, altered. Allocates no more for tensors than the file has bytes. Tensors of types that
+/// this program has no use for, such as PyTorch's counters (I64), are left out.
 TensorFile from_safetensors(const std::string& bytes, const std::string& name);
 
 }  // namespace convoy

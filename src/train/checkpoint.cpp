@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <type_traits>
 
 namespace convoy {
@@ -13,6 +14,7 @@ namespace {
 /// Format 1 knew no position within an epoch.
 constexpr const char *format_name = "convoy-checkpoint-2", *older_format_name = "convoy-checkpoint-1";
 constexpr const char* metrics_name = "progress.train_metrics";
+constexpr const char *optimizer_prefix = "optimizer.", *average_prefix = "average.";
 
 template <class T, class Value>
 std::vector<std::byte> to_bytes(const std::vector<Value>& values) {
@@ -29,10 +31,23 @@ std::vector<T> values_at(const std::byte* bytes, std::size_t size) {
   return typed;
 }
 
+template <class T>
+std::vector<double> doubles_in(const FileTensor& tensor) {
+  const std::vector<T> values = values_at<T>(tensor.bytes.data(), tensor.bytes.size());
+  std::vector<double> doubles(values.size());
+  std::transform(values.begin(), values.end(), doubles.begin(), [](T value) {
+    if constexpr (sizeof(T) == 2)
+      return static_cast<double>(static_cast<float>(value));
+    else
+      return static_cast<double>(value);
+  });
+  return doubles;
+}
+
 std::vector<double> to_values(const FileTensor& tensor) {
-  if (tensor.dtype == DType::f64) return values_at<double>(tensor.bytes.data(), tensor.bytes.size());
-  const std::vector<float> floats = values_at<float>(tensor.bytes.data(), tensor.bytes.size());
-  return {floats.begin(), floats.end()};
+  if (tensor.dtype == DType::f64) return doubles_in<double>(tensor);
+  if (tensor.dtype == DType::f16) return doubles_in<Half>(tensor);
+  return tensor.dtype == DType::bf16 ? doubles_in<BFloat16>(tensor) : doubles_in<float>(tensor);
 }
 
 /// Calls function(T{}) for a tensor of f32 or f64, as everything that outlives a step is.
@@ -42,9 +57,9 @@ void with_real(DType type, Function function) {
   type == DType::f64 ? function(double{}) : function(float{});
 }
 
-void require_real(const FileTensor& tensor, const std::string& tensor_name, const std::string& name) {
-  if (tensor.dtype != DType::f32 && tensor.dtype != DType::f64)
-    fail("{}: tensor {} holds {}, not f32 or f64", name, tensor_name, name_of(tensor.dtype));
+void require_float(const FileTensor& tensor, const std::string& tensor_name, const std::string& name) {
+  if (!is_float(tensor.dtype))
+    fail("{}: tensor {} holds {}, no floating-point numbers", name, tensor_name, name_of(tensor.dtype));
 }
 
 const std::string& metadata(const TensorFile& file, const std::string& key, const std::string& name) {
@@ -118,7 +133,7 @@ const std::byte* Snapshot::values_of(const NamedTensor& named) const {
 
 void Snapshot::require_finite_weights() const {
   for (const NamedTensor& named : tensors_) {
-    if (named.name.starts_with("optimizer.")) continue;
+    if (named.name.starts_with(optimizer_prefix)) continue;
     with_real(named.tensor.dtype, [&](auto t) {
       using T = decltype(t);
       const T* values = reinterpret_cast<const T*>(values_of(named));
@@ -174,7 +189,7 @@ Progress progress_in(const TensorFile& file, const std::string& name) {
   const auto sums = file.tensors.find(metrics_name);
   if (sums == file.tensors.end() || sums->second.shape.size() != 2 || sums->second.bytes.empty())
     fail("{}: its epoch's metrics are missing", name);
-  require_real(sums->second, metrics_name, name);
+  require_float(sums->second, metrics_name, name);
   progress.metrics = to_values(sums->second);
   progress.metrics_ranks = static_cast<int>(sums->second.shape[0]);
   return progress;
@@ -184,8 +199,9 @@ const std::string& config_in(const TensorFile& file, const std::string& name) {
   return metadata(file, "config", name);
 }
 
-Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
-                            bool with_optimizer) {
+namespace {
+
+void restore_tensors(Session& session, const TensorFile& file, const std::string& name, bool with_optimizer) {
   for (const NamedTensor& named : session.named_tensors(with_optimizer)) {
     auto it = file.tensors.find(named.name);
     if (it == file.tensors.end() && named.optional) {
@@ -199,12 +215,47 @@ Progress restore_checkpoint(Session& session, const TensorFile& file, const std:
       fail("{}: tensor {} has shape [{}], the model's is [{}]", name, named.name,
            fmt::join(tensor.shape, ","), fmt::join(named.file_shape, ","));
     }
-    require_real(tensor, named.name, name);
+    require_float(tensor, named.name, name);
     std::vector<double> values = to_values(tensor);
     if (named.parameter) values = from_file_order(*named.parameter, values);
     session.write_values(named.tensor, values);
   }
+}
+
+/// What a checkpoint holds besides weights and running averages.
+bool belongs_to_training(const std::string& tensor) {
+  const auto starts = [&](const char* prefix) { return tensor.starts_with(prefix); };
+  return starts(optimizer_prefix) || starts(average_prefix) || tensor == metrics_name;
+}
+
+}  // namespace
+
+Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
+                            bool with_optimizer) {
+  restore_tensors(session, file, name, with_optimizer);
   return progress_in(file, name);
+}
+
+void restore_weights(Session& session, const TensorFile& file, const std::string& name) {
+  restore_tensors(session, file, name, false);
+  std::set<std::string> known;
+  for (const NamedTensor& named : session.named_tensors(false)) known.insert(named.name);
+  for (const auto& [tensor, contents] : file.tensors) {
+    if (!known.contains(tensor) && !belongs_to_training(tensor))
+      fail("{}: has a tensor {}, which the model has not", name, tensor);
+  }
+}
+
+TensorFile exported_weights(const TensorFile& checkpoint) {
+  TensorFile file;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    if (belongs_to_training(name)) continue;
+    const auto average = checkpoint.tensors.find(average_prefix + name);
+    const FileTensor& from = average == checkpoint.tensors.end() ? tensor : average->second;
+    file.tensors[name] = {DType::f32, from.shape, to_bytes<float>(to_values(from))};
+  }
+  file.metadata = {{"format", "pt"}};  // as PyTorch's users write it: the order within tensors is PyTorch's
+  return file;
 }
 
 TensorFile predictions_file(const Predictions& predictions, const std::string& checkpoint) {

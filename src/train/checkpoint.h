@@ -60,6 +60,15 @@ class Snapshot {
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
                             bool with_optimizer);
 
+/// Puts the weights and running averages of any safetensors file under PyTorch's names into the session, so
+/// that they are where its training begins; a checkpoint's optimizer is left out. Throws Error naming the
+/// first tensor that is missing, misshapen, or not one of the model's.
+void restore_weights(Session& session, const TensorFile& file, const std::string& name);
+
+/// The weights that a checkpoint's run is evaluated with, alone, in f32: the moving averages where it has
+/// some.
+TensorFile exported_weights(const TensorFile& checkpoint);
+
 /// Throws Error when the file is no checkpoint of a known format, or carries no checksum.
 void require_checkpoint(const TensorFile& file, const std::string& name);
 Progress progress_in(const TensorFile& file, const std::string& name);

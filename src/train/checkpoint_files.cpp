@@ -107,6 +107,10 @@ fs::path checkpoints_in(const fs::path& folder) {
   return fs::is_directory(folder / "checkpoints") ? folder / "checkpoints" : folder;
 }
 
+fs::path chosen_checkpoint(const fs::path& path, bool best) {
+  return best ? best_checkpoint_path(checkpoints_in(path)) : path;
+}
+
 std::vector<fs::path> list_checkpoints(const fs::path& folder) {
   std::vector<std::pair<Place, fs::path>> found;
   if (fs::is_directory(folder)) {
@@ -139,6 +143,29 @@ void tidy_checkpoints(const fs::path& folder, const Progress& progress) {
   for (const fs::path& path : unfinished) fs::remove(path);
 }
 
+namespace {
+
+/// Rank 0's text becomes everybody's.
+void share(std::string& text, const RankEnvironment& ranks) {
+  std::uint64_t length = text.size();
+  ranks.broadcast(&length, sizeof length);
+  text.resize(length);
+  ranks.broadcast(text.data(), length);
+}
+
+}  // namespace
+
+TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
+  std::string bytes;
+  TensorFile file;
+  agree(ranks, [&] {
+    if (ranks.is_root()) bytes = read_file(path);
+  });
+  share(bytes, ranks);
+  agree(ranks, [&] { file = from_safetensors(bytes, path.string()); });
+  return file;
+}
+
 std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const RankEnvironment& ranks) {
   std::string bytes, chosen;
   agree(ranks, [&] {
@@ -147,15 +174,9 @@ std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const Rank
     chosen = from.string();
     bytes = std::move(contents);
   });
-  const auto share = [&](std::string& text) {
-    std::uint64_t length = text.size();
-    ranks.broadcast(&length, sizeof length);
-    text.resize(length);
-    ranks.broadcast(text.data(), length);
-  };
-  share(chosen);
+  share(chosen, ranks);
   if (chosen.empty()) return std::nullopt;
-  share(bytes);
+  share(bytes, ranks);
   return LoadedCheckpoint{chosen, from_safetensors(bytes, chosen)};
 }
 

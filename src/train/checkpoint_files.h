@@ -27,6 +27,9 @@ void remove_old_checkpoints(const std::filesystem::path& folder, int keep);
 /// since they would count as its newest ones; what a kill left half-written is removed.
 void tidy_checkpoints(const std::filesystem::path& folder, const Progress& progress);
 
+/// What a path that a person gave means to load_checkpoint(): of a run, where `best` says so, the best one.
+std::filesystem::path chosen_checkpoint(const std::filesystem::path& path, bool best);
+
 struct LoadedCheckpoint {
   std::filesystem::path path;
   TensorFile file;
@@ -37,5 +40,8 @@ struct LoadedCheckpoint {
 /// there are some but none verifies, or a named file does not.
 std::optional<LoadedCheckpoint> load_checkpoint(const std::filesystem::path& path,
                                                 const RankEnvironment& ranks);
+
+/// A safetensors file of anybody's making, read by rank 0 and shared in the same way. Throws AgreedError.
+TensorFile load_weights(const std::filesystem::path& path, const RankEnvironment& ranks);
 
 }  // namespace convoy

@@ -59,7 +59,7 @@ model:
     - conv: {out: 4, kernel: 3, stride: 2, pad: same, bias: false}
     - batchnorm
     - relu
-    - residual: [conv: {out: 4, kernel: 3, pad: same, bias: false}, batchnorm]
+    - repeat: {times: 2, layers: [residual: [conv: {out: 4, kernel: 3, pad: same, bias: false}, batchnorm], relu]}
     - flatten
     - linear: 10
 train: {epochs: 2, global_batch: 8, label_smoothing: 0.1}

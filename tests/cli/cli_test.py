@@ -278,6 +278,37 @@ class Cli(unittest.TestCase):
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("resuming after epoch 2", again.stdout)
 
+    def test_weights_leave_and_come_back(self):
+        config, run, model = self.write(STEADY), self.folder / "run", self.folder / "model.safetensors"
+        whole = launch(["train", config, "train.epochs=1", "train.ema=0.9", "--output", str(run)])
+        self.assertEqual(whole.returncode, 0, whole.stderr)
+        result = launch(["export", str(run), "--output", str(model)], ranks=2)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        stored = read_tensors(run / "checkpoints" / "epoch-0001.safetensors")
+        weights = read_tensors(model)
+        self.assertEqual(set(weights), {name for name in stored if not name.startswith(("optimizer.", "average."))})
+        for name, values in weights.items():
+            self.assertEqual(values, stored.get("average." + name, stored[name]), name)
+
+        # Too small a rate to move anything: what it began with is what it is evaluated with.
+        still = ["train", config, "train.epochs=1", "optimizer.lr=1e-30", "--output", str(self.folder / "still")]
+        result = launch([*still, "--init", str(model)])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("beginning with the weights of", result.stdout)
+        begun = read_tensors(self.folder / "still" / "checkpoints" / "epoch-0001.safetensors")
+        for name, values in weights.items():
+            if "running" not in name:
+                self.assertEqual(begun[name], values, name)
+
+        other = self.write(STEADY.replace("linear: 10", "linear: 12"))
+        result = launch(["train", other, "--init", str(model), "--output", str(self.folder / "other")])
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r"tensor 7\.weight has shape \[10,32\], the model's is \[12,32\]")
+        result = launch(["train", config, "--init", str(model), "--resume", str(run)])
+        self.assertEqual(result.returncode, 2, result.stderr)
+        result = launch(["export", str(self.folder / "nothing")])
+        self.assertEqual(result.returncode, 1)
+
     def test_a_new_run_keeps_the_old_one(self):
         config, data = self.write(SMALL), self.mnist()
         for _ in range(2):

@@ -86,6 +86,20 @@ TEST(Layers, Residual) {
   EXPECT_TRUE(std::get<ResidualConfig>(layer("residual: {body: [relu]}").layer).shortcut.empty());
 }
 
+TEST(Layers, RepeatStandsForItsLayers) {
+  const Config config = testing::parse(
+      "model:\n  input: [1, 28, 28]\n  layers:\n    - "
+      "repeat: {times: 2, layers: [tanh, {repeat: {times: 3, layers: [relu]}}]}\n    - linear: 10\n");
+  const std::vector<LayerConfig>& layers = config.model.layers;
+  ASSERT_EQ(layers.size(), 9u);
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(std::get<ActivationConfig>(layers[i].layer).kind,
+              i % 4 == 0 ? Activation::tanh : Activation::relu);
+    EXPECT_EQ(layers[i].mark.text(), "net.yaml:4");
+  }
+  EXPECT_EQ(to_yaml(config).find("repeat"), std::string::npos) << "what is resolved is spelled out";
+}
+
 struct Case {
   const char* layer;
   const char* message;
@@ -139,6 +153,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"residual: {body: relu}", ".residual.body: expected a list of layers, got \"relu\""},
         Case{"residual: {body: [relu], shortcut: [linear: x]}",
              ".residual.shortcut[0].linear.out: expected integer"},
+        Case{"repeat", ".repeat.times: missing"},
+        Case{"repeat: {times: 0, layers: [relu]}", ".repeat.times: out"},
+        Case{"repeat: {times: 2, layers: [rellu]}",
+             R"(.repeat.layers[0]: unknown "rellu" (did you mean "relu"?))"},
+        Case{"repeat: {times: 2, layers: [relu], body: [relu]}", ".repeat.body: unknown key"},
+        Case{"repeat: {times: 101, layers: [{repeat: {times: 100, layers: [relu]}}]}",
+             "more than 10000 layers"},
+        Case{"repeat: {times: 5001, layers: [{residual: [relu]}]}", "more than 10000 layers"},
+        Case{"repaet: {times: 2, layers: [relu]}", R"(did you mean "repeat"?)"},
         Case{"[relu, relu]", "expected one of conv"}, Case{"{relu: 1, tanh: 2}", "got a map of 2 keys"},
         Case{"null", "got nothing"}));
 

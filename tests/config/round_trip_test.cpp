@@ -2,9 +2,11 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <sstream>
 #include <tuple>
 
 #include "tests/config/support.h"
+#include "tests/source_dir.h"
 
 namespace convoy {
 namespace {
@@ -321,6 +323,13 @@ TEST(Help, ListsEveryKeyThatToYamlWrites) {
                           "fp32 | tf32 | fp16 | bf16 | fp64", "integer in [1, 1000000]"}) {
     EXPECT_NE(help.find(key), std::string::npos) << key;
   }
+}
+
+TEST(Help, ThePageInDocsIsWhatTheTablesSay) {
+  std::ifstream file(CONVOY_SOURCE_DIR "/docs/configuration.md");
+  std::ostringstream page;
+  page << file.rdbuf();
+  EXPECT_EQ(page.str(), schema_markdown()) << "write it anew: convoy keys --markdown > docs/configuration.md";
 }
 
 }  // namespace

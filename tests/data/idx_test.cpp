@@ -7,6 +7,7 @@
 
 #include "src/data/dataset.h"
 #include "tests/data/support.h"
+#include "tests/source_dir.h"
 
 namespace convoy::testing {
 namespace {

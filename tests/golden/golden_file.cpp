@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "src/io/safetensors.h"
+#include "tests/source_dir.h"
 
 namespace convoy::testing {
 namespace {

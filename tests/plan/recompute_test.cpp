@@ -12,6 +12,7 @@
 #include "src/plan/fusion.h"
 #include "src/plan/passes.h"
 #include "tests/plan/random_network.h"
+#include "tests/source_dir.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {

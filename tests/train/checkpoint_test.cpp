@@ -212,6 +212,46 @@ TEST_F(CheckpointFiles, WeightsStandInForAnAverageThatIsNotThere) {
   }
 }
 
+// As PyTorch writes a BatchNorm's num_batches_tracked, with spaces behind the header.
+TEST_F(CheckpointFiles, TensorsOfForeignTypesAreLeftOut) {
+  const auto file = [](const std::string& type, std::size_t size) {
+    const std::string header = fmt::format(R"({{"n":{{"dtype":"{}","shape":[],"data_offsets":[0,{}]}},)"
+                                           R"("w":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}}}   )",
+                                           type, size, size, size + 4);
+    std::string bytes(8, '\0');
+    const std::uint64_t length = header.size();
+    std::memcpy(bytes.data(), &length, 8);
+    return bytes + header + std::string(size + 4, '\0');
+  };
+  const TensorFile read = from_safetensors(file("I64", 8), "x");
+  EXPECT_EQ(read.tensors.size(), 1u);
+  EXPECT_TRUE(read.tensors.contains("w"));
+  EXPECT_NE(message_of([&] { from_safetensors(file("I64", 4), "x"); }).find("tensor n"), std::string::npos);
+  EXPECT_NE(message_of([&] { from_safetensors(file("I128", 16), "x"); }).find("I128"), std::string::npos);
+}
+
+TEST_F(CheckpointFiles, WeightsAloneComeFromAnyFile) {
+  TensorFile file = exported_weights(from_safetensors(bytes_, "x"));
+  Session other(tiny_config({"seed=4"}), tiny_data(16, 4), make_engine(EngineKind::cpu, alone_), alone_);
+  other.initialize();
+  EXPECT_NE(weights_of(other), weights_of(*session_));
+  restore_weights(other, from_safetensors(to_safetensors(file), "x"), "x");
+  EXPECT_EQ(weights_of(other), weights_of(*session_));
+
+  const std::string first = file.tensors.begin()->first;
+  FileTensor& tensor = file.tensors[first];
+  file.tensors["another.weight"] = tensor;
+  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("has a tensor another.weight, which"),
+            std::string::npos);
+  file.tensors.erase("another.weight");
+  tensor.shape.push_back(1);
+  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("tensor " + first + " has shape"),
+            std::string::npos);
+  file.tensors.erase(first);
+  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("has no tensor " + first),
+            std::string::npos);
+}
+
 TEST_F(CheckpointFiles, WeightsStandInPyTorchsOrder) {
   const TensorFile file = from_safetensors(bytes_, "x");
   EXPECT_EQ(file.tensors.at("0.weight").shape, (std::vector<std::int64_t>{4, 2, 3, 3}));

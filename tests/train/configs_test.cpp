@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "src/data/source_info.h"
+#include "tests/source_dir.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {

@@ -1,0 +1,74 @@
+#include "src/io/image.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "src/core/error.h"
+
+namespace convoy {
+namespace {
+
+constexpr std::array<std::uint8_t, 3> jpeg_begin{0xFF, 0xD8, 0xFF};
+constexpr std::array<std::uint8_t, 8> png_begin{0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+
+bool begins_with(std::span<const std::uint8_t> bytes, std::span<const std::uint8_t> begin) {
+  return bytes.size() >= begin.size() && std::equal(begin.begin(), begin.end(), bytes.begin());
+}
+
+}  // namespace
+
+void check_image_size(std::int64_t height, std::int64_t width, std::size_t file_bytes,
+                      const std::string& name) {
+  if (height < 1 || width < 1) fail("{}: an image of {} x {} pixels", name, width, height);
+  if (height > most_pixels || width > most_pixels / height)
+    fail("{}: an image of {} x {} pixels is more than the {} that are accepted", name, width, height,
+         most_pixels);
+  // Deflate packs 1,032 bytes into one (zlib's documentation), PNG eight pixels into each of these; JPEG
+  // less.
+  constexpr std::int64_t most_pixels_per_byte = 8 * 1032;
+  if (height * width / most_pixels_per_byte > static_cast<std::int64_t>(file_bytes))
+    fail("{}: a damaged file: {} bytes cannot hold {} x {} pixels", name, file_bytes, width, height);
+}
+
+ImagePart decode_part(std::span<const std::uint8_t> bytes, const std::string& name,
+                      const std::function<Box(ImageSize)>& choose, ImageSize out) {
+  if (bytes.empty()) fail("{}: the file is empty", name);
+  if (begins_with(bytes, jpeg_begin)) return decode_jpeg(bytes, name, choose, out);
+  if (!begins_with(bytes, png_begin)) fail("{}: neither a JPEG nor a PNG file", name);
+  ImagePart part;
+  part.image = decode_png(bytes, name);
+  part.box = choose(part.image.size());
+  return part;
+}
+
+Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name, ImageSize at_least) {
+  const auto all = [](ImageSize size) {
+    return Box{0, 0, static_cast<double>(size.height), static_cast<double>(size.width), false};
+  };
+  return decode_part(bytes, name, all, at_least).image;
+}
+
+Image read_image(const std::filesystem::path& path, ImageSize at_least) {
+  return decode_image(read_image_file(path), path.string(), at_least);
+}
+
+std::vector<std::uint8_t> read_image_file(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) fail("{}: a folder, not an image", path.string());
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno));
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  if (error) fail("cannot read {}: {}", path.string(), error.message());
+  if (size > most_file_bytes)
+    fail("{}: {} bytes are more than the {} that an image file may have", path.string(), size,
+         most_file_bytes);
+  std::vector<std::uint8_t> bytes(size);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
+  if (file.gcount() != static_cast<std::streamsize>(size)) fail("cannot read all of {}", path.string());
+  return bytes;
+}
+
+}  // namespace convoy

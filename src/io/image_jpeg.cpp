@@ -1,0 +1,257 @@
+#include <algorithm>
+#include <cmath>
+#include <csetjmp>
+#include <cstdio>  // jpeglib.h needs it before
+#include <cstring>
+#include <optional>
+//
+#include <jpeglib.h>
+//
+#include <jerror.h>
+
+#include "src/core/error.h"
+#include "src/io/image.h"
+
+namespace convoy {
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+/// How a camera was held, as EXIF (CIPA DC-008, tag 0x0112 of the first directory) tells it: 1 is upright, 2
+/// to 8 are the other symmetries of a rectangle. 1 also where nothing, or nonsense, is said.
+int exif_orientation(Bytes marker) {
+  constexpr std::size_t header = 6, entry_bytes = 12;
+  if (marker.size() < header + 8 || std::memcmp(marker.data(), "Exif\0\0", header) != 0) return 1;
+  const Bytes tiff = marker.subspan(header);
+  const bool little = tiff[0] == 'I';
+  const auto number = [&](std::size_t at, std::size_t bytes) {
+    std::size_t value = 0;
+    for (std::size_t i = 0; i < bytes; ++i) value = value << 8 | tiff[at + (little ? bytes - 1 - i : i)];
+    return value;
+  };
+  const std::size_t directory = number(4, 4);
+  if (directory > tiff.size() - 2) return 1;
+  const std::size_t entries = number(directory, 2);
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::size_t entry = directory + 2 + i * entry_bytes;
+    if (entry + entry_bytes > tiff.size()) break;
+    if (number(entry, 2) != 0x0112) continue;
+    const std::size_t value = number(entry + 8, 2);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+/// The picture as it was seen: orientations 5 to 8 exchange rows and columns.
+Image upright(const Image& stored, int orientation) {
+  if (orientation == 1) return stored;
+  Image image;
+  const bool turned = orientation >= 5;
+  image.height = turned ? stored.width : stored.height;
+  image.width = turned ? stored.height : stored.width;
+  image.pixels.resize(stored.pixels.size());
+  const bool bottom_up = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+  const bool right_to_left = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+  std::uint8_t* out = image.pixels.data();
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x, out += 3) {
+      // A turned picture's columns are stored rows.
+      const int column = right_to_left ? image.width - 1 - x : x, row = bottom_up ? image.height - 1 - y : y;
+      const auto at =
+          static_cast<std::size_t>(turned ? column : row) * static_cast<std::size_t>(stored.width) +
+          static_cast<std::size_t>(turned ? row : column);
+      std::memcpy(out, stored.pixels.data() + 3 * at, 3);
+    }
+  }
+  return image;
+}
+
+/// Whole pixels [begin, end) of one axis.
+struct Span {
+  int begin = 0, end = 0;
+  int size() const { return end - begin; }
+};
+
+/// What of an axis of `length` pixels a filter reads that makes `out` pixels of [first, first + extent).
+Span needed(double first, double extent, bool isolated, int out, int length) {
+  // The filter's reach, and what upsampled colours look at beyond it.
+  const double reach = (isolated ? 0 : std::max(1.0, extent / std::max(1, out))) + 4;
+  return {std::clamp(static_cast<int>(std::floor(first - reach)), 0, length - 1),
+          std::clamp(static_cast<int>(std::ceil(first + extent + reach)), 1, length)};
+}
+
+/// libjpeg's state for one picture. Its errors arrive by longjmp, so that what calls it is kept to `guarded`,
+/// in which nothing has a destructor.
+class JpegDecoder {
+ public:
+  JpegDecoder(Bytes bytes, const std::string& name) : bytes_(bytes), name_(name) {
+    info_.err = jpeg_std_error(&errors_);
+    errors_.error_exit = on_error;
+    errors_.emit_message = on_message;
+    errors_.output_message = [](j_common_ptr) {};
+    info_.client_data = this;
+    guarded([this] { jpeg_create_decompress(&info_); });
+  }
+  ~JpegDecoder() { jpeg_destroy_decompress(&info_); }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
+
+  ImagePart decode(const std::function<Box(ImageSize)>& choose, ImageSize out) {
+    guarded([this] { read_header(); });
+    check_image_size(info_.image_height, info_.image_width, bytes_.size(), name_);
+    require_end();
+    const int orientation = find_orientation();
+    ImageSize size{static_cast<int>(info_.image_height), static_cast<int>(info_.image_width)};
+    if (orientation >= 5) std::swap(size.height, size.width);
+
+    ImagePart part;
+    part.box = choose(size);
+    const int divisor = choose_divisor(part.box, out);
+    part.box = {part.box.top / divisor, part.box.left / divisor, part.box.height / divisor,
+                part.box.width / divisor, part.box.isolated};
+    guarded([this, divisor] { start(divisor); });
+    if (orientation != 1) {
+      part.image = upright(read(all_rows(), all_columns()), orientation);
+      return part;
+    }
+    const Span rows = needed(part.box.top, part.box.height, part.box.isolated, out.height, all_rows().end);
+    Span columns = needed(part.box.left, part.box.width, part.box.isolated, out.width, all_columns().end);
+    if (columns.size() < all_columns().size()) columns = crop(columns);
+    part.image = read(rows, columns);
+    part.box.top -= rows.begin;
+    part.box.left -= columns.begin;
+    return part;
+  }
+
+ private:
+  template <class Calls>
+  void guarded(const Calls& calls) {
+    if (setjmp(jump_) != 0) fail("{}: a damaged JPEG file: {}", name_, message_);
+    calls();
+  }
+
+  void read_header() {
+    jpeg_mem_src(&info_, bytes_.data(), bytes_.size());
+    jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
+    jpeg_read_header(&info_, TRUE);
+  }
+
+  /// Files that were cut short are found even where only their upper part is wanted.
+  void require_end() const {
+    const Bytes scans(info_.src->next_input_byte, info_.src->bytes_in_buffer);
+    for (std::size_t end = scans.size(); end >= 2; --end)
+      if (scans[end - 2] == 0xFF && scans[end - 1] == JPEG_EOI) return;
+    fail("{}: a damaged JPEG file: it ends early", name_);
+  }
+
+  int find_orientation() const {
+    for (auto* marker = info_.marker_list; marker != nullptr; marker = marker->next) {
+      const int orientation = exif_orientation({marker->data, marker->data_length});
+      if (orientation != 1) return orientation;
+    }
+    return 1;
+  }
+
+  static int choose_divisor(const Box& box, ImageSize out) {
+    if (out == ImageSize{}) return 1;
+    int divisor = 1;
+    while (divisor < 8 && box.height >= 2 * divisor * out.height && box.width >= 2 * divisor * out.width)
+      divisor *= 2;
+    return divisor;
+  }
+
+  void start(int divisor) {
+    const bool inks = info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK;
+    info_.out_color_space = inks ? JCS_CMYK : JCS_RGB;
+    info_.scale_num = 1;
+    info_.scale_denom = static_cast<unsigned>(divisor);
+    info_.progress = &progress_;
+    progress_.progress_monitor = on_progress;
+    jpeg_start_decompress(&info_);
+  }
+
+  Span all_rows() const { return {0, static_cast<int>(info_.output_height)}; }
+  Span all_columns() const { return {0, static_cast<int>(info_.output_width)}; }
+
+  /// Decodes only these columns from here on, or a few more: returns which.
+  Span crop(Span columns) {
+    auto first = static_cast<JDIMENSION>(columns.begin), width = static_cast<JDIMENSION>(columns.size());
+    JDIMENSION *first_at = &first, *width_at = &width;
+    guarded([this, first_at, width_at] { jpeg_crop_scanline(&info_, first_at, width_at); });
+    return {static_cast<int>(first), static_cast<int>(first + width)};
+  }
+
+  Image read(Span rows, Span columns) {
+    Image image;
+    image.height = rows.size();
+    image.width = columns.size();
+    const std::size_t row_bytes = static_cast<std::size_t>(image.width) * 3;
+    image.pixels.resize(static_cast<std::size_t>(image.height) * row_bytes);
+    std::vector<std::uint8_t> inks;
+    const bool has_inks = info_.out_color_space == JCS_CMYK;
+    if (has_inks) inks.resize(static_cast<std::size_t>(image.width) * 4);
+    std::uint8_t *out = image.pixels.data(), *ink_row = inks.data();
+    guarded([=, this] {
+      if (rows.begin > 0) jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(rows.begin));
+      for (int y = 0; y < rows.size(); ++y) {
+        std::uint8_t* row = out + static_cast<std::size_t>(y) * row_bytes;
+        JSAMPROW to = has_inks ? ink_row : row;
+        if (jpeg_read_scanlines(&info_, &to, 1) != 1) ERREXIT(&info_, JERR_INPUT_EOF);
+        if (has_inks) from_inks(ink_row, columns.size(), row);
+      }
+    });
+    return image;
+  }
+
+  /// Cyan, magenta, yellow and black are stored as 255 minus the ink, as Adobe's programs write them.
+  static void from_inks(const std::uint8_t* inks, int count, std::uint8_t* out) {
+    for (int x = 0; x < count; ++x, inks += 4)
+      for (int c = 0; c < 3; ++c) *out++ = static_cast<std::uint8_t>((inks[c] * inks[3] + 127) / 255);
+  }
+
+  static JpegDecoder& self(j_common_ptr info) { return *static_cast<JpegDecoder*>(info->client_data); }
+
+  [[noreturn]] static void on_error(j_common_ptr info) {
+    info->err->format_message(info, self(info).message_);
+    std::longjmp(self(info).jump_, 1);
+  }
+  /// A warning is an error where pixels are lost; odd headers and stray bytes are not.
+  static void on_message(j_common_ptr info, int level) {
+    if (level >= 0) return;
+    switch (info->err->msg_code) {
+      case JWRN_JPEG_EOF:
+      case JWRN_HIT_MARKER:
+      case JWRN_HUFF_BAD_CODE:
+      case JWRN_ARITH_BAD_CODE:
+      case JWRN_MUST_RESYNC:
+        on_error(info);
+      default:
+        break;
+    }
+  }
+  /// A small file may ask for thousands of passes over a large picture.
+  static void on_progress(j_common_ptr info) {
+    constexpr int most_scans = 500;
+    JpegDecoder& decoder = self(info);
+    if (decoder.info_.input_scan_number <= most_scans) return;
+    std::strcpy(decoder.message_, "it has more than 500 scans");
+    std::longjmp(decoder.jump_, 1);
+  }
+
+  Bytes bytes_;
+  const std::string& name_;
+  jpeg_decompress_struct info_{};
+  jpeg_error_mgr errors_{};
+  jpeg_progress_mgr progress_{};
+  std::jmp_buf jump_{};
+  char message_[JMSG_LENGTH_MAX] = {};
+};
+
+}  // namespace
+
+ImagePart decode_jpeg(Bytes bytes, const std::string& name, const std::function<Box(ImageSize)>& choose,
+                      ImageSize out) {
+  return JpegDecoder(bytes, name).decode(choose, out);
+}
+
+}  // namespace convoy

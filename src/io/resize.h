@@ -1,0 +1,24 @@
+// Pictures of other sizes.
+#pragma once
+
+#include <cstdint>
+
+#include "src/io/image.h"
+
+namespace convoy {
+
+/// Resizes `box` of the image to `out`, pixels (h,w,3), by a triangle filter that is as wide as an output
+/// pixel where the box shrinks (no aliasing) and linear interpolation where it grows: what Pillow's BILINEAR
+/// and torchvision's `antialias=True` compute, to one level of 255. The box lies within the image.
+void resize(const Image& image, const Box& box, ImageSize out, std::uint8_t* pixels);
+Image resized(const Image& image, const Box& box, ImageSize out);
+
+/// Where a picture is looked at in evaluation: its shorter side resized to `shorter` pixels, `out` cut from
+/// the middle. `shorter` is no less than either side of `out`. Rounds as torchvision's Resize and CenterCrop
+/// do.
+Box centre_box(ImageSize image, int shorter, ImageSize out);
+
+/// The luma of ITU-R BT.601 of `count` pixels: rgb (count,3), gray (count).
+void to_gray(const std::uint8_t* rgb, std::int64_t count, std::uint8_t* gray);
+
+}  // namespace convoy

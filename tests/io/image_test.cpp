@@ -1,0 +1,185 @@
+// Pictures: against Pillow, in parts, damaged.
+#include "src/io/image.h"
+
+#include <gtest/gtest.h>
+
+#include "src/core/error.h"
+#include "src/io/resize.h"
+#include "tests/data/support.h"
+#include "tests/golden/golden_file.h"
+#include "tests/io/image_files.h"
+
+namespace convoy::testing {
+namespace {
+
+Bytes bytes_of(const Values& values) {
+  Bytes bytes;
+  for (const double value : values) bytes.push_back(static_cast<std::uint8_t>(value));
+  return bytes;
+}
+
+Image image_of(const GoldenFile& golden, const std::string& name) {
+  const auto& shape = golden.shape(name);
+  return {static_cast<int>(shape.at(0)), static_cast<int>(shape.at(1)), bytes_of(golden.at(name))};
+}
+
+const GoldenFile& golden() {
+  static const GoldenFile file = read_golden("images.safetensors");
+  return file;
+}
+
+std::string problem_of(const Bytes& bytes) {
+  return message_of([&] { decode_image(bytes, "a.file"); });
+}
+
+TEST(Image, DecodesAsPillowDoes) {
+  int decoded = 0;
+  for (const auto& [name, attributes] : golden().cases) {
+    if (attributes.at("op") != "decode") continue;
+    const Image image = decode_image(bytes_of(golden().at(name + "/file")), name);
+    EXPECT_LE(difference(image, image_of(golden(), name + "/pixels")), attributes.at("tolerance").get<int>())
+        << name;
+    ++decoded;
+  }
+  EXPECT_GE(decoded, 20);
+}
+
+TEST(Image, ResizesAsPillowDoes) {
+  int resized_images = 0;
+  for (const auto& [name, attributes] : golden().cases) {
+    if (attributes.at("op") == "decode") continue;
+    const Image source = image_of(golden(), name + "/pixels");
+    const auto size = attributes.at("size").get<std::vector<int>>();
+    const ImageSize out{size[0], size[1]};
+    Box box;
+    if (attributes.at("op") == "resize") {
+      const auto edges = attributes.at("box").get<std::vector<double>>();
+      box = {edges[0], edges[1], edges[2], edges[3], attributes.at("isolated").get<bool>()};
+    } else {
+      box = centre_box(source.size(), attributes.at("shorter").get<int>(), out);
+    }
+    EXPECT_LE(difference(resized(source, box, out), image_of(golden(), name + "/result")), 1) << name;
+    ++resized_images;
+  }
+  EXPECT_GE(resized_images, 10);
+}
+
+TEST(Image, PartsOfAJpegAreThoseOfTheWhole) {
+  for (const bool subsampled : {true, false}) {
+    for (const bool progressive : {true, false}) {
+      const Bytes file = encode_jpeg(make_picture(150, 211), {90, subsampled, progressive});
+      const Image whole = decode_image(file, "whole");
+      for (const Box& box :
+           {Box{0, 0, 150, 211, true}, Box{16, 32, 64, 48, true}, Box{17, 33, 65, 47, false},
+            Box{100, 170, 50, 41, true}, Box{0, 3, 10, 10, true}, Box{149, 210, 1, 1, true}}) {
+        const ImageSize out{32, 32};
+        ImageSize told;
+        const ImagePart part = decode_part(
+            file, "part", [&](ImageSize size) { return told = size, box; }, out);
+        EXPECT_EQ(told, whole.size());
+        if (part.box.height == box.height) {  // not decoded at a smaller scale
+          EXPECT_EQ(difference(resized(part.image, part.box, out), resized(whole, box, out)), 0)
+              << box.top << " " << box.left << (subsampled ? " subsampled" : "");
+        }
+        if (box.height < 70 && box.top > 0) {
+          EXPECT_LT(part.image.pixels.size(), whole.pixels.size() / 2);
+        }
+      }
+    }
+  }
+}
+
+TEST(Image, SmallerScalesOfAJpegLookAlike) {
+  const Image picture = make_picture(400, 600);
+  const Bytes file = encode_jpeg(picture, {95, true, false});
+  const Image eighth = decode_image(file, "a", {50, 75});
+  EXPECT_EQ(eighth.size(), (ImageSize{50, 75}));
+  EXPECT_EQ(decode_image(file, "a", {51, 75}).size(), (ImageSize{100, 150}));
+  EXPECT_EQ(decode_image(file, "a", {401, 1}).size(), (ImageSize{400, 600}));
+  const Image small = resized(picture, {0, 0, 400, 600, true}, {50, 75});
+  double sum = 0;
+  for (std::size_t i = 0; i < small.pixels.size(); ++i) sum += std::abs(small.pixels[i] - eighth.pixels[i]);
+  EXPECT_LT(sum / static_cast<double>(small.pixels.size()), 4);
+}
+
+TEST(Image, OrientationOfASmallerScaleAndItsBox) {
+  const Bytes file = bytes_of(golden().at("jpeg_orientation_6/file"));
+  const Image whole = image_of(golden(), "jpeg_orientation_6/pixels");
+  const Box box{4, 2, 12, 9, true};
+  ImageSize told;
+  const auto choose = [&](ImageSize size) { return told = size, box; };
+  const ImagePart part = decode_part(file, "a", choose, {12, 9});
+  EXPECT_EQ(told, whole.size());
+  EXPECT_LE(difference(resized(part.image, part.box, {12, 9}), resized(whole, box, {12, 9})), 1);
+}
+
+TEST(Image, NamesWhatIsNoImage) {
+  EXPECT_EQ(problem_of({}), "a.file: the file is empty");
+  EXPECT_EQ(problem_of({'G', 'I', 'F', '8', '9', 'a'}), "a.file: neither a JPEG nor a PNG file");
+  const TemporaryFolder folder;
+  expect_contains(message_of([&] { read_image(folder.path()); }), {"a folder, not an image"});
+  expect_contains(message_of([&] { read_image(folder.path() / "none.png"); }), {"none.png", "No such file"});
+  folder.write("text.jpg", {'h', 'e', 'l', 'l', 'o'});
+  expect_contains(message_of([&] { read_image(folder.path() / "text.jpg"); }), {"text.jpg: neither"});
+}
+
+TEST(Image, EveryShorterFileIsDamaged) {
+  for (const char* name : {"jpeg_420/file", "jpeg_progressive/file", "png_palette/file", "png_16/file"}) {
+    Bytes file = bytes_of(golden().at(name));
+    while (file.size() > 8) {
+      file.pop_back();
+      expect_contains(problem_of(file), {"a.file: a damaged"});
+      if (::testing::Test::HasFailure()) FAIL() << name << " of " << file.size() << " bytes";
+    }
+  }
+}
+
+TEST(Image, DamagedBytesAreAnErrorOrAnImage) {
+  int refused = 0;
+  for (const char* name : {"jpeg_420/file", "jpeg_orientation_5/file", "jpeg_inks/file", "png_rgb/file"}) {
+    const Bytes file = bytes_of(golden().at(name));
+    for (std::size_t i = 0; i < file.size(); ++i) {
+      Bytes damaged = file;
+      damaged[i] = static_cast<std::uint8_t>(damaged[i] ^ (1u << (i % 8)));
+      damaged[(i * 7) % file.size()] = 0xFF;
+      try {
+        const Image image = decode_image(damaged, "a.file");
+        EXPECT_EQ(image.pixels.size(), 3u * static_cast<std::size_t>(image.height * image.width));
+      } catch (const Error& error) {
+        EXPECT_EQ(std::string(error.what()).rfind("a.file: ", 0), 0u) << error.what();
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 100);
+}
+
+TEST(Image, RefusesAbsurdSizesBeforeTakingMemory) {
+  Bytes jpeg = bytes_of(golden().at("jpeg_420/file"));
+  for (std::size_t i = 0; i + 9 < jpeg.size(); ++i) {  // start of frame: length, precision, height, width
+    if (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC0) continue;
+    for (std::size_t k = 5; k < 9; ++k) jpeg[i + k] = 0xFF;
+    break;
+  }
+  const std::string said = problem_of(jpeg);
+  EXPECT_TRUE(said.find("more than the 134217728") != std::string::npos ||
+              said.find("a damaged JPEG file") != std::string::npos)
+      << said;  // libjpeg itself accepts no more than 65,500 along an axis
+  Bytes png = bytes_of(golden().at("png_rgb/file"));
+  png[16] = png[20] = 0x07;  // 2^27 x 2^27; the header's checksum no longer fits either
+  expect_contains(problem_of(png), {"a.file: "});
+  EXPECT_THROW(check_image_size(1 << 14, (1 << 13) + 1, 1 << 20, "a"), Error);
+  EXPECT_NO_THROW(check_image_size(1 << 14, 1 << 13, 1 << 20, "a"));
+  EXPECT_THROW(check_image_size(1 << 14, 1 << 13, 1 << 13, "a"), Error)
+      << "so few bytes hold no such picture";
+}
+
+TEST(Image, GrayIsLuma) {
+  const Bytes rgb{255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255};
+  Bytes gray(5);
+  to_gray(rgb.data(), 5, gray.data());
+  EXPECT_EQ(gray, (Bytes{255, 0, 76, 150, 29}));  // Pillow's convert("L")
+}
+
+}  // namespace
+}  // namespace convoy::testing
