@@ -259,6 +259,17 @@ void for_each_file_index(const Parameter& parameter, F f) {
   }
 }
 
+/// Whether files hold the values as they lie in memory: dimensions longer than one come in the same order.
+bool is_in_file_order(const Parameter& parameter) {
+  int last = -1;
+  for (const int dim : parameter.file_order) {
+    if (parameter.dims[static_cast<std::size_t>(dim)] == 1) continue;
+    if (dim < last) return false;
+    last = dim;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::int64_t Parameter::count() const {
@@ -292,12 +303,14 @@ Graph build_graph(const ModelConfig& config) {
 
 template <class T>
 std::vector<T> to_file_order(const Parameter& parameter, const std::vector<T>& values) {
+  if (is_in_file_order(parameter)) return values;
   std::vector<T> out(values.size());
   for_each_file_index(parameter, [&](std::size_t memory, std::size_t file) { out[file] = values[memory]; });
   return out;
 }
 template <class T>
 std::vector<T> from_file_order(const Parameter& parameter, const std::vector<T>& values) {
+  if (is_in_file_order(parameter)) return values;
   std::vector<T> out(values.size());
   for_each_file_index(parameter, [&](std::size_t memory, std::size_t file) { out[memory] = values[file]; });
   return out;

@@ -269,7 +269,9 @@ TensorFile exported_weights(const TensorFile& checkpoint) {
     if (belongs_to_training(name)) continue;
     const auto average = checkpoint.tensors.find(average_prefix + name);
     const FileTensor& from = average == checkpoint.tensors.end() ? tensor : average->second;
-    file.tensors[name] = {DType::f32, from.shape, to_bytes<float>(to_values(from))};
+    file.tensors[name] = from.dtype == DType::f32
+                             ? from
+                             : FileTensor{DType::f32, from.shape, to_bytes<float>(to_values(from))};
   }
   file.metadata = {{"format", "pt"}};  // as PyTorch's users write it: the order within tensors is PyTorch's
   return file;

@@ -74,14 +74,20 @@ std::vector<fs::path> candidates(const fs::path& path) {
   return paths;
 }
 
-/// The bytes of the first candidate that verifies; empty when there is none at all.
-std::pair<fs::path, std::string> choose(const fs::path& path) {
+struct Chosen {
+  fs::path path;
+  std::string bytes;
+  TensorFile file;
+};
+
+/// The first candidate that verifies; empty when there is none at all.
+Chosen choose(const fs::path& path) {
   const std::vector<fs::path> paths = candidates(path);
   for (const fs::path& candidate : paths) {
     try {
       std::string bytes = read_file(candidate);
-      verified(bytes, candidate);
-      return {candidate, std::move(bytes)};
+      TensorFile file = verified(bytes, candidate);
+      return {candidate, std::move(bytes), std::move(file)};
     } catch (const Error& error) {
       if (paths.size() == 1) throw;
       log_warn("skipping a checkpoint: {}", error.what());
@@ -167,17 +173,16 @@ TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
 }
 
 std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const RankEnvironment& ranks) {
-  std::string bytes, chosen;
+  Chosen chosen;
   agree(ranks, [&] {
-    if (!ranks.is_root()) return;
-    auto [from, contents] = choose(path);
-    chosen = from.string();
-    bytes = std::move(contents);
+    if (ranks.is_root()) chosen = choose(path);
   });
-  share(chosen, ranks);
-  if (chosen.empty()) return std::nullopt;
-  share(bytes, ranks);
-  return LoadedCheckpoint{chosen, from_safetensors(bytes, chosen)};
+  std::string name = chosen.path.string();
+  share(name, ranks);
+  if (name.empty()) return std::nullopt;
+  share(chosen.bytes, ranks);
+  if (!ranks.is_root()) chosen.file = from_safetensors(chosen.bytes, name);
+  return LoadedCheckpoint{name, std::move(chosen.file)};
 }
 
 }  // namespace convoy
