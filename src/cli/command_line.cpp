@@ -1,11 +1,13 @@
 // The command line, a function per subcommand. The one file that reads CLI11, which takes longer to compile
 // than all the commands.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
 
 #include "src/cli/commands.h"
+#include "src/cli/version.h"
 
 namespace convoy {
 namespace {
@@ -39,18 +41,24 @@ void add_train(CLI::App& app, Action& action) {
   command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
   command->add_option("--resume", arguments.resume,
                       "auto (the newest good checkpoint of the run) or a checkpoint");
-  command->add_option("--init", arguments.init,
-                      "a safetensors file of weights to begin with, under PyTorch's names; with --resume "
-                      "auto where there is no "
-                      "checkpoint yet. A tensor that is missing or of another shape is an error that names "
-                      "it, that of a last "
-                      "layer for other classes too: see --init-except");
-  command
-      ->add_option(
-          "--init-except", arguments.init_except,
-          "layers that begin with random weights all the same, by their names in the file, e.g. 12 for "
-          "12.weight and 12.bias")
-      ->option_text("LAYER ...");
+  command->add_option(
+      "--init", arguments.init,
+      "a safetensors file of weights to begin with, under PyTorch's names; with --resume auto where there is "
+      "no checkpoint yet. A tensor that is missing or of another shape is an error that names it, that of a "
+      "last layer for other classes too: see --init-except");
+  CLI::Option* except =
+      command->add_option("--init-except", arguments.init_except,
+                          "layers that begin with random weights all the same, by their names in the file, "
+                          "e.g. 12 for 12.weight and 12.bias");
+  except->option_text("LAYER ...");
+  CLI::Option* profile = command->add_flag("--profile", arguments.profile,
+                                           "time every call of some steps, print where the time goes, and "
+                                           "write trace.json to the run's folder for "
+                                           "chrome://tracing or ui.perfetto.dev; changes no bit of the run");
+  command->add_option("--profile-steps", arguments.profile_steps, "how many steps, after two to warm up")
+      ->needs(profile)
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
 }
 
 void add_export(CLI::App& app, Action& action) {
@@ -208,11 +216,50 @@ void add_bench(CLI::App& app, Action& action) {
   add_bench_losses(*bench, action);
 }
 
+/// "cpu|cuda" as the values that an option takes; what is in capitals stands for others.
+std::vector<std::string> choices_in(const std::string& text) {
+  const bool listed = text.find('|') != std::string::npos &&
+                      std::all_of(text.begin(), text.end(),
+                                  [](char c) { return (c >= 'a' && c <= 'z') || c == '|' || c == '-'; });
+  return listed ? CLI::detail::split(text, '|') : std::vector<std::string>{};
+}
+
+CommandNode node_of(const CLI::App& app) {
+  CommandNode node{app.get_name(), app.get_description(), {}, {}, {}};
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string> choices = choices_in(option->get_option_text());
+    if (option->get_positional()) {
+      node.positionals.push_back({option->get_name(true), choices});
+      continue;
+    }
+    CommandNode::Option& out = node.options.emplace_back();
+    for (const std::string& name : option->get_snames()) out.names.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) out.names.push_back("--" + name);
+    out.help = option->get_description();
+    out.takes_value = option->get_expected_max() > 0;
+    out.choices = choices;
+  }
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    node.commands.push_back(node_of(*command));
+  return node;
+}
+
+void add_completion(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "completion", "print what makes a shell complete this command line: source <(convoy completion bash)");
+  auto& arguments = arguments_of<CompletionArguments>(command, action);
+  arguments.describe = [&app] { return node_of(app); };
+  command->add_option("SHELL", arguments.shell, "bash, zsh or fish")
+      ->option_text("bash|zsh|fish")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->required();
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv, const CommandContext& context) {
   CLI::App app{"Convoy: data-parallel training of convolutional networks on CPUs and GPUs"};
-  app.set_version_flag("--version", CONVOY_VERSION);
+  app.set_version_flag("--version", version_text);
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request (SIGUSR1, "
@@ -226,6 +273,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   add_check(app, action);
   add_keys(app, action);
   add_bench(app, action);
+  add_completion(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

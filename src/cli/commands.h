@@ -2,10 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "comm/rank_environment.h"
+#include "src/cli/completion.h"
 #include "src/config/config.h"
 
 namespace convoy {
@@ -31,6 +33,8 @@ struct TrainArguments {
   ConfigArguments config;
   std::string output, resume, init;
   std::vector<std::string> init_except;
+  bool profile = false;
+  int profile_steps = 5;
 };
 struct ExportArguments {
   std::string path, format = "safetensors", output;
@@ -83,6 +87,11 @@ struct BenchLossesArguments {
   std::string output;
 };
 
+struct CompletionArguments {
+  std::string shell;                        ///< "bash", "zsh" or "fish"
+  std::function<CommandNode()> describe{};  ///< the whole command line, once it is all there
+};
+
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
@@ -96,5 +105,6 @@ int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
 int run(const CommandContext& context, const BenchScalingArguments& arguments);
 int run(const CommandContext& context, const BenchLossesArguments& arguments);
+int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

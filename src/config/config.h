@@ -138,6 +138,7 @@ struct TrainConfig {
   bool recompute = false;  ///< what backward can compute again is not kept until then; changes no bit
   bool autotune = true;    ///< the device's fastest tiles are measured and remembered; changes no bit
   std::int64_t bucket_bytes = 4 << 20;  ///< `bucket_mb`: gradients are summed in slices of about this size
+  bool tensorboard = true;  ///< event files in the run's folder (src/train/board.h); changes no bit
   std::optional<EarlyStopConfig> early_stop;
 };
 /// Whether gradients are looked at before the optimizer takes them.
@@ -204,5 +205,7 @@ std::string to_yaml(const Config& config);
 std::string schema_help();
 /// The same as the Markdown page docs/configuration.md.
 std::string schema_markdown();
+/// Every key that a command line can set: "train.epochs".
+std::vector<std::string> schema_keys();
 
 }  // namespace convoy

@@ -100,6 +100,12 @@ std::string schema_help() {
       format_kinds(layer_kinds()), format_kind(repeat_kind()));
 }
 
+std::vector<std::string> schema_keys() {
+  std::vector<std::string> keys;
+  for (const HelpRow& row : help_rows(config_table(), "", Config{})) keys.push_back(row.key);
+  return keys;
+}
+
 std::string schema_markdown() {
   return "# Configuration reference\n\n"
          "Every key, what it accepts and its default. `convoy keys --markdown` writes this page from the "

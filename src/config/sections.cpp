@@ -206,6 +206,8 @@ Table<TrainConfig> train_table() {
             "time the ways to cut convolutions into tiles on CUDA devices, once, and remember the fastest"),
       field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),
             "gradients are summed in slices of about this many MiB"),
+      field("tensorboard", &T::tensorboard, boolean(),
+            "write what TensorBoard shows to the run's folder: tensorboard --logdir runs"),
       section("early_stop", &T::early_stop, early_stop)};
   table.check = [](const T& t, const Place& place) {
     const int parts = t.reproducible_across_ranks;

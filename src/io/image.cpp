@@ -20,11 +20,17 @@ bool begins_with(std::span<const std::uint8_t> bytes, std::span<const std::uint8
 
 }  // namespace
 
-void check_image_size(std::int64_t height, std::int64_t width, const std::string& name) {
+void check_image_size(std::int64_t height, std::int64_t width, std::size_t file_bytes,
+                      const std::string& name) {
   if (height < 1 || width < 1) fail("{}: an image of {} x {} pixels", name, width, height);
   if (height > most_pixels || width > most_pixels / height)
     fail("{}: an image of {} x {} pixels is more than the {} that are accepted", name, width, height,
          most_pixels);
+  // Deflate packs 1,032 bytes into one (zlib's documentation), PNG eight pixels into each of these; JPEG
+  // less.
+  constexpr std::int64_t most_pixels_per_byte = 8 * 1032;
+  if (height * width / most_pixels_per_byte > static_cast<std::int64_t>(file_bytes))
+    fail("{}: a damaged file: {} bytes cannot hold {} x {} pixels", name, file_bytes, width, height);
 }
 
 ImagePart decode_part(std::span<const std::uint8_t> bytes, const std::string& name,

@@ -65,7 +65,9 @@ ImagePart decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& na
                       const std::function<Box(ImageSize)>& choose, ImageSize out);
 Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
 
-/// Throws Error that names the file when a picture of this size is refused.
-void check_image_size(std::int64_t height, std::int64_t width, const std::string& name);
+/// Throws Error that names the file when a picture of this size is refused: too large, or more than a file of
+/// so many bytes can hold.
+void check_image_size(std::int64_t height, std::int64_t width, std::size_t file_bytes,
+                      const std::string& name);
 
 }  // namespace convoy

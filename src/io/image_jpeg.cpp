@@ -98,7 +98,7 @@ class JpegDecoder {
 
   ImagePart decode(const std::function<Box(ImageSize)>& choose, ImageSize out) {
     guarded([this] { read_header(); });
-    check_image_size(info_.image_height, info_.image_width, name_);
+    check_image_size(info_.image_height, info_.image_width, bytes_.size(), name_);
     require_end();
     const int orientation = find_orientation();
     ImageSize size{static_cast<int>(info_.image_height), static_cast<int>(info_.image_width)};

@@ -13,7 +13,8 @@ namespace {
 /// in which nothing has a destructor.
 class PngDecoder {
  public:
-  PngDecoder(std::span<const std::uint8_t> bytes, const std::string& name) : rest_(bytes), name_(name) {
+  PngDecoder(std::span<const std::uint8_t> bytes, const std::string& name)
+      : rest_(bytes), file_bytes_(bytes.size()), name_(name) {
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error, on_warning);
     info_ = png_ != nullptr ? png_create_info_struct(png_) : nullptr;
     if (info_ == nullptr) {
@@ -29,7 +30,7 @@ class PngDecoder {
     guarded([this] { read_header(); });
     Image image;
     const png_uint_32 height = png_get_image_height(png_, info_), width = png_get_image_width(png_, info_);
-    check_image_size(height, width, name_);
+    check_image_size(height, width, file_bytes_, name_);
     image.height = static_cast<int>(height);
     image.width = static_cast<int>(width);
     const std::size_t row = std::size_t{width} * 3;
@@ -85,6 +86,7 @@ class PngDecoder {
   }
 
   std::span<const std::uint8_t> rest_;
+  std::size_t file_bytes_;
   const std::string& name_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;

@@ -4,6 +4,7 @@
 
 #include "comm/communicator.h"
 #include "src/core/cuda_event.h"
+#include "src/core/cuda_range.h"
 #include "src/plan/lanes.h"
 #include "src/train/launch.h"
 
@@ -27,7 +28,8 @@ class Queue {
       events_[*slot.waits_for] = make_event();
     }
   }
-  void add(std::size_t step, const Call& call) {
+  /// `begin` and `end`, where given, are recorded around the call.
+  void add(std::size_t step, const Call& call, cudaEvent_t begin = nullptr, cudaEvent_t end = nullptr) {
     const LaneSlot& slot = slots_[step];
     const CudaContext& context = slot.lane == Lane::side ? side_ : main_;
     if (slot.lane == Lane::side && !forked_) {
@@ -35,9 +37,12 @@ class Queue {
       forked_ = true;
     }
     if (slot.waits_for) check_cuda(cudaStreamWaitEvent(context.stream, events_[*slot.waits_for].get(), 0));
+    if (begin != nullptr) check_cuda(cudaEventRecord(begin, context.stream));
     launch_call(context, call);
+    if (end != nullptr) check_cuda(cudaEventRecord(end, context.stream));
     if (events_[step] != nullptr) check_cuda(cudaEventRecord(events_[step].get(), context.stream));
   }
+  Lane lane_of_step(std::size_t step) const { return slots_[step].lane; }
   /// A fork that never joins again would spoil the capture.
   void join() {
     main_.communicator().join();
@@ -50,6 +55,11 @@ class Queue {
   const CudaContext &main_, &side_;
   bool forked_ = false;
 };
+
+/// As `convoy plan` has it: "3 conv_forward".
+std::string range_name(const Step& step) {
+  return step.node.empty() ? name_of(step.call) : fmt::format("{} {}", step.node, name_of(step.call));
+}
 
 }  // namespace
 
@@ -79,6 +89,7 @@ CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const Cuda
     try {
       for (std::size_t i = 0; i < plan.steps.size(); ++i) {
         current = &plan.steps[i];
+        const ProfilerRange range(range_name(*current).c_str());
         queue.add(i, current->call);
       }
       queue.join();
@@ -89,6 +100,36 @@ CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const Cuda
                   error.code());
     }
   });
+}
+
+TimedCalls queue_timed(const Plan& plan, const CudaContext& main, const CudaContext& side) {
+  Queue queue(plan, main, side);
+  TimedCalls calls;
+  calls.start = make_timed_event();
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    calls.begins.push_back(make_timed_event());
+    calls.ends.push_back(make_timed_event());
+    calls.lanes.push_back(static_cast<int>(queue.lane_of_step(i)));
+  }
+  check_cuda(cudaEventRecord(calls.start.get(), main.stream));
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const ProfilerRange range(range_name(plan.steps[i]).c_str());
+    queue.add(i, plan.steps[i].call, calls.begins[i].get(), calls.ends[i].get());
+  }
+  queue.join();
+  return calls;
+}
+
+std::vector<CallTime> times_of(const TimedCalls& calls) {
+  const auto seconds_until = [&](const CudaEvent& event) {
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, calls.start.get(), event.get()));
+    return static_cast<double>(milliseconds) * 1e-3;
+  };
+  std::vector<CallTime> times;
+  for (std::size_t i = 0; i < calls.begins.size(); ++i)
+    times.push_back({seconds_until(calls.begins[i]), seconds_until(calls.ends[i]), calls.lanes[i]});
+  return times;
 }
 
 }  // namespace convoy

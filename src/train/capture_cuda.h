@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "kernels/cuda_context.h"
 #include "src/core/cuda.h"
 #include "src/plan/plan.h"
+#include "src/train/engine.h"
 
 namespace convoy {
 
@@ -16,5 +18,16 @@ CudaGraphExec capture(cudaStream_t stream, const std::function<void()>& work);
 /// Queues the plan's calls under capture, those of the side lane on `side`'s stream (src/plan/lanes.h), and
 /// the collectives on the communicator's. Throws what a launcher threw, with the call's name.
 CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const CudaContext& side);
+
+/// Events around each call of a plan, on the stream of its lane.
+struct TimedCalls {
+  CudaEvent start;
+  std::vector<CudaEvent> begins, ends;
+  std::vector<int> lanes;
+};
+/// Queues the plan's calls one by one, on the same streams as capture_plan() and in the same order.
+TimedCalls queue_timed(const Plan& plan, const CudaContext& main, const CudaContext& side);
+/// Once the main stream is through.
+std::vector<CallTime> times_of(const TimedCalls& calls);
 
 }  // namespace convoy

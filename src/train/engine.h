@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "comm/rank_environment.h"
@@ -20,6 +21,12 @@ struct DeviceIdentity {
   std::string uuid;         ///< "GPU-00112233-4455-6677-8899-aabbccddeeff"
   std::string pci_address;  ///< "0000:1B:00.0"
   std::string versions;     ///< "CUDA 12.4, driver for CUDA 12.6, NCCL 2.21.5"
+};
+
+/// When a call of a plan ran, in seconds since the plan's begin, and on which lane (src/plan/lanes.h).
+struct CallTime {
+  double begin = 0, end = 0;
+  int lane = 0;
 };
 
 enum class EngineKind { reference_f32, reference_f64, cpu, cuda };
@@ -53,6 +60,10 @@ class Engine {
   virtual void tune() {}
   /// Queues one execution of a loaded plan.
   virtual void run(int plan, const StepState& state) = 0;
+  /// The same, but waits and says when each call ran, in the plan's order; results keep every bit. Calls of a
+  /// GPU are queued one by one, not as a graph: those that are shorter than their launch seem longer. A sum
+  /// over ranks that runs beside other calls shows as what its Join waits for.
+  virtual std::vector<CallTime> run_timed(int plan, const StepState& state) = 0;
   /// What the training step `step` (StepState), one of the last report_slots queued, has come to. Waits for
   /// it and not for what was queued after it; throws what went wrong meanwhile.
   virtual StepReport await_report(std::int64_t step) = 0;

@@ -18,6 +18,7 @@
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
 #include "kernels/tensor_cores.h"
+#include "src/core/cuda_range.h"
 #include "src/core/cuda_stopwatch.h"
 #include "src/core/log.h"
 #include "src/plan/lanes.h"
@@ -187,6 +188,7 @@ class CudaEngine final : public Engine {
   int load(const Plan& plan) override;
   void tune() override;
   void run(int plan, const StepState& state) override;
+  std::vector<CallTime> run_timed(int plan, const StepState& state) override;
   StepReport await_report(std::int64_t step) override;
   double time(int plan, const StepState& state) override;
   void write(const Tensor& tensor, const void* host) override;
@@ -352,6 +354,7 @@ void CudaEngine::run(int plan, const StepState& state) {
   make_current();
   in_use_ = true;
   LoadedPlan& loaded = plans_.at(static_cast<std::size_t>(plan));
+  const ProfilerRange range(loaded.plan.name.c_str());
   if (loaded.graph == nullptr) {
     if (nccl_) nccl_->register_memory();
     loaded.graph = capture_plan(loaded.plan, context_, side_context_);
@@ -360,6 +363,19 @@ void CudaEngine::run(int plan, const StepState& state) {
   store_step_state(stream(), device_.state.get(), state);
   check_cuda(cudaGraphLaunch(loaded.graph.get(), stream()));
   if (uploader_) uploader_->end_step(stream(), state.slot);
+}
+
+std::vector<CallTime> CudaEngine::run_timed(int plan, const StepState& state) {
+  make_current();
+  in_use_ = true;
+  const Plan& loaded = plans_.at(static_cast<std::size_t>(plan)).plan;
+  const ProfilerRange range(loaded.name.c_str());
+  if (uploader_) uploader_->begin_step(stream(), state.slot);
+  store_step_state(stream(), device_.state.get(), state);
+  const TimedCalls calls = queue_timed(loaded, context_, side_context_);
+  if (uploader_) uploader_->end_step(stream(), state.slot);
+  synchronize();
+  return times_of(calls);
 }
 
 StepReport CudaEngine::await_report(std::int64_t step) {

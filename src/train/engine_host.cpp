@@ -142,6 +142,21 @@ class HostEngine final : public Engine {
     communicator_->join();  // no sum outlives its plan's run: between runs MPI is free for other uses
   }
 
+  std::vector<CallTime> run_timed(int plan, const StepState& state) override {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    const auto now = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+    context_.state = state;
+    std::vector<CallTime> times;
+    for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
+      const double begin = now();
+      launch_call(std::as_const(context_), step.call);
+      times.push_back({begin, now()});
+    }
+    communicator_->join();
+    return times;
+  }
+
   StepReport await_report(std::int64_t step) override {
     return read_report(report_of(context_.arenas.template data<double>(all_reports), step), step);
   }

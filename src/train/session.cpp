@@ -111,13 +111,23 @@ int Session::next_slot(int images) {
 }
 
 void Session::train_batch(int index, StepState state) {
+  const int plan = prepare_batch(index, state);
+  engine_->run(plan, state);
+}
+
+std::vector<CallTime> Session::train_batch_timed(int index, StepState state) {
+  const int plan = prepare_batch(index, state);
+  return engine_->run_timed(plan, state);
+}
+
+int Session::prepare_batch(int index, StepState& state) {
   const Range& batch = plans_.training_batches[static_cast<std::size_t>(index)];
   ranks_.activity().begin_step(state.step);
   state.seed = config_.seed;
   state.epoch = epoch_;
   state.first = batch.first;
   if (feed_) state.slot = next_slot(images_of(config_.train, batch.count, ranks_.rank(), ranks_.size()));
-  engine_->run(training_.at(batch.count), state);
+  return training_.at(batch.count);
 }
 
 StepVerdict Session::verdict(std::int64_t step) {
@@ -186,6 +196,17 @@ Metrics Session::sum_over_ranks(Metrics local) const {
   std::array<double, 3> values{local.loss_sum, local.correct, local.count};
   ranks_.sum(values);
   return {values[0], values[1], values[2]};
+}
+
+std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
+  const std::int64_t size = dataset_.image.count();
+  const std::int64_t first = dataset_.validation[static_cast<std::size_t>(index)] * size;
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size));
+  if (plans_.resident)
+    engine_->read(slice(plans_.layout.images, first, size), pixels.data());
+  else
+    std::copy_n(dataset_.images.begin() + first, size, pixels.begin());
+  return pixels;
 }
 
 std::vector<NamedHash> Session::hash_weights() {

@@ -86,6 +86,8 @@ class Session {
   void begin_epoch(int epoch, int first = 0);
   /// Queues the training step of the epoch's batch `index`; `state` gives step and learning rate.
   void train_batch(int index, StepState state);
+  /// The same, but waits and says when each call of the batch's plan ran (Engine::run_timed).
+  std::vector<CallTime> train_batch_timed(int index, StepState state);
   /// Of the training step `step` (StepState), one of the last two queued; waits for it alone. Who looks at
   /// step t's before queueing step t + 2 acts on it where every rank does. The votes ride in the last bucket
   /// of gradients.
@@ -100,6 +102,9 @@ class Session {
   /// One pass over the validation set; collective. Fills in `predictions`, if asked for, on every rank.
   Metrics evaluate(Predictions* predictions = nullptr);
 
+  /// The pixels of the validation set's image number `index`, as read. Not collective.
+  std::vector<std::uint8_t> read_validation_image(std::int64_t index);
+
   /// Of all parameters, and of their averages, as the steps queued so far leave them on this rank.
   std::vector<NamedHash> hash_weights();
   /// Everything that a checkpoint holds: parameters, running averages and, if asked for, the optimizer's
@@ -111,6 +116,8 @@ class Session {
   void write_values(const Tensor& tensor, const std::vector<double>& values);
 
  private:
+  /// Fills in what `state` lacks for the epoch's batch `index`, whose plan is the result.
+  int prepare_batch(int index, StepState& state);
   void write_order(int epoch);
   /// This rank's part of an evaluation batch, counted within it.
   Shard evaluation_shard(const Range& batch) const;

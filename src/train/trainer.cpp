@@ -31,7 +31,9 @@ Trainer::Trainer(const Config& config, const TrainOptions& options, Session& ses
       session_(session),
       ranks_(ranks),
       folder_(options.output),
-      console_(ranks.is_root()) {}
+      console_(ranks.is_root()) {
+  if (options.profile_steps > 0) profiler_.emplace(options.profile_steps);
+}
 
 void Trainer::start_or_resume() {
   session_.initialize();
@@ -67,6 +69,7 @@ void Trainer::start_or_resume() {
       console_.line(fmt::format("the earlier run of this name is now in {}", moved));
     }
     writer_.emplace(session_, folder_.checkpoints(), config_.checkpoint.keep, to_yaml(config_));
+    if (config_.train.tensorboard) board_.emplace(folder_.path(), ranks_.host(), progress_.steps_done);
   });
 }
 
@@ -160,6 +163,7 @@ std::optional<SummaryRecord> Trainer::run() {
     }
     save(files);
   }
+  if (profiler_) report_profile();
   finish_saving();
   if (stopping) {
     console_.line(fmt::format("stopped on request {}; to go on, give the same command --resume auto",
@@ -196,7 +200,7 @@ bool Trainer::train_epoch(EpochRecord& record) {
     state.learning_rate = static_cast<float>(learning_rate_of(state.step));
     judge(state.step - 1, verdicts, record.epoch);  // the step before may still run
     if (verdicts.stop) break;
-    session_.train_batch(static_cast<int>(batch), state);
+    train_batch(batch, state);
     ++progress_.steps_done;
     progress_.images_done = batches[batch].first + batches[batch].count;
     const double seconds = seconds_before + seconds_since(start);
@@ -240,10 +244,38 @@ bool Trainer::train_epoch(EpochRecord& record) {
   return true;
 }
 
+void Trainer::train_batch(std::size_t batch, const StepState& state) {
+  const int index = static_cast<int>(batch);
+  if (!profiler_ || !profiler_->begin_step()) return session_.train_batch(index, state);
+  const PlanSet& plans = session_.plans();
+  profiler_->end_step(plans.training.at(plans.training_batches[batch].count),
+                      session_.train_batch_timed(index, state));
+  if (profiler_->is_full()) report_profile();
+}
+
+void Trainer::report_profile() {
+  std::string text = profiler_->table();
+  if (!session_.engine().identity().uuid.empty())
+    text += "  queued and timed one by one; the calls of other steps are one graph, which takes less time\n";
+  const fs::path path = folder_.path() / "trace.json";
+  try {
+    profiler_->write_trace(path, ranks_);
+    text += fmt::format("  {}: the same for chrome://tracing and https://ui.perfetto.dev", path.string());
+  } catch (const Error& error) {
+    text += fmt::format("  no trace: {}", error.what());
+  }
+  console_.line(text);
+  profiler_.reset();
+}
+
 void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
   for (; verdicts.next < end; ++verdicts.next, ++verdicts.steps_done) {
     const StepVerdict verdict = session_.verdict(verdicts.next);
     verdicts.stop |= verdict.stop;
+    // About a hundred points an epoch.
+    const std::int64_t done = verdicts.steps_done + 1;
+    if (board_ && done % std::max<std::int64_t>(session_.steps_per_epoch() / 100, 1) == 0)
+      board_->step(done, verdict.loss, learning_rate_of(verdicts.next));
     if (verdict.finite || config_.train.on_nan == TrainConfig::OnNan::skip) continue;
     throw AgreedError(
         fmt::format("the loss of step {} in epoch {} is not finite: lower optimizer.lr, check the data, or "
@@ -254,13 +286,15 @@ void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
 
 void Trainer::validate(EpochRecord& record) {
   const Clock::time_point start = Clock::now();
-  const Metrics validation = session_.evaluate();
+  Predictions predictions;
+  const Metrics validation = session_.evaluate(wants_predictions(config_, session_) ? &predictions : nullptr);
   record.val_loss = validation.loss();
   record.val_accuracy = validation.accuracy();
   require_finite(record.val_loss, "validation", record.epoch);  // the last step may have spoilt the weights
   record.seconds += seconds_since(start);
   best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
   console_.epoch(record, config_.train.epochs);
+  if (board_) board_->epoch(record, session_, std::move(predictions));
   progress_.images_done = 0;
   progress_.epoch_seconds = 0;
 }
@@ -338,11 +372,13 @@ void Trainer::save(const std::vector<fs::path>& paths) {
   if (!paths.empty()) verify_weights();
   progress_.seconds = seconds_before_ + seconds_since(start_);
   if (writer_ && !paths.empty()) writer_->save(progress_, paths);
+  if (board_ && progress_.images_done > 0) board_->flush();
 }
 
 void Trainer::finish_saving() {
   agree(ranks_, [&] {
     folder_.flush();
+    if (board_) board_->finish();
     if (writer_) writer_->finish();
   });
 }

@@ -8,9 +8,11 @@
 #include <string>
 
 #include "src/config/config.h"
+#include "src/train/board.h"
 #include "src/train/checkpoint_files.h"
 #include "src/train/checkpoint_writer.h"
 #include "src/train/console.h"
+#include "src/train/profile.h"
 #include "src/train/run_folder.h"
 #include "src/train/session.h"
 
@@ -24,6 +26,7 @@ struct TrainOptions {
   std::filesystem::path init =
       {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
   std::vector<std::string> init_except = {};  ///< layers that begin with the initialisers' all the same
+  int profile_steps = 0;  ///< so many training steps are timed call by call (src/train/profile.h)
 };
 
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
@@ -50,6 +53,10 @@ class Trainer {
   /// Runs the epoch's steps from where it stands and returns its training metrics and speed in `record`.
   /// False when a stop came before its end.
   bool train_epoch(EpochRecord& record);
+  /// One training step; where the profiler asks for it, timed call by call.
+  void train_batch(std::size_t batch, const StepState& state);
+  /// Prints the profile and writes `trace.json` to the run's folder. Collective.
+  void report_profile();
   /// What steps have come to: of those queued, `next` (StepState::step) is the first not looked at.
   struct Verdicts {
     std::int64_t next = 0, steps_done = 0;
@@ -95,6 +102,8 @@ class Trainer {
   Console console_;
   Progress progress_;
   std::optional<CheckpointWriter> writer_;  ///< rank 0's
+  std::optional<Board> board_;              ///< rank 0's, with train.tensorboard
+  std::optional<Profiler> profiler_;        ///< until it has reported
   Clock::time_point start_;
   double seconds_before_ = 0;     ///< of the run until it was resumed
   double best_val_accuracy_ = 0;  ///< of all epochs, on the root also those before a resume

@@ -168,8 +168,10 @@ TEST(Image, RefusesAbsurdSizesBeforeTakingMemory) {
   Bytes png = bytes_of(golden().at("png_rgb/file"));
   png[16] = png[20] = 0x07;  // 2^27 x 2^27; the header's checksum no longer fits either
   expect_contains(problem_of(png), {"a.file: "});
-  EXPECT_THROW(check_image_size(1 << 14, (1 << 13) + 1, "a"), Error);
-  EXPECT_NO_THROW(check_image_size(1 << 14, 1 << 13, "a"));
+  EXPECT_THROW(check_image_size(1 << 14, (1 << 13) + 1, 1 << 20, "a"), Error);
+  EXPECT_NO_THROW(check_image_size(1 << 14, 1 << 13, 1 << 20, "a"));
+  EXPECT_THROW(check_image_size(1 << 14, 1 << 13, 1 << 13, "a"), Error)
+      << "so few bytes hold no such picture";
 }
 
 TEST(Image, GrayIsLuma) {

@@ -1,0 +1,38 @@
+#include "src/cli/version.h"
+
+#include <fmt/format.h>
+#include <git_commit.h>  // made by cmake/git_commit.cmake
+
+#include "comm/rank_environment.h"
+#include "kernels/gemm.h"
+#include "src/train/cuda_build.h"
+
+namespace convoy {
+namespace {
+
+std::string compiler() {
+#if defined(__clang__)
+  return fmt::format("clang {}.{}.{}", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#else
+  return fmt::format("g++ {}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+}
+
+}  // namespace
+
+std::string version_text() {
+  const std::string cuda = cuda_build();
+  return fmt::format(
+      "convoy {}\n"
+      "commit    {}\n"
+      "compiler  {}, {}\n"
+      "MPI       {}\n"
+      "CUDA      {}\n"
+      "CPU       {} instructions for products here",
+      CONVOY_VERSION, CONVOY_COMMIT, compiler(), CONVOY_BUILD_TYPE, RankEnvironment::mpi_version(),
+      cuda.empty() ? "none: built for CPUs alone"
+                   : fmt::format("{}, machine code for {}", cuda, CONVOY_CUDA_ARCHITECTURES),
+      gemm_kernel().name);
+}
+
+}  // namespace convoy

@@ -1,0 +1,71 @@
+// TensorBoard's event files: records of protobuf messages (src/io/tensorboard.proto), each as
+//   u64 length, u32 masked CRC of the length, data, u32 masked CRC of the data
+// in little-endian order, which is TFRecord's framing:
+// https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace convoy {
+
+/// CRC-32C (Castagnoli), polynomial 0x1EDC6F41 reflected, as in RFC 3720, B.4.
+std::uint32_t crc32c(std::span<const std::byte> bytes);
+
+/// One record, framed.
+std::string event_record(const std::string& data);
+
+/// How values are spread: eight buckets per octave on either side of zero, and one for what is smaller than
+/// 2^-40. Values that are not finite are left out.
+class Histogram {
+ public:
+  Histogram();
+  void add(double value);
+  double count() const { return count_; }
+  double sum_of_squares() const { return sum_of_squares_; }
+  double min() const { return min_; }
+  double max() const { return max_; }
+  double sum() const { return sum_; }
+
+  /// A bucket's upper end and how many values lie between it and the end of the bucket before. The first one
+  /// is empty: its end is where the second begins.
+  struct Bucket {
+    double limit = 0, count = 0;
+  };
+  std::vector<Bucket> buckets() const;
+
+ private:
+  std::vector<std::uint32_t> negative_, positive_;  ///< by magnitude
+  double zeros_ = 0, count_ = 0, sum_ = 0, sum_of_squares_ = 0, min_, max_;
+};
+
+/// Events of one step, gathered under their tags and appended to a file.
+class EventWriter {
+ public:
+  /// `folder/events.out.tfevents.<seconds>.<host>.<process>`, which stands behind all others there:
+  /// TensorBoard reads a run's files in the order of their names. Nothing is written before the first
+  /// flush(). The file begins by saying that the run goes on with `first_step`: TensorBoard then drops what
+  /// earlier files say of it and later ones. (Of a run's first file it expects the same, and takes it for no
+  /// restart.)
+  EventWriter(std::filesystem::path folder, const std::string& host, std::int64_t first_step);
+
+  void scalar(const std::string& tag, std::int64_t step, double value);
+  void histogram(const std::string& tag, std::int64_t step, const Histogram& histogram);
+  /// `png` are the bytes of a PNG file.
+  void image(const std::string& tag, std::int64_t step, int height, int width, int channels, std::string png);
+  void text(const std::string& tag, std::int64_t step, const std::string& markdown);
+
+  /// Appends what was added since and waits until it is on the disk. Throws Error, as append_to_file() does;
+  /// what was added is then kept for the next time.
+  void flush();
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::string records_;
+};
+
+}  // namespace convoy

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""`convoy train --profile`: what it prints, the trace it leaves, and that the run stays what it was.
+
+usage: profile_test.py CONVOY [unittest arguments]
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
+
+CONVOY = ""
+# Ten steps an epoch, the last of them short.
+NET = """
+name: net
+data:
+  source: synthetic
+  synthetic: {image: [3, 8, 8], classes: 4, train: 150, test: 20}
+model:
+  input: [3, 8, 8]
+  layers:
+    - conv: {out: 6, kernel: 3, bias: false}
+    - batchnorm
+    - relu
+    - maxpool: 2
+    - dropout: 0.2
+    - flatten
+    - linear: 4
+train: {epochs: 2, global_batch: 16}
+optimizer: {name: adam, lr: 0.01}
+device: cpu
+"""
+
+
+def launch(*arguments, ranks=1, cwd=None):
+    command = [CONVOY, *arguments]
+    if ranks > 1:
+        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
+    environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+class Profile(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-profile-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        (self.folder / "net.yaml").write_text(NET)
+
+    def train(self, output, *arguments, ranks=1):
+        result = launch("train", "net.yaml", "--output", output, *arguments, ranks=ranks, cwd=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return self.folder / output, result.stdout
+
+    def planned(self, ranks=1):
+        """(node, call) of rank 0's training steps, by the batch's size, as `convoy plan` prints them."""
+        out = launch("plan", "net.yaml", ranks=ranks, cwd=self.folder).stdout
+        plans, columns = {}, None
+        for line in out.splitlines():
+            if line.startswith("training step"):
+                columns = plans.setdefault(int(line.split(", ")[1].split()[0]), [])
+            elif not line.startswith("  "):
+                columns = None
+            elif columns is not None and not line.startswith(("  node", "  " + str(len(columns)) + " calls")):
+                node, call = re.match(r"  (.{12,}?) (\S+) +[\d.]+ +[\d.]+ \w+  ", line).groups()
+                columns.append((node.strip(), call))
+        return plans
+
+    def spans(self, run):
+        """{(rank, lane): [(begin, end, name)]} in the order of time."""
+        lanes = {}
+        for event in json.loads((run / "trace.json").read_text())["traceEvents"]:
+            if event["ph"] == "X":
+                lanes.setdefault((event["pid"], event["tid"]), []).append(
+                    (event["ts"], event["ts"] + event["dur"], event["name"]))
+        return {lane: sorted(spans) for lane, spans in lanes.items()}
+
+    def rows(self, out):
+        """The table's lines of calls, and of sums, as lists of words."""
+        lines = out[out.index("profile of "):].splitlines()
+        sums = next(i for i, line in enumerate(lines) if line.startswith("  sums per kind"))
+        end = next(i for i, line in enumerate(lines) if " all calls " in line)
+        return [line.split() for line in lines[2:sums]], [line.split() for line in lines[sums + 1:end]], lines[end].split()
+
+    def test_every_call_is_in_the_trace_and_none_overlaps_another(self):
+        run, out = self.train("run", "--profile", "--profile-steps", "3")
+        (calls,) = [calls for size, calls in self.planned().items() if size == 16]
+        self.assertGreater(len(calls), 10)
+        lanes = self.spans(run)
+        self.assertEqual(list(lanes), [(0, 0)])  # a CPU has one lane
+        spans = lanes[0, 0]
+        self.assertEqual([name for _, _, name in spans], [" ".join(call).strip() for call in calls] * 3)
+        for before, after in zip(spans, spans[1:]):
+            self.assertLessEqual(before[1], after[0] + 1e-3, (before, after))  # digits that JSON has left out
+
+    def test_shares_are_of_the_whole(self):
+        run, out = self.train("run", "--profile")
+        self.assertIn("the mean of 5 steps", out)
+        calls, kinds, whole = self.rows(out)
+        self.assertEqual(len(calls), int(whole[0]))
+        shares = [float(row[row.index("main") + 2]) for row in calls]
+        self.assertAlmostEqual(sum(shares), 100, delta=0.005 * len(shares) + 1e-9)
+        self.assertAlmostEqual(sum(float(row[4]) for row in kinds), 100, delta=0.005 * len(kinds) + 1e-9)
+        self.assertEqual(sum(int(row[0]) for row in kinds), len(calls))
+        self.assertEqual(whole[5], "100.00")
+        lanes, (size,) = self.spans(run), {len(calls)}
+        seconds = sum(end - begin for begin, end, _ in lanes[0, 0]) / 5 / 1e3
+        self.assertAlmostEqual(seconds, float(whole[4]), delta=1e-3 * seconds + 1e-3)
+        self.assertEqual(len(lanes[0, 0]), 5 * size)
+
+    def test_the_run_keeps_every_bit(self):
+        (plain, _), (profiled, _) = self.train("plain"), self.train("profiled", "--profile", "--profile-steps", "100")
+        last = checkpoints(plain)[-1]
+        self.assertEqual(read_tensors(plain / "checkpoints" / last), read_tensors(profiled / "checkpoints" / last))
+        self.assertEqual(read_metrics(plain), read_metrics(profiled))
+        # As many as there are: of 20 steps the first two are no part of it, short batches have a plan of their own.
+        plans = self.planned()
+        spans = self.spans(profiled)[0, 0]
+        self.assertEqual(len(spans), 16 * len(plans[16]) + 2 * len(plans[6]))
+        self.assertFalse((plain / "trace.json").exists())
+
+    def test_two_ranks_share_a_trace(self):
+        run, out = self.train("run", "--profile", "--profile-steps", "2", ranks=2)
+        lanes = self.spans(run)
+        self.assertEqual(sorted(lanes), [(0, 0), (1, 0)])
+        calls = [" ".join(call).strip() for call in self.planned(ranks=2)[16]]
+        for spans in lanes.values():
+            self.assertEqual([name for _, _, name in spans], calls * 2)
+            self.assertTrue(any("all_reduce" in name for name in calls), calls)
+        self.assertEqual(out.count("profile of "), 1)
+        names = [event for event in json.loads((run / "trace.json").read_text())["traceEvents"] if event["ph"] == "M"]
+        self.assertEqual({event["pid"] for event in names}, {0, 1})
+
+    def test_a_trace_that_cannot_be_written_does_not_end_a_run(self):
+        run, _ = self.train("run", "train.epochs=1")
+        (run / "trace.json").mkdir()
+        _, out = self.train("run", "--resume", "auto", "--profile")
+        self.assertIn("no trace:", out)
+        self.assertEqual(len(read_metrics(run)), 3)  # two epochs and the summary
+
+    def test_bad_number_of_steps(self):
+        for arguments in (["--profile", "--profile-steps", "0"], ["--profile-steps", "3"]):
+            self.assertEqual(launch("train", "net.yaml", *arguments, cwd=self.folder).returncode, 2)
+
+
+if __name__ == "__main__":
+    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main()
