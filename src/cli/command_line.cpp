@@ -50,7 +50,7 @@ void add_train(CLI::App& app, Action& action) {
       command->add_option("--init-except", arguments.init_except,
                           "layers that begin with random weights all the same, by their names in the file, "
                           "e.g. 12 for 12.weight and 12.bias");
-  except->option_text("LAYER ...");
+  except->delimiter(',')->allow_extra_args(false)->option_text("LAYER,...");
   CLI::Option* profile = command->add_flag("--profile", arguments.profile,
                                            "time every call of some steps, print where the time goes, and "
                                            "write trace.json to the run's folder for "
