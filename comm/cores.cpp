@@ -144,6 +144,14 @@ Cores bind_near(const std::string& pci_address, const RankEnvironment& ranks,
   return near;
 }
 
+int spare_cores(const RankEnvironment& ranks) {
+  const Cores cores = bound_cores();
+  const std::string mine = fmt::format("{} {}", ranks.host(), to_text(cores));
+  const std::vector<std::string> all = ranks.gather(mine);
+  const auto share = std::ssize(cores) / std::count(all.begin(), all.end(), mine);
+  return static_cast<int>(std::max<std::ptrdiff_t>(1, share - 1));
+}
+
 std::string launcher_problem(const std::vector<RankCores>& ranks) {
   std::map<std::string, std::vector<const RankCores*>> hosts;
   for (const RankCores& rank : ranks) hosts[rank.host].push_back(&rank);

@@ -30,6 +30,10 @@ Cores cores_near(const std::string& pci_address, const std::filesystem::path& sy
 /// when there are fewer cores than parts.
 Cores share_of(const Cores& cores, int index, int count, const std::filesystem::path& sys = "/sys");
 
+/// How many threads beside its main one a rank may keep busy: one per core that it is bound to, but one.
+/// Ranks that are bound to the same cores share them. At least one. Collective.
+int spare_cores(const RankEnvironment& ranks);
+
 /// Where nothing has bound a rank yet, binds it to its share of the cores near its device ("" for none).
 /// Collective. Returns the cores it was bound to, empty when it was left as it is.
 Cores bind_near(const std::string& pci_address, const RankEnvironment& ranks,

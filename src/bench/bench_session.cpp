@@ -48,11 +48,17 @@ std::unique_ptr<Session> make_bench_session(const Config& config, const RankEnvi
   Dataset data;
   agree(ranks, [&] {
     const Graph graph = build_graph(config.model);
-    data = random_dataset(graph.input(), graph.classes(), config.train.global_batch);
+    if (is_streamed(config.data.source) && config.data.resident == DataConfig::Resident::no) {
+      data = load_dataset(config.data, config.seed);
+      data.validation.clear();
+    } else {
+      data = random_dataset(graph.input(), graph.classes(), config.train.global_batch);
+    }
   });
   if (config.data.resident == DataConfig::Resident::no) {
-    const std::vector<std::int32_t> batch = data.train;
-    for (int i = 1; i < staged_batches; ++i) data.train.insert(data.train.end(), batch.begin(), batch.end());
+    const auto wanted = static_cast<std::size_t>(config.train.global_batch) * staged_batches;
+    for (std::size_t i = 0; data.train.size() < wanted; ++i) data.train.push_back(data.train[i]);
+    data.train.resize(wanted);
   }
   auto session = std::make_unique<Session>(config, std::move(data), std::move(engine), ranks);
   session->initialize();

@@ -16,7 +16,8 @@ namespace convoy {
 /// `count` images of random bytes with random labels, all of them for training.
 Dataset random_dataset(const FeatureShape& image, int classes, int count);
 
-/// A session on one global batch of random images, its epoch begun: resident, or staged over and over.
+/// A session on one global batch of random images, its epoch begun: resident, or staged over and over; with
+/// data.resident: false and a source of pictures, on these.
 /// Collective.
 std::unique_ptr<Session> make_bench_session(const Config& config, const RankEnvironment& ranks);
 

@@ -1,4 +1,4 @@
-// The command line, a function per subcommand. The one file that reads CLI11, which takes longer to compile
+// The command line: a function per subcommand. The one file that reads CLI11, which takes longer to compile
 // than all the commands.
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -206,6 +206,19 @@ void add_bench_losses(CLI::App& bench, Action& action) {
   command->add_option("--output", arguments.output, "a safetensors file for all of it")->required();
 }
 
+void add_bench_data(CLI::App& bench, Action& action) {
+  CLI::App* command = bench.add_subcommand(
+      "data", "training images of CONFIG's data made ready for a network, which is not run: images/s");
+  auto& arguments = arguments_of<BenchDataArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--seconds", arguments.seconds, "about how long to measure")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--threads", arguments.threads, "per rank (default: one per core)")
+      ->check(CLI::Range(1, 4096));
+  add_json_option(command, arguments.json);
+}
+
 void add_bench(CLI::App& app, Action& action) {
   CLI::App* bench = app.add_subcommand("bench", "measure speed: steps, single calls, sums over ranks");
   bench->require_subcommand(1);
@@ -214,6 +227,31 @@ void add_bench(CLI::App& app, Action& action) {
   add_bench_allreduce(*bench, action);
   add_bench_scaling(*bench, action);
   add_bench_losses(*bench, action);
+  add_bench_data(*bench, action);
+}
+
+void add_data_pack(CLI::App& data, Action& action) {
+  CLI::App* command = data.add_subcommand(
+      "pack",
+      "decode a folder of pictures (DIR/train/CLASS/*, DIR/val/CLASS/*; JPEG and PNG) once and for all: one "
+      "file of images that source: packed reads at full speed");
+  auto& arguments = arguments_of<DataPackArguments>(command, action);
+  command->add_option("DIR", arguments.folder, "the folder")->required();
+  command->add_option("OUT", arguments.output, "the file; written whole or not at all")->required();
+  command
+      ->add_option("--size", arguments.size,
+                   "height and width of the images: the shorter side is resized, the middle cut out")
+      ->check(CLI::Range(1, 16384))
+      ->capture_default_str();
+  command->add_option("--max-bad", arguments.max_bad, "broken pictures that are named and left out")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void add_data(CLI::App& app, Action& action) {
+  CLI::App* data = app.add_subcommand("data", "prepare data sets");
+  data->require_subcommand(1);
+  add_data_pack(*data, action);
 }
 
 /// "cpu|cuda" as the values that an option takes; what is in capitals stands for others.
@@ -273,6 +311,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   add_check(app, action);
   add_keys(app, action);
   add_bench(app, action);
+  add_data(app, action);
   add_completion(app, action);
   try {
     app.parse(argc, argv);

@@ -81,6 +81,16 @@ struct BenchScalingArguments {
   std::string json;
   double seconds = 3;
 };
+struct BenchDataArguments {
+  ConfigArguments config;
+  std::string json;
+  double seconds = 5;
+  int threads = 0;
+};
+struct DataPackArguments {
+  std::string folder, output;
+  int size = 256, max_bad = 0;
+};
 struct BenchLossesArguments {
   ConfigArguments config;
   int steps = 200;
@@ -105,6 +115,8 @@ int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);
 int run(const CommandContext& context, const BenchScalingArguments& arguments);
 int run(const CommandContext& context, const BenchLossesArguments& arguments);
+int run(const CommandContext& context, const BenchDataArguments& arguments);
+int run(const CommandContext& context, const DataPackArguments& arguments);
 int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

@@ -49,6 +49,7 @@ Config parse_config(const std::string& text, const std::string& name,
   config.data.mark.source =
       std::make_shared<const std::string>(name);  // stands when the file says nothing about the data
   read_table(config_table(), config, Place{root, ""});
+  config.data.input = config.model.input;
   return config;
 }
 

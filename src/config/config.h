@@ -24,10 +24,16 @@ struct Mark {
   }
 };
 
-enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100, synthetic };
-/// Whether a source is a folder of files; the others are made from the seed.
+enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100, synthetic, folder, packed };
+/// Whether a source is read from files; the others are made from the seed.
 constexpr bool has_files(Source source) {
   return source != Source::digits && source != Source::synthetic;
+}
+
+/// Whether a source's images are made when a batch needs them, in the size that the network takes, and so are
+/// never resident.
+constexpr bool is_streamed(Source source) {
+  return source == Source::folder || source == Source::packed;
 }
 
 /// What `source: synthetic` makes: noise with random labels. The defaults suit a network for ImageNet.
@@ -37,14 +43,26 @@ struct SyntheticConfig {
   int train = 2560, test = 512;  ///< images
 };
 
+/// `augment: [{random_resized_crop: {scale, ratio}}]` of streamed sources: a part of this share of the
+/// image's area and this width over height is resized to the network's input (Szegedy et al., "Going Deeper
+/// with Convolutions", CVPR 2015).
+struct RandomResizedCrop {
+  float min_scale = 0, max_scale = 0;  ///< 0: none; the middle is taken as in validation
+  float min_ratio = 3.0f / 4, max_ratio = 4.0f / 3;
+};
+
 struct DataConfig {
   Source source = Source::digits;
-  std::string path;  ///< folder of the files, for sources that have them
+  std::string path;  ///< folder of the files, for sources that have them; of packed the file
   SyntheticConfig synthetic;
   std::vector<float> mean, std;  ///< per channel (or one for all), of pixels scaled to [0,1]; default 0 and 1
   int crop_pad = 0;              ///< augment: [{crop: {pad, mode}}]
   PadMode crop_mode = PadMode::zero;
   bool flip = false;  ///< augment: [{flip: horizontal}]
+  RandomResizedCrop resized_crop;
+  int resize = 0;   ///< of streamed sources: the shorter side before the middle is cut out; 0: 8/7 of input's
+  int max_bad = 0;  ///< broken images that are replaced by others of their class
+  std::vector<int> input;  ///< model.input, which tells streamed sources their size; not a key
   /// 0: the test files ("validation: test"); else a share of the training set.
   double validation_fraction = 0;
   enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false

@@ -262,6 +262,11 @@ const Table<Config>& config_table();                   // sections.cpp
 const std::vector<Kind<LayerConfig>>& layer_kinds();   // layers.cpp
 const Kind<Repeat>& repeat_kind();                     // layers.cpp
 const std::vector<Kind<DataConfig>>& augment_kinds();  // sections.cpp
+/// The entry of `augment` that streamed sources alone have.
+Kind<DataConfig> random_resized_crop();  // streamed.cpp
+/// What must hold of streamed sources and of keys that are theirs.
+void check_streamed(const DataConfig& data, const Place& place);
+void check_streamed_input(const Config& config, const Place& place);
 /// A list of layers, for the model and inside residual blocks.
 Codec<std::vector<LayerConfig>> layer_list(bool may_be_empty);
 

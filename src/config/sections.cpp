@@ -25,14 +25,14 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   flip.table.fields = {
       field("direction", &D::flip, choice<bool>({{"horizontal", true}}), "left and right change places")
           .require()};
-  return {std::move(crop), std::move(flip)};
+  return {std::move(crop), std::move(flip), random_resized_crop()};
 }
 
 /// `augment`: a list whose entries fill members of DataConfig.
 Field<DataConfig> augment_field() {
   Field<DataConfig> field;
   field.key = "augment";
-  field.type = "list of crop, flip";
+  field.type = "list of crop, flip, random_resized_crop";
   field.help = "random changes of the training images";
   field.read = [](DataConfig& target, const Place& place) {
     if (place.value.kind != Value::Kind::list) {
@@ -53,6 +53,7 @@ Field<DataConfig> augment_field() {
     if (source.crop_pad > 0 || source.crop_mode != PadMode::zero)
       list.items.push_back(write_kind(augment_kinds()[0], source));
     if (source.flip) list.items.push_back(write_kind(augment_kinds()[1], source));
+    if (source.resized_crop.max_scale > 0) list.items.push_back(write_kind(augment_kinds().back(), source));
     return list;
   };
   return field;
@@ -114,12 +115,25 @@ Table<DataConfig> data_table() {
                             {"fashion-mnist", Source::fashion_mnist},
                             {"cifar10", Source::cifar10},
                             {"cifar100", Source::cifar100},
-                            {"synthetic", Source::synthetic}},
-                           {"folder", "volumes"}),
-            "digits is built in, synthetic is noise"),
-      field("path", &D::path, string(), "folder of the data set's files; not used by digits and synthetic"),
+                            {"synthetic", Source::synthetic},
+                            {"folder", Source::folder},
+                            {"packed", Source::packed}},
+                           {"volumes"}),
+            "digits is built in, synthetic is noise; folder: JPEG and PNG files as PATH/train/CLASS/*, "
+            "PATH/val/CLASS/*; packed: what `convoy data pack` made of such a folder"),
+      field("path", &D::path, string(),
+            "folder of the data set's files (of packed the file); not used by digits and synthetic"),
       section("synthetic", &D::synthetic, synthetic_table())
           .only("source: synthetic", [](const D& d) { return d.source == Source::synthetic; }),
+      field(
+          "resize", &D::resize, number<int>(between(0, 65536)),
+          "shorter side of pictures before their middle is cut out, for validation and for training without "
+          "random_resized_crop; 0: 8/7 of model.input's larger side")
+          .only("source: folder | packed", [](const D& d) { return is_streamed(d.source); }),
+      field("max_bad", &D::max_bad, number<int>(at_least(0)),
+            "so many broken pictures are named, counted and replaced by others of their class; one more ends "
+            "the run")
+          .only("source: folder", [](const D& d) { return d.source == Source::folder; }),
       inner_section("normalize", normalize),
       augment_field(),
       field("validation", &D::validation_fraction, validation(),
@@ -129,8 +143,10 @@ Table<DataConfig> data_table() {
   };
   table.check = [](const D& data, const Place& place) {
     if (has_files(data.source) && data.path.empty()) {
-      place.at("path").refuse("missing; this source is read from a folder");
+      place.at("path").refuse("missing; this source is read from a {}",
+                              data.source == Source::packed ? "file" : "folder");
     }
+    check_streamed(data, place);
   };
   return table;
 }
@@ -378,6 +394,7 @@ void check_config(const Config& config, const Place& place) {
           config.data.crop_pad, side);
     }
   });
+  problems.attempt([&] { check_streamed_input(config, place); });
   check_channels(config.data.mean, "mean");
   check_channels(config.data.std, "std");
   problems.raise();

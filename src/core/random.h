@@ -21,7 +21,8 @@ enum class Purpose : std::uint32_t {
   initialize = 4,
   digits = 5,
   split = 6,
-  synthetic = 7
+  synthetic = 7,
+  resized_crop = 11
 };
 
 struct Random4 {

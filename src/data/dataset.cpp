@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <numeric>
 #include <utility>
 
 #include "src/core/error.h"
 #include "src/core/random.h"
+#include "src/data/folder.h"
+#include "src/data/packed.h"
 #include "src/data/sources.h"
 
 namespace convoy {
@@ -27,11 +30,15 @@ Dataset read_source(const DataConfig& config, std::uint64_t seed, bool test) {
       return read_cifar100(config.path, test);
     case Source::synthetic:
       return draw_noise(config.synthetic, seed, test);
+    case Source::folder:
+    case Source::packed:
+      break;  // these know their sets themselves
   }
   fail("internal error: data source without a reader");
 }
 
-// Moves a random share of the training ids to validation; both stay in rising order.
+}  // namespace
+
 void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t seed) {
   const auto samples = static_cast<std::int64_t>(data.train.size());
   const std::int64_t count = validation_count(config, samples);
@@ -46,16 +53,25 @@ void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t
   std::sort(data.validation.begin(), data.validation.end());
 }
 
-}  // namespace
-
 Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
   if (has_files(config.source) && config.path.empty()) {
     fail_usage("{}: data.path: this source needs the folder that holds its files", config.mark.text());
   }
+  if (config.source == Source::folder) return read_folder(config, seed);
+  if (config.source == Source::packed) return read_packed(config, seed);
   const bool split = config.validation_fraction > 0;
   Dataset data = read_source(config, seed, !split);
   if (split) split_off_validation(data, config, seed);
   return data;
+}
+
+void fetch_image(const Dataset& data, std::int32_t sample, const Occasion& occasion, std::uint8_t* out) {
+  const auto index = static_cast<std::size_t>(sample);
+  if (sample < 0 || index >= data.labels.size())
+    fail("sample {} of a data set of {}", sample, data.labels.size());
+  if (data.source) return data.source->fetch(sample, occasion, out);
+  const auto bytes = static_cast<std::size_t>(data.image.count());
+  std::memcpy(out, data.images.data() + index * bytes, bytes);
 }
 
 std::int64_t validation_count(const DataConfig& config, std::int64_t samples) {

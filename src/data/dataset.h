@@ -1,12 +1,14 @@
-// Labelled images in memory.
+// Labelled images, in memory or made when they are needed.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "src/config/config.h"
 #include "src/core/shape.h"
+#include "src/data/image_source.h"
 
 namespace convoy {
 
@@ -14,10 +16,17 @@ namespace convoy {
 struct Dataset {
   FeatureShape image;  ///< D, H, W, C of one sample
   int classes = 0;
-  std::vector<std::uint8_t> images;             ///< (samples,D,H,W,C)
+  std::vector<std::string> class_names;         ///< (classes), or none where the source has no names
+  std::vector<std::uint8_t> images;             ///< (samples,D,H,W,C); none with a source
+  std::shared_ptr<const ImageSource> source;    ///< makes images one by one; null: they are in `images`
   std::vector<std::int32_t> labels;             ///< (samples), in [0, classes)
   std::vector<std::int32_t> train, validation;  ///< sample ids
+  std::string warning;                          ///< what reading it left out, for people; empty: nothing
 };
+
+/// Writes the image of a sample, (D,H,W,C), from memory or from the source. Throws Error for one that there
+/// is not.
+void fetch_image(const Dataset& data, std::int32_t sample, const Occasion& occasion, std::uint8_t* out);
 
 /// Reads (or, for digits and synthetic, makes) the data set. Throws Error (exit code 1) that names the file
 /// and the byte offset or record for a missing, truncated or foreign file or a label out of range. A

@@ -1,7 +1,7 @@
 #include "src/data/prefetch.h"
 
+#include <algorithm>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <stop_token>
@@ -12,82 +12,111 @@
 
 namespace convoy {
 
-// Batch b lives in slot b % slots. released <= acquired <= staged <= batches.size(), and the thread may be
-// copying batch `staged`, whose slot is free while staged - released < slots.
+// Batch b lives in slot b % slots. Rows are handed to threads in order: `batch` and `row` are the next ones,
+// and batch's slot is free while batch - released < slots. released <= acquired <= staged <= batch.
 struct Prefetcher::State {
   using Batches = std::vector<std::vector<std::int32_t>>;
 
-  State(const Dataset& d, std::vector<std::uint8_t*> s) : dataset(d), slots(std::move(s)) {
+  State(const Dataset& d, std::vector<std::uint8_t*> s, int threads) : dataset(d), slots(std::move(s)) {
     check(!slots.empty(), "prefetching needs a slot");
-    thread = std::jthread([this](std::stop_token stop) { work(stop); });
+    check(threads > 0, "prefetching needs a thread");
+    for (int i = 0; i < threads; ++i) workers.emplace_back([this](std::stop_token stop) { work(stop); });
+  }
+
+  /// A part of a batch that one thread fills.
+  struct Rows {
+    std::size_t batch = 0, first = 0, count = 0;
+  };
+
+  bool has_rows() const { return !problem && batch < batches.size() && batch - released < slots.size(); }
+
+  Rows take_rows() {
+    // A copy is over sooner than two threads have talked about it; making an image is not.
+    constexpr std::size_t rows_to_copy = 256;
+    const std::size_t left = batches[batch].size() - row;
+    const Rows rows{batch, row, std::min(left, dataset.source ? std::size_t{1} : rows_to_copy)};
+    row += rows.count;
+    skip_full_batches();
+    return rows;
+  }
+
+  /// Moves on to the next batch that has a row to hand out.
+  void skip_full_batches() {
+    while (batch < batches.size() && row == batches[batch].size()) {
+      ++batch;
+      row = 0;
+    }
+    while (staged < batch && done[staged] == batches[staged].size()) ++staged;
   }
 
   void work(const std::stop_token& stop) {
     std::unique_lock lock(mutex);
-    const auto has_work = [&] {
-      return !stop.stop_requested() && !problem && staged < batches->size() &&
-             staged - released < slots.size();
-    };
-    while (changed.wait(lock, stop, has_work)) {
-      const auto sequence = batches;  // keeps the ids alive when start() replaces them meanwhile
-      const auto& ids = (*sequence)[staged];
-      std::uint8_t* slot = slots[staged % slots.size()];
+    while (changed.wait(lock, stop, [&] { return stop.stop_requested() || has_rows(); })) {
+      if (stop.stop_requested()) return;
+      const Rows rows = take_rows();
+      ++busy;
       lock.unlock();
       std::exception_ptr thrown;
       try {
-        copy(ids, slot);
+        fill(rows);
       } catch (...) {
         thrown = std::current_exception();
       }
       lock.lock();
-      if (sequence != batches) continue;  // a new sequence began: what was copied belongs to none
-      if (thrown)
-        problem = thrown;
-      else
-        ++staged;
-      changed.notify_all();
+      --busy;
+      if (thrown && !problem) problem = thrown;
+      if (!thrown) done[rows.batch] += rows.count;
+      const std::size_t before = staged;
+      skip_full_batches();
+      if (staged != before || problem || busy == 0) changed.notify_all();
     }
   }
 
-  void copy(const std::vector<std::int32_t>& ids, std::uint8_t* out) const {
+  /// What it reads changes only while nobody is busy.
+  void fill(const Rows& rows) const {
     const auto bytes = static_cast<std::size_t>(dataset.image.count());
-    for (const std::int32_t id : ids) {
-      const auto sample = static_cast<std::size_t>(id);
-      if (id < 0 || sample >= dataset.labels.size()) {
-        fail("prefetch: sample {} of a data set of {}", id, dataset.labels.size());
-      }
-      std::memcpy(out, dataset.images.data() + sample * bytes, bytes);
-      out += bytes;
-    }
+    std::uint8_t* slot = slots[rows.batch % slots.size()];
+    for (std::size_t i = rows.first; i < rows.first + rows.count; ++i)
+      fetch_image(dataset, batches[rows.batch][i], occasion, slot + i * bytes);
   }
 
   const Dataset& dataset;
   const std::vector<std::uint8_t*> slots;
   std::mutex mutex;
   std::condition_variable_any changed;
-  std::shared_ptr<const Batches> batches = std::make_shared<Batches>();
+  Batches batches;
+  Occasion occasion;
+  std::vector<std::size_t> done;  ///< rows of each batch
+  std::size_t batch = 0, row = 0;
   std::size_t staged = 0, acquired = 0, released = 0;
+  int busy = 0;  ///< threads that fill rows
   std::exception_ptr problem;
-  std::jthread thread;  // last, so that it is stopped and joined before what it uses goes
+  std::vector<std::jthread> workers;  // last, so that they are stopped and joined before what they use goes
 };
 
-Prefetcher::Prefetcher(const Dataset& dataset, std::vector<std::uint8_t*> slots)
-    : state_(std::make_unique<State>(dataset, std::move(slots))) {}
+Prefetcher::Prefetcher(const Dataset& dataset, std::vector<std::uint8_t*> slots, int threads)
+    : state_(std::make_unique<State>(dataset, std::move(slots), threads)) {}
 
 Prefetcher::~Prefetcher() = default;
 
-void Prefetcher::start(std::vector<std::vector<std::int32_t>> batches) {
-  const std::lock_guard lock(state_->mutex);
-  state_->batches = std::make_shared<const State::Batches>(std::move(batches));
-  state_->staged = state_->acquired = state_->released = 0;
-  state_->problem = nullptr;
-  state_->changed.notify_all();
+void Prefetcher::start(std::vector<std::vector<std::int32_t>> batches, const Occasion& occasion) {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  s.batch = s.batches.size();  // nothing more of the old sequence is handed out
+  s.changed.wait(lock, [&] { return s.busy == 0; });
+  s.done.assign(batches.size(), 0);
+  s.batches = std::move(batches);
+  s.occasion = occasion;
+  s.batch = s.row = s.staged = s.acquired = s.released = 0;
+  s.problem = nullptr;
+  s.skip_full_batches();
+  s.changed.notify_all();
 }
 
 int Prefetcher::acquire() {
   std::unique_lock lock(state_->mutex);
   State& s = *state_;
-  check(s.acquired < s.batches->size(), "acquired more batches than were started");
+  check(s.acquired < s.batches.size(), "acquired more batches than were started");
   check(s.acquired - s.released < s.slots.size(), "acquired every slot without releasing one");
   s.changed.wait(lock, [&] { return s.staged > s.acquired || s.problem; });
   if (s.staged == s.acquired) std::rethrow_exception(s.problem);

@@ -9,19 +9,20 @@
 
 namespace convoy {
 
-/// A thread that copies the images of coming batches, in the given order, into a ring of slots.
+/// Threads that put the images of coming batches, in the given order, into a ring of slots. What is in a slot
+/// does not depend on how many they are.
 class Prefetcher {
  public:
   /// `slots` point to host memory of batch_capacity images each; they and `dataset` outlive the prefetcher.
-  Prefetcher(const Dataset& dataset, std::vector<std::uint8_t*> slots);
+  Prefetcher(const Dataset& dataset, std::vector<std::uint8_t*> slots, int threads = 1);
   ~Prefetcher();
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
   /// Begins a sequence of batches, dropping what an earlier one left: batch b holds the images of the sample
-  /// ids batches[b]. Returns at once.
-  void start(std::vector<std::vector<std::int32_t>> batches);
-  /// Waits until the next batch is staged and returns its slot's index. Rethrows what the thread threw.
+  /// ids batches[b], as this occasion wants them. Waits for what is being copied at the moment at most.
+  void start(std::vector<std::vector<std::int32_t>> batches, const Occasion& occasion = {});
+  /// Waits until the next batch is staged and returns its slot's index. Rethrows what a thread threw.
   int acquire();
   /// The slot acquired longest ago may be overwritten.
   void release();

@@ -12,6 +12,9 @@ struct SourceInfo {
   int train, test;  ///< samples in the usual files, or made
 };
 
+/// Of pictures, which nothing but their folder or packed file tells.
+SourceInfo streamed_info(const DataConfig& config);
+
 inline SourceInfo source_info(const DataConfig& config) {
   switch (config.source) {
     case Source::digits:
@@ -26,6 +29,9 @@ inline SourceInfo source_info(const DataConfig& config) {
       const SyntheticConfig& made = config.synthetic;
       return {feature_shape(made.image), made.classes, made.train, made.test};
     }
+    case Source::folder:
+    case Source::packed:
+      return streamed_info(config);
   }
   return {};
 }

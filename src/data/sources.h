@@ -27,6 +27,10 @@ Dataset read_idx(const std::filesystem::path& folder, bool test);
 Dataset read_cifar10(const std::filesystem::path& folder, bool test);
 Dataset read_cifar100(const std::filesystem::path& folder, bool test);
 
+/// Moves a random share of the training ids, data.validation, to validation; both stay in rising order.
+/// Throws Error (exit code 2) when one of them gets nothing.
+void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t seed);
+
 /// Appends the ids of samples [first, first + count).
 void append_ids(std::vector<std::int32_t>& ids, std::int64_t first, std::int64_t count);
 

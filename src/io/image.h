@@ -24,6 +24,14 @@ struct Image {
   ImageSize size() const { return {height, width}; }
 };
 
+/// The same of pixels that lie elsewhere.
+struct ImageView {
+  ImageView(int h, int w, const std::uint8_t* values) : height(h), width(w), pixels(values) {}
+  ImageView(const Image& image) : ImageView(image.height, image.width, image.pixels.data()) {}
+  int height, width;
+  const std::uint8_t* pixels;  ///< (H,W,3)
+};
+
 /// Part of an image, in pixels from its upper left corner; edges may lie within pixels.
 struct Box {
   double top = 0, left = 0, height = 0, width = 0;

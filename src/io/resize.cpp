@@ -152,7 +152,7 @@ std::array<std::uint8_t, 4> blend_pixels(const std::int16_t* pixels, const std::
 
 }  // namespace
 
-void resize(const Image& image, const Box& box, ImageSize out, std::uint8_t* pixels) {
+void resize(const ImageView& image, const Box& box, ImageSize out, std::uint8_t* pixels) {
   constexpr double slack = 1e-6;  // of fractions that were computed
   check(out.height > 0 && out.width > 0 && box.height > 0 && box.width > 0 && box.top >= -slack &&
             box.left >= -slack && box.top + box.height <= image.height + slack &&
@@ -173,7 +173,7 @@ void resize(const Image& image, const Box& box, ImageSize out, std::uint8_t* pix
   for (int y = 0; y < out.height; ++y) {
     for (int k = 0; k < down.stride; ++k) {  // zero weights look at the last row
       const int row = std::min(down.first[static_cast<std::size_t>(y)] + k, image.height - 1);
-      rows[static_cast<std::size_t>(k)] = image.pixels.data() + row * row_bytes + across.begin * channels;
+      rows[static_cast<std::size_t>(k)] = image.pixels + row * row_bytes + across.begin * channels;
     }
     blend_rows(rows.data(), down.weights.data() + std::ptrdiff_t{y} * down.stride, down.stride, count,
                sums.data());
@@ -187,7 +187,7 @@ void resize(const Image& image, const Box& box, ImageSize out, std::uint8_t* pix
   }
 }
 
-Image resized(const Image& image, const Box& box, ImageSize out) {
+Image resized(const ImageView& image, const Box& box, ImageSize out) {
   Image result{out.height, out.width, {}};
   result.pixels.resize(static_cast<std::size_t>(out.height) * static_cast<std::size_t>(out.width) * channels);
   resize(image, box, out, result.pixels.data());

@@ -10,8 +10,8 @@ namespace convoy {
 /// Resizes `box` of the image to `out`, pixels (h,w,3), by a triangle filter that is as wide as an output
 /// pixel where the box shrinks (no aliasing) and linear interpolation where it grows: what Pillow's BILINEAR
 /// and torchvision's `antialias=True` compute, to one level of 255. The box lies within the image.
-void resize(const Image& image, const Box& box, ImageSize out, std::uint8_t* pixels);
-Image resized(const Image& image, const Box& box, ImageSize out);
+void resize(const ImageView& image, const Box& box, ImageSize out, std::uint8_t* pixels);
+Image resized(const ImageView& image, const Box& box, ImageSize out);
 
 /// Where a picture is looked at in evaluation: its shorter side resized to `shorter` pixels, `out` cut from
 /// the middle. `shorter` is no less than either side of `out`. Rounds as torchvision's Resize and CenterCrop

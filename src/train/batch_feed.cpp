@@ -5,7 +5,7 @@
 namespace convoy {
 namespace {
 
-/// One buffer per upload under way, one that is handed over to the next, and one that the thread fills.
+/// One buffer per upload under way, one that is handed over to the next, and one that threads fill.
 constexpr int buffer_count = staging_slots + 2;
 
 std::vector<std::uint8_t*> allocate(Engine& engine, std::int64_t bytes) {
@@ -17,17 +17,17 @@ std::vector<std::uint8_t*> allocate(Engine& engine, std::int64_t bytes) {
 
 }  // namespace
 
-BatchFeed::BatchFeed(const Dataset& dataset, Engine& engine, const Tensor& images)
+BatchFeed::BatchFeed(const Dataset& dataset, Engine& engine, const Tensor& images, int threads)
     : engine_(engine),
       images_(images),
       pixels_(dataset.image.count()),
       buffers_(allocate(engine, images.count / staging_slots)),
-      prefetcher_(dataset, buffers_) {}
+      prefetcher_(dataset, buffers_, threads) {}
 
-void BatchFeed::start(std::vector<std::vector<std::int32_t>> batches) {
-  engine_.synchronize();  // the thread may write to every buffer from here on
+void BatchFeed::start(std::vector<std::vector<std::int32_t>> batches, const Occasion& occasion) {
+  engine_.synchronize();  // threads may write to every buffer from here on
   uploading_ = 0;
-  prefetcher_.start(std::move(batches));
+  prefetcher_.start(std::move(batches), occasion);
 }
 
 int BatchFeed::next(std::int64_t count) {

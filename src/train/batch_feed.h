@@ -9,16 +9,16 @@
 
 namespace convoy {
 
-/// A thread stages coming batches in host memory, and the engine copies each to one of two slots while the
+/// Threads stage coming batches in host memory, and the engine copies each to one of two slots while the
 /// step on the other runs.
 class BatchFeed {
  public:
   /// `images`: the layout's tensor, staging_slots equal parts. `dataset` and `engine` outlive the feed.
-  BatchFeed(const Dataset& dataset, Engine& engine, const Tensor& images);
+  BatchFeed(const Dataset& dataset, Engine& engine, const Tensor& images, int threads = 1);
 
   /// Begins a sequence of batches, dropping what an earlier one left: batch b holds the images of the sample
-  /// ids batches[b].
-  void start(std::vector<std::vector<std::int32_t>> batches);
+  /// ids batches[b], as this occasion wants them.
+  void start(std::vector<std::vector<std::int32_t>> batches, const Occasion& occasion);
   /// Waits until the next batch, of `count` images, is staged and queues its upload. Returns its slot, for
   /// the run that the caller queues before the next call.
   int next(std::int64_t count);

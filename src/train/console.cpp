@@ -41,9 +41,10 @@ void Console::line(const std::string& text) {
 void Console::epoch(const EpochRecord& r, int epochs) {
   line(
       fmt::format("epoch {}/{}  loss {:.4f}  train {:.2f} %  val loss {:.4f}  val {:.2f} %  lr {:.4g}  "
-                  "{:.0f} img/s  {:.1f} s",
+                  "{:.0f} img/s  {:.1f} s{}",
                   r.epoch, epochs, r.train_loss, 100 * r.train_accuracy, r.val_loss, 100 * r.val_accuracy,
-                  r.lr, r.images_per_second, r.seconds));
+                  r.lr, r.images_per_second, r.seconds,
+                  r.bad_images > 0 ? fmt::format("  {} broken pictures replaced", r.bad_images) : ""));
 }
 
 bool Console::wants_live() const {

@@ -131,8 +131,10 @@ PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts&
   }
   check_groups(graph, config.train);
   using Resident = DataConfig::Resident;
-  PlanSet set = plans_for(graph, config, counts, engine, ranks, config.data.resident != Resident::no);
-  if (config.data.resident != Resident::automatic) return set;
+  const bool may_choose = config.data.resident == Resident::automatic && !is_streamed(config.data.source);
+  PlanSet set =
+      plans_for(graph, config, counts, engine, ranks, may_choose || config.data.resident == Resident::yes);
+  if (!may_choose) return set;
   const bool too_large = ranks.max(set.total_bytes() > engine.free_bytes() ? 1 : 0) != 0;
   return too_large ? plans_for(graph, config, counts, engine, ranks, false) : set;
 }

@@ -23,6 +23,7 @@ nlohmann::ordered_json to_json(const EpochRecord& r) {
                                  {"lr", r.lr},
                                  {"images_per_second", r.images_per_second},
                                  {"seconds", r.seconds}};
+  if (r.bad_images > 0) json["bad_images"] = r.bad_images;
   if (r.loss_scale) {
     json["loss_scale"] = r.loss_scale->scale;
     json["skipped_steps"] = r.loss_scale->skipped_steps;

@@ -17,6 +17,7 @@ struct EpochRecord {
   double train_loss = 0, train_accuracy = 0, val_loss = 0, val_accuracy = 0;
   double lr = 0, images_per_second = 0, seconds = 0;
   std::optional<LossScale> loss_scale;  ///< fp16: at the epoch's end
+  std::int64_t bad_images = 0;          ///< that were replaced since the run began or was resumed
 };
 /// The last one: what the run came to.
 struct SummaryRecord {

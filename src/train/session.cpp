@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <sstream>
 
 #include "comm/agree.h"
+#include "comm/cores.h"
 #include "kernels/loss_scale.h"
 #include "src/train/tensor_values.h"
 
@@ -33,7 +36,8 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
     engine_->write(plans_.layout.images, dataset_.images.data());
     dataset_.images = {};
   } else {
-    agree(ranks, [&] { feed_.emplace(dataset_, *engine_, plans_.layout.images); });
+    const int threads = dataset_.source ? spare_cores(ranks) : 1;
+    agree(ranks, [&] { feed_.emplace(dataset_, *engine_, plans_.layout.images, threads); });
   }
 }
 
@@ -75,7 +79,7 @@ void Session::initialize() {
 void Session::begin_epoch(int epoch, int first) {
   write_order(epoch);
   const auto batches = std::span(plans_.training_batches).subspan(static_cast<std::size_t>(first));
-  stage(batches, 0, [&](const Range& batch) {
+  stage(batches, 0, {true, epoch}, [&](const Range& batch) {
     std::vector<Shard> shards;
     for (const MicroBatch& pass : micro_batches(config_.train, batch.count, ranks_.rank(), ranks_.size()))
       shards.push_back(pass.shard);
@@ -92,7 +96,7 @@ void Session::write_order(int epoch) {
 }
 
 /// Batches begin at `first` of the order; shards_of(batch) is what this rank has of one.
-void Session::stage(std::span<const Range> batches, std::int64_t first,
+void Session::stage(std::span<const Range> batches, std::int64_t first, const Occasion& occasion,
                     const std::function<std::vector<Shard>(const Range&)>& shards_of) {
   if (!feed_) return;
   std::vector<std::vector<std::int32_t>> samples;
@@ -103,7 +107,7 @@ void Session::stage(std::span<const Range> batches, std::int64_t first,
       ids.insert(ids.end(), begin, begin + shard.count);
     }
   }
-  feed_->start(std::move(samples));
+  feed_->start(std::move(samples), occasion);
 }
 
 int Session::next_slot(int images) {
@@ -138,7 +142,7 @@ StepVerdict Session::verdict(std::int64_t step) {
 Metrics Session::evaluate(Predictions* predictions) {
   if (order_.empty()) write_order(0);
   const auto first = static_cast<std::int64_t>(dataset_.train.size());
-  stage(plans_.evaluation_batches, first,
+  stage(plans_.evaluation_batches, first, {false, 0},
         [&](const Range& batch) { return std::vector<Shard>{evaluation_shard(batch)}; });
   write_values(plans_.layout.validation_metrics, {0, 0, 0});
   if (predictions != nullptr) {
@@ -198,14 +202,31 @@ Metrics Session::sum_over_ranks(Metrics local) const {
   return {values[0], values[1], values[2]};
 }
 
+std::vector<std::string> Session::replaced_images() const {
+  if (!dataset_.source) return {};
+  std::string mine;
+  for (const std::int32_t sample : dataset_.source->replaced()) mine += fmt::format("{} ", sample);
+  std::set<std::int32_t> samples;  // ranks meet the same ones in different epochs
+  for (const std::string& text : ranks_.gather(mine)) {
+    std::istringstream words(text);
+    for (std::int32_t sample = 0; words >> sample;) samples.insert(sample);
+  }
+  std::vector<std::string> names;
+  for (const std::int32_t sample : samples) names.push_back(dataset_.source->name_of(sample));
+  if (std::ssize(names) > config_.data.max_bad)
+    throw AgreedError(fmt::format("{} broken pictures on all ranks together, data.max_bad allows {}: {}",
+                                  names.size(), config_.data.max_bad, fmt::join(names, ", ")));
+  return names;
+}
+
 std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
   const std::int64_t size = dataset_.image.count();
-  const std::int64_t first = dataset_.validation[static_cast<std::size_t>(index)] * size;
+  const std::int32_t sample = dataset_.validation[static_cast<std::size_t>(index)];
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size));
   if (plans_.resident)
-    engine_->read(slice(plans_.layout.images, first, size), pixels.data());
+    engine_->read(slice(plans_.layout.images, sample * size, size), pixels.data());
   else
-    std::copy_n(dataset_.images.begin() + first, size, pixels.begin());
+    fetch_image(dataset_, sample, {false, 0}, pixels.data());
   return pixels;
 }
 

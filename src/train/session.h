@@ -102,6 +102,10 @@ class Session {
   /// One pass over the validation set; collective. Fills in `predictions`, if asked for, on every rank.
   Metrics evaluate(Predictions* predictions = nullptr);
 
+  /// Names of the images that any rank found broken since the run began, or was resumed, and replaced by
+  /// others; none where images are in memory. Collective. Throws AgreedError for more than data.max_bad.
+  std::vector<std::string> replaced_images() const;
+
   /// The pixels of the validation set's image number `index`, as read. Not collective.
   std::vector<std::uint8_t> read_validation_image(std::int64_t index);
 
@@ -121,7 +125,7 @@ class Session {
   void write_order(int epoch);
   /// This rank's part of an evaluation batch, counted within it.
   Shard evaluation_shard(const Range& batch) const;
-  void stage(std::span<const Range> batches, std::int64_t first,
+  void stage(std::span<const Range> batches, std::int64_t first, const Occasion& occasion,
              const std::function<std::vector<Shard>(const Range&)>& shards_of);
   /// Where the next batch's images are: uploads so many first unless the data set is resident.
   int next_slot(int images);

@@ -6,6 +6,7 @@
 
 #include "comm/agree.h"
 #include "comm/cores.h"
+#include "src/core/log.h"
 #include "src/train/rank_checks.h"
 
 namespace convoy {
@@ -59,6 +60,7 @@ std::unique_ptr<Session> make_session(const Config& config, const RankEnvironmen
   Dataset dataset;
   agree(ranks, [&] { dataset = loading.get(); });
   require_same_data(dataset, ranks);
+  if (ranks.is_root() && !dataset.warning.empty()) log_warn("{}", dataset.warning);
   return std::make_unique<Session>(config, std::move(dataset), std::move(engine), ranks);
 }
 

@@ -290,6 +290,7 @@ void Trainer::validate(EpochRecord& record) {
   const Metrics validation = session_.evaluate(wants_predictions(config_, session_) ? &predictions : nullptr);
   record.val_loss = validation.loss();
   record.val_accuracy = validation.accuracy();
+  record.bad_images = std::ssize(session_.replaced_images());
   require_finite(record.val_loss, "validation", record.epoch);  // the last step may have spoilt the weights
   record.seconds += seconds_since(start);
   best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);

@@ -134,6 +134,11 @@ TEST(DistributedCores, AreSharedByTheRanksOfANode) {
   EXPECT_EQ(bound_cores(), here ? expected : permitted);
 }
 
+TEST(Cores, AreSharedByTheRanksThatAreBoundToThem) {
+  const int sharing = ranks().local_size(), cores = static_cast<int>(bound_cores().size());
+  EXPECT_EQ(spare_cores(ranks()), std::max(1, cores / sharing - 1));
+}
+
 TEST(LauncherProblem, IsNamed) {
   const Cores all = parse_cores("0-7");
   const auto problem = [&](std::vector<const char*> bound) {

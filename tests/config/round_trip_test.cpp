@@ -49,8 +49,10 @@ auto members(const SyntheticConfig& c) {
   return std::tie(image, classes, train, test);
 }
 auto members(const DataConfig& c) {
-  const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, validation, resident, mark] = c;
-  return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, validation, resident);
+  const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, part, resize, max_bad, input,
+               validation, resident, mark] = c;
+  return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, part.min_scale, part.max_scale,
+                  part.min_ratio, part.max_ratio, resize, max_bad, validation, resident);
 }
 auto members(const EarlyStopConfig& c) {
   return std::tie(c.metric, c.patience);
@@ -210,6 +212,16 @@ class Dice {
     c.data.validation_fraction = coin() ? 0 : share<double>();
     c.data.resident =
         any({DataConfig::Resident::automatic, DataConfig::Resident::yes, DataConfig::Resident::no});
+    if (coin()) {
+      c.data.source = any({Source::folder, Source::packed});
+      c.data.synthetic = {};
+      c.model.input = {3, 3 + below(50), 3 + below(50)};
+      c.data.resize = any({0, 64});
+      if (c.data.source == Source::folder) c.data.max_bad = below(9);
+      if (c.data.source == Source::packed) c.data.validation_fraction = 0;
+      if (coin()) c.data.resized_crop = {share<float>(), 1, share<float>(), 1 + share<float>()};
+      c.data.resident = any({DataConfig::Resident::automatic, DataConfig::Resident::no});
+    }
     c.model.layers = layers(3, 1);
     c.train.epochs = 2 + below(100);
     c.train.global_batch = 1 + below(5000);

@@ -57,8 +57,8 @@ std::vector<Ids> many_batches(int count) {
 }
 
 TEST_F(Prefetch, StagesEveryBatchInOrder) {
-  for (const int count : {1, 2, 3}) {
-    Prefetcher prefetcher(data, slots(count));
+  for (const auto& [count, threads] : {std::pair{1, 1}, {2, 1}, {3, 1}, {1, 3}, {3, 3}}) {
+    Prefetcher prefetcher(data, slots(count), threads);
     const auto batches = many_batches(200);
     prefetcher.start(batches);
     for (std::size_t b = 0; b < batches.size(); ++b) {
@@ -84,7 +84,7 @@ TEST_F(Prefetch, DoesNotOverwriteAnAcquiredSlot) {
 }
 
 TEST_F(Prefetch, StartDropsAnUnfinishedSequence) {
-  Prefetcher prefetcher(data, slots(2));
+  Prefetcher prefetcher(data, slots(2), 3);
   for (int round = 0; round < 300; ++round) {
     prefetcher.start(many_batches(50));
     for (int taken = 0; taken < round % 3; ++taken) prefetcher.acquire();

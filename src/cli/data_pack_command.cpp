@@ -1,0 +1,39 @@
+// `convoy data pack`: a folder of pictures as one file.
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "comm/agree.h"
+#include "comm/cores.h"
+#include "src/cli/commands.h"
+#include "src/data/packed.h"
+#include "src/train/plan_set.h"
+
+namespace convoy {
+
+int run(const CommandContext& context, const DataPackArguments& arguments) {
+  const RankEnvironment& ranks = context.ranks;
+  PackSummary summary;
+  agree(ranks, [&] {
+    if (!ranks.is_root()) return;
+    PackOptions options{arguments.size, arguments.max_bad, static_cast<int>(bound_cores().size()), {}};
+    const bool live = isatty(STDERR_FILENO) != 0;
+    if (live) {
+      options.progress = [](std::int64_t done, std::int64_t of) {
+        fmt::print(stderr, "\r\033[K{} of {} pictures", done, of);
+        if (done == of) std::fputs("\r\033[K", stderr);
+        std::fflush(stderr);
+      };
+    }
+    summary = pack_folder(arguments.folder, arguments.output, options);
+  });
+  if (ranks.is_root()) {
+    fmt::print("{}: {} training and {} validation images of {} classes, {} x {}, {}{}\n", arguments.output,
+               summary.train, summary.validation, summary.classes, arguments.size, arguments.size,
+               human_bytes(static_cast<std::int64_t>(summary.bytes)),
+               summary.left_out > 0 ? fmt::format("; {} broken left out", summary.left_out) : "");
+  }
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace convoy

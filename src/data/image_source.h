@@ -1,0 +1,34 @@
+// Images that are made when a batch needs them, for data sets that do not lie in memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace convoy {
+
+/// What an image is fetched for. An evaluation's images are the same in every epoch.
+struct Occasion {
+  bool training = false;
+  int epoch = 0;
+};
+
+/// Where such a data set's images come from. Threads may fetch at the same time.
+class ImageSource {
+ public:
+  virtual ~ImageSource() = default;
+
+  /// Writes a sample's image, of the shape and bytes that Dataset says. The same arguments give the same
+  /// bytes, whoever asks, and in whatever order. Throws Error that names what cannot be read.
+  virtual void fetch(std::int32_t sample, const Occasion& occasion, std::uint8_t* out) const = 0;
+
+  /// Of what images are read from; the same where ranks read the same.
+  virtual std::uint64_t fingerprint() const = 0;
+
+  /// Samples that were found broken so far and replaced by others.
+  virtual std::vector<std::int32_t> replaced() const { return {}; }
+  /// What a sample is called, for messages.
+  virtual std::string name_of(std::int32_t sample) const = 0;
+};
+
+}  // namespace convoy

@@ -1,0 +1,112 @@
+// Makes packed files.
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "src/core/error.h"
+#include "src/core/log.h"
+#include "src/data/folder.h"
+#include "src/data/packed.h"
+#include "src/data/packed_layout.h"
+#include "src/io/atomic_file.h"
+#include "src/io/resize.h"
+
+namespace convoy {
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+std::span<const std::byte> as_bytes(const Bytes& bytes) {
+  return std::as_bytes(std::span(bytes));
+}
+
+/// Decodes pictures [first, first + rows.size()) of the listing, several at a time; a broken one gives an
+/// empty row.
+void decode_rows(const FolderListing& listing, std::int64_t first, int size, int threads,
+                 std::vector<Bytes>& rows, std::vector<std::string>& problems) {
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i; (i = next++) < rows.size();) {
+      const auto path = listing.file(static_cast<std::int32_t>(first + static_cast<std::int64_t>(i)));
+      rows[i].clear();
+      try {
+        const auto middle = [&](ImageSize picture) { return centre_box(picture, size, {size, size}); };
+        const ImagePart part = decode_part(read_image_file(path), path.string(), middle, {size, size});
+        rows[i] = resized(part.image, part.box, {size, size}).pixels;
+      } catch (const std::exception& error) {
+        problems[i] = error.what();
+      }
+    }
+  };
+  std::vector<std::jthread> helpers;
+  for (int i = 1; i < threads; ++i) helpers.emplace_back(work);
+  work();
+}
+
+}  // namespace
+
+PackSummary pack_folder(const std::filesystem::path& folder, const std::filesystem::path& path,
+                        const PackOptions& options) {
+  std::error_code ignored;
+  const bool validation = std::filesystem::exists(folder / "val", ignored);
+  const FolderListing listing = list_folder(folder, validation);
+  if (!listing.warning.empty()) log_warn("{}", listing.warning);
+  const auto count = std::ssize(listing.files);
+  const auto image_bytes =
+      static_cast<std::uint64_t>(options.size) * static_cast<std::uint64_t>(options.size) * 3;
+
+  // How many are broken is known at the end alone: the header gets room for any outcome.
+  const auto header_of = [&](std::int64_t train, std::int64_t held_out) {
+    return nlohmann::json{{"version", packed_version},  {"height", options.size}, {"width", options.size},
+                          {"classes", listing.classes}, {"train", train},         {"validation", held_out}}
+        .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  };
+  const std::size_t text_bytes = header_of(count, count).size();
+  const PackedLayout layout(text_bytes, static_cast<std::uint64_t>(count), image_bytes);
+
+  AtomicFile file(path);
+  file.write(std::vector<std::byte>(layout.images));  // the header, once all is known
+  PackSummary summary;
+  summary.classes = static_cast<int>(listing.classes.size());
+  std::vector<std::int32_t> labels;
+  constexpr std::int64_t rows_at_once = 64;
+  std::vector<Bytes> rows;
+  for (std::int64_t first = 0; first < count; first += rows_at_once) {
+    rows.resize(static_cast<std::size_t>(std::min(rows_at_once, count - first)));
+    std::vector<std::string> problems(rows.size());
+    decode_rows(listing, first, options.size, options.threads, rows, problems);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const std::int64_t sample = first + static_cast<std::int64_t>(i);
+      if (!problems[i].empty()) {
+        if (++summary.left_out > options.max_bad)
+          fail("{} ({} broken picture{}; --max-bad allows {})", problems[i], summary.left_out,
+               summary.left_out == 1 ? "" : "s", options.max_bad);
+        log_warn("{}; left out", problems[i]);
+        continue;
+      }
+      file.write(as_bytes(rows[i]));
+      labels.push_back(listing.labels[static_cast<std::size_t>(sample)]);
+      ++(sample < listing.train ? summary.train : summary.validation);
+    }
+    if (options.progress) options.progress(first + std::ssize(rows), count);
+  }
+  for (const std::int64_t images : {summary.train, validation ? summary.validation : 1})
+    if (images == 0) fail("{}: nothing is left to pack", folder.string());
+  const auto label_bytes = std::as_bytes(std::span(labels));
+  file.write(label_bytes);
+  std::string text = header_of(summary.train, summary.validation);
+  text.resize(text_bytes, ' ');
+  const std::uint64_t facts[] = {text_bytes, packed_hash(std::as_bytes(std::span(text)), label_bytes)};
+  file.overwrite(0, std::as_bytes(std::span(packed_magic)));
+  file.overwrite(packed_magic.size(), std::as_bytes(std::span(facts)));
+  file.overwrite(packed_text, std::as_bytes(std::span(text)));
+  file.commit();
+  summary.bytes =
+      layout.images + static_cast<std::uint64_t>(labels.size()) * (image_bytes + sizeof(std::int32_t));
+  return summary;
+}
+
+}  // namespace convoy

@@ -1,0 +1,155 @@
+#include "src/data/packed.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "src/core/error.h"
+#include "src/core/hash.h"
+#include "src/data/crops.h"
+#include "src/data/packed_layout.h"
+#include "src/data/sources.h"
+#include "src/io/mapped_file.h"
+
+namespace convoy {
+
+using Json = nlohmann::json;
+
+PackedLayout::PackedLayout(std::uint64_t text_bytes, std::uint64_t samples, std::uint64_t image) {
+  images = (packed_text + text_bytes + packed_alignment - 1) / packed_alignment * packed_alignment;
+  image_bytes = image;
+  labels = images + samples * image;
+  end = labels + samples * sizeof(std::int32_t);
+}
+
+namespace {
+
+/// A file that was looked through.
+struct PackedFile {
+  MappedFile file;
+  ImageSize size;
+  std::vector<std::string> classes;
+  std::int64_t train = 0, validation = 0;
+  std::uint64_t hash = 0;
+  PackedLayout layout;
+
+  explicit PackedFile(const std::filesystem::path& path) : file(path), name_(path.string()) {
+    const std::uint64_t text_bytes = read_begin();
+    const Json header = parse_header(text_bytes);
+    try {
+      if (header.at("version") != packed_version)
+        fail("{}: a packed file of version {}; this program reads version {}", name_,
+             header.at("version").dump(), packed_version);
+      size = {header.at("height").get<int>(), header.at("width").get<int>()};
+      train = header.at("train").get<std::int64_t>();
+      validation = header.at("validation").get<std::int64_t>();
+      classes = header.at("classes").get<std::vector<std::string>>();
+    } catch (const Json::exception& error) {
+      damaged(error.what());
+    }
+    constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+    if (train < 1 || validation < 0 || train > most || validation > most - train)
+      damaged(fmt::format("{} and {} images", train, validation));
+    if (size.height < 1 || size.width < 1 || size.height > packed_most_side || size.width > packed_most_side)
+      damaged(fmt::format("images of {} x {}", size.height, size.width));
+    const auto samples = static_cast<std::uint64_t>(train + validation);  // times an image: below 2^63
+    layout = PackedLayout(text_bytes, samples, 3u * static_cast<std::uint64_t>(size.height * size.width));
+    if (file.bytes().size() != layout.end)
+      damaged(fmt::format("it has {} bytes where {} were written", file.bytes().size(), layout.end));
+    check_labels(text_bytes);
+  }
+
+  std::span<const std::uint8_t> labels() const {
+    return file.bytes().subspan(layout.labels,
+                                static_cast<std::size_t>(train + validation) * sizeof(std::int32_t));
+  }
+  ImageView image(std::int32_t sample) const {
+    return {size.height, size.width,
+            file.bytes().data() + layout.images + static_cast<std::uint64_t>(sample) * layout.image_bytes};
+  }
+
+ private:
+  [[noreturn]] void damaged(const std::string& why) const {
+    fail("{}: a damaged packed file: {}", name_, why);
+  }
+
+  std::uint64_t read_begin() {
+    const auto bytes = file.bytes();
+    if (bytes.size() < packed_magic.size() ||
+        std::memcmp(bytes.data(), packed_magic.data(), packed_magic.size()) != 0)
+      fail("{}: not a packed file (convoy data pack makes them)", name_);
+    if (bytes.size() < packed_text) damaged("it ends within its header");
+    std::uint64_t text_bytes = 0;
+    std::memcpy(&text_bytes, bytes.data() + 8, sizeof text_bytes);
+    std::memcpy(&hash, bytes.data() + 16, sizeof hash);
+    if (text_bytes > bytes.size() - packed_text) damaged("its header is longer than the file");
+    return text_bytes;
+  }
+
+  Json parse_header(std::uint64_t text_bytes) const {
+    const auto text = file.bytes().subspan(packed_text, text_bytes);
+    Json header = Json::parse(text.begin(), text.end(), nullptr, false);
+    if (!header.is_object()) damaged("its header cannot be read");
+    return header;
+  }
+
+  void check_labels(std::uint64_t text_bytes) const {
+    if (packed_hash(std::as_bytes(file.bytes()).subspan(packed_text, text_bytes), std::as_bytes(labels())) !=
+        hash)
+      damaged("its header and labels are not what was written");
+    for (std::size_t i = 0; i < labels().size(); i += sizeof(std::int32_t)) {
+      std::int32_t label = 0;
+      std::memcpy(&label, labels().data() + i, sizeof label);
+      if (label < 0 || label >= std::ssize(classes))
+        damaged(fmt::format("label {} of {} classes", label, classes.size()));
+    }
+  }
+
+  std::string name_;
+};
+
+class PackedSource : public ImageSource {
+ public:
+  PackedSource(std::unique_ptr<const PackedFile> file, std::string name, const DataConfig& config,
+               std::uint64_t seed)
+      : file_(std::move(file)), name_(std::move(name)), cropper_(config, seed) {}
+
+  void fetch(std::int32_t sample, const Occasion& occasion, std::uint8_t* out) const override {
+    cropper_.write(file_->image(sample), cropper_.box(file_->size, sample, occasion), out);
+  }
+  std::uint64_t fingerprint() const override { return file_->hash; }
+  std::string name_of(std::int32_t sample) const override {
+    return fmt::format("image {} of {}", sample, name_);
+  }
+
+ private:
+  std::unique_ptr<const PackedFile> file_;
+  std::string name_;
+  Cropper cropper_;
+};
+
+}  // namespace
+
+std::uint64_t packed_hash(std::span<const std::byte> text, std::span<const std::byte> labels) {
+  return hash_of(text) + mix(hash_of(labels));
+}
+
+Dataset read_packed(const DataConfig& config, std::uint64_t seed) {
+  auto file = std::make_unique<const PackedFile>(config.path);
+  if (file->validation == 0)
+    fail("{}: packed without images for validation, from a folder without val/", config.path);
+  Dataset data;
+  data.image = Cropper(config, seed).shape();
+  data.classes = static_cast<int>(file->classes.size());
+  data.class_names = file->classes;
+  data.labels.resize(static_cast<std::size_t>(file->train + file->validation));
+  std::memcpy(data.labels.data(), file->labels().data(), file->labels().size());
+  append_ids(data.train, 0, file->train);
+  append_ids(data.validation, file->train, file->validation);
+  data.source = std::make_shared<PackedSource>(std::move(file), config.path, config, seed);
+  return data;
+}
+
+}  // namespace convoy

@@ -1,0 +1,45 @@
+// Packed files: a folder of pictures, decoded and resized once, for training at full speed.
+//
+//   bytes 0-7     "CONVOYIM"
+//   8-15          u64 H: bytes of the header's text
+//   16-23         u64 hash_of (src/core/hash.h) the header's text and the labels
+//   24-           the text, JSON: {"version": 1, "height": h, "width": w, "classes": [names], "train": n,
+//                 "validation": m}
+//   at the next multiple of 4096: images, u8 (n + m,h,w,3), the n to train on first
+//   right after them: labels, i32 (n + m); then the file ends
+//
+// Integers are little-endian.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "src/data/dataset.h"
+
+namespace convoy {
+
+struct PackOptions {
+  int size = 256;   ///< height and width: the shorter side is resized to it, the middle cut out
+  int max_bad = 0;  ///< broken pictures that are left out; one more is an error
+  int threads = 1;
+  /// Told now and then how many pictures of how many are done.
+  std::function<void(std::int64_t done, std::int64_t of)> progress;
+};
+
+/// What packing has come to.
+struct PackSummary {
+  std::int64_t train = 0, validation = 0, left_out = 0;
+  int classes = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Packs FOLDER/train/CLASS/* and FOLDER/val/CLASS/* (src/data/folder.h; a folder without val/ is packed
+/// without validation images, which then serves nobody). The file is whole or absent. Throws Error.
+PackSummary pack_folder(const std::filesystem::path& folder, const std::filesystem::path& file,
+                        const PackOptions& options);
+
+/// The data set of a packed file, mapped into memory: a rank reads the images of its batches alone. Throws
+/// Error that names the file for anything but a whole packed file.
+Dataset read_packed(const DataConfig& config, std::uint64_t seed);
+
+}  // namespace convoy

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Folders of pictures through the program: trained on, packed, broken.
+
+usage: folder_test.py CONVOY [unittest arguments]
+"""
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
+
+CONVOY = ""
+CONFIG = """
+name: folder
+seed: 3
+data:
+  source: folder
+  path: {path}
+  normalize: {{mean: [0.5], std: [0.25]}}
+  augment: [{{random_resized_crop: {{scale: [0.5, 1]}}}}, {{flip: horizontal}}]
+model:
+  input: [3, 16, 16]
+  layers:
+    - conv: {{out: 8, kernel: 3, pad: same}}
+    - relu
+    - globalavgpool
+    - flatten
+    - linear: 3
+train: {{epochs: 3, global_batch: 12}}
+optimizer: {{name: adam, lr: 0.02}}
+device: cpu
+"""
+
+
+def png(height, width, color, stripes):
+    """Stripes of one colour on black, as a PNG file."""
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    rows = b"".join(b"\0" + b"".join(bytes(color) if (x + y) // 4 % 2 == stripes else b"\0\0\0" for x in range(width))
+                    for y in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def make_pictures(folder, train=16, validation=6):
+    """Three classes that differ by colour."""
+    for label, color in enumerate([(220, 30, 30), (30, 220, 30), (30, 30, 220)]):
+        for part, first, count in (("train", 0, train), ("val", train, validation)):
+            place = folder / part / ("red", "green", "blue")[label]
+            place.mkdir(parents=True)
+            for i in range(first, first + count):
+                (place / f"{i}.png").write_bytes(png(20 + i % 7, 18 + i % 11, color, i % 2))
+
+
+class FolderTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.pictures = self.folder / "pictures"
+        make_pictures(self.pictures)
+        self.config = self.folder / "config.yaml"
+        self.config.write_text(CONFIG.format(path=self.pictures))
+
+    def run_convoy(self, *arguments, ranks=1):
+        command = [CONVOY, *map(str, arguments)]
+        if ranks > 1:
+            command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=120,
+                              env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    def train(self, *overrides, name="run", ranks=1):
+        return self.run_convoy("train", self.config, "--output", self.folder / name, *overrides, ranks=ranks)
+
+    def epochs(self, name="run"):
+        return [record for record in read_metrics(self.folder / name) if "event" not in record]
+
+    def weights(self, name):
+        """Of the newest checkpoint."""
+        run = self.folder / name
+        return read_tensors(run / "checkpoints" / checkpoints(run)[-1])
+
+    def test_trains_above_chance_and_evaluates_the_same(self):
+        done = self.train()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        last = self.epochs()[-1]
+        self.assertGreater(last["val_accuracy"], 0.6)  # a third is chance
+        self.assertNotIn("bad_images", last)
+        done = self.run_convoy("eval", self.folder / "run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"test accuracy {100 * last['val_accuracy']:.2f} %", done.stdout)
+
+    def test_ranks_train_to_the_same_bits(self):
+        for ranks in (1, 2):
+            done = self.train("train.reproducible_across_ranks=4", "train.epochs=1", name=f"ranks{ranks}", ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        one, two = self.weights("ranks1"), self.weights("ranks2")
+        self.assertEqual(one.keys(), two.keys())
+        self.assertEqual([key for key in one if one[key] != two[key]], [])
+
+    def test_an_interrupted_run_goes_on_to_the_same_bits(self):
+        self.assertEqual(self.train("train.epochs=2", name="whole").returncode, 0)
+        self.assertEqual(self.train("train.epochs=1", "schedule.name=constant", name="half").returncode, 0)
+        done = self.train("train.epochs=2", "--resume", "auto", name="half")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        whole, half = self.weights("whole"), self.weights("half")
+        self.assertEqual([key for key in whole if whole[key] != half[key]], [])
+
+    def test_a_broken_picture(self):
+        broken = self.pictures / "train" / "red" / "5.png"
+        broken.write_bytes(broken.read_bytes()[:60])
+        for ranks in (1, 2):
+            done = self.train(ranks=ranks)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("train/red/5.png: a damaged PNG file", done.stderr)
+            self.assertIn("data.max_bad allows 0", done.stderr)
+        done = self.train("data.max_bad=1", "train.epochs=1", ranks=2, name="replaced")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("another of its class takes its place", done.stderr)
+        self.assertEqual(self.epochs("replaced")[0]["bad_images"], 1)
+
+    def test_broken_pictures_on_ranks_together(self):
+        for name in ("red/5.png", "green/7.png", "blue/2.png", "blue/9.png"):
+            (self.pictures / "train" / name).write_bytes(b"GIF89a")
+        done = self.train("data.max_bad=3", "train.epochs=1", ranks=2)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"4 broken pictures .*data\.max_bad allows 3")
+        self.assertFalse(list((self.folder / "run" / "checkpoints").glob("*.safetensors")))
+
+    def test_folders_that_are_wrong(self):
+        shutil.rmtree(self.pictures / "val" / "red")
+        done = self.train()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("train and val have different classes; only in train: red", done.stderr)
+        (self.pictures / "val" / "red").mkdir()
+        self.assertIn("val/red: the folder of a class without a .jpg, .jpeg or .png file", self.train().stderr)
+
+    def test_configurations_that_are_wrong(self):
+        for overrides, message in [
+                (["model.input=[2,16,16]"], "model.input: [2, 16, 16]: pictures have 3 channels"),
+                (["data.resize=15"], "data.resize: 15 is less than model.input's larger side, 16"),
+                (["data.resident=true"], "data.resident: true: pictures are read batch by batch"),
+                (["data.source=digits"], "random_resized_crop: only with source: folder | packed"),
+                (["data.source=packed", "data.max_bad=1"], "data.max_bad: only with source: folder"),
+                (["data.augment=[random_resized_crop: [0.5, 0.1]]"], "expected the smaller first"),
+                (["data.augment=[random_resized_crop]"], "scale: missing")]:
+            done = self.run_convoy("check", self.config, *overrides)
+            self.assertEqual(done.returncode, 2, overrides)
+            self.assertIn(message, done.stderr + done.stdout)
+
+    def test_packed(self):
+        packed = self.folder / "all.packed"
+        done = self.run_convoy("data", "pack", self.pictures, packed, "--size", 20)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("48 training and 18 validation images of 3 classes, 20 x 20", done.stdout)
+        from_packed = ["data.source=packed", f"data.path={packed}"]
+        done = self.train(*from_packed)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(self.epochs()[-1]["val_accuracy"], 0.6)
+        done = self.run_convoy("plan", self.config, *from_packed)
+        self.assertIn("staged batch by batch", done.stdout)
+        done = self.run_convoy("bench", "data", self.config, *from_packed, "--seconds", "0.2", "--json", "rates.json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(json.loads((self.folder / "rates.json").read_text())["images_per_second"], 1)
+        packed.write_bytes(packed.read_bytes()[:-1])
+        done = self.train(*from_packed)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("all.packed: a damaged packed file", done.stderr)
+        (self.pictures / "train" / "red" / "1.png").write_bytes(b"")
+        done = self.run_convoy("data", "pack", self.pictures, self.folder / "other.packed")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("red/1.png: the file is empty", done.stderr)
+        self.assertEqual([path.name for path in self.folder.glob("other*")], [])
+
+
+if __name__ == "__main__":
+    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main()

@@ -1,0 +1,224 @@
+// Folders of pictures as a data set.
+#include "src/data/folder.h"
+
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include "src/data/crops.h"
+#include "src/data/prefetch.h"
+#include "tests/data/picture_folder.h"
+
+namespace convoy::testing {
+namespace {
+
+DataConfig randomly_cropped(DataConfig config) {
+  config.resized_crop.min_scale = 0.08f;
+  config.resized_crop.max_scale = 1;
+  return config;
+}
+
+TEST(Folder, ClassesAndPicturesByName) {
+  const PictureFolder folder(3, 4, 2);
+  const Dataset data = load_dataset(folder.config(), 1);
+  EXPECT_EQ(data.classes, 3);
+  EXPECT_EQ(data.class_names, (std::vector<std::string>{"class0", "class1", "class2"}));
+  EXPECT_EQ(data.image, (FeatureShape{1, 24, 20, 3}));
+  EXPECT_EQ(data.labels, (std::vector<std::int32_t>{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 0, 1, 1, 2, 2}));
+  EXPECT_EQ(data.train.size(), 12u);
+  EXPECT_EQ(data.validation, (std::vector<std::int32_t>{12, 13, 14, 15, 16, 17}));
+  EXPECT_EQ(data.source->name_of(14), (folder.path() / "val/class1/000.jpg").string());
+  EXPECT_EQ(data.warning, "");
+  EXPECT_TRUE(data.images.empty());
+}
+
+TEST(Folder, OnlyPicturesCount) {
+  const PictureFolder folder(2, 2, 1);
+  folder.put("train/class0/.hidden.jpg", {1});
+  folder.put("train/.cache/a.jpg", {1});
+  folder.put("train/class1/B.JPEG", encode_jpeg(make_picture(30, 30)));
+  folder.put("train/class1/note.txt", {1});
+  folder.put("val/readme.md", {1});
+  const Dataset data = load_dataset(folder.config(), 1);
+  EXPECT_EQ(data.train.size(), 5u);
+  EXPECT_EQ(data.source->name_of(2), (folder.path() / "train/class1/000.jpg").string());
+  EXPECT_EQ(data.source->name_of(4), (folder.path() / "train/class1/B.JPEG").string());
+  expect_contains(data.warning, {"note.txt and 1 more", "left out"});
+}
+
+TEST(Folder, AFractionIsSplitOffTheTrainingPictures) {
+  const PictureFolder folder(2, 10, 0);  // no val/
+  DataConfig config = folder.config();
+  config.validation_fraction = 0.25;
+  const Dataset data = load_dataset(config, 1);
+  EXPECT_EQ(data.train.size(), 15u);
+  EXPECT_EQ(data.validation.size(), 5u);
+  EXPECT_EQ(load_dataset(config, 1).validation, data.validation);
+}
+
+TEST(Folder, ValidationShowsTheMiddleOfTheResizedPicture) {
+  const PictureFolder folder(1, 1, 1);
+  DataConfig config = folder.config();
+  config.resize = 30;
+  const Dataset data = load_dataset(config, 1);
+  const Image picture = read_image(folder.path() / "val/class0/000.jpg");
+  const Box box = centre_box(picture.size(), 30, {24, 20});
+  EXPECT_EQ(image_of(data, 1, {false, 0}), resized(picture, box, {24, 20}).pixels);
+  EXPECT_EQ(image_of(data, 1, {false, 3}), image_of(data, 1, {true, 5})) << "no random crop was asked for";
+}
+
+TEST(Folder, DefaultResizeIsThatOf256To224) {
+  DataConfig config;
+  config.input = {3, 224, 200};
+  EXPECT_EQ(shorter_side(config), 256);
+  config.input = {3, 32, 32};
+  EXPECT_EQ(shorter_side(config), 37);
+}
+
+TEST(Folder, RandomPartsAreOfTheScaleAndRatioAsked) {
+  DataConfig config = randomly_cropped({});
+  config.input = {3, 24, 20};
+  config.resized_crop.min_scale = 0.2f;
+  config.resized_crop.max_scale = 0.6f;
+  const Cropper cropper(config, 7);
+  const ImageSize picture{300, 400};
+  std::set<double> tops;
+  double shares = 0;
+  for (std::int32_t sample = 0; sample < 500; ++sample) {
+    const Box box = cropper.box(picture, sample, {true, 2});
+    EXPECT_EQ(box, cropper.box(picture, sample, {true, 2}));
+    EXPECT_TRUE(box.isolated);
+    EXPECT_TRUE(box.top >= 0 && box.left >= 0 && box.top + box.height <= 300 && box.left + box.width <= 400);
+    const double share = box.height * box.width / (300.0 * 400);
+    EXPECT_TRUE(share > 0.19 && share < 0.61) << share;
+    EXPECT_TRUE(box.width / box.height > 0.74 && box.width / box.height < 1.35);
+    shares += share;
+    tops.insert(box.top);
+  }
+  EXPECT_NEAR(shares / 500, 0.4, 0.03);
+  EXPECT_GT(tops.size(), 100u);
+  EXPECT_NE(cropper.box(picture, 3, {true, 2}), cropper.box(picture, 3, {true, 3}));
+  EXPECT_NE(cropper.box(picture, 3, {true, 2}), Cropper(config, 8).box(picture, 3, {true, 2}));
+}
+
+TEST(Folder, NarrowPicturesGiveTheLargestPartOfTheirMiddle) {
+  DataConfig config = randomly_cropped({});
+  config.input = {3, 8, 8};
+  config.resized_crop.min_scale = config.resized_crop.max_scale = 1;
+  const Cropper cropper(config, 1);
+  EXPECT_EQ(cropper.box({30, 3000}, 0, {true, 1}), (Box{0, 1480, 30, 40, true}));
+  EXPECT_EQ(cropper.box({3000, 30}, 0, {true, 1}), (Box{1480, 0, 40, 30, true}));
+  EXPECT_EQ(cropper.box({1, 1}, 0, {true, 1}), (Box{0, 0, 1, 1, true}));
+}
+
+TEST(Folder, GrayNetworksAreShownLuma) {
+  const PictureFolder folder(1, 1, 1);
+  const Dataset colour = load_dataset(folder.config(), 1);
+  DataConfig config = folder.config();
+  config.input[0] = 1;
+  const Dataset gray = load_dataset(config, 1);
+  Bytes expected(24 * 20);
+  to_gray(image_of(colour, 0, {}).data(), 24 * 20, expected.data());
+  EXPECT_EQ(image_of(gray, 0, {}), expected);
+}
+
+/// The bytes of an epoch's batches as `ranks` ranks with some threads each stage them, in the batches' order.
+Bytes staged(const DataConfig& config, int ranks, int threads, int epoch) {
+  constexpr int batch_size = 7;
+  std::vector<Bytes> batches(4);
+  for (int rank = 0; rank < ranks; ++rank) {
+    const Dataset data = load_dataset(config, 1);
+    const std::vector<std::int32_t> order = epoch_order(data.train, 1, epoch);
+    std::vector<std::vector<std::int32_t>> shards;
+    for (const Range& batch : batches_of(static_cast<int>(order.size()), batch_size, false)) {
+      const Shard shard = shard_of(batch.count, rank, ranks);
+      const auto begin = order.begin() + batch.first + shard.first;
+      shards.emplace_back(begin, begin + shard.count);
+    }
+    const auto bytes = static_cast<std::size_t>(data.image.count());
+    std::vector<Bytes> memory(3, Bytes(batch_size * bytes));
+    Prefetcher prefetcher(data, {memory[0].data(), memory[1].data(), memory[2].data()}, threads);
+    prefetcher.start(shards, {true, epoch});
+    for (std::size_t b = 0; b < shards.size(); ++b) {
+      const auto& slot = memory[static_cast<std::size_t>(prefetcher.acquire())];
+      batches[b].insert(batches[b].end(), slot.begin(),
+                        slot.begin() + std::ssize(shards[b]) * std::ssize(slot) / batch_size);
+      prefetcher.release();
+    }
+  }
+  Bytes all;
+  for (const Bytes& batch : batches) all.insert(all.end(), batch.begin(), batch.end());
+  return all;
+}
+
+TEST(Folder, EveryRankAndThreadCountStagesTheSameBytes) {
+  const PictureFolder folder(2, 13, 1);
+  folder.put("train/class1/005.jpg", {0xFF, 0xD8, 0xFF, 1});  // and what replaces a broken picture
+  DataConfig config = randomly_cropped(folder.config());
+  config.max_bad = 1;
+  const Bytes alone = staged(config, 1, 1, 1);
+  EXPECT_EQ(alone.size(), 26u * 24 * 20 * 3);
+  EXPECT_NE(alone, staged(config, 1, 1, 2));
+  for (const int ranks : {1, 2, 4})
+    for (const int threads : {1, 3}) EXPECT_EQ(staged(config, ranks, threads, 1), alone) << ranks << " ranks";
+}
+
+TEST(Folder, ABrokenPictureEndsTheRunUnlessItMayBeReplaced) {
+  const PictureFolder folder(2, 3, 1);
+  folder.put("train/class1/001.jpg", {'n', 'o'});
+  DataConfig config = folder.config();
+  {
+    const Dataset data = load_dataset(config, 1);
+    expect_contains(message_of([&] {
+                      image_of(data, 4, {true, 1});
+                    }),
+                    {"train/class1/001.jpg: neither a JPEG nor a PNG", "data.max_bad allows 0"});
+  }
+  config.max_bad = 1;
+  const Dataset data = load_dataset(config, 1);
+  EXPECT_EQ(image_of(data, 4, {false, 0}), image_of(data, 5, {false, 0})) << "the next of its class";
+  EXPECT_EQ(data.source->replaced(), (std::vector<std::int32_t>{4}));
+  image_of(data, 4, {false, 0});
+  EXPECT_EQ(data.source->replaced().size(), 1u) << "counted once";
+  folder.put("train/class0/000.jpg", {});
+  expect_contains(message_of([&] {
+                    image_of(data, 0, {true, 1});
+                  }),
+                  {"class0/000.jpg: the file is empty", "2 broken pictures; data.max_bad allows 1"});
+}
+
+TEST(Folder, ReplacementsServeTheSamePurpose) {
+  const PictureFolder folder(1, 3, 2);
+  folder.put("train/class0/002.jpg", {'n', 'o'});
+  folder.put("val/class0/001.jpg", {'n', 'o'});
+  DataConfig config = folder.config();
+  config.max_bad = 10;
+  const Dataset data = load_dataset(config, 1);
+  EXPECT_EQ(image_of(data, 2, {}), image_of(data, 0, {}));
+  EXPECT_EQ(image_of(data, 4, {}), image_of(data, 3, {}));
+  folder.put("val/class0/000.jpg", {'n', 'o'});
+  expect_contains(message_of([&] { image_of(data, 3, {}); }), {"not one picture of the class class0"});
+}
+
+TEST(Folder, NamesWhatIsWrongWithTheFolders) {
+  const PictureFolder folder(2, 1, 1);
+  const DataConfig config = folder.config();
+  std::filesystem::create_directory(folder.path() / "train/void");
+  expect_contains(message_of_loading(config), {"train/void: the folder of a class without a .jpg"});
+  std::filesystem::remove(folder.path() / "train/void");
+  folder.add("train/cats/1.jpg", 0, 0);
+  folder.add("val/dogs/1.jpg", 0, 0);
+  expect_contains(message_of_loading(config),
+                  {"train and val have different classes; only in train: cats; only in val: dogs"});
+  std::filesystem::remove_all(folder.path() / "val");
+  expect_contains(message_of_loading(config), {"val is not a folder"});
+  std::filesystem::remove_all(folder.path() / "train");
+  std::filesystem::create_directory(folder.path() / "train");
+  expect_contains(message_of_loading(config), {"train: no folders of classes"});
+  DataConfig elsewhere = config;
+  elsewhere.path = (folder.path() / "nowhere").string();
+  expect_contains(message_of_loading(elsewhere), {"nowhere is not a folder", "train/CLASS/*"});
+}
+
+}  // namespace
+}  // namespace convoy::testing

@@ -1,0 +1,150 @@
+// Packed files: made of folders, read as data sets, damaged.
+#include "src/data/packed.h"
+
+#include <cstring>
+
+#include "src/core/hash.h"
+#include "src/data/packed_layout.h"
+#include "src/io/resize.h"
+#include "tests/data/picture_folder.h"
+
+namespace convoy::testing {
+namespace {
+
+class Packed : public ::testing::Test {
+ protected:
+  DataConfig config() const {
+    DataConfig config = data_config(Source::packed, folder.path() / "all.packed");
+    config.input = {3, 24, 20};
+    return config;
+  }
+  PackSummary pack(int max_bad = 0, int threads = 2) const {
+    return pack_folder(folder.path(), config().path, {32, max_bad, threads, {}});
+  }
+  /// What reading the file says after `change`.
+  template <class Change>
+  std::string problem_after(Change&& change) const {
+    Bytes bytes = folder.read("all.packed");
+    change(bytes);
+    folder.write("changed", bytes);
+    DataConfig changed = config();
+    changed.path = (folder.path() / "changed").string();
+    return message_of_loading(changed);
+  }
+
+  const PictureFolder folder{3, 5, 2};
+};
+
+TEST_F(Packed, HoldsTheMiddleOfEveryPicture) {
+  const PackSummary summary = pack();
+  EXPECT_EQ(summary.train, 15);
+  EXPECT_EQ(summary.validation, 6);
+  EXPECT_EQ(summary.classes, 3);
+  EXPECT_EQ(summary.left_out, 0);
+  EXPECT_EQ(summary.bytes, std::filesystem::file_size(config().path));
+  DataConfig wanted = config();
+  wanted.input = {3, 32, 32};
+  wanted.resize = 32;
+  const Dataset packed = load_dataset(wanted, 1);
+  const Dataset listed = load_dataset(folder.config(), 1);
+  EXPECT_EQ(packed.labels, listed.labels);
+  EXPECT_EQ(packed.class_names, listed.class_names);
+  EXPECT_EQ(packed.train, listed.train);
+  EXPECT_EQ(packed.validation, listed.validation);
+  for (const std::int32_t sample : {0, 7, 20}) {
+    const Image picture = read_image(listed.source->name_of(sample));
+    EXPECT_EQ(image_of(packed, sample, {}),
+              resized(picture, centre_box(picture.size(), 32, {32, 32}), {32, 32}).pixels);
+  }
+}
+
+TEST_F(Packed, IsCutAsFoldersAre) {
+  pack();
+  DataConfig wanted = config();
+  wanted.resized_crop.min_scale = 0.3f;
+  wanted.resized_crop.max_scale = 1;
+  const Dataset data = load_dataset(wanted, 1);
+  EXPECT_EQ(data.image, (FeatureShape{1, 24, 20, 3}));
+  EXPECT_NE(image_of(data, 3, {true, 1}), image_of(data, 3, {true, 2}));
+  EXPECT_EQ(image_of(data, 3, {true, 1}), image_of(load_dataset(wanted, 1), 3, {true, 1}));
+}
+
+TEST_F(Packed, BrokenPicturesAreLeftOutOrEndIt) {
+  pack();
+  folder.put("train/class1/002.jpg", {'n', 'o'});
+  const Bytes before = folder.read("all.packed");
+  expect_contains(message_of([&] { pack(); }), {"class1/002.jpg", "--max-bad allows 0"});
+  EXPECT_EQ(folder.read("all.packed"), before) << "whole or not at all";
+  EXPECT_FALSE(std::filesystem::exists(config().path + ".tmp"));
+  const PackSummary summary = pack(1);
+  EXPECT_EQ(summary.train, 14);
+  EXPECT_EQ(summary.left_out, 1);
+  const Dataset data = load_dataset(config(), 1);
+  EXPECT_EQ(data.labels,
+            (std::vector<std::int32_t>{0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 0, 1, 1, 2, 2}));
+  EXPECT_EQ(image_of(data, 19, {}).size(), 24u * 20 * 3);
+}
+
+TEST_F(Packed, ThreadsChangeNoByte) {
+  pack(0, 1);
+  const Bytes one = folder.read("all.packed");
+  pack(0, 3);
+  EXPECT_EQ(folder.read("all.packed"), one);
+}
+
+TEST_F(Packed, RefusesWhatIsDamaged) {
+  pack();
+  EXPECT_EQ(problem_after([](Bytes&) {}), "no error");
+  expect_contains(problem_after([](Bytes& b) { b.clear(); }), {"changed: not a packed file"});
+  expect_contains(problem_after([](Bytes& b) { b[0] = 'X'; }), {"not a packed file"});
+  expect_contains(problem_after([](Bytes& b) { b.resize(20); }), {"it ends within its header"});
+  expect_contains(problem_after([](Bytes& b) { b.resize(30); }), {"header is longer than the file"});
+  expect_contains(problem_after([](Bytes& b) { b.pop_back(); }), {"bytes where"});
+  expect_contains(problem_after([](Bytes& b) { b.push_back(0); }), {"bytes where"});
+  expect_contains(problem_after([](Bytes& b) { b.back() = 1; }),
+                  {"header and labels are not what was written"});
+  expect_contains(problem_after([](Bytes& b) { b[15] = 0xFF; }), {"header is longer than the file"});
+  expect_contains(problem_after([](Bytes& b) { b[8] = static_cast<std::uint8_t>(b[8] - 9); }),
+                  {"cannot be read"});
+}
+
+TEST_F(Packed, RefusesAbsurdHeaders) {
+  pack();
+  const auto with = [&](const std::string& text, Bytes rest) {
+    return problem_after([&](Bytes& bytes) {
+      const std::uint64_t facts[] = {
+          text.size(), packed_hash(std::as_bytes(std::span(text)), std::as_bytes(std::span(rest)))};
+      bytes.assign(packed_magic.begin(), packed_magic.end());
+      const auto* raw = reinterpret_cast<const std::uint8_t*>(facts);
+      bytes.insert(bytes.end(), raw, raw + sizeof facts);
+      bytes.insert(bytes.end(), text.begin(), text.end());
+      bytes.resize(packed_alignment);
+      bytes.resize(packed_alignment + 3);  // an image of 1 x 1
+      bytes.insert(bytes.end(), rest.begin(), rest.end());
+    });
+  };
+  const std::string rest = R"(, "classes": ["a"], "train": 1, "validation": 0})";
+  expect_contains(with(R"({"version": 1, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}),
+                  {"packed without images for validation"});  // all else is in order
+  expect_contains(with(R"({"version": 1, "height": 1, "width": 1)" + rest, {1, 0, 0, 0}), {"label 1 of 1"});
+  expect_contains(with(R"({"version": 2, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}), {"version 2"});
+  expect_contains(with(R"({"version": 1, "height": 0, "width": 1)" + rest, {0, 0, 0, 0}),
+                  {"images of 0 x 1"});
+  expect_contains(with(R"({"version": 1, "height": 99999, "width": 1)" + rest, {0, 0, 0, 0}), {"images of"});
+  expect_contains(with(R"({"version": 1, "height": "1", "width": 1)" + rest, {0, 0, 0, 0}), {"damaged"});
+  expect_contains(
+      with(R"({"version": 1, "height": 16384, "width": 16384, "classes": ["a"], "train": 2147483647,
+                       "validation": 0})",
+           {}),
+      {"bytes where"});
+  expect_contains(
+      with(R"({"version": 1, "height": 1, "width": 1, "classes": ["a"], "train": 9223372036854775807,
+                       "validation": 1})",
+           {}),
+      {"and 1 images"});
+  expect_contains(with(std::string(3000, '['), {}), {"cannot be read"});
+  expect_contains(with("{" + std::string(3000, '['), {}), {"cannot be read"});
+}
+
+}  // namespace
+}  // namespace convoy::testing
