@@ -32,9 +32,9 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
 struct TrainArguments {
   ConfigArguments config;
   std::string output, resume, init;
-  std::vector<std::string> init_except;
   bool profile = false;
   int profile_steps = 5;
+  std::vector<std::string> init_except;
 };
 struct ExportArguments {
   std::string path, format = "safetensors", output;

@@ -52,8 +52,8 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   if (options.output.empty()) options.output = ".";
   options.resume = arguments.resume;
   options.init = arguments.init;
-  options.init_except = arguments.init_except;
   options.profile_steps = arguments.profile ? arguments.profile_steps : 0;
+  options.init_except = arguments.init_except;
   options.process_start = context.process_start;
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);

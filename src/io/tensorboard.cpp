@@ -3,11 +3,8 @@
 #include <tensorboard.pb.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <bit>
 #include <chrono>
-#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -63,14 +60,6 @@ std::int64_t newest_in(const fs::path& folder) {
   return newest;
 }
 
-constexpr int buckets_per_octave = 8, smallest_exponent = -40, octaves = 168;  // as far as float goes
-
-/// The lower end of a bucket's magnitudes; the upper end of the one before.
-double lower_end(int bucket) {
-  const int octave = bucket / buckets_per_octave, part = bucket % buckets_per_octave;
-  return std::ldexp(1.0 + static_cast<double>(part) / buckets_per_octave, smallest_exponent + octave);
-}
-
 }  // namespace
 
 std::uint32_t crc32c(std::span<const std::byte> bytes) {
@@ -90,42 +79,26 @@ std::string event_record(const std::string& data) {
   return record;
 }
 
-Histogram::Histogram()
-    : negative_(octaves * buckets_per_octave),
-      positive_(negative_.size()),
-      min_(std::numeric_limits<double>::infinity()),
-      max_(-min_) {}
+Histogram::Histogram() : counts_(2 * side), min_(std::numeric_limits<double>::infinity()), max_(-min_) {}
 
-void Histogram::add(double value) {
-  if (!std::isfinite(value)) return;
-  ++count_;
-  sum_ += value;
-  sum_of_squares_ += value * value;
-  min_ = std::min(min_, value);
-  max_ = std::max(max_, value);
-  // Exponent and the first three digits of the fraction, as they stand in an IEEE double.
-  const auto bits = static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(std::abs(value)) >> (52 - 3));
-  const std::int64_t bucket = bits - (std::int64_t{1023 + smallest_exponent} << 3);
-  if (bucket < 0) {
-    ++zeros_;
-    return;
-  }
-  std::vector<std::uint32_t>& side = value < 0 ? negative_ : positive_;
-  ++side[std::min(static_cast<std::size_t>(bucket), side.size() - 1)];
+double Histogram::lower_end(int bucket) {
+  const int octave = (bucket - 1) / buckets_per_octave, part = (bucket - 1) % buckets_per_octave;
+  return std::ldexp(1.0 + static_cast<double>(part) / buckets_per_octave, smallest_exponent + octave);
 }
 
 std::vector<Histogram::Bucket> Histogram::buckets() const {
+  const auto count_of = [&](int bucket, bool negative) {
+    return static_cast<double>(counts_[static_cast<std::size_t>(bucket + (negative ? side : 0))]);
+  };
   std::vector<Bucket> out;
   const auto add_bucket = [&](double begin, double end, double count) {
     if (count == 0) return;
     if (out.empty() || out.back().limit < begin) out.push_back({begin, 0});
     out.push_back({end, count});
   };
-  for (int i = static_cast<int>(negative_.size()); i-- > 0;)
-    add_bucket(-lower_end(i + 1), -lower_end(i), negative_[static_cast<std::size_t>(i)]);
-  add_bucket(-lower_end(0), lower_end(0), zeros_);
-  for (int i = 0; i < static_cast<int>(positive_.size()); ++i)
-    add_bucket(lower_end(i), lower_end(i + 1), positive_[static_cast<std::size_t>(i)]);
+  for (int i = side; i-- > 1;) add_bucket(-lower_end(i + 1), -lower_end(i), count_of(i, true));
+  add_bucket(-lower_end(1), lower_end(1), count_of(0, true) + count_of(0, false));
+  for (int i = 1; i < side; ++i) add_bucket(lower_end(i), lower_end(i + 1), count_of(i, false));
   return out;
 }
 

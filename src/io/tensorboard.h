@@ -4,6 +4,9 @@
 // https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 #pragma once
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -23,7 +26,20 @@ std::string event_record(const std::string& data);
 class Histogram {
  public:
   Histogram();
-  void add(double value);
+  void add(double value) {
+    if (!std::isfinite(value)) return;
+    ++count_;
+    sum_ += value;
+    sum_of_squares_ += value * value;
+    min_ = std::min(min_, value);
+    max_ = std::max(max_, value);
+    // Exponent and the first three digits of the fraction, as they stand in an IEEE double. Weights of either
+    // sign come in no order, so nothing here branches on one.
+    const auto bits = std::bit_cast<std::uint64_t>(value);
+    const auto magnitude = static_cast<int>((bits & ~(std::uint64_t{1} << 63)) >> (52 - 3));
+    const int bucket = std::clamp(magnitude - first_magnitude + 1, 0, side - 1);
+    ++counts_[static_cast<std::size_t>(bucket + static_cast<int>(bits >> 63) * side)];
+  }
   double count() const { return count_; }
   double sum_of_squares() const { return sum_of_squares_; }
   double min() const { return min_; }
@@ -38,8 +54,15 @@ class Histogram {
   std::vector<Bucket> buckets() const;
 
  private:
-  std::vector<std::uint32_t> negative_, positive_;  ///< by magnitude
-  double zeros_ = 0, count_ = 0, sum_ = 0, sum_of_squares_ = 0, min_, max_;
+  static constexpr int buckets_per_octave = 8, smallest_exponent = -40,
+                       octaves = 168;  // as far as float goes
+  static constexpr int first_magnitude = (1023 + smallest_exponent) * buckets_per_octave;
+  static constexpr int side = octaves * buckets_per_octave + 1;
+  /// Where the magnitudes of a bucket begin; bucket 0 holds what is smaller than all of those.
+  static double lower_end(int bucket);
+
+  std::vector<std::uint32_t> counts_;  ///< (2,side): positive, negative
+  double count_ = 0, sum_ = 0, sum_of_squares_ = 0, min_, max_;
 };
 
 /// Events of one step, gathered under their tags and appended to a file.

@@ -15,14 +15,11 @@ namespace {
 constexpr std::int64_t most_logits = std::int64_t{1} << 23;
 constexpr std::size_t most_mistakes = 36;
 
-/// A block of parameters or gradients, copied from the engine.
+/// A block of parameters or gradients in host memory.
 struct Block {
   Tensor tensor;
-  std::vector<std::byte> bytes;
+  const std::uint8_t* bytes;
 
-  Block(Engine& engine, const Tensor& block) : tensor(block), bytes(static_cast<std::size_t>(block.bytes())) {
-    engine.read(block, bytes.data());
-  }
   template <class Function>
   void for_each(const Tensor& part, Function function) const {
     if (tensor.dtype == DType::f64)
@@ -35,7 +32,7 @@ struct Block {
   template <class T, class Function>
   void for_each_as(const Tensor& part, Function function) const {
     check(part.dtype == dtype_of<T>(), "master weights are f32 or f64");
-    const std::byte* begin = bytes.data() + (part.offset - tensor.offset);
+    const std::uint8_t* begin = bytes + (part.offset - tensor.offset);
     for (std::int64_t i = 0; i < part.count; ++i) {
       T value;
       std::memcpy(&value, begin + i * std::int64_t{sizeof value}, sizeof value);
@@ -111,8 +108,13 @@ void add_pictures(EventWriter& events, const EpochEnd& end) {
 
 }  // namespace
 
-Board::Board(const std::filesystem::path& run, const std::string& host, std::int64_t steps_done)
-    : events_(run / "tensorboard", host, steps_done + 1) {}
+Board::Board(const std::filesystem::path& run, const std::string& host, std::int64_t steps_done,
+             Session& session)
+    : session_(session), events_(run / "tensorboard", host, steps_done + 1) {
+  const Layout& layout = session.plans().layout;
+  weights_ = session.engine().staging_memory(static_cast<std::size_t>(layout.all_parameters.bytes()));
+  gradients_ = session.engine().staging_memory(static_cast<std::size_t>(layout.all_gradients.bytes()));
+}
 
 Board::~Board() {
   if (writing_.valid()) writing_.wait();
@@ -122,28 +124,31 @@ void Board::step(std::int64_t step, double loss, double learning_rate) {
   steps_.push_back({step, loss, learning_rate});
 }
 
-void Board::epoch(const EpochRecord& record, Session& session, Predictions predictions) {
+void Board::epoch(const EpochRecord& record, Predictions predictions) {
+  settle();
   if (broken_) return;
-  const Layout& layout = session.plans().layout;
+  const Layout& layout = session_.plans().layout;
+  session_.engine().read(layout.all_parameters, weights_);
+  session_.engine().read(layout.all_gradients, gradients_);
   auto end = std::make_shared<EpochEnd>(EpochEnd{record,
-                                                 session.graph(),
+                                                 session_.graph(),
                                                  layout,
-                                                 Block(session.engine(), layout.all_parameters),
-                                                 Block(session.engine(), layout.all_gradients),
+                                                 {layout.all_parameters, weights_},
+                                                 {layout.all_gradients, gradients_},
                                                  1,
                                                  std::nullopt,
                                                  std::move(predictions),
                                                  {},
                                                  {}});
   if (layout.loss_scale) {
-    const std::vector<double> state = session.read_values(layout.loss_scale);
+    const std::vector<double> state = session_.read_values(layout.loss_scale);
     end->gradient_factor = state[loss_scale::inverse];
     end->gradient_norm = state[loss_scale::norm];
   }
   end->mistakes = worst_mistakes(end->predictions, most_mistakes);
   for (const Mistake& mistake : end->mistakes) {
-    const std::vector<std::uint8_t> pixels = session.read_validation_image(mistake.image);
-    end->mistaken.push_back(image_picture(session.graph().input(), pixels));
+    const std::vector<std::uint8_t> pixels = session_.read_validation_image(mistake.image);
+    end->mistaken.push_back(image_picture(session_.graph().input(), pixels));
   }
   write([this, end] {
     add_scalars(events_, end->record);

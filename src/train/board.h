@@ -18,8 +18,9 @@ namespace convoy {
 /// on without.
 class Board {
  public:
-  /// The run has done so many steps; what an earlier part of it has shown of later ones goes.
-  Board(const std::filesystem::path& run, const std::string& host, std::int64_t steps_done);
+  /// The run has done so many steps; what an earlier part of it has shown of later ones goes. Takes memory
+  /// for a copy of the parameters and one of the gradients, page-locked where the engine has it.
+  Board(const std::filesystem::path& run, const std::string& host, std::int64_t steps_done, Session& session);
   ~Board();
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
@@ -32,7 +33,7 @@ class Board {
   /// optimizer takes them (summed over ranks, clipped, without a loss scale); `weights/NAME`; the first
   /// layer's filters; where there are predictions, the confusion matrix and the worst mistakes. Not
   /// collective.
-  void epoch(const EpochRecord& record, Session& session, Predictions predictions);
+  void epoch(const EpochRecord& record, Predictions predictions);
   /// Begins to write what there is.
   void flush();
   /// Waits until all is written.
@@ -48,7 +49,9 @@ class Board {
   /// Waits for the thread; warns where it failed.
   void settle();
 
-  EventWriter events_;  ///< the thread's while it runs
+  Session& session_;
+  std::uint8_t *weights_, *gradients_;  ///< copies of the blocks; the thread's while it runs, as is
+  EventWriter events_;
   std::vector<StepPoint> steps_;
   std::future<void> writing_;
   bool broken_ = false;

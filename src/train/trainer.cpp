@@ -69,7 +69,8 @@ void Trainer::start_or_resume() {
       console_.line(fmt::format("the earlier run of this name is now in {}", moved));
     }
     writer_.emplace(session_, folder_.checkpoints(), config_.checkpoint.keep, to_yaml(config_));
-    if (config_.train.tensorboard) board_.emplace(folder_.path(), ranks_.host(), progress_.steps_done);
+    if (config_.train.tensorboard)
+      board_.emplace(folder_.path(), ranks_.host(), progress_.steps_done, session_);
   });
 }
 
@@ -295,7 +296,7 @@ void Trainer::validate(EpochRecord& record) {
   record.seconds += seconds_since(start);
   best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
   console_.epoch(record, config_.train.epochs);
-  if (board_) board_->epoch(record, session_, std::move(predictions));
+  if (board_) board_->epoch(record, std::move(predictions));
   progress_.images_done = 0;
   progress_.epoch_seconds = 0;
 }

@@ -98,6 +98,29 @@ class Help(unittest.TestCase):
                 check = subprocess.run([shell, "-n"], input=result.stdout, capture_output=True, text=True, timeout=60)
                 self.assertEqual((check.returncode, check.stderr), (0, ""))
 
+    @unittest.skipUnless(shutil.which("zsh"), "no zsh")
+    def test_zsh_offers_what_bash_does(self):
+        script = ('compdef() {}; compadd() { while [[ $1 != -- ]]; do shift; done; shift; print -l -- "$@" }; _files() {};'
+                  'source <("$0" completion zsh); words=(convoy "$@"); CURRENT=$#words; _convoy')
+        for words, some in ((("",), "train"), (("train", "-"), "--resume"), (("bench", ""), "allreduce"), (("keys", "-"), "--markdown"),
+                            (("train", "a.yaml", ""), "train.epochs"), (("bench", "allreduce", "--device", ""), "cuda")):
+            result = subprocess.run(["zsh", "-f", "-c", script, CONVOY, *words], capture_output=True, text=True, timeout=60)
+            offered = set(result.stdout.split())
+            self.assertIn(some, offered, (words, result.stderr))
+            self.assertEqual(offered, {name.rstrip("=") for name in self.complete(*words)}, words)
+        result = subprocess.run(["zsh", "-f", "-c", script, CONVOY, "train", ""], capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.stdout.split(), [], "files, of which this test has none")
+
+    @unittest.skipUnless(shutil.which("fish"), "no fish")
+    def test_fish_offers_what_bash_does(self):
+        for words, some in ((("",), "train"), (("train", "--"), "--resume"), (("bench", ""), "allreduce"),
+                            (("bench", "allreduce", "--device", ""), "cuda"), (("train", "a.yaml", "train.epo"), "train.epochs=")):
+            script = f'"{CONVOY}" completion fish | source; complete -C "convoy {" ".join(words)}"'
+            result = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=60)
+            offered = {line.split("\t")[0] for line in result.stdout.splitlines()}
+            self.assertIn(some, offered, (words, result.stderr))
+            self.assertEqual(offered, {name for name in self.complete(*words) if name != "-h"}, words)
+
     def test_bash_reads_its_script(self):
         check = subprocess.run(["bash", "-n"], input=run("completion", "bash").stdout, capture_output=True, text=True)
         self.assertEqual((check.returncode, check.stderr), (0, ""))

@@ -95,7 +95,7 @@ class TensorBoard(unittest.TestCase):
     def kill_in_second_epoch(self, run):
         """As if the run had been killed after the first checkpoint within its second epoch; what it has shown stays."""
         names = checkpoints(run)
-        last = next(i for i, name in enumerate(names) if name.startswith("epoch-0001-"))
+        last = next(i for i, name in enumerate(names) if name.startswith("epoch-0002-"))
         for name in names[last + 1:]:
             (run / "checkpoints" / name).unlink()
 
@@ -148,14 +148,20 @@ class TensorBoard(unittest.TestCase):
 
     def test_gradients_move_the_weights_as_the_optimizer_says(self):
         """Two epochs of one step: the second one's gradients are what the weights moved by."""
-        run = self.train("run", f"train={{epochs: 2, global_batch: {STEPS * 16}}}", "optimizer={name: sgd, lr: 0.5}",
-                         "schedule=constant", "checkpoint={keep: 0}")
-        before, after = (read_tensors(run / "checkpoints" / name) for name in checkpoints(run))
-        for parameter in PARAMETERS:
-            gradients = read(run).Histograms("gradients/" + parameter)[1].histogram_value
-            moved = [(a - b) / 0.5 for a, b in zip(before[parameter], after[parameter])]
-            self.assertAlmostEqual(gradients.sum, sum(moved), places=4)
-            self.assertAlmostEqual(gradients.max, max(moved), places=5)
+        for clip in (0, 0.1):
+            run = self.train(f"clip{clip}", f"train={{epochs: 2, global_batch: {STEPS * 16}, clip_norm: {clip}}}",
+                             "optimizer={name: sgd, lr: 0.5}", "schedule=constant", "checkpoint={keep: 0}")
+            before, after = (read_tensors(run / "checkpoints" / name) for name in checkpoints(run))
+            shown, squares = read(run), 0
+            for parameter in PARAMETERS:
+                gradients = shown.Histograms("gradients/" + parameter)[1].histogram_value
+                moved = [(a - b) / 0.5 for a, b in zip(before[parameter], after[parameter])]
+                self.assertAlmostEqual(gradients.sum, sum(moved), places=4)
+                self.assertAlmostEqual(gradients.max, max(moved), places=5)
+                squares += gradients.sum_squares
+            norm = shown.Scalars("gradients/norm")[1].value  # before clipping
+            self.assertGreater(norm, 0.1)
+            self.assertAlmostEqual(squares ** 0.5, clip or norm, delta=1e-4 * norm)
 
     def test_pictures_are_there(self):
         shown = read(self.train("run"))
