@@ -41,18 +41,16 @@ void add_train(CLI::App& app, Action& action) {
   command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
   command->add_option("--resume", arguments.resume,
                       "auto (the newest good checkpoint of the run) or a checkpoint");
-  command->add_option("--init", arguments.init,
-                      "a safetensors file of weights to begin with, under PyTorch's names; with --resume "
-                      "auto where there is no "
-                      "checkpoint yet. A tensor that is missing or of another shape is an error that names "
-                      "it, that of a last "
-                      "layer for other classes too: see --init-except");
-  command
-      ->add_option(
-          "--init-except", arguments.init_except,
-          "layers that begin with random weights all the same, by their names in the file, e.g. 12 for "
-          "12.weight and 12.bias")
-      ->option_text("LAYER ...");
+  command->add_option(
+      "--init", arguments.init,
+      "a safetensors file of weights to begin with, under PyTorch's names; with --resume auto where there is "
+      "no checkpoint yet. A tensor that is missing or of another shape is an error that names it, that of a "
+      "last layer for other classes too: see --init-except");
+  CLI::Option* except =
+      command->add_option("--init-except", arguments.init_except,
+                          "layers that begin with random weights all the same, by their names in the file, "
+                          "e.g. 12 for 12.weight and 12.bias");
+  except->delimiter(',')->allow_extra_args(false)->option_text("LAYER,...");
   CLI::Option* profile = command->add_flag("--profile", arguments.profile,
                                            "time every call of some steps, print where the time goes, and "
                                            "write trace.json to the run's folder for "
