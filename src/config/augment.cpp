@@ -89,8 +89,8 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   cutmix.help = "replace a box by another image's; its share of the area is from Beta(alpha, alpha)";
   cutmix.table.short_key = "alpha";
   cutmix.table.fields = {field("alpha", &D::cutmix, alpha, "1: all sizes alike").require()};
-  return {std::move(crop),    std::move(flip),  std::move(jitter),
-          std::move(erasing), std::move(mixup), std::move(cutmix), random_resized_crop()};
+  return {std::move(crop),  std::move(flip),   std::move(jitter),    std::move(erasing),
+          std::move(mixup), std::move(cutmix), random_resized_crop()};
 }
 
 }  // namespace

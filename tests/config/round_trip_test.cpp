@@ -49,8 +49,8 @@ auto members(const SyntheticConfig& c) {
   return std::tie(image, classes, train, test);
 }
 auto members(const DataConfig& c) {
-  const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, jitter, erasing, mixup, cutmix, part,
-               resize, max_bad, input, validation, resident, mark] = c;
+  const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, jitter, erasing, mixup, cutmix,
+               part, resize, max_bad, input, validation, resident, mark] = c;
   return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, mixup, cutmix, part.min_scale,
                   part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, resident);
 }
@@ -94,9 +94,9 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
     const auto& [epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm, ema,
-                 fusion, recompute, autotune, bucket, early_stop] = c;
+                 fusion, recompute, autotune, bucket, tensorboard, early_stop] = c;
     return std::tie(epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm,
-                    ema, fusion, recompute, autotune, bucket);
+                    ema, fusion, recompute, autotune, bucket, tensorboard);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
