@@ -108,6 +108,8 @@ class Session {
 
   /// The pixels of the validation set's image number `index`, as read. Not collective.
   std::vector<std::uint8_t> read_validation_image(std::int64_t index);
+  /// What classes are called; empty where the data set has no names.
+  const std::vector<std::string>& class_names() const { return dataset_.class_names; }
 
   /// Of all parameters, and of their averages, as the steps queued so far leave them on this rank.
   std::vector<NamedHash> hash_weights();
