@@ -112,10 +112,21 @@ void append_to_file(const std::filesystem::path& path, const std::string& bytes)
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-  std::ostringstream text;
-  text << file.rdbuf();
+  std::error_code no_file;  // but a pipe or the like, whose end is not known
+  const std::uintmax_t size = std::filesystem::file_size(path, no_file);
+  std::string bytes;
+  if (!no_file) {
+    bytes.resize(size);
+    file.read(bytes.data(), static_cast<std::streamsize>(size));
+    bytes.resize(static_cast<std::size_t>(file.gcount()));
+  }
+  if (file.good()) {  // and what came since
+    std::ostringstream rest;
+    rest << file.rdbuf();
+    bytes += std::move(rest).str();
+  }
   if (file.bad()) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-  return std::move(text).str();
+  return bytes;
 }
 
 }  // namespace convoy

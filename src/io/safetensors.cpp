@@ -180,7 +180,7 @@ std::string to_safetensors(const TensorFile& file) {
   return out;
 }
 
-TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
+TensorFile from_safetensors(const std::string& bytes, const std::string& name, const WantedTensors& wanted) {
   std::uint64_t length = 0;
   if (bytes.size() >= length_bytes) std::memcpy(&length, bytes.data(), length_bytes);
   if (bytes.size() < length_bytes || length > bytes.size() - length_bytes) {
@@ -220,7 +220,7 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name) {
              fmt::join(tensor.shape, ","), from, to);
       }
       FileTensor* kept = nullptr;
-      if (known) {
+      if (known && (!wanted || wanted(key))) {
         tensor.dtype = *known;
         kept = &(file.tensors[key] = std::move(tensor));
       }

@@ -43,10 +43,14 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
 /// The file's bytes. The metadata gains "checksum": CRC-32 of everything, the checksum's own digits taken as
 /// zeros.
 std::string to_safetensors(const TensorFile& file);
+/// Which tensors of a file to keep; empty: all.
+using WantedTensors = std::function<bool(const std::string& tensor)>;
 /// Throws Error naming `name` and what is wrong for anything truncated, inconsistent or, when the file
 /// carries a checksum, altered. Allocates no more for tensors than the file has bytes. Tensors of types that
-/// this program has no use for, such as PyTorch's counters (I64), are left out.
-TensorFile from_safetensors(const std::string& bytes, const std::string& name);
+/// this program has no use for, such as PyTorch's counters (I64), are left out, and so are those that are not
+/// `wanted`.
+TensorFile from_safetensors(const std::string& bytes, const std::string& name,
+                            const WantedTensors& wanted = {});
 
 /// The f32 values of a tensor. Throws Error naming it when it is missing, of another type or shape.
 std::vector<float> floats_in(const TensorFile& file, const std::string& tensor,

@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "src/core/error.h"
 
@@ -240,23 +241,48 @@ class Builder {
   std::uint32_t dropouts_ = 0;
 };
 
-/// Calls f(memory index, file index) for every element.
+/// So many elements, `stride` apart in memory.
+struct Axis {
+  std::int64_t length, stride;
+};
+
+/// The axes of a parameter in the order of files. Those that lie in memory as in files are one.
+std::vector<Axis> file_axes(const Parameter& parameter) {
+  const std::size_t rank = parameter.dims.size();
+  std::vector<std::int64_t> strides(rank, 1);
+  for (std::size_t i = rank - 1; i > 0; --i) strides[i - 1] = strides[i] * parameter.dims[i];
+  std::vector<Axis> axes{{1, parameter.count()}};
+  for (const int dim : parameter.file_order) {
+    const Axis axis{parameter.dims[static_cast<std::size_t>(dim)], strides[static_cast<std::size_t>(dim)]};
+    if (axis.length == 1) continue;
+    if (axes.back().stride == axis.length * axis.stride)
+      axes.back() = {axes.back().length * axis.length, axis.stride};
+    else
+      axes.push_back(axis);
+  }
+  return axes;
+}
+
+/// Calls f(memory index, file index) for every element along the axes, from these indices on.
+template <class F>
+void for_each_index(std::span<const Axis> axes, std::int64_t memory, std::size_t& file, F& f) {
+  for (std::int64_t i = 0; i < axes[0].length; ++i, memory += axes[0].stride) {
+    if (axes.size() > 1)
+      for_each_index(axes.subspan(1), memory, file, f);
+    else
+      f(static_cast<std::size_t>(memory), file++);
+  }
+}
 template <class F>
 void for_each_file_index(const Parameter& parameter, F f) {
-  const std::size_t rank = parameter.dims.size();
-  std::vector<std::int64_t> memory_stride(rank, 1);
-  for (std::size_t i = rank - 1; i > 0; --i) memory_stride[i - 1] = memory_stride[i] * parameter.dims[i];
-  std::vector<std::int64_t> index(rank, 0);  // in file order
-  for (std::int64_t file = 0; file < parameter.count(); ++file) {
-    std::int64_t memory = 0;
-    for (std::size_t i = 0; i < rank; ++i)
-      memory += index[i] * memory_stride[static_cast<std::size_t>(parameter.file_order[i])];
-    f(static_cast<std::size_t>(memory), static_cast<std::size_t>(file));
-    for (std::size_t i = rank; i-- > 0;) {
-      if (++index[i] < parameter.dims[static_cast<std::size_t>(parameter.file_order[i])]) break;
-      index[i] = 0;
-    }
-  }
+  std::size_t file = 0;
+  const std::vector<Axis> axes = file_axes(parameter);
+  for_each_index(std::span(axes), 0, file, f);
+}
+
+/// Whether files hold the values as they lie in memory.
+bool is_in_file_order(const Parameter& parameter) {
+  return file_axes(parameter).size() == 1;
 }
 
 }  // namespace
@@ -292,12 +318,14 @@ Graph build_graph(const ModelConfig& config) {
 
 template <class T>
 std::vector<T> to_file_order(const Parameter& parameter, const std::vector<T>& values) {
+  if (is_in_file_order(parameter)) return values;
   std::vector<T> out(values.size());
   for_each_file_index(parameter, [&](std::size_t memory, std::size_t file) { out[file] = values[memory]; });
   return out;
 }
 template <class T>
 std::vector<T> from_file_order(const Parameter& parameter, const std::vector<T>& values) {
+  if (is_in_file_order(parameter)) return values;
   std::vector<T> out(values.size());
   for_each_file_index(parameter, [&](std::size_t memory, std::size_t file) { out[memory] = values[file]; });
   return out;

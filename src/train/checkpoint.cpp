@@ -14,7 +14,7 @@ namespace {
 /// Format 1 knew no position within an epoch.
 constexpr const char *format_name = "convoy-checkpoint-2", *older_format_name = "convoy-checkpoint-1";
 constexpr const char* metrics_name = "progress.train_metrics";
-constexpr const char *optimizer_prefix = "optimizer.", *average_prefix = "average.";
+constexpr const char* average_prefix = "average.";
 
 template <class T, class Value>
 std::vector<std::byte> to_bytes(const std::vector<Value>& values) {
@@ -263,13 +263,14 @@ void restore_weights(Session& session, const TensorFile& file, const std::string
   }
 }
 
-TensorFile exported_weights(const TensorFile& checkpoint) {
+TensorFile exported_weights(TensorFile checkpoint) {
   TensorFile file;
-  for (const auto& [name, tensor] : checkpoint.tensors) {
+  for (auto& [name, tensor] : checkpoint.tensors) {
     if (belongs_to_training(name)) continue;
     const auto average = checkpoint.tensors.find(average_prefix + name);
-    const FileTensor& from = average == checkpoint.tensors.end() ? tensor : average->second;
-    file.tensors[name] = {DType::f32, from.shape, to_bytes<float>(to_values(from))};
+    FileTensor& from = average == checkpoint.tensors.end() ? tensor : average->second;
+    if (from.dtype != DType::f32) from = {DType::f32, from.shape, to_bytes<float>(to_values(from))};
+    file.tensors[name] = std::move(from);
   }
   file.metadata = {{"format", "pt"}};  // as PyTorch's users write it: the order within tensors is PyTorch's
   return file;

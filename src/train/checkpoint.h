@@ -13,6 +13,9 @@
 
 namespace convoy {
 
+/// What the names of tensors begin with that are the optimizer's.
+inline constexpr const char* optimizer_prefix = "optimizer.";
+
 /// Where a run stands.
 struct Progress {
   int epochs_done = 0;
@@ -69,7 +72,7 @@ void restore_weights(Session& session, const TensorFile& file, const std::string
 
 /// The weights that a checkpoint's run is evaluated with, alone, in f32: the moving averages where it has
 /// some.
-TensorFile exported_weights(const TensorFile& checkpoint);
+TensorFile exported_weights(TensorFile checkpoint);
 
 /// Throws Error when the file is no checkpoint of a known format, or carries no checksum.
 void require_checkpoint(const TensorFile& file, const std::string& name);

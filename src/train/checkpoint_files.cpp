@@ -50,8 +50,8 @@ void set_aside(const fs::path& path) {
   fs::rename(path, path.string() + ".old");
 }
 
-TensorFile verified(const std::string& bytes, const fs::path& path) {
-  TensorFile file = from_safetensors(bytes, path.string());
+TensorFile verified(const std::string& bytes, const fs::path& path, const WantedTensors& wanted = {}) {
+  TensorFile file = from_safetensors(bytes, path.string(), wanted);
   require_checkpoint(file, path.string());
   return file;
 }
@@ -74,14 +74,20 @@ std::vector<fs::path> candidates(const fs::path& path) {
   return paths;
 }
 
-/// The bytes of the first candidate that verifies; empty when there is none at all.
-std::pair<fs::path, std::string> choose(const fs::path& path) {
+struct Chosen {
+  fs::path path;
+  std::string bytes;
+  TensorFile file;
+};
+
+/// The first candidate that verifies; empty when there is none at all.
+Chosen choose(const fs::path& path, const WantedTensors& wanted) {
   const std::vector<fs::path> paths = candidates(path);
   for (const fs::path& candidate : paths) {
     try {
       std::string bytes = read_file(candidate);
-      verified(bytes, candidate);
-      return {candidate, std::move(bytes)};
+      TensorFile file = verified(bytes, candidate, wanted);
+      return {candidate, std::move(bytes), std::move(file)};
     } catch (const Error& error) {
       if (paths.size() == 1) throw;
       log_warn("skipping a checkpoint: {}", error.what());
@@ -166,18 +172,21 @@ TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
   return file;
 }
 
-std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const RankEnvironment& ranks) {
-  std::string bytes, chosen;
+std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const RankEnvironment& ranks,
+                                                bool with_optimizer) {
+  const WantedTensors wanted = [&](const std::string& tensor) {
+    return with_optimizer || !tensor.starts_with(optimizer_prefix);
+  };
+  Chosen chosen;
   agree(ranks, [&] {
-    if (!ranks.is_root()) return;
-    auto [from, contents] = choose(path);
-    chosen = from.string();
-    bytes = std::move(contents);
+    if (ranks.is_root()) chosen = choose(path, wanted);
   });
-  share(chosen, ranks);
-  if (chosen.empty()) return std::nullopt;
-  share(bytes, ranks);
-  return LoadedCheckpoint{chosen, from_safetensors(bytes, chosen)};
+  std::string name = chosen.path.string();
+  share(name, ranks);
+  if (name.empty()) return std::nullopt;
+  share(chosen.bytes, ranks);
+  if (!ranks.is_root()) chosen.file = from_safetensors(chosen.bytes, name, wanted);
+  return LoadedCheckpoint{name, std::move(chosen.file)};
 }
 
 }  // namespace convoy

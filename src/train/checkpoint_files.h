@@ -38,8 +38,9 @@ struct LoadedCheckpoint {
 /// folder or its checkpoints' folder: of a folder the newest that verifies (the best one, if no other does),
 /// with a warning for each that does not. Nothing when a folder has no checkpoint. Throws AgreedError when
 /// there are some but none verifies, or a named file does not.
+/// Without `with_optimizer`, its moments are left out.
 std::optional<LoadedCheckpoint> load_checkpoint(const std::filesystem::path& path,
-                                                const RankEnvironment& ranks);
+                                                const RankEnvironment& ranks, bool with_optimizer = true);
 
 /// A safetensors file of anybody's making, read by rank 0 and shared in the same way. Throws AgreedError.
 TensorFile load_weights(const std::filesystem::path& path, const RankEnvironment& ranks);

@@ -64,6 +64,7 @@ void Inference::write_weights(const TrainedModel& model) {
   std::iota(order.begin(), order.end(), 0);
   engine_->write(layout_.order, order.data());
   const auto write = [&](const Tensor& tensor, const std::vector<float>& values) {
+    if (tensor.dtype == DType::f32) return engine_->write(tensor, values.data());
     write_values(*engine_, tensor, {values.begin(), values.end()});
   };
   for (std::size_t i = 0; i < model.graph.parameters.size(); ++i) {

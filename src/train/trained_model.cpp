@@ -23,7 +23,7 @@ std::vector<std::string> class_names_of(const TensorFile& file, const Config& co
 }  // namespace
 
 TrainedModel load_trained_model(const std::filesystem::path& path, bool best, const RankEnvironment& ranks) {
-  const auto checkpoint = load_checkpoint(chosen_checkpoint(path, best), ranks);
+  auto checkpoint = load_checkpoint(chosen_checkpoint(path, best), ranks, /*with_optimizer=*/false);
   if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", path.string()));
   TrainedModel model;
   model.checkpoint = checkpoint->path;
@@ -31,8 +31,8 @@ TrainedModel load_trained_model(const std::filesystem::path& path, bool best, co
     const std::string name = checkpoint->path.string();
     model.config = parse_config(config_in(checkpoint->file, name), name, {});
     model.graph = build_graph(model.config.model);
-    model.weights = exported_weights(checkpoint->file);
     model.class_names = class_names_of(checkpoint->file, model.config, name);
+    model.weights = exported_weights(std::move(checkpoint->file));
     model.class_names.resize(model.class_names.empty() ? 0 : static_cast<std::size_t>(model.graph.classes()));
   });
   return model;

@@ -304,6 +304,13 @@ class Cli(unittest.TestCase):
         result = launch(["train", other, "--init", str(model), "--output", str(self.folder / "other")])
         self.assertEqual(result.returncode, 1)
         self.assertRegex(result.stderr, r"tensor 7\.weight has shape \[10,32\], the model's is \[12,32\]")
+        result = launch(["train", other, "--init", str(model), "--init-except", "7", "train.epochs=1", "optimizer.lr=1e-30",
+                         "--output", str(self.folder / "other")])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        begun = read_tensors(self.folder / "other" / "checkpoints" / "epoch-0001.safetensors")
+        self.assertEqual((begun["3.weight"], len(begun["7.weight"])), (weights["3.weight"], 12 * 32))
+        result = launch(["train", config, "--init-except", "7"])
+        self.assertEqual(result.returncode, 2, result.stderr)
         result = launch(["train", config, "--init", str(model), "--resume", str(run)])
         self.assertEqual(result.returncode, 2, result.stderr)
         result = launch(["export", str(self.folder / "nothing")])
