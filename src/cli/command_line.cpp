@@ -248,12 +248,6 @@ void add_data_pack(CLI::App& data, Action& action) {
       ->capture_default_str();
 }
 
-void add_data(CLI::App& app, Action& action) {
-  CLI::App* data = app.add_subcommand("data", "prepare data sets");
-  data->require_subcommand(1);
-  add_data_pack(*data, action);
-}
-
 void add_data_fetch(CLI::App& data, Action& action) {
   CLI::App* command = data.add_subcommand(
       "fetch",
@@ -291,10 +285,11 @@ void add_data_info(CLI::App& data, Action& action) {
 }
 
 void add_data(CLI::App& app, Action& action) {
-  CLI::App* data = app.add_subcommand("data", "download data sets, and look at them");
+  CLI::App* data = app.add_subcommand("data", "download data sets, look at them, prepare them");
   data->require_subcommand(1);
   add_data_fetch(*data, action);
   add_data_info(*data, action);
+  add_data_pack(*data, action);
 }
 
 /// "cpu|cuda" as the values that an option takes; what is in capitals stands for others.
