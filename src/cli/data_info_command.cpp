@@ -1,6 +1,11 @@
 // `convoy data info`: what a configuration's data set holds.
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "comm/agree_on_root.h"
 #include "src/cli/commands.h"
+#include "src/core/log.h"
 #include "src/data/summary.h"
 #include "src/io/png_writer.h"
 
@@ -12,21 +17,29 @@ void print_summary(const DataConfig& config, const Dataset& data) {
   const char* validation = name_of_validation(config);
   fmt::print("{} images {} in {} classes: {} to train on, {} for {}\n", data.labels.size(),
              to_string(data.image), data.classes, data.train.size(), data.validation.size(), validation);
-  fmt::print("  {:>10} {:>10} {:>10}\n", "class", "train", validation);
-  for (std::size_t label = 0; label < summary.train.size(); ++label)
-    fmt::print("  {:>10} {:>10} {:>10}\n", label, summary.train[label], summary.validation[label]);
+  std::vector<std::string> names = data.class_names;
+  for (std::size_t label = names.size(); label < summary.train.size(); ++label)
+    names.push_back(fmt::format("{}", label));
+  std::size_t width = 10;
+  for (const std::string& name : names) width = std::max(width, name.size());
+  fmt::print("  {:>{}} {:>10} {:>10}\n", "class", width, "train", validation);
+  for (std::size_t label = 0; label < summary.train.size(); ++label) {
+    fmt::print("  {:>{}} {:>10} {:>10}\n", names[label], width, summary.train[label],
+               summary.validation[label]);
+  }
   fmt::print("of the training images, for data:\n  normalize: {{mean: [{:.4f}], std: [{:.4f}]}}\n",
              fmt::join(summary.mean, ", "), fmt::join(summary.std, ", "));
 }
 
 void look(const Config& config, const DataInfoArguments& arguments) {
   const Dataset data = load_dataset(config.data, config.seed);
+  if (!data.warning.empty()) log_warn("{}", data.warning);
   print_summary(config.data, data);
   if (arguments.sheet.empty()) return;
   const Picture sheet = contact_sheet(data, arguments.columns);
   write_png(arguments.sheet, {sheet.height, sheet.width, sheet.channels, sheet.pixels});
-  fmt::print("{}: {}x{} pixels; its rows are classes 0 to {}, from the top\n", arguments.sheet, sheet.width,
-             sheet.height, data.classes - 1);
+  fmt::print("{}: {}x{} pixels; a row is a class, in the order of the table\n", arguments.sheet, sheet.width,
+             sheet.height);
 }
 
 }  // namespace

@@ -10,9 +10,10 @@ namespace {
 constexpr int largest_side = 96, gap = 2;
 constexpr std::uint8_t ground = 255;
 
-/// (D,H,W,C) of one sample.
-const std::uint8_t* pixels_of(const Dataset& data, std::int32_t sample) {
-  return data.images.data() + sample * data.image.count();
+/// A sample (D,H,W,C) as evaluation would see it.
+void read_image(const Dataset& data, std::int32_t sample, std::vector<std::uint8_t>& pixels) {
+  pixels.resize(static_cast<std::size_t>(data.image.count()));
+  fetch_image(data, sample, {}, pixels.data());
 }
 
 std::vector<std::int64_t> counts_of(const Dataset& data, const std::vector<std::int32_t>& samples) {
@@ -24,10 +25,9 @@ std::vector<std::int64_t> counts_of(const Dataset& data, const std::vector<std::
 
 /// Copies a sample to `out`, a place in a picture of `stride` pixels per row, each pixel the mean of a square
 /// of `shrink` by `shrink`.
-void draw(const Dataset& data, std::int32_t sample, int shrink, int channels, std::uint8_t* out, int stride) {
-  const FeatureShape& image = data.image;
-  const std::uint8_t* slice =
-      pixels_of(data, sample) + std::int64_t{image.d / 2} * image.h * image.w * image.c;
+void draw(const FeatureShape& image, const std::vector<std::uint8_t>& pixels, int shrink, int channels,
+          std::uint8_t* out, int stride) {
+  const std::uint8_t* slice = pixels.data() + std::int64_t{image.d / 2} * image.h * image.w * image.c;
   for (int h = 0; h < image.h / shrink; ++h) {
     for (int w = 0; w < image.w / shrink; ++w) {
       for (int c = 0; c < channels; ++c) {
@@ -49,8 +49,10 @@ DataSummary summarize(const Dataset& data) {
   DataSummary summary{counts_of(data, data.train), counts_of(data, data.validation), {}, {}};
   const auto channels = static_cast<std::size_t>(data.image.c);
   std::vector<std::array<std::int64_t, 256>> seen(channels);  // pixels of each value: sums without rounding
+  std::vector<std::uint8_t> pixels;
   for (const std::int32_t sample : data.train) {
-    const std::uint8_t* pixel = pixels_of(data, sample);
+    read_image(data, sample, pixels);
+    const std::uint8_t* pixel = pixels.data();
     for (std::int64_t i = 0; i < data.image.pixels(); ++i) {
       for (std::size_t c = 0; c < channels; ++c) ++seen[c][*pixel++];
     }
@@ -77,13 +79,15 @@ Picture contact_sheet(const Dataset& data, int columns) {
   Picture sheet{gap + data.classes * height, gap + columns * width, image.c == 3 ? 3 : 1, {}};
   sheet.pixels.assign(static_cast<std::size_t>(std::int64_t{sheet.height} * sheet.width * sheet.channels),
                       ground);
+  std::vector<std::uint8_t> pixels;
   std::vector<int> drawn(static_cast<std::size_t>(data.classes), 0);
   for (const std::int32_t sample : data.train) {
     const int label = data.labels[static_cast<std::size_t>(sample)];
     const int column = drawn[static_cast<std::size_t>(label)]++;
     if (column >= columns) continue;
     const std::int64_t first = (gap + std::int64_t{label} * height) * sheet.width + gap + column * width;
-    draw(data, sample, shrink, sheet.channels, sheet.pixels.data() + first * sheet.channels, sheet.width);
+    read_image(data, sample, pixels);
+    draw(image, pixels, shrink, sheet.channels, sheet.pixels.data() + first * sheet.channels, sheet.width);
   }
   return sheet;
 }

@@ -55,7 +55,7 @@ class DataInfo(unittest.TestCase):
 
     def test_sheet(self):
         text = self.info("--sheet", "sheet.png", "--columns", "5")
-        self.assertIn("sheet.png: 42x42 pixels; its rows are classes 0 to 3", text)
+        self.assertIn("sheet.png: 42x42 pixels; a row is a class", text)
         png = (self.folder / "sheet.png").read_bytes()
         self.assertEqual(png[:8], b"\x89PNG\r\n\x1a\n")
         self.assertEqual(struct.unpack(">IIBB", png[16:26]), (5 * 8 + 2, 4 * 10 + 2, 8, 2))

@@ -3,10 +3,12 @@
 
 usage: fetch_test.py CONVOY [unittest arguments]
 """
+import contextlib
 import gzip
 import hashlib
 import http.server
 import io
+import math
 import os
 import pathlib
 import pty
@@ -31,11 +33,8 @@ model: {input: [1, 28, 28], layers: [flatten, linear: 10]}
 
 
 def idx(*sizes):
-    count = 1
-    for size in sizes:
-        count *= size
-    values = bytes(i % 10 for i in range(count))
-    return gzip.compress(struct.pack(">I", 0x800 + len(sizes)) + struct.pack(f">{len(sizes)}I", *sizes) + values)
+    header = struct.pack(f">{1 + len(sizes)}I", 0x800 + len(sizes), *sizes)
+    return gzip.compress(header + bytes(i % 10 for i in range(math.prod(sizes))))
 
 
 MNIST = {f"{part}-{name}": content for part, count in (("train", 30), ("t10k", 20))
@@ -150,20 +149,17 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def answer_wrongly(self, name, content, start):
         self.answer_well(name, content[:-1] + bytes([content[-1] ^ 1]), start)
 
-    def answer_elsewhere(self, name, content, start):
+    def send_on(self, where):
         self.send_response(302)
-        self.send_header("Location", f"/moved/{name}")
+        self.send_header("Location", where)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def answer_elsewhere(self, name, content, start):
+        self.send_on(f"/moved/{name}")
 
     def answer_to_a_file(self, name, content, start):
-        self.send_response(302)
-        self.send_header("Location", "file:///etc/hostname")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def answer_404(self, name, content, start):
-        self.send_error(404)
+        self.send_on("file:///etc/hostname")
 
     def answer_500(self, name, content, start):
         self.send_error(500)
@@ -185,8 +181,7 @@ class Fetch(unittest.TestCase):
                 "--sums", str(sums), "--timeout", timeout]
 
     def fetch(self, server, name="mnist", files=MNIST, code=0, launcher=()):
-        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                           no_proxy="127.0.0.1")
+        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         result = subprocess.run([*launcher, *self.command(server, name, files)], cwd=self.folder, env=environment,
                                 capture_output=True, text=True, timeout=60)
         self.assertEqual(result.returncode, code, result.stderr)
@@ -254,7 +249,7 @@ class Fetch(unittest.TestCase):
             self.assertEqual(len(server.requests), 4)
 
     def test_missing_file_is_not_tried_again(self):
-        with Server(MNIST, first=["404"]) as server:
+        with Server({}) as server:
             self.refuse(server, "HTTP status 404")
             self.assertEqual(len(server.requests), 1)
 
@@ -305,7 +300,7 @@ class Fetch(unittest.TestCase):
             self.fetch(server, launcher=launcher)
             self.expect_mnist()
             self.assertEqual(len(server.requests), 4)
-            server.manners[FIRST] = ["404"]
+            del server.files[FIRST]
             (self.output / FIRST).unlink()
             text = self.fetch(server, launcher=launcher, code=1)
             self.assertEqual(text.count("HTTP status 404"), 1, "the others do not repeat it")
@@ -380,12 +375,9 @@ class Fetch(unittest.TestCase):
             process = subprocess.Popen(self.command(server, "mnist", MNIST), cwd=self.folder, stderr=theirs)
             os.close(theirs)
             text = b""
-            while True:
-                try:
-                    piece = os.read(ours, 4096)
-                except OSError:  # the other end is closed
-                    break
-                text += piece
+            with contextlib.suppress(OSError):  # the other end is closed
+                while True:
+                    text += os.read(ours, 4096)
             os.close(ours)
             self.assertEqual(process.wait(timeout=20), 0)
             self.assertRegex(text.decode(), r"\[#+ +\] [\d.]+ K?i?B of")
@@ -405,4 +397,5 @@ class Fetch(unittest.TestCase):
 
 if __name__ == "__main__":
     CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    os.environ["no_proxy"] = "127.0.0.1"
     unittest.main()
