@@ -74,6 +74,8 @@ class Session {
   ~Session();
 
   const Graph& graph() const { return graph_; }
+  /// Of the data set, in the order of labels; none where it does not name them.
+  const std::vector<std::string>& class_names() const { return dataset_.class_names; }
   const PlanSet& plans() const { return plans_; }
   Engine& engine() { return *engine_; }
   std::int64_t steps_per_epoch() const { return static_cast<std::int64_t>(plans_.training_batches.size()); }
