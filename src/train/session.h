@@ -74,8 +74,6 @@ class Session {
   ~Session();
 
   const Graph& graph() const { return graph_; }
-  /// Of the data set, in the order of labels; none where it does not name them.
-  const std::vector<std::string>& class_names() const { return dataset_.class_names; }
   const PlanSet& plans() const { return plans_; }
   Engine& engine() { return *engine_; }
   std::int64_t steps_per_epoch() const { return static_cast<std::int64_t>(plans_.training_batches.size()); }
@@ -110,6 +108,8 @@ class Session {
 
   /// The pixels of the validation set's image number `index`, as read. Not collective.
   std::vector<std::uint8_t> read_validation_image(std::int64_t index);
+  /// What classes are called; empty where that is not known.
+  std::vector<std::string> class_names() const;
 
   /// Of all parameters, and of their averages, as the steps queued so far leave them on this rank.
   std::vector<NamedHash> hash_weights();
