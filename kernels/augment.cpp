@@ -2,9 +2,16 @@
 // x.
 #include "kernels/augment.h"
 
+#include "kernels/augment_pixels.h"
+
 namespace convoy {
 
 void launch(const CpuContext& context, const Augment& call) {
+  if (!call.plain()) {
+#pragma omp parallel for schedule(static)
+    for (int i = 0; i < call.n; ++i) change_image<float>(context, call, i);
+    return;
+  }
   const auto [depth, height, width, channels] = call.image;
   const std::uint8_t* images = context.data<std::uint8_t>(call.images);
   const std::int32_t* labels = context.data<std::int32_t>(call.labels);

@@ -2,6 +2,7 @@
 // consecutive values of one image, four per thread in one store (one where an image's size is odd); a
 // neighbour's byte comes from the cache.
 #include "kernels/augment.h"
+#include "kernels/augment_pixels.h"
 #include "kernels/cuda_device.cuh"
 
 namespace convoy {
@@ -56,12 +57,78 @@ __global__ void __launch_bounds__(block_size)
   store<V>(x + image * g.count, pack, out);
 }
 
+// With colour, erasing or a partner: a block makes a whole image, so that it can look at all of it first for
+// the mean that contrast needs; that second reading comes from the cache. A thread makes whole pixels.
+template <class T>
+__global__ void __launch_bounds__(block_size)
+    change_kernel(Augment call, std::int64_t slot_rows, std::int64_t values,
+                  const StepState* __restrict__ state, const std::uint8_t* __restrict__ images,
+                  const std::int32_t* __restrict__ labels, const std::int32_t* __restrict__ order,
+                  const float* __restrict__ scale, const float* __restrict__ offset, T* __restrict__ x,
+                  std::int32_t* __restrict__ y, std::int32_t* __restrict__ y_partner) {
+  // The image and its partner; shared memory takes no constructors.
+  __shared__ alignas(DrawnImage<float>) unsigned char memory[2 * sizeof(DrawnImage<float>)];
+  auto* const drawn = reinterpret_cast<DrawnImage<float>*>(memory);
+  __shared__ float sums[2][block_size / warp_size];
+  const auto i = static_cast<int>(blockIdx.x);
+  const auto thread = static_cast<int>(threadIdx.x);
+  const int count = call.blends ? 2 : 1;
+  if (thread < count) {
+    const std::int32_t sample =
+        thread == 0 ? order[state->first + call.first + i] : partner_of(call, *state, order, i);
+    const std::int64_t row = call.resident ? sample : state->slot * slot_rows + call.staged + i + thread;
+    drawn[thread] = draw_image<float>(call, *state, images + row * values, sample);
+    (thread == 0 ? y : y_partner)[i] = labels[sample];
+  }
+  __syncthreads();
+  const int height = call.image.h, width = call.image.w;
+  const int pixels = call.image.d * height * width;
+  if (call.jitter.contrast > 0) {
+    for (int k = 0; k < count; ++k) {
+      float sum = 0;
+      for (int p = thread; p < pixels; p += block_size) {
+        const PixelColors<float> colors(call, drawn[k], p / width / height, p / width % height, p % width);
+        sum += colors.bright_gray();
+      }
+      sum = warp_sum(sum);
+      if (thread % warp_size == 0) sums[k][thread / warp_size] = sum;
+    }
+    __syncthreads();
+    if (thread < count) {
+      float sum = 0;
+      for (const float part : sums[thread]) sum += part;
+      drawn[thread].mean = sum / static_cast<float>(pixels);
+    }
+    __syncthreads();
+  }
+  const Blend blend = state->blend;
+  T* out = x + i * values;
+  for (int p = thread; p < pixels; p += block_size) {
+    write_pixel(call, blend, drawn[0], count == 2 ? &drawn[1] : nullptr, p / width / height,
+                p / width % height, p % width, scale, offset, out + std::int64_t{p} * call.image.c,
+                [](float v) { return from_float<T>(v); });
+  }
+}
+
+void launch_change(const CudaContext& context, const Augment& call) {
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    change_kernel<<<static_cast<unsigned>(call.n), block_size, 0, context.stream>>>(
+        call, call.slot_rows(), call.image.count(), context.state,
+        context.data<const std::uint8_t>(call.images), context.data<const std::int32_t>(call.labels),
+        context.data<const std::int32_t>(call.order), context.data<const float>(call.scale),
+        context.data<const float>(call.shift), context.data<T>(call.x), context.data<std::int32_t>(call.y),
+        context.data<std::int32_t>(call.y_partner));
+  });
+  check_launch();
+}
+
 }  // namespace
 
 void launch(const CudaContext& context, const Augment& call) {
   const FeatureShape& image = call.image;
   if (call.n == 0) return;
   check(image.count() > 0 && image.count() < (std::int64_t{1} << 31), "an image too large to augment");
+  if (!call.plain()) return launch_change(context, call);
   const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };
   const AugmentGeometry g{call.first,
                           call.staged,

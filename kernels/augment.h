@@ -42,10 +42,33 @@ CONVOY_HOST_DEVICE inline int reflect(int i, int length) {
   return i >= length ? 2 * (length - 1) - i : i;
 }
 
+/// Random factors for brightness, contrast and saturation, in this order, each uniform in [1 - s, 1 + s]
+/// (never below 0) for its strength s. With v in [0, 1], every result clamped to it, and gray = 0.299 r +
+/// 0.587 g + 0.114 b (the mean of the channels where there are not three), as torchvision's ColorJitter has
+/// it: v = f v; v = m + f (v - m) with m the mean gray of the image; v = g + f (v - g) with g the pixel's
+/// gray.
+struct ColorJitter {
+  float brightness = 0, contrast = 0, saturation = 0;
+  bool any() const { return brightness > 0 || contrast > 0 || saturation > 0; }
+};
+
+/// With this probability a rectangle of the image becomes 0 in x, the mean of normalised images: Zhong,
+/// Zheng, Kang, Li, Yang, "Random Erasing Data Augmentation", AAAI 2020. Its share of the image and its
+/// height over its width are uniform in their ranges, its place among those inside the image; one that does
+/// not fit is drawn again, up to ten times.
+struct RandomErasing {
+  float probability = 0;
+  float min_area = 0.02f, max_area = 0.33f;
+  float min_ratio = 0.3f, max_ratio = 3.3f;
+};
+
 /// x (N,D,H,W,C) = pixel / 255 * scale + shift per channel (a padded pixel is the stored value 0 before that:
 /// black), y (N) = label. Image i is sample `order[state.first + first + i]`; its pixels are the row of that
 /// sample in a resident data set, else row `staged` + i of slot `state.slot` of the staged batches; its label
 /// is always the sample's.
+/// Then, where asked for, colour (which sees the crop), erasing, and the blend of state.blend with the
+/// partner, the next image of the batch with its own crop, colour and erasing: image i + 1, of the last one
+/// the sample `order[state.first + after]`, staged in row `staged` + N. y_partner (N) is the partner's label.
 struct Augment {
   static constexpr const char* name = "augment";
   int n = 0;
@@ -56,10 +79,17 @@ struct Augment {
   int crop_pad = 0;  ///< 0: no crop
   PadMode pad_mode = PadMode::zero;
   bool flip = false;
+  ColorJitter jitter = {};
+  RandomErasing erasing = {};
+  bool blends = false;
+  int after = 0;
   Tensor images;  ///< u8 (samples,D,H,W,C), staged (staging_slots,rows,D,H,W,C) with rows >= staged + N
   Tensor labels, order;  ///< i32 (samples), i32
   Tensor scale, shift;   ///< (C): 1 / std and -mean / std
   Tensor x, y;
+  Tensor y_partner = {};  ///< absent unless images are blended
+  /// Whether all is done by crop and flip, which need no more than a pixel at a time.
+  bool plain() const { return !jitter.any() && erasing.probability <= 0 && !blends; }
   /// Rows of a slot; a short batch leaves its last ones alone.
   std::int64_t slot_rows() const { return images.count / (staging_slots * image.count()); }
   std::int64_t flops() const { return 2 * n * image.count(); }
@@ -67,7 +97,7 @@ struct Augment {
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
     v.reads(call.images), v.reads(call.labels), v.reads(call.order), v.reads(call.scale), v.reads(call.shift);
-    v.writes(call.x), v.writes(call.y);
+    v.writes(call.x), v.writes(call.y), v.writes(call.y_partner);
   }
 };
 

@@ -1,11 +1,16 @@
 // Gather, crop, flip and normalise, one pixel at a time.
 #include "kernels/augment.h"
+#include "kernels/augment_pixels.h"
 #include "kernels/reference.h"
 
 namespace convoy {
 
 template <class T>
 void launch(const ReferenceContext<T>& context, const Augment& call) {
+  if (!call.plain()) {
+    for (int i = 0; i < call.n; ++i) change_image<T>(context, call, i);
+    return;
+  }
   const FeatureShape& image = call.image;
   const StepState& state = context.state;
   const auto* images = context.template data<std::uint8_t>(call.images);  // (samples,D,H,W,C)

@@ -19,10 +19,12 @@ void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
   const float* factor = context.data<float>(call.loss_scale);  // or null
   const float scale =
       (factor != nullptr ? factor[loss_scale::scale] : 1.0f) * (1.0f / static_cast<float>(call.global_n));
+  const std::int32_t* partners = context.data<std::int32_t>(call.partner_labels);  // or null
+  const float share = partners ? context.state.blend.share : 1.0f;
 #pragma omp parallel for schedule(static)
   for (int i = 0; i < call.n; ++i) {
     const float* row = logits + std::int64_t{i} * classes;
-    const std::int32_t label = labels[i];
+    const std::int32_t label = labels[i], partner = partners ? partners[i] : label;
     int best = 0;
     bool nan = false;
     for (int c = 0; c < classes; ++c) {
@@ -39,12 +41,15 @@ void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
     }
     const float log_sum = std::log(sum);
     const float smoothed = call.smoothing > 0.0f ? off * total : 0.0f;  // 0 · -inf would be NaN
-    loss[i] = log_sum - on * (row[label] - largest) - smoothed;
-    hits[i] = !nan && best == label;
+    float labelled = share > 0.0f ? share * (row[label] - largest) : 0.0f;
+    if (share < 1.0f) labelled += (1.0f - share) * (row[partner] - largest);
+    loss[i] = log_sum - on * labelled - smoothed;
+    hits[i] = !nan && best == (share >= 0.5f ? label : partner);
     if (dlogits) {
       float* gradient = dlogits + std::int64_t{i} * classes;
       for (int c = 0; c < classes; ++c) gradient[c] = (std::exp(row[c] - largest) / sum - off) * scale;
-      gradient[label] -= on * scale;
+      gradient[label] -= on * share * scale;
+      gradient[partner] -= on * (1.0f - share) * scale;
     }
   }
 }

@@ -23,12 +23,15 @@ __global__ void __launch_bounds__(rows_per_block* warp_size)
     softmax_cross_entropy_kernel(int n, int classes, LossTargets target, float inv_global_n,
                                  const T* __restrict__ logits, const std::int32_t* __restrict__ labels,
                                  float* __restrict__ loss, std::int32_t* __restrict__ hits,
-                                 T* __restrict__ dlogits, const float* __restrict__ scale) {
+                                 T* __restrict__ dlogits, const float* __restrict__ scale,
+                                 const std::int32_t* __restrict__ partners,
+                                 const StepState* __restrict__ state) {
   const int lane = static_cast<int>(threadIdx.x) % warp_size;
   const std::int64_t row = std::int64_t{blockIdx.x} * rows_per_block + threadIdx.x / warp_size;
   if (row >= n) return;  // the whole warp
   const T* z = logits + row * classes;
-  const std::int32_t label = labels[row];
+  const std::int32_t label = labels[row], partner = partners != nullptr ? partners[row] : label;
+  const float share = partners != nullptr ? state->blend.share : 1.0f;
 
   float largest = -INFINITY;
   int best = INT_MAX;  // its first index
@@ -49,30 +52,37 @@ __global__ void __launch_bounds__(rows_per_block* warp_size)
   has_nan = __any_sync(~0u, has_nan);
   if (has_nan) largest = NAN;  // so that loss and gradients of this row say so
 
-  float sum_exp = 0.0f, sum_shifted = 0.0f, shifted_label = 0.0f;
+  float sum_exp = 0.0f, sum_shifted = 0.0f, shifted_label = 0.0f, shifted_partner = 0.0f;
   for (int c = lane; c < classes; c += warp_size) {
     const float shifted = to_float(z[c]) - largest;
     sum_exp += expf(shifted);
     sum_shifted += shifted;
     if (c == label) shifted_label = shifted;
+    if (c == partner) shifted_partner = shifted;
   }
   sum_exp = warp_sum(sum_exp);
   sum_shifted = warp_sum(sum_shifted);
   shifted_label = warp_sum(shifted_label);
+  if (share < 1.0f) {
+    shifted_partner = warp_sum(shifted_partner);
+    // Skipped at 0: see below.
+    shifted_label = (share > 0.0f ? share * shifted_label : 0.0f) + (1.0f - share) * shifted_partner;
+  }
   const float log_sum = logf(sum_exp);
   if (lane == 0) {
     float value = target.on * (log_sum - shifted_label);
     // Skipped without smoothing: zero times the log of a vanished probability is no NaN here.
     if (target.off > 0.0f) value += target.off * (static_cast<float>(classes) * log_sum - sum_shifted);
     loss[row] = value;
-    hits[row] = !has_nan && best == label ? 1 : 0;
+    hits[row] = !has_nan && best == (share >= 0.5f ? label : partner) ? 1 : 0;
   }
   if (dlogits == nullptr) return;
   const float inv_sum = 1.0f / sum_exp;
   const float factor = scale != nullptr ? scale[loss_scale::scale] * inv_global_n : inv_global_n;
   for (int c = lane; c < classes; c += warp_size) {
     const float probability = expf(to_float(z[c]) - largest) * inv_sum;
-    const float gradient = probability - (c == label ? target.on : 0.0f) - target.off;
+    const float hot = (c == label ? share : 0.0f) + (c == partner ? 1.0f - share : 0.0f);
+    const float gradient = probability - target.on * hot - target.off;
     dlogits[row * classes + c] = from_float<T>(gradient * factor);
   }
 }
@@ -124,7 +134,8 @@ void launch(const CudaContext& context, const SoftmaxCrossEntropy& call) {
         call.n, call.classes, target, 1.0f / static_cast<float>(call.global_n),
         context.data<const T>(call.logits), context.data<const std::int32_t>(call.labels),
         context.data<float>(call.loss), context.data<std::int32_t>(call.hits), context.data<T>(call.dlogits),
-        context.data<const float>(call.loss_scale));
+        context.data<const float>(call.loss_scale), context.data<const std::int32_t>(call.partner_labels),
+        context.state);
   });
   check_launch();
 }

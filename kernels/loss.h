@@ -15,20 +15,24 @@ namespace convoy {
 /// For each row of logits (N,C), with target t = (1 - smoothing) onehot(label) + smoothing / C:
 /// loss (N) = -sum_c t_c log softmax(logits)_c; hits (N) i32 = 1 where the label is the first largest logit,
 /// and dlogits (N,C) = (softmax - t) / global_n, times the loss scale if there is one; absent in evaluation.
-/// A row with a NaN is never a hit.
+/// A row with a NaN is never a hit. Where images were blended with partners, onehot(label) is
+/// share onehot(label) + (1 - share) onehot(partner's label), share = StepState::blend.share (mixup: Zhang,
+/// Cisse, Dauphin, Lopez-Paz, ICLR 2018), and a hit is the label with the larger share, of equal ones its
+/// own.
 struct SoftmaxCrossEntropy {
   static constexpr const char* name = "softmax_cross_entropy";
   int n = 0, classes = 0;
   int global_n = 1;  ///< images of the global batch, over all ranks
   float smoothing = 0.0f;
   Tensor logits, labels, loss, hits, dlogits;
-  Tensor loss_scale = {};  ///< optional (kernels/loss_scale.h)
+  Tensor loss_scale = {};      ///< optional (kernels/loss_scale.h)
+  Tensor partner_labels = {};  ///< (N), absent unless images are blended
   std::int64_t flops() const { return std::int64_t{8} * n * classes; }
   std::string describe() const { return fmt::format("n={} classes={}", n, classes); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
     v.reads(call.logits), v.reads(call.labels), v.writes(call.loss), v.writes(call.hits),
-        v.writes(call.dlogits), v.reads(call.loss_scale);
+        v.writes(call.dlogits), v.reads(call.loss_scale), v.reads(call.partner_labels);
   }
 };
 

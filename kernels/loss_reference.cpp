@@ -25,17 +25,20 @@ template <class T>
 void launch(const ReferenceContext<T>& context, const SoftmaxCrossEntropy& call) {
   const int classes = call.classes;
   const T smoothing = static_cast<T>(call.smoothing);
-  const T* logits = context.template data<T>(call.logits);                // (N,C)
-  const auto* labels = context.template data<std::int32_t>(call.labels);  // (N)
-  T* loss = context.template data<T>(call.loss);                          // (N)
-  auto* hits = context.template data<std::int32_t>(call.hits);            // (N)
-  T* dlogits = context.template data<T>(call.dlogits);                    // (N,C) or null
-  const T* scale = context.template data<T>(call.loss_scale);             // or null
+  const T* logits = context.template data<T>(call.logits);                          // (N,C)
+  const auto* labels = context.template data<std::int32_t>(call.labels);            // (N)
+  T* loss = context.template data<T>(call.loss);                                    // (N)
+  auto* hits = context.template data<std::int32_t>(call.hits);                      // (N)
+  T* dlogits = context.template data<T>(call.dlogits);                              // (N,C) or null
+  const T* scale = context.template data<T>(call.loss_scale);                       // or null
+  const auto* partners = context.template data<std::int32_t>(call.partner_labels);  // (N) or null
+  const T share = partners != nullptr ? static_cast<T>(context.state.blend.share) : T(1);
   const T factor = (scale != nullptr ? scale[loss_scale::scale] : T(1)) / static_cast<T>(call.global_n);
   for (std::int64_t n = 0; n < call.n; ++n) {
     const T* z = logits + n * classes;
     const int best = first_largest(z, classes);
-    hits[n] = best == labels[n] ? 1 : 0;
+    const int partner = partners != nullptr ? partners[n] : labels[n];
+    hits[n] = best == (share * 2 >= 1 ? labels[n] : partner) ? 1 : 0;
     const T largest = z[best < 0 ? 0 : best];  // subtracted so that no exponential overflows
     T sum = 0;
     for (int c = 0; c < classes; ++c) sum += std::exp(z[c] - largest);
@@ -43,7 +46,8 @@ void launch(const ReferenceContext<T>& context, const SoftmaxCrossEntropy& call)
     loss[n] = 0;
     for (int c = 0; c < classes; ++c) {
       const T log_softmax = z[c] - largest - log_sum;
-      const T target = (c == labels[n] ? 1 - smoothing : T(0)) + smoothing / static_cast<T>(classes);
+      const T hot = (c == labels[n] ? share : T(0)) + (c == partner ? 1 - share : T(0));
+      const T target = (1 - smoothing) * hot + smoothing / static_cast<T>(classes);
       if (target != 0) loss[n] -= target * log_softmax;
       if (dlogits != nullptr) {
         dlogits[n * classes + c] = (std::exp(log_softmax) - target) * factor;

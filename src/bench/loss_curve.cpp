@@ -18,8 +18,7 @@ FileTensor file_tensor(DType type, std::vector<std::int64_t> shape, const std::v
 
 /// What another trainer would have to draw from the same random numbers.
 void require_repeatable(const Config& config, const Graph& graph) {
-  if (config.data.crop_pad > 0 || config.data.flip)
-    fail_usage("bench losses takes images as they are: data.augment=[]");
+  if (config.data.augments()) fail_usage("bench losses takes images as they are: data.augment=[]");
   if (is_streamed(config.data.source)) fail_usage("bench losses takes data sets that fit into memory");
   for (const Node& node : graph.nodes) {
     if (std::holds_alternative<op::Drop>(node.op)) fail_usage("bench losses takes no network with dropout");

@@ -248,17 +248,56 @@ void add_data_pack(CLI::App& data, Action& action) {
       ->capture_default_str();
 }
 
+void add_data_fetch(CLI::App& data, Action& action) {
+  CLI::App* command = data.add_subcommand(
+      "fetch",
+      "download a data set, check its SHA-256 sums and unpack it; files that are there already are kept");
+  auto& arguments = arguments_of<DataFetchArguments>(command, action);
+  command->add_option("NAME", arguments.name, "what data.source calls it")
+      ->required()
+      ->option_text("mnist|fashion-mnist|cifar10|cifar100");
+  command->add_option("--output", arguments.output, "the folder for its files (default: data/NAME)");
+  command->add_option(
+      "--mirror", arguments.mirror,
+      "download from this address, to which the files' names are added, not from the authors'");
+  command->add_option(
+      "--sums", arguments.sums,
+      "a file by sha256sum, in place of the published sums: for a mirror that packed the files anew");
+  command
+      ->add_option("--timeout", arguments.timeout,
+                   "seconds after which a server that sends nothing is given up")
+      ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
+}
+
+void add_data_info(CLI::App& data, Action& action) {
+  CLI::App* command = data.add_subcommand(
+      "info",
+      "what the data set of a configuration holds: images, counts per class, mean and standard deviation for "
+      "data.normalize");
+  auto& arguments = arguments_of<DataInfoArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command->add_option("--sheet", arguments.sheet,
+                      "also draw the first training images to this PNG file, a row per class");
+  command->add_option("--columns", arguments.columns, "images per row of the sheet")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+}
+
 void add_data(CLI::App& app, Action& action) {
-  CLI::App* data = app.add_subcommand("data", "prepare data sets");
+  CLI::App* data = app.add_subcommand("data", "download data sets, look at them, pack folders of pictures");
   data->require_subcommand(1);
+  add_data_fetch(*data, action);
+  add_data_info(*data, action);
   add_data_pack(*data, action);
 }
 
 /// "cpu|cuda" as the values that an option takes; what is in capitals stands for others.
 std::vector<std::string> choices_in(const std::string& text) {
-  const bool listed = text.find('|') != std::string::npos &&
-                      std::all_of(text.begin(), text.end(),
-                                  [](char c) { return (c >= 'a' && c <= 'z') || c == '|' || c == '-'; });
+  const bool listed =
+      text.find('|') != std::string::npos && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '|' || c == '-';
+      });
   return listed ? CLI::detail::split(text, '|') : std::vector<std::string>{};
 }
 

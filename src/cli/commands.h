@@ -97,6 +97,15 @@ struct BenchLossesArguments {
   std::string output;
 };
 
+struct DataFetchArguments {
+  std::string name, output, mirror, sums;
+  double timeout = 30;
+};
+struct DataInfoArguments {
+  ConfigArguments config;
+  std::string sheet;
+  int columns = 12;
+};
 struct CompletionArguments {
   std::string shell;                        ///< "bash", "zsh" or "fish"
   std::function<CommandNode()> describe{};  ///< the whole command line, once it is all there
@@ -117,6 +126,8 @@ int run(const CommandContext& context, const BenchScalingArguments& arguments);
 int run(const CommandContext& context, const BenchLossesArguments& arguments);
 int run(const CommandContext& context, const BenchDataArguments& arguments);
 int run(const CommandContext& context, const DataPackArguments& arguments);
+int run(const CommandContext& context, const DataFetchArguments& arguments);
+int run(const CommandContext& context, const DataInfoArguments& arguments);
 int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

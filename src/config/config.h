@@ -58,7 +58,10 @@ struct DataConfig {
   std::vector<float> mean, std;  ///< per channel (or one for all), of pixels scaled to [0,1]; default 0 and 1
   int crop_pad = 0;              ///< augment: [{crop: {pad, mode}}]
   PadMode crop_mode = PadMode::zero;
-  bool flip = false;  ///< augment: [{flip: horizontal}]
+  bool flip = false;            ///< augment: [{flip: horizontal}]
+  ColorJitter jitter;           ///< augment: [{color_jitter: {brightness, contrast, saturation}}]
+  RandomErasing erasing;        ///< augment: [{random_erasing: {probability, area, ratio}}]
+  float mixup = 0, cutmix = 0;  ///< augment: [{mixup: alpha}, {cutmix: alpha}]; 0: off
   RandomResizedCrop resized_crop;
   int resize = 0;   ///< of streamed sources: the shorter side before the middle is cut out; 0: 8/7 of input's
   int max_bad = 0;  ///< broken images that are replaced by others of their class
@@ -67,6 +70,12 @@ struct DataConfig {
   double validation_fraction = 0;
   enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false
   Mark mark;
+
+  /// Whether training blends images with partners.
+  bool blends() const { return mixup > 0 || cutmix > 0; }
+  bool augments() const {
+    return crop_pad > 0 || flip || jitter.any() || erasing.probability > 0 || blends();
+  }
 };
 /// What to call the images that are validated on.
 inline const char* name_of_validation(const DataConfig& data) {

@@ -261,7 +261,9 @@ struct Repeat {
 const Table<Config>& config_table();                   // sections.cpp
 const std::vector<Kind<LayerConfig>>& layer_kinds();   // layers.cpp
 const Kind<Repeat>& repeat_kind();                     // layers.cpp
-const std::vector<Kind<DataConfig>>& augment_kinds();  // sections.cpp
+const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp
+/// `augment`: a list whose entries fill members of DataConfig.
+Field<DataConfig> augment_field();
 /// The entry of `augment` that streamed sources alone have.
 Kind<DataConfig> random_resized_crop();  // streamed.cpp
 /// What must hold of streamed sources and of keys that are theirs.

@@ -8,57 +8,6 @@ namespace {
 
 // ---- data ----
 
-std::vector<Kind<DataConfig>> make_augment_kinds() {
-  using D = DataConfig;
-  Kind<D> crop;
-  crop.name = "crop";
-  crop.help = "shift by up to `pad` pixels";
-  crop.table.short_key = "pad";
-  crop.table.fields = {
-      field("pad", &D::crop_pad, number<int>(between(0, 1024)), "pixels added on every side").require(),
-      field("mode", &D::crop_mode, choice<PadMode>({{"zero", PadMode::zero}, {"reflect", PadMode::reflect}}),
-            "what the added pixels hold")};
-  Kind<D> flip;
-  flip.name = "flip";
-  flip.help = "mirror half of the images";
-  flip.table.short_key = "direction";
-  flip.table.fields = {
-      field("direction", &D::flip, choice<bool>({{"horizontal", true}}), "left and right change places")
-          .require()};
-  return {std::move(crop), std::move(flip), random_resized_crop()};
-}
-
-/// `augment`: a list whose entries fill members of DataConfig.
-Field<DataConfig> augment_field() {
-  Field<DataConfig> field;
-  field.key = "augment";
-  field.type = "list of crop, flip, random_resized_crop";
-  field.help = "random changes of the training images";
-  field.read = [](DataConfig& target, const Place& place) {
-    if (place.value.kind != Value::Kind::list) {
-      place.refuse("expected a list such as [{{crop: {{pad: 2}}}}, {{flip: horizontal}}], got {}",
-                   describe(place.value));
-    }
-    std::vector<std::string> seen;
-    for (std::size_t i = 0; i < place.value.items.size(); ++i) {
-      const std::string& name = find_kind(augment_kinds(), place.item(i)).first->name;
-      if (std::find(seen.begin(), seen.end(), name) != seen.end())
-        place.item(i).refuse("{} given twice", name);
-      seen.push_back(name);
-      read_kind(augment_kinds(), target, place.item(i), false);
-    }
-  };
-  field.write = [](const DataConfig& source) -> std::optional<Value> {
-    Value list = Value::list({});
-    if (source.crop_pad > 0 || source.crop_mode != PadMode::zero)
-      list.items.push_back(write_kind(augment_kinds()[0], source));
-    if (source.flip) list.items.push_back(write_kind(augment_kinds()[1], source));
-    if (source.resized_crop.max_scale > 0) list.items.push_back(write_kind(augment_kinds().back(), source));
-    return list;
-  };
-  return field;
-}
-
 Codec<double> validation() {
   const Codec<double> fraction =
       number<double>(Interval{.low = 0, .high = 1, .low_open = true, .high_open = true});
@@ -432,11 +381,6 @@ Table<Config> make_config_table() {
 }
 
 }  // namespace
-
-const std::vector<Kind<DataConfig>>& augment_kinds() {
-  static const std::vector<Kind<DataConfig>> kinds = make_augment_kinds();
-  return kinds;
-}
 
 const Table<Config>& config_table() {
   static const Table<Config> table = make_config_table();

@@ -22,6 +22,9 @@ enum class Purpose : std::uint32_t {
   digits = 5,
   split = 6,
   synthetic = 7,
+  color = 8,
+  erase = 9,
+  blend = 10,
   resized_crop = 11
 };
 

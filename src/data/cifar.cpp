@@ -21,7 +21,7 @@ struct Layout {
   std::vector<const char*> train;
   const char* test;
   std::vector<int> classes;  ///< of each label byte; the last one counts
-  const char* expected;
+  std::string expected;
   std::int64_t record() const { return static_cast<std::int64_t>(classes.size()) + image_bytes; }
 };
 
@@ -84,18 +84,18 @@ Dataset read_cifar(const fs::path& folder, const Layout& layout, bool test) {
 
 }  // namespace
 
-Dataset read_cifar10(const fs::path& folder, bool test) {
+Dataset read_cifar10(const fs::path& folder, bool test, const std::string& hint) {
   const Layout layout{
       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
       "test_batch.bin",
       {10},
-      "data_batch_1.bin to data_batch_5.bin and test_batch.bin, the binary version of CIFAR-10"};
+      "data_batch_1.bin to data_batch_5.bin and test_batch.bin, the binary version of CIFAR-10" + hint};
   return read_cifar(folder, layout, test);
 }
 
-Dataset read_cifar100(const fs::path& folder, bool test) {
+Dataset read_cifar100(const fs::path& folder, bool test, const std::string& hint) {
   const Layout layout{
-      {"train.bin"}, "test.bin", {20, 100}, "train.bin and test.bin, the binary version of CIFAR-100"};
+      {"train.bin"}, "test.bin", {20, 100}, "train.bin and test.bin, the binary version of CIFAR-100" + hint};
   return read_cifar(folder, layout, test);
 }
 

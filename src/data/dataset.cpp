@@ -11,6 +11,7 @@
 #include "src/core/random.h"
 #include "src/data/folder.h"
 #include "src/data/packed.h"
+#include "src/data/published.h"
 #include "src/data/sources.h"
 
 namespace convoy {
@@ -23,11 +24,11 @@ Dataset read_source(const DataConfig& config, std::uint64_t seed, bool test) {
       return draw_digits(seed, test);
     case Source::mnist:
     case Source::fashion_mnist:
-      return read_idx(config.path, test);
+      return read_idx(config.path, test, fetch_hint(config.source, config.path));
     case Source::cifar10:
-      return read_cifar10(config.path, test);
+      return read_cifar10(config.path, test, fetch_hint(config.source, config.path));
     case Source::cifar100:
-      return read_cifar100(config.path, test);
+      return read_cifar100(config.path, test, fetch_hint(config.source, config.path));
     case Source::synthetic:
       return draw_noise(config.synthetic, seed, test);
     case Source::folder:

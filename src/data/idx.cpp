@@ -108,15 +108,15 @@ class Reader {
 };
 
 // `stem` with -idx or .idx, plain or with .gz: whichever is there.
-fs::path find_file(const fs::path& folder, const std::string& stem, int dimensions) {
+fs::path find_file(const fs::path& folder, const std::string& stem, int dimensions, const std::string& hint) {
   for (const char* joint : {"-", "."}) {
     for (const char* end : {"", ".gz"}) {
       const fs::path path = folder / fmt::format("{}{}idx{}-ubyte{}", stem, joint, dimensions, end);
       if (fs::exists(path)) return path;
     }
   }
-  fail("{}: no {}-idx{}-ubyte or {}-idx{}-ubyte.gz here; data.path should hold {}", folder.string(), stem,
-       dimensions, stem, dimensions, expected);
+  fail("{}: no {}-idx{}-ubyte or {}-idx{}-ubyte.gz here; data.path should hold {}{}", folder.string(), stem,
+       dimensions, stem, dimensions, expected, hint);
 }
 
 // The most that a byte of deflate (RFC 1951) can stand for: its longest match is 258 bytes, and takes at
@@ -152,9 +152,10 @@ std::array<std::int64_t, dimensions> read_header(Reader& file) {
 }
 
 // Appends one pair of files to `data` and returns the number of its images.
-std::int64_t append_part(Dataset& data, const fs::path& folder, const std::string& part) {
-  Reader images(find_file(folder, part + "-images", 3));
-  Reader labels(find_file(folder, part + "-labels", 1));
+std::int64_t append_part(Dataset& data, const fs::path& folder, const std::string& part,
+                         const std::string& hint) {
+  Reader images(find_file(folder, part + "-images", 3, hint));
+  Reader labels(find_file(folder, part + "-labels", 1, hint));
   const auto [count, height, width] = read_header<3>(images);
   const auto [label_count] = read_header<1>(labels);
   if (count != label_count) {
@@ -188,13 +189,13 @@ std::int64_t append_part(Dataset& data, const fs::path& folder, const std::strin
 
 }  // namespace
 
-Dataset read_idx(const fs::path& folder, bool test) {
-  check_folder(folder, expected);
+Dataset read_idx(const fs::path& folder, bool test, const std::string& hint) {
+  check_folder(folder, expected + hint);
   Dataset data;
   data.classes = classes;
-  const std::int64_t train = append_part(data, folder, "train");
+  const std::int64_t train = append_part(data, folder, "train", hint);
   append_ids(data.train, 0, train);
-  if (test) append_ids(data.validation, train, append_part(data, folder, "t10k"));
+  if (test) append_ids(data.validation, train, append_part(data, folder, "t10k", hint));
   return data;
 }
 

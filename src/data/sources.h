@@ -20,12 +20,12 @@ Dataset draw_digits(std::uint64_t seed, bool test);
 /// files are not at hand. A sample is a function of seed and index.
 Dataset draw_noise(const SyntheticConfig& config, std::uint64_t seed, bool test);
 
-/// MNIST and its look-alikes: four IDX files, plain or gzipped.
-Dataset read_idx(const std::filesystem::path& folder, bool test);
+/// MNIST and its look-alikes: four IDX files, plain or gzipped. `hint` ends messages of missing files.
+Dataset read_idx(const std::filesystem::path& folder, bool test, const std::string& hint = {});
 
 /// The binary layout of CIFAR-10 and CIFAR-100 (for which the fine label counts).
-Dataset read_cifar10(const std::filesystem::path& folder, bool test);
-Dataset read_cifar100(const std::filesystem::path& folder, bool test);
+Dataset read_cifar10(const std::filesystem::path& folder, bool test, const std::string& hint = {});
+Dataset read_cifar100(const std::filesystem::path& folder, bool test, const std::string& hint = {});
 
 /// Moves a random share of the training ids, data.validation, to validation; both stay in rising order.
 /// Throws Error (exit code 2) when one of them gets nothing.

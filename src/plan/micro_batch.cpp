@@ -40,7 +40,8 @@ std::vector<MicroBatch> own(int logical_shards, int global_n, int rank, int rank
 
 }  // namespace
 
-std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, int rank, int ranks) {
+std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, int rank, int ranks,
+                                      bool blends) {
   const bool as_tree = train.reproducible_across_ranks > 0;
   const int size = train.micro_batch > 0 ? train.micro_batch : std::max(global_n, 1);
   std::vector<MicroBatch> passes = as_tree ? own(train.reproducible_across_ranks, global_n, rank, ranks)
@@ -49,7 +50,9 @@ std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, in
   int staged = 0;
   for (std::size_t i = 0; i < passes.size(); ++i) {
     passes[i].block = folds.block[i];
-    passes[i].staged = std::exchange(staged, staged + passes[i].shard.count);
+    const Range span = passes[i].span, shard = passes[i].shard;
+    passes[i].staged = std::exchange(staged, staged + shard.count + (blends && shard.count > 0 ? 1 : 0));
+    passes[i].after = span.first + (shard.first - span.first + shard.count) % std::max(span.count, 1);
   }
   return passes;
 }
@@ -57,6 +60,14 @@ std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, in
 int images_of(const TrainConfig& train, int global_n, int rank, int ranks) {
   int images = 0;
   for (const MicroBatch& pass : micro_batches(train, global_n, rank, ranks)) images += pass.shard.count;
+  return images;
+}
+
+int staged_of(const Config& config, int global_n, int rank, int ranks) {
+  const bool blends = config.data.blends();
+  const std::vector<MicroBatch> passes = micro_batches(config.train, global_n, rank, ranks, blends);
+  int images = 0;
+  for (const MicroBatch& pass : passes) images += pass.shard.count + (blends && pass.shard.count > 0 ? 1 : 0);
   return images;
 }
 

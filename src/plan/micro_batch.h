@@ -18,15 +18,20 @@ struct MicroBatch {
   int logical_shards = 1;  ///< so many spans are worked on at the same time, each by one rank
   int block = 0;           ///< of gradients: where this pass leaves what it adds to them
   int staged = 0;          ///< where its images begin among those that the rank was handed for the batch
+  int after = 0;           ///< place in the global batch of what follows its last image, around the span
 };
 
 /// The passes of this rank over a batch of `global_n` training images, in order. Without
 /// reproducible_across_ranks every rank has as many and they cut each micro-batch into shards; with it each
-/// rank has its part of the logical shards.
-std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, int rank, int ranks);
+/// rank has its part of the logical shards. With `blends` a rank is handed the image `after` behind each
+/// pass's.
+std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, int rank, int ranks,
+                                      bool blends = false);
 
 /// Images of the global batch that a rank works on, in all its passes.
 int images_of(const TrainConfig& train, int global_n, int rank, int ranks);
+/// Images that a rank is handed for that.
+int staged_of(const Config& config, int global_n, int rank, int ranks);
 
 /// After which passes blocks of gradients are added, and which: folds[p] are done after pass p, in order.
 struct Fold {

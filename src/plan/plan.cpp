@@ -24,7 +24,8 @@ std::int64_t flops_of(const Call& call) {
 
 std::int64_t bytes_of(const Call& call) {
   if (const auto* augment = std::get_if<Augment>(&call)) {  // touches n rows of the data set, not all of it
-    return augment->n * (augment->image.count() + 8) + augment->x.bytes() + augment->y.bytes();
+    const int images = augment->blends ? 2 * augment->n : augment->n;
+    return images * (augment->image.count() + 8) + augment->x.bytes() + augment->y.bytes();
   }
   ByteCounter counter;
   visit_tensors(call, counter);

@@ -122,11 +122,16 @@ class Emitter {
       call.crop_pad = config_.data.crop_pad;
       call.pad_mode = config_.data.crop_mode;
       call.flip = config_.data.flip;
+      call.jitter = config_.data.jitter;
+      call.erasing = config_.data.erasing;
+      call.blends = config_.data.blends();
+      call.after = batch_.after;
     }
     call.images = layout_.images, call.labels = layout_.labels, call.order = layout_.order;
     call.scale = layout_.scale, call.shift = layout_.shift;
     call.x = values_[0] = fresh(n() * call.image.count());
     call.y = labels_ = fresh(n(), DType::i32);
+    if (call.blends) call.y_partner = partner_labels_ = fresh(n(), DType::i32);
     emit(call, "input");
   }
 
@@ -143,6 +148,7 @@ class Emitter {
       call.smoothing = config_.train.label_smoothing;
       call.dlogits = gradients_.back() = fresh(call.logits.count);
       call.loss_scale = layout_.loss_scale;
+      call.partner_labels = partner_labels_;
     }
     emit(call, "loss");
     AccumulateMetrics metrics{n(), call.loss, call.hits, layout_.validation_metrics};
@@ -296,7 +302,7 @@ class Emitter {
   std::vector<Tensor> values_, gradients_;
   std::vector<Saved> saved_;
   std::vector<bool> trains_;  ///< the node or something before it has parameters
-  Tensor labels_;
+  Tensor labels_, partner_labels_;
   std::size_t current_ = 0;
   std::int64_t next_ = 0;  ///< next unplaced tensor's identifier
 };

@@ -69,6 +69,7 @@ struct EpochEnd {
   Predictions predictions;
   std::vector<Mistake> mistakes;
   std::vector<Picture> mistaken;
+  std::vector<std::string> class_names;
 };
 
 void add_parameters(EventWriter& events, const EpochEnd& end) {
@@ -103,7 +104,7 @@ void add_pictures(EventWriter& events, const EpochEnd& end) {
   const Picture& first = end.mistaken.front();
   const int scale = std::max(1, 96 / std::max(first.height, first.width));
   add_picture(events, "validation/worst_mistakes", step, contact_sheet(end.mistaken, scale));
-  events.text("validation/worst_mistakes_list", step, list_of(end.mistakes));
+  events.text("validation/worst_mistakes_list", step, list_of(end.mistakes, end.class_names));
 }
 
 }  // namespace
@@ -139,7 +140,8 @@ void Board::epoch(const EpochRecord& record, Predictions predictions) {
                                                  std::nullopt,
                                                  std::move(predictions),
                                                  {},
-                                                 {}});
+                                                 {},
+                                                 session_.class_names()});
   if (layout.loss_scale) {
     const std::vector<double> state = session_.read_values(layout.loss_scale);
     end->gradient_factor = state[loss_scale::inverse];

@@ -144,12 +144,16 @@ std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t 
   return mistakes;
 }
 
-std::string list_of(const std::vector<Mistake>& mistakes) {
+std::string list_of(const std::vector<Mistake>& mistakes, const std::vector<std::string>& names) {
+  const auto name_of_class = [&](int label) {
+    const auto i = static_cast<std::size_t>(label);
+    return i < names.size() ? names[i] : std::to_string(label);
+  };
   std::string out = "| | validation image | is | taken for | with probability |\n|---|---|---|---|---|\n";
   for (std::size_t i = 0; i < mistakes.size(); ++i) {
     const Mistake& mistake = mistakes[i];
-    out += fmt::format("| {} | {} | {} | {} | {:.4f} |\n", i + 1, mistake.image, mistake.label,
-                       mistake.answer, mistake.certainty);
+    out += fmt::format("| {} | {} | {} | {} | {:.4f} |\n", i + 1, mistake.image, name_of_class(mistake.label),
+                       name_of_class(mistake.answer), mistake.certainty);
   }
   return out;
 }

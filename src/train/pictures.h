@@ -44,7 +44,7 @@ struct Mistake {
 };
 /// Those to whose label it gives the least probability, worst first, at most so many.
 std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t most);
-/// A table in Markdown, in the order of the contact sheet.
-std::string list_of(const std::vector<Mistake>& mistakes);
+/// A table in Markdown, in the order of the contact sheet. `names`: of the classes, or none.
+std::string list_of(const std::vector<Mistake>& mistakes, const std::vector<std::string>& names);
 
 }  // namespace convoy

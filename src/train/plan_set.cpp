@@ -44,7 +44,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   const int at_once = config.train.micro_batch > 0 ? config.train.micro_batch : config.train.global_batch;
   set.evaluation_batches = batches_of(counts.validation, at_once, false);
   const std::int64_t staged =  // the first rank has the largest shards
-      staging_slots * std::int64_t{images_of(config.train, config.train.global_batch, 0, ranks.size())};
+      staging_slots * std::int64_t{staged_of(config, config.train.global_batch, 0, ranks.size())};
   set.layout = make_layout(
       graph, config, {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation},
       engine.real(), gradient_blocks(config.train, ranks.size()));
@@ -72,7 +72,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   for (const Range& batch : set.training_batches) {
     if (set.training.contains(batch.count)) continue;
     const std::vector<MicroBatch> passes =
-        micro_batches(config.train, batch.count, ranks.rank(), ranks.size());
+        micro_batches(config.train, batch.count, ranks.rank(), ranks.size(), config.data.blends());
     Plan plan = training_plan(graph, set.layout, config, passes, resident, improve);
     plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes,
                               sums_itself ? 1 : ranks.size());

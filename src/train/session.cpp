@@ -8,6 +8,8 @@
 #include "comm/agree.h"
 #include "comm/cores.h"
 #include "kernels/loss_scale.h"
+#include "src/data/class_names.h"
+#include "src/train/blend.h"
 #include "src/train/tensor_values.h"
 
 namespace convoy {
@@ -81,8 +83,10 @@ void Session::begin_epoch(int epoch, int first) {
   const auto batches = std::span(plans_.training_batches).subspan(static_cast<std::size_t>(first));
   stage(batches, 0, {true, epoch}, [&](const Range& batch) {
     std::vector<Shard> shards;
-    for (const MicroBatch& pass : micro_batches(config_.train, batch.count, ranks_.rank(), ranks_.size()))
+    for (const MicroBatch& pass : micro_batches(config_.train, batch.count, ranks_.rank(), ranks_.size())) {
       shards.push_back(pass.shard);
+      if (config_.data.blends() && pass.shard.count > 0) shards.push_back({pass.after, 1});
+    }
     return shards;
   });
 }
@@ -130,7 +134,8 @@ int Session::prepare_batch(int index, StepState& state) {
   state.seed = config_.seed;
   state.epoch = epoch_;
   state.first = batch.first;
-  if (feed_) state.slot = next_slot(images_of(config_.train, batch.count, ranks_.rank(), ranks_.size()));
+  if (config_.data.blends()) state.blend = draw_blend(config_.data, dataset_.image, state);
+  if (feed_) state.slot = next_slot(staged_of(config_, batch.count, ranks_.rank(), ranks_.size()));
   return training_.at(batch.count);
 }
 
@@ -228,6 +233,10 @@ std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
   else
     fetch_image(dataset_, sample, {false, 0}, pixels.data());
   return pixels;
+}
+
+std::vector<std::string> Session::class_names() const {
+  return dataset_.class_names.empty() ? known_class_names(config_.data.source) : dataset_.class_names;
 }
 
 std::vector<NamedHash> Session::hash_weights() {

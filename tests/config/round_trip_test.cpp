@@ -49,10 +49,18 @@ auto members(const SyntheticConfig& c) {
   return std::tie(image, classes, train, test);
 }
 auto members(const DataConfig& c) {
-  const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, part, resize, max_bad, input,
-               validation, resident, mark] = c;
-  return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, part.min_scale, part.max_scale,
-                  part.min_ratio, part.max_ratio, resize, max_bad, validation, resident);
+  const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, jitter, erasing, mixup, cutmix,
+               part, resize, max_bad, input, validation, resident, mark] = c;
+  return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, mixup, cutmix, part.min_scale,
+                  part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, resident);
+}
+auto members(const ColorJitter& c) {
+  const auto& [brightness, contrast, saturation] = c;
+  return std::tie(brightness, contrast, saturation);
+}
+auto members(const RandomErasing& c) {
+  const auto& [probability, min_area, max_area, min_ratio, max_ratio] = c;
+  return std::tie(probability, min_area, max_area, min_ratio, max_ratio);
 }
 auto members(const EarlyStopConfig& c) {
   return std::tie(c.metric, c.patience);
@@ -86,9 +94,9 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
     const auto& [epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm, ema,
-                 fusion, recompute, autotune, bucket, early_stop] = c;
+                 fusion, recompute, autotune, bucket, tensorboard, early_stop] = c;
     return std::tie(epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm,
-                    ema, fusion, recompute, autotune, bucket);
+                    ema, fusion, recompute, autotune, bucket, tensorboard);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
@@ -100,6 +108,8 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_EQ(seed, y.seed);
   EXPECT_TRUE(same(data, y.data));
   EXPECT_TRUE(same(data.synthetic, y.data.synthetic));
+  EXPECT_TRUE(same(data.jitter, y.data.jitter));
+  EXPECT_TRUE(same(data.erasing, y.data.erasing));
   EXPECT_EQ(model.input, y.model.input);
   EXPECT_TRUE(same(model.layers, y.model.layers));
   EXPECT_TRUE(same(train, y.train));
@@ -209,6 +219,13 @@ class Dice {
     c.data.crop_pad = below(3);
     c.data.crop_mode = any({PadMode::zero, PadMode::reflect});
     c.data.flip = coin();
+    if (coin()) c.data.jitter = {share<float>(), coin() ? 0 : share<float>(), 3 * share<float>()};
+    if (coin()) {
+      const float area = share<float>(), ratio = share<float>();
+      c.data.erasing = {share<float>(), area / 2, area, ratio, 2 * ratio};
+    }
+    if (coin()) c.data.mixup = share<float>();
+    if (coin()) c.data.cutmix = share<float>();
     c.data.validation_fraction = coin() ? 0 : share<double>();
     c.data.resident =
         any({DataConfig::Resident::automatic, DataConfig::Resident::yes, DataConfig::Resident::no});

@@ -1,7 +1,9 @@
 #include "kernels/augment.h"
 
 #include <algorithm>
+#include <functional>
 
+#include "kernels/augment_pixels.h"
 #include "tests/kernels/op_case.h"
 
 namespace convoy::testing {
@@ -32,6 +34,56 @@ OpCase augment_case(const std::string& name, const FeatureShape& image, int n, b
   return op;
 }
 
+/// The same with what `change` adds to the call. Blends take the first of the order for the last one's
+/// partner.
+OpCase changed_case(OpCase op, const std::string& name, const std::function<void(Augment&)>& change,
+                    const Blend& blend = {}) {
+  Augment& call = std::get<Augment>(op.calls[0]);
+  op.name = name;
+  op.state.blend = blend;
+  change(call);
+  if (call.blends) call.y_partner = op.result("y_partner", call.n, DType::i32);
+  return op;
+}
+
+std::vector<OpCase> changed_cases() {
+  const OpCase plain = augment_case("", {1, 7, 5, 3}, 14, true, 0, PadMode::zero, false);
+  const OpCase cropped = augment_case("", {1, 8, 9, 3}, 18, true, 2, PadMode::reflect, true);
+  const OpCase padded = augment_case("", {1, 9, 8, 3}, 14, false, 3, PadMode::zero, true);
+  const OpCase gray = augment_case("", {1, 28, 28, 1}, 17, true, 2, PadMode::zero, true);
+  const OpCase two_channels = augment_case("", {2, 6, 5, 2}, 9, true, 1, PadMode::reflect, true);
+  const OpCase large = augment_case("", {1, 32, 32, 3}, 128, true, 4, PadMode::reflect, true);
+  const auto brightness = [](Augment& call) { call.jitter.brightness = 0.4f; };
+  const auto contrast = [](Augment& call) { call.jitter.contrast = 0.4f; };
+  const auto saturation = [](Augment& call) { call.jitter.saturation = 1.5f; };
+  const auto colors = [](Augment& call) { call.jitter = {0.4f, 0.5f, 0.6f}; };
+  const auto erasing = [](Augment& call) { call.erasing.probability = 0.5f; };
+  const auto large_boxes = [](Augment& call) { call.erasing = {1.0f, 0.6f, 1.0f, 0.2f, 5.0f}; };
+  const auto blend = [](Augment& call) { call.blends = true; };
+  const auto all = [&](Augment& call) { colors(call), erasing(call), blend(call); };
+  const Blend cut{0.0f, 0.75f, 1, 2, 6, 5}, mix{0.3f, 0.3f, 0, 0, 100, 100};
+  return {
+      changed_case(plain, "brightness", brightness),
+      changed_case(plain, "contrast", contrast),
+      changed_case(plain, "saturation", saturation),
+      changed_case(cropped, "colors_of_a_crop", colors),
+      changed_case(padded, "colors_of_a_padded_crop_staged", colors),
+      changed_case(gray, "colors_of_gray", colors),
+      changed_case(two_channels, "colors_of_two_channels", colors),
+      changed_case(plain, "erasing", erasing),
+      changed_case(cropped, "erasing_what_hardly_fits", large_boxes),
+      changed_case(plain, "mixup", blend, mix),
+      changed_case(cropped, "cutmix", blend, cut),
+      changed_case(padded, "mixup_staged", blend, mix),
+      changed_case(cropped, "all_mixup", all, mix),
+      changed_case(padded, "all_cutmix_staged", all, cut),
+      changed_case(two_channels, "all_of_a_volume", all, cut),
+      changed_case(large, "all_large", all, mix),
+      changed_case(augment_case("", {1, 6, 5, 3}, 0, true, 1, PadMode::zero, true), "all_of_no_image", all,
+                   mix),
+  };
+}
+
 std::vector<OpCase> augment_cases() {
   return {
       augment_case("plain", {1, 7, 5, 3}, 6, true, 0, PadMode::zero, false),
@@ -51,9 +103,14 @@ std::vector<OpCase> augment_cases() {
 INSTANTIATE_TEST_SUITE_P(Augment, OpTest, ::testing::ValuesIn(augment_cases()),
                          [](const auto& instance) { return instance.param.name; });
 
+INSTANTIATE_TEST_SUITE_P(AugmentChanges, OpTest, ::testing::ValuesIn(changed_cases()),
+                         [](const auto& instance) { return instance.param.name; });
+
 /// x is rounded once.
 std::vector<OpCase> augment_cases_in_16_bits() {
-  return in_16_bits(augment_cases(), {"x"}, 1);
+  std::vector<OpCase> cases = augment_cases();
+  for (OpCase& op : changed_cases()) cases.push_back(std::move(op));
+  return in_16_bits(cases, {"x"}, 1);
 }
 CONVOY_STORAGE_TESTS(Augment, augment_cases_in_16_bits);
 
@@ -88,7 +145,129 @@ Values augmented_by_hand(const Augment& call, const StepState& state, const doub
   return crop;
 }
 
+/// The value in [0, 1] of one channel after colours, of pixels (P,C) in [0, 1]: ColorJitter step by step on
+/// whole images.
+void recolor_by_hand(Values& image, int channels, const ColorJitter& jitter, const ColorFactors& factors) {
+  const auto gray_of = [&](std::size_t pixel) {
+    const double* v = &image[pixel * static_cast<std::size_t>(channels)];
+    if (channels == 3) return 0.299 * v[0] + 0.587 * v[1] + 0.114 * v[2];
+    double sum = 0;
+    for (int c = 0; c < channels; ++c) sum += v[c];
+    return sum / channels;
+  };
+  const std::size_t pixels = image.size() / static_cast<std::size_t>(channels);
+  const auto blend_with = [&](double factor, const std::function<double(std::size_t)>& other) {
+    for (std::size_t p = 0; p < pixels; ++p) {
+      const double target = other(p);
+      for (int c = 0; c < channels; ++c) {
+        double& v = image[p * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c)];
+        v = std::clamp(factor * v + (1 - factor) * target, 0.0, 1.0);
+      }
+    }
+  };
+  blend_with(factors.brightness, [](std::size_t) { return 0.0; });
+  double mean = 0;
+  for (std::size_t p = 0; p < pixels; ++p) mean += gray_of(p) / static_cast<double>(pixels);
+  if (jitter.contrast > 0) blend_with(factors.contrast, [&](std::size_t) { return mean; });
+  if (jitter.saturation > 0 && channels > 1) blend_with(factors.saturation, gray_of);
+}
+
 }  // namespace
+
+TEST(Augment, is_colors_then_erasing_then_blending) {
+  int erased = 0, kept = 0;
+  for (const OpCase& op : changed_cases()) {
+    const Augment& call = std::get<Augment>(op.calls[0]);
+    const auto initial = [&](const Tensor& t) {
+      return op.variables[static_cast<std::size_t>(t.offset)].initial.values();
+    };
+    const Values images = initial(call.images), labels = initial(call.labels), order = initial(call.order);
+    const Values scale = initial(call.scale), shift = initial(call.shift);
+    const std::vector<Values> results = OpRunner(op, EngineKind::reference_f64).run();
+    const auto sample_at = [&](int place) {
+      return static_cast<int>(order[static_cast<std::size_t>(op.state.first + place)]);
+    };
+    /// The image of a sample whose staged row is `place` before it is blended.
+    const auto changed = [&](int sample, int place) {
+      const std::int64_t row = call.resident ? sample : op.state.slot * slot_rows + place;
+      Values image = augmented_by_hand(call, op.state, images.data() + row * call.image.count(), sample);
+      for (double& v : image) v /= 255;
+      const ColorFactors factors =
+          call.jitter.any() ? color_factors(call.jitter, op.state, sample) : ColorFactors{};
+      recolor_by_hand(image, call.image.c, call.jitter, factors);
+      const PixelBox box =
+          call.erasing.probability > 0 ? erased_box(call.erasing, call.image, op.state, sample) : PixelBox{};
+      (box.bottom > box.top ? erased : kept) += 1;
+      for (std::size_t e = 0; e < image.size(); ++e) {
+        const auto c = e % static_cast<std::size_t>(call.image.c);
+        const auto pixel = static_cast<int>(e) / call.image.c;
+        image[e] = image[e] * scale[c] + shift[c];
+        if (box.contains(pixel / call.image.w % call.image.h, pixel % call.image.w)) image[e] = 0;
+      }
+      return image;
+    };
+    for (int i = 0; i < call.n; ++i) {
+      const int sample = sample_at(call.first + i);
+      Values expected = changed(sample, i);
+      if (call.blends) {
+        const int partner = sample_at(i + 1 < call.n ? call.first + i + 1 : call.after);
+        const Values other = changed(partner, i + 1);
+        const Blend& blend = op.state.blend;
+        for (std::size_t e = 0; e < expected.size(); ++e) {
+          const auto pixel = static_cast<int>(e) / call.image.c;
+          const int h = pixel / call.image.w % call.image.h, w = pixel % call.image.w;
+          if (h >= blend.top && h < blend.bottom && w >= blend.left && w < blend.right)
+            expected[e] = double{blend.own} * expected[e] + (1 - double{blend.own}) * other[e];
+        }
+        EXPECT_EQ(results[static_cast<std::size_t>(call.y_partner.offset)][static_cast<std::size_t>(i)],
+                  labels[static_cast<std::size_t>(partner)]);
+      }
+      EXPECT_EQ(results[static_cast<std::size_t>(call.y.offset)][static_cast<std::size_t>(i)],
+                labels[static_cast<std::size_t>(sample)]);
+      const Values& x = results[static_cast<std::size_t>(call.x.offset)];
+      for (std::size_t e = 0; e < expected.size(); ++e) {
+        ASSERT_NEAR(x[static_cast<std::size_t>(i) * expected.size() + e], expected[e], 1e-12)
+            << op.name << ", image " << i << ", element " << e;
+      }
+    }
+  }
+  EXPECT_GT(erased, 20);
+  EXPECT_GT(kept, 20);
+}
+
+// Over many images: factors and boxes lie where they should, and everywhere there.
+TEST(Augment, draws_uniform_factors_and_boxes_inside_the_image) {
+  const FeatureShape image{1, 32, 24, 3};
+  StepState state;
+  state.seed = 7;
+  double sum = 0, low = 2, high = 0;
+  double share = 0, tall = 0, erased = 0;
+  constexpr int draws = 4000;
+  for (int sample = 0; sample < draws; ++sample) {
+    const ColorFactors factors = color_factors({0.4f, 2.0f, 0.0f}, state, sample);
+    low = std::min<double>(low, factors.brightness), high = std::max<double>(high, factors.brightness);
+    sum += factors.brightness / double{draws};
+    EXPECT_GE(factors.contrast, 0);
+    EXPECT_LT(factors.contrast, 3);
+    EXPECT_EQ(factors.saturation, 1);
+    const PixelBox box = erased_box({0.25f, 0.02f, 0.33f, 0.3f, 3.3f}, image, state, sample);
+    if (box.bottom == box.top) continue;
+    ++erased;
+    EXPECT_GE(box.top, 0);
+    EXPECT_GE(box.left, 0);
+    EXPECT_LE(box.bottom, image.h);
+    EXPECT_LE(box.right, image.w);
+    const int height = box.bottom - box.top, width = box.right - box.left;
+    tall = std::max(tall, double(height) / width);
+    share += double(height * width) / (image.h * image.w);
+  }
+  EXPECT_NEAR(sum, 1, 0.01);
+  EXPECT_NEAR(low, 0.6, 0.005);
+  EXPECT_NEAR(high, 1.4, 0.005);
+  EXPECT_NEAR(erased / draws, 0.25, 0.03);
+  EXPECT_NEAR(share / erased, 0.165, 0.02);  // a bit below the middle: large ones fit less often
+  EXPECT_LT(tall, 4.5);
+}
 
 TEST(Augment, is_flip_then_crop_of_the_right_sample) {
   int flips = 0, shifts = 0;

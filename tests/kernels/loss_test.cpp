@@ -36,6 +36,15 @@ OpCase loss_case(const std::string& name, int n, int classes, float smoothing) {
   return loss_case(name, n, classes, smoothing, uniform(std::int64_t{n} * classes, -3, 3, 1));
 }
 
+/// Of the two calls, the one with gradients sees partners' labels.
+OpCase blended_case(const std::string& name, int n, int classes, float smoothing, float share) {
+  OpCase op = loss_case(name, n, classes, smoothing);
+  op.state.blend.share = share;
+  std::get<SoftmaxCrossEntropy>(op.calls[0]).partner_labels =
+      op.input("partner labels", integers(n, classes, 9), DType::i32);
+  return op;
+}
+
 std::vector<OpCase> loss_cases() {
   std::vector<OpCase> cases = {
       loss_case("two_classes", 5, 2, 0.0f),
@@ -62,6 +71,9 @@ std::vector<OpCase> loss_cases() {
   std::get<SoftmaxCrossEntropy>(scaled.calls[0]).loss_scale =
       scaled.input("loss scale", {4096, 0, 0, 0, 0, 0});
   cases.push_back(scaled);
+  cases.push_back(blended_case("blended", 33, 10, 0.1f, 0.7f));
+  cases.push_back(blended_case("blended_mostly_partner", 64, 3, 0.0f, 0.2f));
+  cases.push_back(blended_case("blended_all_partner", 17, 100, 0.05f, 0.0f));
   return cases;
 }
 
@@ -89,6 +101,26 @@ TEST(SoftmaxCrossEntropy, hits_are_the_first_largest_and_never_a_nan) {
   EXPECT_EQ(results[3], (Values{1, 0, 0, 0}));
   EXPECT_NEAR(results[2][0], std::log(2 + std::exp(-1)), 1e-12);
   EXPECT_TRUE(std::isnan(results[2][2]));
+}
+
+TEST(SoftmaxCrossEntropy, of_blended_images_weighs_both_labels) {
+  OpCase op;
+  op.state.blend.share = 0.75f;
+  const Tensor logits = op.input("logits", {2, 1, 0, 2, 1, 0, 2, 1, 0});
+  const Tensor labels = op.input("labels", {0, 1, 2}, DType::i32);
+  const Tensor loss = op.result("loss", 3), hits = op.result("hits", 3, DType::i32);
+  SoftmaxCrossEntropy call{3, 3, 3, 0.0f, logits, labels, loss, hits, {}};
+  call.partner_labels = op.input("partners", {1, 0, 2}, DType::i32);
+  op.calls = {call};
+  const double log_sum = std::log(std::exp(2) + std::exp(1) + 1);
+  for (const float share : {0.75f, 0.25f}) {
+    op.state.blend.share = share;
+    const std::vector<Values> results = OpRunner(op, EngineKind::reference_f64).run();
+    EXPECT_NEAR(results[2][0], log_sum - share * 2 - (1 - share) * 1, 1e-12);
+    EXPECT_NEAR(results[2][1], log_sum - share * 1 - (1 - share) * 2, 1e-12);
+    EXPECT_NEAR(results[2][2], log_sum, 1e-12);
+    EXPECT_EQ(results[3], share > 0.5f ? (Values{1, 0, 0}) : (Values{0, 1, 0}));
+  }
 }
 
 TEST(AccumulateMetrics, adds_to_what_is_there) {

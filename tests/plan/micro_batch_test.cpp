@@ -18,6 +18,23 @@ TrainConfig train_config(int micro_batch, int logical_shards) {
   return train;
 }
 
+/// With blends, a rank is handed the images of each pass and the one that follows them around the span.
+void expect_partners_behind_passes(const TrainConfig& train, int images, int rank, int ranks) {
+  Config config;
+  config.train = train;
+  config.data.mixup = 1;
+  int staged = 0;
+  for (const MicroBatch& pass : micro_batches(train, images, rank, ranks, true)) {
+    EXPECT_EQ(pass.staged, staged);
+    if (pass.shard.count == 0) continue;
+    staged += pass.shard.count + 1;
+    const int end = pass.shard.first + pass.shard.count;
+    EXPECT_EQ(pass.after, end == pass.span.first + pass.span.count ? pass.span.first : end);
+  }
+  EXPECT_EQ(staged, staged_of(config, images, rank, ranks));
+  EXPECT_LE(staged, staged_of(config, images, 0, ranks)) << "the first rank is handed the most";
+}
+
 class Cut : public ::testing::TestWithParam<std::tuple<int, int, int, int>> {};
 
 TEST_P(Cut, EveryImageIsInOnePassOfOneRank) {
@@ -38,6 +55,7 @@ TEST_P(Cut, EveryImageIsInOnePassOfOneRank) {
       for (int i = 0; i < pass.shard.count; ++i) ++seen[static_cast<std::size_t>(pass.shard.first + i)];
     }
     EXPECT_EQ(staged, images_of(train, images, rank, ranks));
+    expect_partners_behind_passes(train, images, rank, ranks);
     EXPECT_LE(staged, images_of(train, images, 0, ranks)) << "the first rank has the most";
     passes.push_back(mine.size());
   }

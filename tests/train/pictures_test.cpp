@@ -68,6 +68,8 @@ TEST(Pictures, ConfusionsAndMistakesAreCounted) {
   EXPECT_NEAR(mistakes[0].of_label, 1 / (1 + std::exp(2.0)), 1e-12);
   EXPECT_EQ(mistakes[1].image, 3);
   EXPECT_EQ(worst_mistakes(predictions, 1).size(), 1u);
+  EXPECT_NE(list_of(mistakes, {}).find("| 1 | 1 | 1 | 0 | 0.8808 |"), std::string::npos);
+  EXPECT_NE(list_of(mistakes, {"cat", "dog"}).find("| 2 | 3 | cat | dog |"), std::string::npos);
 }
 
 }  // namespace

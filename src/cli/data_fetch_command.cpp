@@ -1,0 +1,226 @@
+// `convoy data fetch`: published data sets, downloaded, checked and unpacked.
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "comm/agree_on_root.h"
+#include "src/cli/commands.h"
+#include "src/core/log.h"
+#include "src/data/published.h"
+#include "src/io/atomic_file.h"
+#include "src/io/checksum.h"
+#include "src/io/download.h"
+#include "src/io/tar.h"
+#include "src/train/plan_set.h"
+#include "src/train/stop_request.h"
+
+namespace convoy {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+/// A bar on a terminal, a line every ten seconds elsewhere.
+class Progress {
+ public:
+  void begin(const std::string& name) {
+    name_ = name;
+    start_ = last_ = Clock::now();
+  }
+  void update(std::int64_t received, std::int64_t total) {
+    const std::chrono::duration<double> since = Clock::now() - last_;
+    if (since.count() < (terminal_ ? 0.1 : 10.0)) return;
+    last_ = Clock::now();
+    const double share = total > 0 ? std::min(1.0, double(received) / double(total)) : 0.0;
+    const double seconds = std::chrono::duration<double>(last_ - start_).count();
+    const std::string text = fmt::format("{} {}{}, {}/s", human_bytes(received), total > 0 ? "of " : "so far",
+                                         total > 0 ? human_bytes(total) : "",
+                                         human_bytes(static_cast<std::int64_t>(double(received) / seconds)));
+    if (!terminal_) return log_info("{}: {}", name_, text);
+    constexpr int width = 30;
+    const int full = static_cast<int>(share * width);
+    fmt::print(stderr, "\r\x1b[K{} [{:#<{}}{:{}}] {}", name_, "", full, "", width - full, text);
+    std::fflush(stderr);
+    shown_ = true;
+  }
+  /// Before other lines.
+  void clear() {
+    if (shown_) fmt::print(stderr, "\r\x1b[K");
+    std::fflush(stderr);
+    shown_ = false;
+  }
+  ~Progress() { clear(); }
+
+ private:
+  const bool terminal_ = ::isatty(STDERR_FILENO) != 0;
+  bool shown_ = false;
+  std::string name_;
+  Clock::time_point start_, last_;
+};
+
+const PublishedSet& find_set(const std::string& name) {
+  std::vector<std::string> names;
+  for (const PublishedSet& set : published_sets()) {
+    if (set.name == name) return set;
+    names.push_back(set.name);
+  }
+  fail_usage("data fetch: no data set called {}; there are {}", name, fmt::join(names, ", "));
+}
+
+/// Made with the folders above it if need be; whatever of that is empty in the end goes again.
+class OutputFolder {
+ public:
+  explicit OutputFolder(fs::path path) : path_(std::move(path)) {
+    for (fs::path p = fs::absolute(path_).lexically_normal(); !p.empty() && !fs::exists(p);
+         p = p.parent_path())
+      made_.push_back(p);
+    std::error_code problem;
+    fs::create_directories(path_, problem);
+    if (problem) fail("--output: cannot make the folder {}: {}", path_.string(), problem.message());
+  }
+  ~OutputFolder() {
+    std::error_code ignored;
+    for (const fs::path& p : made_) fs::remove(p, ignored);  // a folder that holds something stays
+  }
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  std::vector<fs::path> made_;  ///< innermost first
+};
+
+/// A file that is removed in the end.
+class Temporary {
+ public:
+  explicit Temporary(fs::path path) : path_(std::move(path)) {}
+  ~Temporary() {
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+
+ private:
+  fs::path path_;
+};
+
+class Fetch {
+ public:
+  Fetch(const PublishedSet& set, const DataFetchArguments& arguments)
+      : set_(set),
+        folder_(arguments.output.empty() ? fs::path("data") / set.name : fs::path(arguments.output)),
+        downloader_(options(arguments)) {
+    if (!arguments.sums.empty()) sums_ = read_sums(arguments.sums);
+    if (!arguments.mirror.empty())
+      servers_ = {arguments.mirror};
+    else
+      servers_ = set.folders;
+  }
+
+  void run() {
+    for (const PublishedFile& file : set_.files) {
+      if (file.unpacked.empty())
+        fetch(file);
+      else
+        fetch_and_unpack(file);
+    }
+    log_info("{} is in {}: data: {{source: {}, path: {}}}", set_.name, folder_.path().string(), set_.name,
+             folder_.path().string());
+  }
+
+ private:
+  DownloadOptions options(const DataFetchArguments& arguments) {
+    DownloadOptions options;
+    options.timeout = arguments.timeout;
+    options.pause = arguments.timeout / 60;
+    options.progress = [this](std::int64_t received, std::int64_t total) {
+      progress_.update(received, total);
+    };
+    options.note = [this](const std::string& text) {
+      progress_.clear();
+      log_warn("{}", text);
+    };
+    options.stop_requested = [this] { return stop_.made(); };
+    return options;
+  }
+  const std::string& sum_of(const PublishedFile& file) const {
+    if (sums_.empty()) return file.sha256;
+    const auto found = sums_.find(file.name);
+    if (found == sums_.end()) fail("--sums: no sum of {}", file.name);
+    return found->second;
+  }
+
+  /// Whether the file had to be downloaded.
+  bool fetch(const PublishedFile& file) {
+    const fs::path path = folder_.path() / file.name;
+    const std::string& sum = sum_of(file);
+    if (fs::exists(path)) {
+      if (sha256_of(path) == sum) {
+        log_info("{}: already here", file.name);
+        return false;
+      }
+      log_warn("{}: its SHA-256 is not {}; it will be replaced", path.string(), sum);
+    }
+    std::vector<std::string> addresses;
+    for (const std::string& server : servers_)
+      addresses.push_back(server + (server.ends_with('/') ? "" : "/") + file.name);
+    progress_.begin(file.name);
+    downloader_.fetch(addresses, path, sum);
+    progress_.clear();
+    log_info("{}: {}, its SHA-256 is right", file.name,
+             human_bytes(static_cast<std::int64_t>(fs::file_size(path))));
+    return true;
+  }
+
+  /// What was unpacked is remembered by its sums, in a file that `sha256sum --check` reads.
+  void fetch_and_unpack(const PublishedFile& file) {
+    const fs::path record = folder_.path() / "SHA256SUMS";
+    const std::string origin = fmt::format("# unpacked from {} with SHA-256 {}\n", file.name, sum_of(file));
+    if (holds_unpacked(file, record, origin)) {
+      log_info("{}: already here, unpacked", file.name);
+      return;
+    }
+    const fs::path archive = folder_.path() / file.name;
+    std::optional<Temporary> own;  // an archive that somebody else has put there stays
+    if (fetch(file)) own.emplace(archive);
+    unpack_members(archive, file.unpacked, folder_.path());
+    std::string text = origin;
+    for (const std::string& name : file.unpacked)
+      text += fmt::format("{}  {}\n", sha256_of(folder_.path() / name), name);
+    write_file_atomically(record, text);
+    log_info("{}: unpacked {} files", file.name, file.unpacked.size());
+  }
+  bool holds_unpacked(const PublishedFile& file, const fs::path& record, const std::string& origin) const {
+    if (!fs::exists(record) || !read_file(record).starts_with(origin)) return false;
+    const std::map<std::string, std::string> sums = read_sums(record);
+    return std::all_of(file.unpacked.begin(), file.unpacked.end(), [&](const std::string& name) {
+      const fs::path path = folder_.path() / name;
+      return sums.contains(name) && fs::exists(path) && sha256_of(path) == sums.at(name);
+    });
+  }
+
+  const PublishedSet& set_;
+  const StopRequest stop_;
+  const OutputFolder folder_;
+  Progress progress_;
+  Downloader downloader_;
+  std::map<std::string, std::string> sums_;
+  std::vector<std::string> servers_;
+};
+
+}  // namespace
+
+int run(const CommandContext& context, const DataFetchArguments& arguments) {
+  const RankEnvironment& ranks = context.ranks;
+  agree_on_root(ranks, [&] { Fetch(find_set(arguments.name), arguments).run(); });
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace convoy

@@ -1,0 +1,139 @@
+// The schema of data.augment.
+#include "src/config/schema.h"
+
+namespace convoy {
+namespace {
+
+constexpr Interval share_above_zero{.low = 0, .high = 1, .low_open = true};
+
+/// A key whose value is a member of a member.
+template <class S, class Part, class T>
+Field<S> inner_field(std::string key, Part S::*part, T Part::*member, const Codec<T>& codec,
+                     std::string help) {
+  Field<S> field;
+  field.key = std::move(key);
+  field.type = codec.type;
+  field.help = std::move(help);
+  field.read = [=](S& target, const Place& place) { target.*part.*member = codec.read(place); };
+  field.write = [=](const S& source) { return codec.write(source.*part.*member); };
+  return field;
+}
+
+/// `[low, high]` for two members of a member.
+template <class S, class Part>
+Field<S> range_field(std::string key, Part S::*part, float Part::*low, float Part::*high, Interval range,
+                     std::string help) {
+  const Codec<std::vector<float>> codec = one_or_list(number<float>(range), 2, 2);
+  Field<S> field;
+  field.key = std::move(key);
+  field.type = codec.type;
+  field.help = std::move(help);
+  field.read = [=](S& target, const Place& place) {
+    const std::vector<float> ends = codec.read(place);
+    if (ends[0] > ends[1]) place.refuse("{} stands before {}; expected the smaller first", ends[0], ends[1]);
+    target.*part.*low = ends[0], target.*part.*high = ends[1];
+  };
+  field.write = [=](const S& source) { return codec.write({source.*part.*low, source.*part.*high}); };
+  return field;
+}
+
+std::vector<Kind<DataConfig>> make_augment_kinds() {
+  using D = DataConfig;
+  Kind<D> crop;
+  crop.name = "crop";
+  crop.help = "shift by up to `pad` pixels";
+  crop.table.short_key = "pad";
+  crop.table.fields = {
+      field("pad", &D::crop_pad, number<int>(between(0, 1024)), "pixels added on every side").require(),
+      field("mode", &D::crop_mode, choice<PadMode>({{"zero", PadMode::zero}, {"reflect", PadMode::reflect}}),
+            "what the added pixels hold")};
+  Kind<D> flip;
+  flip.name = "flip";
+  flip.help = "mirror half of the images";
+  flip.table.short_key = "direction";
+  flip.table.fields = {
+      field("direction", &D::flip, choice<bool>({{"horizontal", true}}), "left and right change places")
+          .require()};
+  using J = ColorJitter;
+  using E = RandomErasing;
+  Kind<D> jitter;
+  jitter.name = "color_jitter";
+  jitter.help = "change colours by random factors, each from 1 - s to 1 + s for its strength s";
+  const Codec<float> strength = number<float>(between(0, 10));
+  jitter.table.fields = {
+      inner_field("brightness", &D::jitter, &J::brightness, strength, "of all values"),
+      inner_field("contrast", &D::jitter, &J::contrast, strength, "of distances from the image's mean gray"),
+      inner_field("saturation", &D::jitter, &J::saturation, strength, "of distances from the pixel's gray")};
+  jitter.table.check = [](const D& data, const Place& place) {
+    if (!data.jitter.any()) place.refuse("needs a strength: brightness, contrast or saturation");
+  };
+  Kind<D> erasing;
+  erasing.name = "random_erasing";
+  erasing.help = "fill a random rectangle with the mean";
+  erasing.table.short_key = "probability";
+  erasing.table.fields = {
+      inner_field("probability", &D::erasing, &E::probability, number<float>(share_above_zero),
+                  "share of images")
+          .require(),
+      range_field("area", &D::erasing, &E::min_area, &E::max_area, share_above_zero,
+                  "of the rectangle, as a share of the image"),
+      range_field("ratio", &D::erasing, &E::min_ratio, &E::max_ratio, above(0), "its height over its width")};
+  Kind<D> mixup;
+  mixup.name = "mixup";
+  mixup.help = "blend each image and its label with another's, by a share from Beta(alpha, alpha)";
+  mixup.table.short_key = "alpha";
+  const Codec<float> alpha = number<float>(Interval{.low = 0, .high = 8, .low_open = true});
+  mixup.table.fields = {field("alpha", &D::mixup, alpha, "the larger, the more even").require()};
+  Kind<D> cutmix;
+  cutmix.name = "cutmix";
+  cutmix.help = "replace a box by another image's; its share of the area is from Beta(alpha, alpha)";
+  cutmix.table.short_key = "alpha";
+  cutmix.table.fields = {field("alpha", &D::cutmix, alpha, "1: all sizes alike").require()};
+  return {std::move(crop),  std::move(flip),   std::move(jitter),    std::move(erasing),
+          std::move(mixup), std::move(cutmix), random_resized_crop()};
+}
+
+}  // namespace
+
+const std::vector<Kind<DataConfig>>& augment_kinds() {
+  static const std::vector<Kind<DataConfig>> kinds = make_augment_kinds();
+  return kinds;
+}
+
+Field<DataConfig> augment_field() {
+  Field<DataConfig> field;
+  field.key = "augment";
+  std::vector<std::string> names;
+  for (const Kind<DataConfig>& kind : augment_kinds()) names.push_back(kind.name);
+  field.type = fmt::format("list of {}", fmt::join(names, ", "));
+  field.help = "random changes of the training images";
+  field.read = [](DataConfig& target, const Place& place) {
+    if (place.value.kind != Value::Kind::list) {
+      place.refuse("expected a list such as [{{crop: {{pad: 2}}}}, {{flip: horizontal}}], got {}",
+                   describe(place.value));
+    }
+    std::vector<std::string> seen;
+    for (std::size_t i = 0; i < place.value.items.size(); ++i) {
+      const std::string& name = find_kind(augment_kinds(), place.item(i)).first->name;
+      if (std::find(seen.begin(), seen.end(), name) != seen.end())
+        place.item(i).refuse("{} given twice", name);
+      seen.push_back(name);
+      read_kind(augment_kinds(), target, place.item(i), false);
+    }
+  };
+  field.write = [](const DataConfig& source) -> std::optional<Value> {
+    Value list = Value::list({});
+    if (source.crop_pad > 0 || source.crop_mode != PadMode::zero)
+      list.items.push_back(write_kind(augment_kinds()[0], source));
+    if (source.flip) list.items.push_back(write_kind(augment_kinds()[1], source));
+    if (source.jitter.any()) list.items.push_back(write_kind(augment_kinds()[2], source));
+    if (source.erasing.probability > 0) list.items.push_back(write_kind(augment_kinds()[3], source));
+    if (source.mixup > 0) list.items.push_back(write_kind(augment_kinds()[4], source));
+    if (source.cutmix > 0) list.items.push_back(write_kind(augment_kinds()[5], source));
+    if (source.resized_crop.max_scale > 0) list.items.push_back(write_kind(augment_kinds()[6], source));
+    return list;
+  };
+  return field;
+}
+
+}  // namespace convoy
