@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "include/convoy/convoy.h"
-#include "src/io/resize.h"
+#include "src/data/crops.h"
 #include "src/train/inference.h"
 
 namespace convoy {
@@ -52,7 +52,8 @@ struct Classifier::Parts {
   /// Reads a picture as evaluation sees it into `pixels` (H,W,C).
   void read(const std::filesystem::path& file, std::uint8_t* pixels) const {
     const ImageSize out{shape().h, shape().w};
-    const int shorter = std::max(out.height, out.width);
+    const DataConfig& data = model.config.data;
+    const int shorter = is_streamed(data.source) ? shorter_side(data) : std::max(out.height, out.width);
     const std::vector<std::uint8_t> bytes = read_image_file(file);
     const ImagePart part = decode_part(
         bytes, file.string(), [&](ImageSize size) { return centre_box(size, shorter, out); }, out);

@@ -301,7 +301,8 @@ class Writer {
     };
     add("input", input);
     if (!description_.class_names.empty())
-      add("class_names", nlohmann::json(description_.class_names).dump());
+      add("class_names", nlohmann::json(description_.class_names)
+                             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 
   const Graph& graph_;

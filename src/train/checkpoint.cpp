@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <type_traits>
 
@@ -88,7 +89,8 @@ std::string exact(double value) {
   return fmt::format("{:a}", value);
 }
 
-std::map<std::string, std::string> to_metadata(const Progress& progress, const std::string& config) {
+std::map<std::string, std::string> to_metadata(const Progress& progress, const std::string& config,
+                                               const std::vector<std::string>& class_names) {
   std::map<std::string, std::string> text = {
       {"format", format_name},
       {"config", config},
@@ -103,6 +105,9 @@ std::map<std::string, std::string> to_metadata(const Progress& progress, const s
     text["order"] = progress.order;
     text["epoch_seconds"] = exact(progress.epoch_seconds);
   }
+  if (!class_names.empty())
+    text["class_names"] =
+        nlohmann::json(class_names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return text;
 }
 
@@ -154,7 +159,8 @@ void Snapshot::write(const std::filesystem::path& path, const std::string& confi
     entries.push_back({metrics_name, DType::f64, {rows, values / rows}});
   }
   std::vector<std::byte> reordered;
-  write_safetensors(path, entries, to_metadata(progress_, config), [&](std::size_t i) {
+  const auto text = to_metadata(progress_, config, session_.class_names());
+  write_safetensors(path, entries, text, [&](std::size_t i) {
     if (i == tensors_.size()) return std::as_bytes(std::span(progress_.metrics));
     const NamedTensor& named = tensors_[i];
     const auto bytes = static_cast<std::size_t>(named.tensor.bytes());

@@ -38,6 +38,18 @@ model: {input: [1, 28, 28], layers: [maxpool: 4, flatten, linear: 10]}
 train: {epochs: 1, global_batch: 1000}
 device: cpu
 """
+PICTURES = """
+name: pictures
+data:
+  source: folder
+  path: PATH
+  resize: 20
+  normalize: {mean: [0.4, 0.5, 0.3], std: [0.3, 0.2, 0.25]}
+model: {input: [3, 16, 12], layers: [conv: {out: 4, kernel: 3}, relu, flatten, linear: 3]}
+train: {epochs: 2, global_batch: 6}
+optimizer: {name: adam, lr: 0.01}
+device: cpu
+"""
 NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 
 
@@ -155,6 +167,29 @@ class Predict(unittest.TestCase):
         total = sum(math.exp(value) for value in row)
         for score in answer["top"]:
             self.assertAlmostEqual(score["probability"], math.exp(row[score["label"]]) / total, places=6)
+
+    def test_pictures_from_folders(self):
+        """Names from the folders, and any size resized and cut as evaluation does it."""
+        pictures = self.folder / "pictures"
+        for label, name in enumerate(["a cat", "b dog", "c \u00fc"]):
+            for part, count in (("train", 4), ("val", 3)):
+                (pictures / part / name).mkdir(parents=True)
+                for i in range(count):
+                    height, width = 17 + 9 * i + label, 40 - 7 * i
+                    (pictures / part / name / f"{i}.png").write_bytes(
+                        png(height, width, lambda y, x: (40 * label + x, (y * x + 90 * i) % 256, 3 * y)))
+        run = self.train("pictures-run", PICTURES.replace("PATH", str(pictures)))
+        logits = self.folder / "pictures.safetensors"
+        self.assertEqual(convoy("eval", run, "--logits", logits).returncode, 0)
+        tensors = read_tensors(logits)
+        answers = self.answers(run, pictures / "val")
+        self.assertEqual(len(answers), len(tensors["labels"]))
+        for i, answer in enumerate(answers):
+            row = tensors["logits"][3 * i:3 * i + 3]
+            total = sum(math.exp(value) for value in row)
+            self.assertEqual(sorted(score["class"] for score in answer["top"]), ["a cat", "b dog", "c \u00fc"])
+            for score in answer["top"]:
+                self.assertAlmostEqual(score["probability"], math.exp(row[score["label"]]) / total, places=5)
 
     def test_gray_networks(self):
         """The same picture in gray and in colours."""
