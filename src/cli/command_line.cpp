@@ -244,7 +244,7 @@ void add_data_pack(CLI::App& data, Action& action) {
       ->check(CLI::Range(1, 16384))
       ->capture_default_str();
   command->add_option("--max-bad", arguments.max_bad, "broken pictures that are named and left out")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1'000'000'000))
       ->capture_default_str();
 }
 

@@ -46,7 +46,7 @@ class Notebook(unittest.TestCase):
             folder = pathlib.Path(name)
             self.make_data(folder / "data")
             environment = {"CONVOY_PROGRAM": PROGRAM, "CONVOY_DATA": str(folder / "data"), "CONVOY_KEEP": name,
-                           "CONVOY_QUICK": "train.epochs=1 device=cpu", "CONVOY_PICTURES": str(folder / "picture.png"),
+                           "CONVOY_QUICK": "train.epochs=1 schedule.warmup_epochs=0 device=cpu", "CONVOY_PICTURES": str(folder / "picture.png"),
                            "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
             first = self.execute(environment)
             self.assertIn("epoch 1/1", first)
