@@ -103,6 +103,14 @@ class TwoHosts(unittest.TestCase):
         path = self.disks[rank] / "said"
         return path.read_text() if path.exists() else ""
 
+    def status(self, rank):
+        """What the rank's process ended with, which its shell writes down a moment after."""
+        path, deadline = self.disks[rank] / "status", time.monotonic() + 10
+        while not path.exists() or not path.read_text().endswith("\n"):
+            self.assertLess(time.monotonic(), deadline, f"no status of rank {rank}")
+            time.sleep(0.02)
+        return path.read_text().strip()
+
     def alive(self):
         return [rank for rank in (0, 1) if pathlib.Path("/proc", (self.disks[rank] / "pid").read_text().strip()).exists()]
 
@@ -128,7 +136,7 @@ class TwoHosts(unittest.TestCase):
             lines = [line for line in self.said(rank).splitlines() if f"rank {other} on host host-{other}" in line]
             self.assertEqual(len(lines), 1, self.said(rank))
             self.assertIn("no sign of life", lines[0])
-            self.assertEqual((self.disks[rank] / "status").read_text().strip(), "1")
+            self.assertEqual(self.status(rank), "1")
         failure = json.loads((self.disks[0] / "run" / "failure.json").read_text())
         self.assertEqual((failure["rank"], failure["host"], failure["witness"]), (1, "host-1", 0))
         self.assertFalse((self.disks[1] / "run").exists(), "rank 0's disk is enough")
