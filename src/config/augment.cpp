@@ -89,8 +89,18 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   cutmix.help = "replace a box by another image's; its share of the area is from Beta(alpha, alpha)";
   cutmix.table.short_key = "alpha";
   cutmix.table.fields = {field("alpha", &D::cutmix, alpha, "1: all sizes alike").require()};
-  return {std::move(crop),  std::move(flip),   std::move(jitter),    std::move(erasing),
-          std::move(mixup), std::move(cutmix), random_resized_crop()};
+  using R = RandomResizedCrop;
+  Kind<D> part;
+  part.name = "random_resized_crop";
+  part.help = "resize a random part of the picture to model.input (source: folder | packed)";
+  part.table.short_key = "scale";
+  part.table.fields = {range_field("scale", &D::resized_crop, &R::min_scale, &R::max_scale, share_above_zero,
+                                   "of the part, as a share of the picture's area; [0.08, 1] is usual")
+                           .require(),
+                       range_field("ratio", &D::resized_crop, &R::min_ratio, &R::max_ratio, above(0),
+                                   "its width over its height")};
+  return {std::move(crop),  std::move(flip),   std::move(jitter), std::move(erasing),
+          std::move(mixup), std::move(cutmix), std::move(part)};
 }
 
 }  // namespace

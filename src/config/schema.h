@@ -264,8 +264,6 @@ const Kind<Repeat>& repeat_kind();                     // layers.cpp
 const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp
 /// `augment`: a list whose entries fill members of DataConfig.
 Field<DataConfig> augment_field();
-/// The entry of `augment` that streamed sources alone have.
-Kind<DataConfig> random_resized_crop();  // streamed.cpp
 /// What must hold of streamed sources and of keys that are theirs.
 void check_streamed(const DataConfig& data, const Place& place);
 void check_streamed_input(const Config& config, const Place& place);
