@@ -9,16 +9,15 @@ import json
 import math
 import os
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
-import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
+from data_files import png  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
 CONVOY = ""
@@ -55,15 +54,6 @@ NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 
 def colour_of(label):
     return tuple(20 + 100 * (label // 3 ** i % 3) for i in range(3))
-
-
-def png(height, width, pixel, channels=3):
-    """The bytes of a PNG; pixel(row, column) gives as many channels."""
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    rows = b"".join(b"\0" + b"".join(bytes(pixel(y, x)) for x in range(width)) for y in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def convoy(*arguments, **options):

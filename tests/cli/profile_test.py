@@ -4,19 +4,14 @@
 usage: profile_test.py CONVOY [unittest arguments]
 """
 import json
-import os
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from launch import ProgramTest, main  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
-CONVOY = ""
 # Ten steps an epoch, the last of them short.
 NET = """
 name: net
@@ -39,28 +34,18 @@ device: cpu
 """
 
 
-def launch(*arguments, ranks=1, cwd=None):
-    command = [CONVOY, *arguments]
-    if ranks > 1:
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
-    environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
-
-
-class Profile(unittest.TestCase):
+class Profile(ProgramTest):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-profile-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        (self.folder / "net.yaml").write_text(NET)
+        super().setUp()
+        self.write(NET)
 
     def train(self, output, *arguments, ranks=1):
-        result = launch("train", "net.yaml", "--output", output, *arguments, ranks=ranks, cwd=self.folder)
-        self.assertEqual(result.returncode, 0, result.stderr)
+        result = self.succeed("train", "net.yaml", "--output", output, *arguments, ranks=ranks)
         return self.folder / output, result.stdout
 
     def planned(self, ranks=1):
         """(node, call) of rank 0's training steps, by the batch's size, as `convoy plan` prints them."""
-        out = launch("plan", "net.yaml", ranks=ranks, cwd=self.folder).stdout
+        out = self.succeed("plan", "net.yaml", ranks=ranks).stdout
         plans, columns = {}, None
         for line in out.splitlines():
             if line.startswith("training step"):
@@ -146,9 +131,8 @@ class Profile(unittest.TestCase):
 
     def test_bad_number_of_steps(self):
         for arguments in (["--profile", "--profile-steps", "0"], ["--profile-steps", "3"]):
-            self.assertEqual(launch("train", "net.yaml", *arguments, cwd=self.folder).returncode, 2)
+            self.assertEqual(self.launch("train", "net.yaml", *arguments).returncode, 2)
 
 
 if __name__ == "__main__":
-    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    unittest.main()
+    main()
