@@ -159,6 +159,8 @@ class FolderTest(ProgramTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("red/1.png: the file is empty", done.stderr)
         self.assertEqual([path.name for path in self.folder.glob("other*")], [])
+        self.refuse(1, ["nowhere: not a folder that holds train/CLASS/*"], "data", "pack", "nowhere", "other.packed")
+        self.refuse(1, ["pictures: a folder, where"], "data", "pack", self.pictures, "pictures", ranks=(1,))
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ class Predict(unittest.TestCase):
         self.predict(self.colours, first, "--csv", "--json", returncode=2)
 
     def test_names_from_standard_input(self):
-        listed = f"{self.images / '0.png'}\n\n{self.images / 'more'}\n"
+        listed = f"{self.images / '0.png'}\r\n\r\n{self.images / 'more'}\n\n"
         answers = self.answers(self.colours, "-", input=listed)
         self.assertEqual([answer["top"][0]["label"] for answer in answers], [0, 3, 4])
         result = self.predict(self.colours, "-", input="", returncode=1)
@@ -195,7 +195,7 @@ class Predict(unittest.TestCase):
         image = self.images / "0.png"
         short = self.folder / "short.safetensors"
         short.write_bytes(checkpoint.read_bytes()[:-9])
-        for path, message in [(self.folder / "nowhere", "nowhere"), (short, "truncated"), (image, "not a|truncated"),
+        for path, message in [(self.folder / "nowhere", "nowhere"), (short, "truncated"), (image, "0.png: not a safetensors file"),
                               (self.images, "no checkpoint there")]:
             result = self.predict(path, image, returncode=1)
             self.assertEqual(result.stdout, "")

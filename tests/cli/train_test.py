@@ -75,8 +75,11 @@ class Train(ProgramTest):
         self.assertEqual(result.returncode, 2, result.stderr)
         result = self.launch("train", config, "--init", model, "--resume", run)
         self.assertEqual(result.returncode, 2, result.stderr)
-        result = self.launch("export", self.folder / "nothing")
-        self.assertEqual(result.returncode, 1)
+        for name, message in (("nothing", "no such file"), ("run", "convoy export")):
+            self.refuse(1, ["--init", name, message], "train", config, "--init", self.folder / name, ranks=(1,))
+        self.refuse(1, ["net.yaml: not a safetensors file"], "train", config, "--init", config)
+        self.refuse(1, ["nothing"], "export", self.folder / "nothing")
+        self.refuse(2, ["--output"], "export", run / "checkpoints" / "epoch-0001.safetensors", ranks=(1,))
 
     def test_a_new_run_keeps_the_old_one(self):
         config, data = self.write(SMALL), write_mnist(self.folder / "mnist")

@@ -1,11 +1,12 @@
 // failure.json: what it says, and that of many ranks one writes it.
+#include "comm/failure_record.h"
+
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <future>
 #include <nlohmann/json.hpp>
 
-#include "comm/failure_record.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {
