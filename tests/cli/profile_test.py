@@ -57,10 +57,13 @@ class Profile(ProgramTest):
                 columns.append((node.strip(), call))
         return plans
 
+    def events(self, run):
+        return json.loads((run / "trace.json").read_text())["traceEvents"]
+
     def spans(self, run):
         """{(rank, lane): [(begin, end, name)]} in the order of time."""
         lanes = {}
-        for event in json.loads((run / "trace.json").read_text())["traceEvents"]:
+        for event in self.events(run):
             if event["ph"] == "X":
                 lanes.setdefault((event["pid"], event["tid"]), []).append(
                     (event["ts"], event["ts"] + event["dur"], event["name"]))
@@ -98,6 +101,10 @@ class Profile(ProgramTest):
         seconds = sum(end - begin for begin, end, _ in lanes[0, 0]) / 5 / 1e3
         self.assertAlmostEqual(seconds, float(whole[4]), delta=1e-3 * seconds + 1e-3)
         self.assertEqual(len(lanes[0, 0]), 5 * size)
+        timed = [event["args"] for event in self.events(run) if event["ph"] == "X"]
+        for what, rate in (("flops", float(whole[6])), ("bytes", float(whole[7]))):  # in 10^9 a second; one digit is shown
+            amount = sum(arguments[what] for arguments in timed) / 5
+            self.assertAlmostEqual(rate, amount / seconds / 1e6, delta=0.01 * rate + 0.06, msg=what)
 
     def test_the_run_keeps_every_bit(self):
         (plain, _), (profiled, _) = self.train("plain"), self.train("profiled", "--profile", "--profile-steps", "100")
@@ -119,7 +126,7 @@ class Profile(ProgramTest):
             self.assertEqual([name for _, _, name in spans], calls * 2)
             self.assertTrue(any("all_reduce" in name for name in calls), calls)
         self.assertEqual(out.count("profile of "), 1)
-        names = [event for event in json.loads((run / "trace.json").read_text())["traceEvents"] if event["ph"] == "M"]
+        names = [event for event in self.events(run) if event["ph"] == "M"]
         self.assertEqual({event["pid"] for event in names}, {0, 1})
 
     def test_a_trace_that_cannot_be_written_does_not_end_a_run(self):
