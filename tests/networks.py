@@ -12,6 +12,14 @@ train: {epochs: 2, global_batch: 1000}
 optimizer: {name: sgd, lr: 0.1}
 device: cpu
 """
+# Trained at once, from no files.
+DIGITS = """
+name: digits
+data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
+model: {input: [1, 28, 28], layers: [maxpool: 4, flatten, linear: 10]}
+train: {epochs: 1, global_batch: 1000}
+device: cpu
+"""
 # Some seconds of training: 20 steps an epoch.
 STEADY = """
 name: steady

@@ -13,15 +13,11 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from networks import DIGITS  # noqa: E402
+
 CONVOY = pathlib.Path()
 MOST_BYTES = 20_000_000
-TRAINING = """
-name: digits
-data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
-model: {input: [1, 28, 28], layers: [maxpool: 4, flatten, linear: 10]}
-train: {epochs: 1, global_batch: 1000}
-device: cpu
-"""
 CMAKE = """
 cmake_minimum_required(VERSION 3.25)
 project(client LANGUAGES CXX)
@@ -77,7 +73,7 @@ class Install(unittest.TestCase):
         source.mkdir()
         (source / "CMakeLists.txt").write_text(CMAKE)
         (source / "client.cpp").write_text(CLIENT)
-        (self.folder / "digits.yaml").write_text(TRAINING)
+        (self.folder / "digits.yaml").write_text(DIGITS)
         convoy = self.prefix / "bin" / "convoy"
         self.call([convoy, "train", self.folder / "digits.yaml", "--output", run])
         self.call(["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}"])

@@ -18,6 +18,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from data_files import png  # noqa: E402
+from networks import DIGITS  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
 CONVOY = ""
@@ -28,13 +29,6 @@ data: {source: cifar10, path: PATH}
 model: {input: [3, 32, 32], layers: [globalavgpool, linear: 10]}
 train: {epochs: 30, global_batch: 50}
 optimizer: {name: adam, lr: 0.1}
-device: cpu
-"""
-DIGITS = """
-name: digits
-data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
-model: {input: [1, 28, 28], layers: [maxpool: 4, flatten, linear: 10]}
-train: {epochs: 1, global_batch: 1000}
 device: cpu
 """
 PICTURES = """

@@ -121,6 +121,8 @@ class Profile(ProgramTest):
         run, out = self.train("run", "--profile", "--profile-steps", "2", ranks=2)
         lanes = self.spans(run)
         self.assertEqual(sorted(lanes), [(0, 0), (1, 0)])
+        first = min(spans[0][0] for spans in lanes.values())
+        self.assertTrue(0 <= first < 1e5, f"the trace begins with the first rank's first call, not at {first} us")
         calls = [" ".join(call).strip() for call in self.planned(ranks=2)[16]]
         for spans in lanes.values():
             self.assertEqual([name for _, _, name in spans], calls * 2)
