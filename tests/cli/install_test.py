@@ -33,6 +33,11 @@ int main(int, char** arguments) try {
   const std::vector<std::uint8_t> black(2 * 28 * 28, 0);
   for (const auto& scores : classifier.classify(black, 3))
     for (const convoy::ClassScore& score : scores) std::cout << score.name << ' ' << score.probability << '\\n';
+  try {
+    classifier.classify(std::span(black).first(1000), 3);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\\n';
+  }
 } catch (const std::exception& error) {
   std::cerr << "client: " << error.what() << '\\n';
   return 3;
@@ -78,7 +83,9 @@ class Install(unittest.TestCase):
         self.call([convoy, "train", self.folder / "digits.yaml", "--output", run])
         self.call(["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}"])
         self.call(["cmake", "--build", build])
-        lines = self.call([build / "client", run]).stdout.splitlines()
+        result = self.call([build / "client", run])
+        self.assertRegex(result.stderr, "^1000 bytes are no whole number of images")
+        lines = result.stdout.splitlines()
         self.assertEqual(len(lines), 6)
         self.assertEqual(lines[:3], lines[3:])  # the same image twice
         probabilities = [float(line.split()[1]) for line in lines[:3]]

@@ -90,11 +90,16 @@ class Train(ProgramTest):
 
     def test_eval_of_the_best(self):
         config, run = self.write(STEADY), self.folder / "run"
-        self.succeed("train", config, "checkpoint={keep: 1, best: true}", "optimizer.lr=0.3", "--output", run)
+        # At such a rate the best is not the last.
+        self.succeed("train", config, "checkpoint={keep: 1, best: true}", "optimizer.lr=1", "--output", run)
         best = self.succeed("eval", run, "--best")
         least = min(record["val_loss"] for record in read_metrics(run))
         self.assertIn(f"loss {least:.5f}", best.stdout)
         self.assertIn("best.safetensors", best.stdout)
+        model = self.folder / "model.safetensors"
+        self.succeed("export", run, "--best", "--output", model)
+        kept = [read_tensors(run / "checkpoints" / f"{name}.safetensors") for name in ("best", "epoch-0003")]
+        self.assertEqual([tensors["0.weight"] == read_tensors(model)["0.weight"] for tensors in kept], [True, False])
 
     def test_plan_counts_and_check_lists(self):
         config, data = self.write(SMALL), write_mnist(self.folder / "mnist")
