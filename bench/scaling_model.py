@@ -175,6 +175,7 @@ def draw(report, path):
     scaling.set_ylabel("predicted efficiency, %")
     scaling.legend(fontsize=8, title="images per rank, groups of batchnorm", title_fontsize=8)
     buckets.set_xscale("log", base=2)
+    buckets.set_xticks([size["bucket_mb"] for size in sizes], [f"{size['bucket_mb']:g}" for size in sizes])
     buckets.set_xlabel("train.bucket_mb")
     buckets.set_ylabel(f"step on {counts[-1]} ranks, % longer than with the best size")
     figure.suptitle("predicted, not measured; bands: from slow to fast sums")
