@@ -2,8 +2,9 @@
 """Eight ranks: the same bits as one, two and four come to; one of them is killed, all are gone in time, and the run goes on
 with four to the bits of a run that nobody disturbed.
 
-usage: eight_ranks_test.py CONVOY [unittest arguments]
+usage: eight_ranks_test.py CONVOY [--ranks 2|4|8] [--device cpu|cuda] [unittest arguments]
 """
+import argparse
 import os
 import pathlib
 import random
@@ -21,31 +22,32 @@ from depth import DEEP  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
 ACROSS = "train.reproducible_across_ranks=8"
-FEWER = (1, 2, 4) if DEEP else (1,)
-KILLED = (0, 3, 7) if DEEP else (random.randrange(8),)
 LIMIT = 5  # seconds until all ranks are gone
 
 
 class EightRanks(unittest.TestCase):
+    options = argparse.Namespace()
+
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-eight-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        cls.whole = cls.train("whole-8", 8)
+        cls.ranks = cls.options.ranks
+        cls.whole = cls.train("whole", cls.ranks)
 
     @classmethod
-    def start(cls, name, ranks, *arguments):
+    def start(cls, name, ranks, *arguments, **environment):
         folder = cls.folder / name
         folder.mkdir(exist_ok=True)
-        (folder / "net.yaml").write_text(chaos_test.NET)
-        run = faults_test.Run(folder, ranks, ACROSS, *arguments)
+        (folder / "net.yaml").write_text(chaos_test.NET.replace("device: cpu", f"device: {cls.options.device}"))
+        run = faults_test.Run(folder, ranks, ACROSS, *arguments, **environment)
         cls.addClassCleanup(run.kill)
         return run
 
     @classmethod
-    def train(cls, name, ranks, *arguments):
+    def train(cls, name, ranks, *arguments, **environment):
         """The weights at the end of a run that nobody disturbs."""
-        run = cls.start(name, ranks, *arguments)
+        run = cls.start(name, ranks, *arguments, **environment)
         status, errors, seconds = run.end(300)
         if status != 0:
             raise AssertionError(f"{ranks} ranks ended with {status}: {errors}")
@@ -59,15 +61,20 @@ class EightRanks(unittest.TestCase):
         self.assertEqual([name for name in weights if weights[name] != self.whole[name]], [], "these differ")
 
     def test_fewer_ranks_come_to_the_same_bits(self):
-        for ranks in FEWER:
+        for ranks in [count for count in (1, 2, 4) if count < self.ranks][:None if DEEP else 1]:
             with self.subTest(ranks=ranks):
                 self.expect_whole(self.train(f"whole-{ranks}", ranks))
 
-    def test_one_is_killed_and_four_go_on(self):
-        for rank in KILLED:
+    def test_sockets_come_to_the_same_bits(self):
+        if self.options.device != "cuda":
+            self.skipTest("NCCL's paths are for GPUs")
+        self.expect_whole(self.train("sockets", self.ranks, NCCL_P2P_DISABLE="1", NCCL_SHM_DISABLE="1"))
+
+    def test_one_is_killed_and_half_of_them_go_on(self):
+        for rank in (0, self.ranks // 2 - 1, self.ranks - 1) if DEEP else (random.randrange(self.ranks),):
             with self.subTest(rank=rank):
                 name = f"killed-{rank}"
-                run = self.start(name, 8)
+                run = self.start(name, self.ranks)
                 deadline = time.monotonic() + 120
                 while chaos_test.newest_step(run.output) < 10:
                     self.assertIsNone(run.process.poll(), "the run was over too soon")
@@ -84,12 +91,17 @@ class EightRanks(unittest.TestCase):
                 self.assertNotEqual(failure["witness"], rank)
                 reached = chaos_test.newest_step(run.output)
                 self.assertLess(reached, chaos_test.STEPS)
-                print(f"{name}: SIGKILL, all eight gone after {seconds:.2f} s (limit {LIMIT}), going on after step {reached}",
+                print(f"{name}: SIGKILL, all gone after {seconds:.2f} s (limit {LIMIT}), going on after step {reached}",
                       file=sys.stderr)
-                self.expect_whole(self.train(name, 4, "--resume", "auto"))
+                self.expect_whole(self.train(name, self.ranks // 2, "--resume", "auto"))
                 self.assertFalse((run.output / "failure.json").exists(), "a resumed run removes the old record")
 
 
 if __name__ == "__main__":
-    faults_test.CONVOY = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("convoy")
+    parser.add_argument("--ranks", type=int, choices=(2, 4, 8), default=8)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    EightRanks.options, rest = parser.parse_known_args()
+    faults_test.CONVOY = os.path.abspath(EightRanks.options.convoy)
+    unittest.main(argv=[sys.argv[0], *rest])
