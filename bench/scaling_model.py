@@ -7,7 +7,7 @@ INPUTS (bench/data/h200.json is one) holds times of sums over ranks, and cases: 
 measured, and a profile of its step. What is in it says where it was measured; paths are relative to it.
 
     sums         [{ranks, rows: [{bytes, seconds or bus_bytes_per_second}]}], as `convoy bench allreduce --json` writes them
-    assumptions  {slow | expected | fast: {sums: measured | tree | ring | switch, contention}}
+    assumptions  {slow | expected | fast: {sums: measured | tree | ring | switch, contention, unexplained_seconds}}
     ranks, bucket_mb            what to predict
     cases        [{name, config, set, batch, images_per_second, batchnorm: local | global, trace, measured: {ranks: images/s}}];
                  instead of a trace flops_per_second and bytes_per_second, which only share the step out among its calls
@@ -15,7 +15,8 @@ measured, and a profile of its step. What is in it says where it was measured; p
 The model: calls run as in the profile, scaled to the measured step. A bucket's sum is queued when the call that completes it
 has ended, behind earlier sums, as they share one stream; the optimizer waits for all. A sum for batch normalisation over all
 ranks is queued alike, and the next call waits for it. While a sum runs, calls are slower by the share of the GPU that it
-takes (contention). Ranks do not wait for each other otherwise: that some are slower than others is not in it.
+takes (contention). Ranks do not wait for each other otherwise: that some are slower than others is not in it, but for a time
+that may be added for each doubling of the ranks (unexplained_seconds).
 """
 import argparse
 import json
@@ -101,6 +102,7 @@ def predict(case, step, ranks, assumption, curves, bucket_mb=DEFAULT_MB):
     if ranks > 1:
         seconds = simulate(step, make_buckets(step.tensors, bucket_mb * 2**20), normalizations,
                            sum_time(assumption["sums"], curves, ranks), assumption["contention"])
+        seconds += assumption.get("unexplained_seconds", 0) * math.log2(ranks)
     return {"step_seconds": seconds, "images_per_second": ranks * case["batch"] / seconds, "efficiency": alone / seconds,
             "exposed": 1 - alone / seconds}
 

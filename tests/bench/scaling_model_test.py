@@ -80,6 +80,20 @@ class Model(unittest.TestCase):
             self.assertEqual(self.step_seconds(seconds_of=lambda size: 0.0, contention=contention,
                                                normalizations=STEP.normalizations), STEP.seconds())
 
+    def test_what_is_unexplained_grows_with_each_doubling(self):
+        case = {"batchnorm": "local", "batch": 4}
+        for ranks, seconds in ((1, 10.0), (2, 10.2), (8, 10.6)):
+            row = scaling_model.predict(case, STEP, ranks, {"sums": "switch", "contention": 0.0, "unexplained_seconds": 0.2},
+                                        [Curve(2, [(1, 1e-12)])])
+            self.assertAlmostEqual(row["step_seconds"], seconds)
+            self.assertAlmostEqual(row["images_per_second"], 4 * ranks / seconds)
+
+    def test_batchnorm_over_each_ranks_own_images_sums_nothing(self):
+        assumption = {"sums": "switch", "contention": 0.0}
+        times = [scaling_model.predict({"batchnorm": groups, "batch": 4}, STEP, 2, assumption, [Curve(2, [(1, 0.5), (8, 0.5)])],
+                                       2**-20)["step_seconds"] for groups in ("local", "global")]
+        self.assertEqual(times, [10.5, 11.0])
+
     def test_without_calls_all_sums_are_exposed(self):
         step = Step([0.0] * 4, STEP.tensors, STEP.normalizations, STEP.join)
         self.assertEqual(simulate(step, make_buckets(step.tensors, 1), step.normalizations, slow, 0.3), 7 + 3 + 2)
