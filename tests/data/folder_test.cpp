@@ -238,6 +238,16 @@ TEST(Folder, ReplacementsAreOfTheSameClassAndPurpose) {
   expect_contains(message_of([&] { image_of(data, 6, {}); }), {"not one picture of the class class0"});
 }
 
+TEST(Folder, RanksThatListOtherPicturesAreTold) {
+  const PictureFolder one(2, 2, 1), two(2, 2, 1);
+  const auto fingerprint = [](const PictureFolder& folder) {
+    return load_dataset(folder.config(), 1).source->fingerprint();
+  };
+  EXPECT_EQ(fingerprint(one), fingerprint(two)) << "wherever the folder lies";
+  std::filesystem::rename(two.path() / "train/class1/001.jpg", two.path() / "train/class1/002.jpg");
+  EXPECT_NE(fingerprint(one), fingerprint(two));
+}
+
 TEST(Folder, NamesWhatIsWrongWithTheFolders) {
   const PictureFolder folder(2, 1, 1);
   const DataConfig config = folder.config();
