@@ -1,3 +1,6 @@
+#include <omp.h>
+#include <stdlib.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -56,6 +59,14 @@ std::vector<fs::path> files_of(const PredictArguments& arguments) {
   return files;
 }
 
+/// The cores that nobody else keeps busy. On others, threads would wait for each other much longer than they
+/// help with a single image.
+int idle_cores() {
+  double busy = 0;
+  getloadavg(&busy, 1);
+  return std::max(1, static_cast<int>(omp_get_num_procs() - busy));
+}
+
 std::string quoted_for_csv(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string out = "\"";
@@ -96,7 +107,8 @@ int run(const CommandContext& context, const PredictArguments& arguments) {
   if (!context.ranks.is_root()) return static_cast<int>(ExitCode::done);
   const std::vector<fs::path> files = files_of(arguments);
   const int batch = static_cast<int>(std::min<std::size_t>(files.size(), 32));
-  Classifier classifier(arguments.path, {arguments.device, arguments.best, batch});
+  const int threads = files.size() == 1 ? idle_cores() : 0;
+  Classifier classifier(arguments.path, {arguments.device, arguments.best, batch, threads});
   if (arguments.csv) fmt::print("file,rank,label,class,probability\n");
   std::size_t broken = 0;
   for (std::size_t first = 0; first < files.size(); first += static_cast<std::size_t>(batch)) {

@@ -114,6 +114,38 @@ std::vector<OpCase> augment_cases_in_16_bits() {
 }
 CONVOY_STORAGE_TESTS(Augment, augment_cases_in_16_bits);
 
+/// What a case holds, and what the reference makes of it in double.
+struct Computed {
+  explicit Computed(const OpCase& op)
+      : call(std::get<Augment>(op.calls[0])),
+        state(op.state),
+        images(initial(op, call.images)),
+        labels(initial(op, call.labels)),
+        order(initial(op, call.order)),
+        scale(initial(op, call.scale)),
+        shift(initial(op, call.shift)),
+        results(OpRunner(op, EngineKind::reference_f64).run()) {}
+  static Values initial(const OpCase& op, const Tensor& t) {
+    return op.variables[static_cast<std::size_t>(t.offset)].initial.values();
+  }
+
+  const Values& result(const Tensor& t) const { return results[static_cast<std::size_t>(t.offset)]; }
+  /// The sample at a place of the rank's batch.
+  int sample_at(int place) const {
+    return static_cast<int>(order[static_cast<std::size_t>(state.first + place)]);
+  }
+  /// Its pixels, of which row `place` of what is staged has those of a sample that is not resident.
+  const double* image(int sample, int place) const {
+    const std::int64_t row = call.resident ? sample : state.slot * slot_rows + place;
+    return images.data() + row * call.image.count();
+  }
+
+  Augment call;
+  StepState state;
+  Values images, labels, order, scale, shift;
+  std::vector<Values> results;
+};
+
 /// Flips the image, paints it on a canvas with margins, cuts the crop out: the steps one would do by hand.
 Values augmented_by_hand(const Augment& call, const StepState& state, const double* image, int sample) {
   const auto [depth, height, width, channels] = call.image;
@@ -177,20 +209,11 @@ void recolor_by_hand(Values& image, int channels, const ColorJitter& jitter, con
 TEST(Augment, is_colors_then_erasing_then_blending) {
   int erased = 0, kept = 0;
   for (const OpCase& op : changed_cases()) {
-    const Augment& call = std::get<Augment>(op.calls[0]);
-    const auto initial = [&](const Tensor& t) {
-      return op.variables[static_cast<std::size_t>(t.offset)].initial.values();
-    };
-    const Values images = initial(call.images), labels = initial(call.labels), order = initial(call.order);
-    const Values scale = initial(call.scale), shift = initial(call.shift);
-    const std::vector<Values> results = OpRunner(op, EngineKind::reference_f64).run();
-    const auto sample_at = [&](int place) {
-      return static_cast<int>(order[static_cast<std::size_t>(op.state.first + place)]);
-    };
+    const Computed run(op);
+    const Augment& call = run.call;
     /// The image of a sample whose staged row is `place` before it is blended.
     const auto changed = [&](int sample, int place) {
-      const std::int64_t row = call.resident ? sample : op.state.slot * slot_rows + place;
-      Values image = augmented_by_hand(call, op.state, images.data() + row * call.image.count(), sample);
+      Values image = augmented_by_hand(call, op.state, run.image(sample, place), sample);
       for (double& v : image) v /= 255;
       const ColorFactors factors =
           call.jitter.any() ? color_factors(call.jitter, op.state, sample) : ColorFactors{};
@@ -201,16 +224,16 @@ TEST(Augment, is_colors_then_erasing_then_blending) {
       for (std::size_t e = 0; e < image.size(); ++e) {
         const auto c = e % static_cast<std::size_t>(call.image.c);
         const auto pixel = static_cast<int>(e) / call.image.c;
-        image[e] = image[e] * scale[c] + shift[c];
+        image[e] = image[e] * run.scale[c] + run.shift[c];
         if (box.contains(pixel / call.image.w % call.image.h, pixel % call.image.w)) image[e] = 0;
       }
       return image;
     };
     for (int i = 0; i < call.n; ++i) {
-      const int sample = sample_at(call.first + i);
+      const int sample = run.sample_at(call.first + i);
       Values expected = changed(sample, i);
       if (call.blends) {
-        const int partner = sample_at(i + 1 < call.n ? call.first + i + 1 : call.after);
+        const int partner = run.sample_at(i + 1 < call.n ? call.first + i + 1 : call.after);
         const Values other = changed(partner, i + 1);
         const Blend& blend = op.state.blend;
         for (std::size_t e = 0; e < expected.size(); ++e) {
@@ -219,12 +242,12 @@ TEST(Augment, is_colors_then_erasing_then_blending) {
           if (h >= blend.top && h < blend.bottom && w >= blend.left && w < blend.right)
             expected[e] = double{blend.own} * expected[e] + (1 - double{blend.own}) * other[e];
         }
-        EXPECT_EQ(results[static_cast<std::size_t>(call.y_partner.offset)][static_cast<std::size_t>(i)],
-                  labels[static_cast<std::size_t>(partner)]);
+        EXPECT_EQ(run.result(call.y_partner)[static_cast<std::size_t>(i)],
+                  run.labels[static_cast<std::size_t>(partner)]);
       }
-      EXPECT_EQ(results[static_cast<std::size_t>(call.y.offset)][static_cast<std::size_t>(i)],
-                labels[static_cast<std::size_t>(sample)]);
-      const Values& x = results[static_cast<std::size_t>(call.x.offset)];
+      EXPECT_EQ(run.result(call.y)[static_cast<std::size_t>(i)],
+                run.labels[static_cast<std::size_t>(sample)]);
+      const Values& x = run.result(call.x);
       for (std::size_t e = 0; e < expected.size(); ++e) {
         ASSERT_NEAR(x[static_cast<std::size_t>(i) * expected.size() + e], expected[e], 1e-12)
             << op.name << ", image " << i << ", element " << e;
@@ -272,25 +295,17 @@ TEST(Augment, draws_uniform_factors_and_boxes_inside_the_image) {
 TEST(Augment, is_flip_then_crop_of_the_right_sample) {
   int flips = 0, shifts = 0;
   for (const OpCase& op : augment_cases()) {
-    const Augment& call = std::get<Augment>(op.calls[0]);
-    const auto initial = [&](const Tensor& t) {
-      return op.variables[static_cast<std::size_t>(t.offset)].initial.values();
-    };
-    const Values images = initial(call.images), labels = initial(call.labels), order = initial(call.order);
-    const Values scale = initial(call.scale), shift = initial(call.shift);
-    const std::vector<Values> results = OpRunner(op, EngineKind::reference_f64).run();
-    const Values& x = results[static_cast<std::size_t>(call.x.offset)];
-    const Values& y = results[static_cast<std::size_t>(call.y.offset)];
+    const Computed run(op);
+    const Augment& call = run.call;
+    const Values &x = run.result(call.x), &y = run.result(call.y);
     for (int i = 0; i < call.n; ++i) {
-      const int sample = static_cast<int>(order[static_cast<std::size_t>(op.state.first + call.first + i)]);
-      EXPECT_EQ(y[static_cast<std::size_t>(i)], labels[static_cast<std::size_t>(sample)]);
-      const std::int64_t row = call.resident ? sample : op.state.slot * slot_rows + i;
-      const Values expected =
-          augmented_by_hand(call, op.state, images.data() + row * call.image.count(), sample);
+      const int sample = run.sample_at(call.first + i);
+      EXPECT_EQ(y[static_cast<std::size_t>(i)], run.labels[static_cast<std::size_t>(sample)]);
+      const Values expected = augmented_by_hand(call, op.state, run.image(sample, i), sample);
       for (std::size_t e = 0; e < expected.size(); ++e) {
         const std::size_t c = e % static_cast<std::size_t>(call.image.c);
         ASSERT_NEAR(x[static_cast<std::size_t>(i) * expected.size() + e],
-                    expected[e] / 255 * scale[c] + shift[c], 1e-12)
+                    expected[e] / 255 * run.scale[c] + run.shift[c], 1e-12)
             << op.name << ", image " << i << ", element " << e;
       }
       const ImageShift drawn = image_shift(op.state.seed, op.state.epoch, sample, call.crop_pad, call.flip);
