@@ -10,7 +10,8 @@ namespace {
 std::filesystem::path output_of(const ExportArguments& arguments) {
   if (!arguments.output.empty()) return arguments.output;
   const std::filesystem::path run = arguments.path;
-  if (!std::filesystem::is_directory(run)) fail_usage("--output: where to, of a single checkpoint?");
+  if (!std::filesystem::is_directory(run))
+    fail_usage("--output: missing; the weights of a single checkpoint have no folder to go to");
   return run / ("model." + arguments.format);
 }
 

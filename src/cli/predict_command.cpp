@@ -52,6 +52,7 @@ std::vector<fs::path> files_of(const PredictArguments& arguments) {
       continue;
     }
     for (std::string line; std::getline(std::cin, line);) {
+      if (line.ends_with('\r')) line.pop_back();  // a list made on Windows
       if (!line.empty()) add(line);
     }
   }

@@ -32,7 +32,9 @@ void check_paths(const TrainOptions& options) {
   if (!options.resume.empty() && options.resume != "auto" && !fs::exists(options.resume)) {
     fail("--resume {}: does not exist", options.resume);
   }
-  if (!options.init.empty() && !fs::is_regular_file(options.init))
+  if (fs::is_directory(options.init))
+    fail("--init {}: a folder; `convoy export` makes a file of a run's weights", options.init.string());
+  if (!options.init.empty() && !fs::exists(options.init))
     fail("--init {}: there is no such file", options.init.string());
   if (!options.init.empty() && !options.resume.empty() && options.resume != "auto")
     fail_usage("--init and --resume both say where to begin");

@@ -51,6 +51,10 @@ void decode_rows(const FolderListing& listing, std::int64_t first, int size, int
 PackSummary pack_folder(const std::filesystem::path& folder, const std::filesystem::path& path,
                         const PackOptions& options) {
   std::error_code ignored;
+  if (!std::filesystem::is_directory(folder / "train", ignored))
+    fail("{}: not a folder that holds train/CLASS/*", folder.string());
+  if (std::filesystem::is_directory(path, ignored))
+    fail("{}: a folder, where the packed file would be written", path.string());
   const bool validation = std::filesystem::exists(folder / "val", ignored);
   const FolderListing listing = list_folder(folder, validation);
   if (!listing.warning.empty()) log_warn("{}", listing.warning);

@@ -84,7 +84,8 @@ void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> byte
 
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) fail_with_errno("flush", temporary_);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("rename", temporary_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    fail("cannot rename {} to {}: {}", temporary_.string(), path_.string(), std::strerror(errno));
   renamed_ = true;
   sync_folder_of(path_);
 }

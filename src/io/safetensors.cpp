@@ -204,6 +204,8 @@ std::string to_safetensors(const TensorFile& file) {
 TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name, const WantedTensors& wanted) {
   std::uint64_t length = 0;
   if (bytes.size() >= length_bytes) std::memcpy(&length, bytes.data(), length_bytes);
+  if (bytes.size() > length_bytes && std::memcmp(bytes.data() + length_bytes, "{", 1) != 0)
+    fail("{}: not a safetensors file", name);
   if (bytes.size() < length_bytes || length > bytes.size() - length_bytes) {
     fail("{}: truncated at byte {}, inside its header", name, bytes.size());
   }

@@ -7,51 +7,28 @@ import os
 import pathlib
 import re
 import shutil
-import struct
 import subprocess
 import sys
-import tempfile
-import unittest
 
-CONVOY = ""
-NET = """
-name: net
-data: {source: mnist, path: images}
-model:
-  input: [1, 28, 28]
-  layers:
-    - maxpool: 4
-    - flatten
-    - linear: 10
-train: {epochs: 1, global_batch: 8}
-optimizer: {name: sgd, lr: 0.1}
-device: cpu
-"""
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from data_files import write_mnist  # noqa: E402
+from launch import ProgramTest, environment, main, mpirun  # noqa: E402
+from networks import SMALL  # noqa: E402
+
+NET = SMALL.replace("{source: digits,", "{source: mnist, path: images,").replace("epochs: 2, global_batch: 1000", "epochs: 1, global_batch: 8")
 
 
-class Check(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-check-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-
-    def at(self, rank, config=NET, labels=0, pixel=0):
-        """What a rank finds in the folder it starts in."""
-        folder = self.folder / f"at.{rank}"
-        images = folder / "images"
-        images.mkdir(parents=True)
-        (folder / "net.yaml").write_text(config)
-        for part in ("train", "t10k"):
-            (images / f"{part}-images-idx3-ubyte").write_bytes(
-                struct.pack(">IIII", 0x803, 20, 28, 28) + bytes(20 * 784 - 1) + bytes([pixel]))
-            (images / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 20) + bytes(19) + bytes([labels]))
+class Check(ProgramTest):
+    def at(self, rank, config=NET, label=0, pixel=0):
+        """What a rank finds in the folder it starts in: images that are black and of class 0, but the last one's corner."""
+        write_mnist(self.folder / f"at.{rank}" / "images", 20, bytes(19) + bytes([label]), bytes(20 * 784 - 1) + bytes([pixel]))
+        self.write(config, f"at.{rank}/net.yaml")
 
     def check(self, ranks, *arguments, bind=""):
         """Runs it, each rank in a folder of its own; (status, stdout)."""
-        variables = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         shell = f'cd "at.$OMPI_COMM_WORLD_RANK"; exec {bind} "$@"'
-        result = subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), "bash", "-c", shell,
-                                 "bash", CONVOY, "check", "net.yaml", *arguments], cwd=self.folder, env=variables,
-                                capture_output=True, text=True, timeout=120)
+        result = subprocess.run([*mpirun(ranks), "bash", "-c", shell, "bash", self.program, "check", "net.yaml", *arguments],
+                                cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=120)
         self.said = result.stdout + result.stderr
         return result.returncode, result.stdout
 
@@ -92,7 +69,7 @@ class Check(unittest.TestCase):
 
     def test_other_labels(self):
         self.at(0)
-        self.at(1, labels=3)
+        self.at(1, label=3)
         self.expect_problem(1, "data", "labels differ", "rank 1 (host")
 
     def test_another_image(self):
@@ -124,5 +101,4 @@ class Check(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    CONVOY = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    main()

@@ -3,32 +3,26 @@
 
 usage: data_info_test.py CONVOY [unittest arguments]
 """
-import os
 import pathlib
-import shutil
 import struct
-import subprocess
 import sys
-import tempfile
-import unittest
 
-CONVOY = ""
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from launch import ProgramTest, main  # noqa: E402
+
 CONFIG = """
 data: {source: synthetic, synthetic: {image: [3, 8, 6], classes: 4, train: 40, test: 12}}
 model: {input: [3, 8, 6], layers: [flatten, linear: 4]}
 """
 
 
-class DataInfo(unittest.TestCase):
+class DataInfo(ProgramTest):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-test-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-        (self.folder / "net.yaml").write_text(CONFIG)
+        super().setUp()
+        self.write(CONFIG)
 
-    def info(self, *arguments, code=0, launcher=()):
-        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-        result = subprocess.run([*launcher, CONVOY, "data", "info", "net.yaml", *arguments], cwd=self.folder,
-                                env=environment, capture_output=True, text=True, timeout=60)
+    def info(self, *arguments, code=0, ranks=1):
+        result = self.launch("data", "info", "net.yaml", *arguments, ranks=ranks)
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stdout if code == 0 else result.stderr
 
@@ -45,11 +39,11 @@ class DataInfo(unittest.TestCase):
         for i, value in enumerate(values):  # uniform noise
             self.assertAlmostEqual(value, 0.5 if i < 3 else 0.2887, delta=0.03)
         # The line can be used as it stands.
-        (self.folder / "net.yaml").write_text(CONFIG.replace("data: {", "data: {" + line.strip() + ", "))
+        self.write(CONFIG.replace("data: {", "data: {" + line.strip() + ", "))
         self.assertEqual(self.info(), text)
 
     def test_overrides_and_ranks(self):
-        text = self.info("data.validation=0.25", launcher=["mpirun", "--oversubscribe", "--bind-to", "none", "-np", "2"])
+        text = self.info("data.validation=0.25", ranks=2)
         self.assertEqual(text.count("40 images (8,6,3)"), 1)
         self.assertIn("30 to train on, 10 for validation", text)
 
@@ -63,5 +57,4 @@ class DataInfo(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    unittest.main()
+    main()

@@ -3,19 +3,15 @@
 
 usage: disk_test.py CONVOY [unittest arguments]
 """
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from launch import ProgramTest, environment, main, mpirun  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
-CONVOY = ""
 # Checkpoints of some 700 KB.
 NET = """
 name: net
@@ -36,11 +32,10 @@ checkpoint: {every_steps: 10, keep: 2}
 """
 
 
-class Disk(unittest.TestCase):
+class Disk(ProgramTest):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-disk-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        (self.folder / "net.yaml").write_text(NET)
+        super().setUp()
+        self.write(NET)
         self.disk = self.folder / "disk"
         self.disk.mkdir()
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "convoy-test", str(self.disk)], capture_output=True,
@@ -50,13 +45,11 @@ class Disk(unittest.TestCase):
         self.addCleanup(lambda: subprocess.run(["umount", "--lazy", str(self.disk)]))
         self.run_folder = self.disk / "run"
 
-    def start(self):
+    def start_logged(self):
         self.errors = self.folder / "errors"
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", "2", CONVOY, "train", str(self.folder / "net.yaml"),
-                   "--output", str(self.run_folder)]
-        environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        command = [*mpirun(2), self.program, "train", "net.yaml", "--output", self.run_folder]
         with open(self.errors, "w") as log:
-            process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log)
+            process = subprocess.Popen(command, cwd=self.folder, env=environment(), stdout=subprocess.DEVNULL, stderr=log)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
@@ -69,7 +62,7 @@ class Disk(unittest.TestCase):
             time.sleep(0.01)
 
     def expect_recovery(self, spoil, mend, complaint):
-        process = self.start()
+        process = self.start_logged()
         self.await_that(process, lambda: len(checkpoints(self.run_folder)) == 2)
         spoil()
         self.await_that(process, lambda: complaint in self.errors.read_text())
@@ -108,5 +101,4 @@ class Disk(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    CONVOY = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    main()

@@ -119,8 +119,9 @@ class PyTorch(unittest.TestCase):
         result = self.convoy("train", self.config, "--init", weights, "--init-except", "14", "--output", other,
                              returncode=1)
         self.assertIn("no tensor 3.running_mean", result.stderr)
-        result = self.convoy("train", self.config, "--init", weights, "--init-except", "77", "--output", other, returncode=1)
-        self.assertIn("--init-except 77", result.stderr)
+        for layer in ("77", "1"):  # which is not 14, and has no weights
+            result = self.convoy("train", self.config, "--init", weights, "--init-except", layer, "--output", other, returncode=1)
+            self.assertIn(f"--init-except {layer}: the model has no weights of that name", result.stderr)
 
 
 if __name__ == "__main__":

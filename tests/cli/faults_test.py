@@ -9,29 +9,19 @@ import pathlib
 import random
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from data_files import write_mnist  # noqa: E402
+from networks import SMALL  # noqa: E402
+
 CONVOY = ""
 TIMEOUT = 3  # distributed.timeout
-NET = f"""
-name: net
-data: {{source: digits}}
-model:
-  input: [1, 28, 28]
-  layers:
-    - maxpool: 4
-    - flatten
-    - linear: 10
-train: {{epochs: 100000, global_batch: 500}}
-optimizer: {{name: sgd, lr: 0.1}}
-device: cpu
-distributed: {{timeout: {TIMEOUT}}}
-"""
+NET = SMALL.replace("epochs: 2, global_batch: 1000", "epochs: 100000, global_batch: 500") + f"distributed: {{timeout: {TIMEOUT}}}\n"
 
 # What rank $FAULTY meets: MPI's sums fail from the 40th on, a team of threads never starts or takes 14 s to, or the 20th
 # sum comes out otherwise than on the other ranks.
@@ -260,7 +250,7 @@ class Faults(unittest.TestCase):
         (self.folder / "run").mkdir()
         (self.folder / "run" / "failure.json").write_text("of an earlier run")
         (self.folder / "at.1").mkdir()  # rank 1 starts there and finds no such folder
-        self.write_mnist(self.folder / "images", 20)
+        write_mnist(self.folder / "images")
         run = self.start(2, "data={source: mnist, path: images}")
         status, errors, _ = run.end()
         self.assertEqual(status, 1, errors)
@@ -268,12 +258,6 @@ class Faults(unittest.TestCase):
         failure = run.failure()
         self.assertEqual(failure["rank"], 1)
         self.assertIn("images is not a folder", failure["reason"])
-
-    def write_mnist(self, folder, images):
-        folder.mkdir()
-        for part in ("train", "t10k"):
-            (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, images, 28, 28) + bytes(images * 784))
-            (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, images) + bytes(images))
 
 
 if __name__ == "__main__":

@@ -4,20 +4,15 @@
 usage: folder_test.py CONVOY [unittest arguments]
 """
 import json
-import os
 import pathlib
 import shutil
-import struct
-import subprocess
 import sys
-import tempfile
-import unittest
-import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from data_files import png  # noqa: E402
+from launch import ProgramTest, main  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
-CONVOY = ""
 CONFIG = """
 name: folder
 seed: 3
@@ -40,14 +35,9 @@ device: cpu
 """
 
 
-def png(height, width, color, stripes):
+def striped(height, width, color, stripes):
     """Stripes of one colour on black, as a PNG file."""
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    rows = b"".join(b"\0" + b"".join(bytes(color) if (x + y) // 4 % 2 == stripes else b"\0\0\0" for x in range(width))
-                    for y in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return png(height, width, lambda y, x: color if (x + y) // 4 % 2 == stripes else (0, 0, 0))
 
 
 def make_pictures(folder, train=16, validation=6):
@@ -57,27 +47,18 @@ def make_pictures(folder, train=16, validation=6):
             place = folder / part / ("red", "green", "blue")[label]
             place.mkdir(parents=True)
             for i in range(first, first + count):
-                (place / f"{i}.png").write_bytes(png(20 + i % 7, 18 + i % 11, color, i % 2))
+                (place / f"{i}.png").write_bytes(striped(20 + i % 7, 18 + i % 11, color, i % 2))
 
 
-class FolderTest(unittest.TestCase):
+class FolderTest(ProgramTest):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        super().setUp()
         self.pictures = self.folder / "pictures"
         make_pictures(self.pictures)
-        self.config = self.folder / "config.yaml"
-        self.config.write_text(CONFIG.format(path=self.pictures))
-
-    def run_convoy(self, *arguments, ranks=1):
-        command = [CONVOY, *map(str, arguments)]
-        if ranks > 1:
-            command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=120,
-                              env={**os.environ, "OMP_NUM_THREADS": "1"})
+        self.config = self.write(CONFIG.format(path=self.pictures))
 
     def train(self, *overrides, name="run", ranks=1):
-        return self.run_convoy("train", self.config, "--output", self.folder / name, *overrides, ranks=ranks)
+        return self.launch("train", self.config, "--output", name, *overrides, ranks=ranks)
 
     def epochs(self, name="run"):
         return [record for record in read_metrics(self.folder / name) if "event" not in record]
@@ -93,7 +74,7 @@ class FolderTest(unittest.TestCase):
         last = self.epochs()[-1]
         self.assertGreater(last["val_accuracy"], 0.6)  # a third is chance
         self.assertNotIn("bad_images", last)
-        done = self.run_convoy("eval", self.folder / "run")
+        done = self.launch("eval", self.folder / "run")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"test accuracy {100 * last['val_accuracy']:.2f} %", done.stdout)
 
@@ -151,22 +132,22 @@ class FolderTest(unittest.TestCase):
                 (["data.source=packed", "data.max_bad=1"], "data.max_bad: only with source: folder"),
                 (["data.augment=[random_resized_crop: [0.5, 0.1]]"], "expected the smaller first"),
                 (["data.augment=[random_resized_crop]"], "scale: missing")]:
-            done = self.run_convoy("check", self.config, *overrides)
+            done = self.launch("check", self.config, *overrides)
             self.assertEqual(done.returncode, 2, overrides)
             self.assertIn(message, done.stderr + done.stdout)
 
     def test_packed(self):
         packed = self.folder / "all.packed"
-        done = self.run_convoy("data", "pack", self.pictures, packed, "--size", 20)
+        done = self.launch("data", "pack", self.pictures, packed, "--size", 20)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("48 training and 18 validation images of 3 classes, 20 x 20", done.stdout)
         from_packed = ["data.source=packed", f"data.path={packed}"]
         done = self.train(*from_packed)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(self.epochs()[-1]["val_accuracy"], 0.6)
-        done = self.run_convoy("plan", self.config, *from_packed)
+        done = self.launch("plan", self.config, *from_packed)
         self.assertIn("staged batch by batch", done.stdout)
-        done = self.run_convoy("bench", "data", self.config, *from_packed, "--seconds", "0.2", "--json", "rates.json")
+        done = self.launch("bench", "data", self.config, *from_packed, "--seconds", "0.2", "--json", "rates.json")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(json.loads((self.folder / "rates.json").read_text())["images_per_second"], 1)
         packed.write_bytes(packed.read_bytes()[:-1])
@@ -174,12 +155,13 @@ class FolderTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("all.packed: a damaged packed file", done.stderr)
         (self.pictures / "train" / "red" / "1.png").write_bytes(b"")
-        done = self.run_convoy("data", "pack", self.pictures, self.folder / "other.packed")
+        done = self.launch("data", "pack", self.pictures, self.folder / "other.packed")
         self.assertEqual(done.returncode, 1)
         self.assertIn("red/1.png: the file is empty", done.stderr)
         self.assertEqual([path.name for path in self.folder.glob("other*")], [])
+        self.refuse(1, ["nowhere: not a folder that holds train/CLASS/*"], "data", "pack", "nowhere", "other.packed")
+        self.refuse(1, ["pictures: a folder, where"], "data", "pack", self.pictures, "pictures", ranks=(1,))
 
 
 if __name__ == "__main__":
-    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    unittest.main()
+    main()

@@ -59,6 +59,16 @@ class Help(unittest.TestCase):
                     words = re.sub(r"\b(REQUIRED|TEXT|INT|UINT|FLOAT|Needs:.*|Excludes:.*|:|\.\.\.)", " ", description)
                     self.assertRegex(words, r"[a-z]{3,}", f"{' '.join(path)} {name} is not described")
 
+    def test_help_lists_every_key(self):
+        text = run("train", "--help").stdout
+        for key in ("global_batch", "every_steps", "label_smoothing", "weight_decay", "warmup_epochs", "--resume", "--output"):
+            self.assertIn(key, text)
+
+    def test_help_lists_exit_codes(self):
+        text = run("--help").stdout
+        for part in ("0 done", "1 the run failed", "2 wrong usage", "75 stopped on request", "128+n"):
+            self.assertIn(part, " ".join(text.split()))
+
     def complete(self, *words):
         """What bash offers for the last of the words."""
         script = ('source <("$0" completion bash); COMP_WORDS=(convoy "$@"); COMP_CWORD=$#; _convoy; '

@@ -13,15 +13,11 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from networks import DIGITS  # noqa: E402
+
 CONVOY = pathlib.Path()
 MOST_BYTES = 20_000_000
-TRAINING = """
-name: digits
-data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
-model: {input: [1, 28, 28], layers: [maxpool: 4, flatten, linear: 10]}
-train: {epochs: 1, global_batch: 1000}
-device: cpu
-"""
 CMAKE = """
 cmake_minimum_required(VERSION 3.25)
 project(client LANGUAGES CXX)
@@ -37,6 +33,11 @@ int main(int, char** arguments) try {
   const std::vector<std::uint8_t> black(2 * 28 * 28, 0);
   for (const auto& scores : classifier.classify(black, 3))
     for (const convoy::ClassScore& score : scores) std::cout << score.name << ' ' << score.probability << '\\n';
+  try {
+    classifier.classify(std::span(black).first(1000), 3);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\\n';
+  }
 } catch (const std::exception& error) {
   std::cerr << "client: " << error.what() << '\\n';
   return 3;
@@ -77,12 +78,14 @@ class Install(unittest.TestCase):
         source.mkdir()
         (source / "CMakeLists.txt").write_text(CMAKE)
         (source / "client.cpp").write_text(CLIENT)
-        (self.folder / "digits.yaml").write_text(TRAINING)
+        (self.folder / "digits.yaml").write_text(DIGITS)
         convoy = self.prefix / "bin" / "convoy"
         self.call([convoy, "train", self.folder / "digits.yaml", "--output", run])
         self.call(["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}"])
         self.call(["cmake", "--build", build])
-        lines = self.call([build / "client", run]).stdout.splitlines()
+        result = self.call([build / "client", run])
+        self.assertRegex(result.stderr, "^1000 bytes are no whole number of images")
+        lines = result.stdout.splitlines()
         self.assertEqual(len(lines), 6)
         self.assertEqual(lines[:3], lines[3:])  # the same image twice
         probabilities = [float(line.split()[1]) for line in lines[:3]]

@@ -9,16 +9,16 @@ import json
 import math
 import os
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
-import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
+from data_files import png  # noqa: E402
+from networks import DIGITS  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
 CONVOY = ""
@@ -29,13 +29,6 @@ data: {source: cifar10, path: PATH}
 model: {input: [3, 32, 32], layers: [globalavgpool, linear: 10]}
 train: {epochs: 30, global_batch: 50}
 optimizer: {name: adam, lr: 0.1}
-device: cpu
-"""
-DIGITS = """
-name: digits
-data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
-model: {input: [1, 28, 28], layers: [maxpool: 4, flatten, linear: 10]}
-train: {epochs: 1, global_batch: 1000}
 device: cpu
 """
 PICTURES = """
@@ -55,15 +48,6 @@ NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 
 def colour_of(label):
     return tuple(20 + 100 * (label // 3 ** i % 3) for i in range(3))
-
-
-def png(height, width, pixel, channels=3):
-    """The bytes of a PNG; pixel(row, column) gives as many channels."""
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    rows = b"".join(b"\0" + b"".join(bytes(pixel(y, x)) for x in range(width)) for y in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def convoy(*arguments, **options):
@@ -133,7 +117,7 @@ class Predict(unittest.TestCase):
         self.predict(self.colours, first, "--csv", "--json", returncode=2)
 
     def test_names_from_standard_input(self):
-        listed = f"{self.images / '0.png'}\n\n{self.images / 'more'}\n"
+        listed = f"{self.images / '0.png'}\r\n\r\n{self.images / 'more'}\n\n"
         answers = self.answers(self.colours, "-", input=listed)
         self.assertEqual([answer["top"][0]["label"] for answer in answers], [0, 3, 4])
         result = self.predict(self.colours, "-", input="", returncode=1)
@@ -205,7 +189,7 @@ class Predict(unittest.TestCase):
         image = self.images / "0.png"
         short = self.folder / "short.safetensors"
         short.write_bytes(checkpoint.read_bytes()[:-9])
-        for path, message in [(self.folder / "nowhere", "nowhere"), (short, "truncated"), (image, "not a|truncated"),
+        for path, message in [(self.folder / "nowhere", "nowhere"), (short, "truncated"), (image, "0.png: not a safetensors file"),
                               (self.images, "no checkpoint there")]:
             result = self.predict(path, image, returncode=1)
             self.assertEqual(result.stdout, "")

@@ -4,19 +4,14 @@
 usage: profile_test.py CONVOY [unittest arguments]
 """
 import json
-import os
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from launch import ProgramTest, main  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
-CONVOY = ""
 # Ten steps an epoch, the last of them short.
 NET = """
 name: net
@@ -39,28 +34,18 @@ device: cpu
 """
 
 
-def launch(*arguments, ranks=1, cwd=None):
-    command = [CONVOY, *arguments]
-    if ranks > 1:
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
-    environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
-
-
-class Profile(unittest.TestCase):
+class Profile(ProgramTest):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-profile-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        (self.folder / "net.yaml").write_text(NET)
+        super().setUp()
+        self.write(NET)
 
     def train(self, output, *arguments, ranks=1):
-        result = launch("train", "net.yaml", "--output", output, *arguments, ranks=ranks, cwd=self.folder)
-        self.assertEqual(result.returncode, 0, result.stderr)
+        result = self.succeed("train", "net.yaml", "--output", output, *arguments, ranks=ranks)
         return self.folder / output, result.stdout
 
     def planned(self, ranks=1):
         """(node, call) of rank 0's training steps, by the batch's size, as `convoy plan` prints them."""
-        out = launch("plan", "net.yaml", ranks=ranks, cwd=self.folder).stdout
+        out = self.succeed("plan", "net.yaml", ranks=ranks).stdout
         plans, columns = {}, None
         for line in out.splitlines():
             if line.startswith("training step"):
@@ -72,10 +57,13 @@ class Profile(unittest.TestCase):
                 columns.append((node.strip(), call))
         return plans
 
+    def events(self, run):
+        return json.loads((run / "trace.json").read_text())["traceEvents"]
+
     def spans(self, run):
         """{(rank, lane): [(begin, end, name)]} in the order of time."""
         lanes = {}
-        for event in json.loads((run / "trace.json").read_text())["traceEvents"]:
+        for event in self.events(run):
             if event["ph"] == "X":
                 lanes.setdefault((event["pid"], event["tid"]), []).append(
                     (event["ts"], event["ts"] + event["dur"], event["name"]))
@@ -113,6 +101,10 @@ class Profile(unittest.TestCase):
         seconds = sum(end - begin for begin, end, _ in lanes[0, 0]) / 5 / 1e3
         self.assertAlmostEqual(seconds, float(whole[4]), delta=1e-3 * seconds + 1e-3)
         self.assertEqual(len(lanes[0, 0]), 5 * size)
+        timed = [event["args"] for event in self.events(run) if event["ph"] == "X"]
+        for what, rate in (("flops", float(whole[6])), ("bytes", float(whole[7]))):  # in 10^9 a second; one digit is shown
+            amount = sum(arguments[what] for arguments in timed) / 5
+            self.assertAlmostEqual(rate, amount / seconds / 1e6, delta=0.01 * rate + 0.06, msg=what)
 
     def test_the_run_keeps_every_bit(self):
         (plain, _), (profiled, _) = self.train("plain"), self.train("profiled", "--profile", "--profile-steps", "100")
@@ -129,12 +121,14 @@ class Profile(unittest.TestCase):
         run, out = self.train("run", "--profile", "--profile-steps", "2", ranks=2)
         lanes = self.spans(run)
         self.assertEqual(sorted(lanes), [(0, 0), (1, 0)])
+        first = min(spans[0][0] for spans in lanes.values())
+        self.assertTrue(0 <= first < 1e5, f"the trace begins with the first rank's first call, not at {first} us")
         calls = [" ".join(call).strip() for call in self.planned(ranks=2)[16]]
         for spans in lanes.values():
             self.assertEqual([name for _, _, name in spans], calls * 2)
             self.assertTrue(any("all_reduce" in name for name in calls), calls)
         self.assertEqual(out.count("profile of "), 1)
-        names = [event for event in json.loads((run / "trace.json").read_text())["traceEvents"] if event["ph"] == "M"]
+        names = [event for event in self.events(run) if event["ph"] == "M"]
         self.assertEqual({event["pid"] for event in names}, {0, 1})
 
     def test_a_trace_that_cannot_be_written_does_not_end_a_run(self):
@@ -146,9 +140,8 @@ class Profile(unittest.TestCase):
 
     def test_bad_number_of_steps(self):
         for arguments in (["--profile", "--profile-steps", "0"], ["--profile-steps", "3"]):
-            self.assertEqual(launch("train", "net.yaml", *arguments, cwd=self.folder).returncode, 2)
+            self.assertEqual(self.launch("train", "net.yaml", *arguments).returncode, 2)
 
 
 if __name__ == "__main__":
-    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    unittest.main()
+    main()

@@ -4,16 +4,14 @@
 usage: tensorboard_test.py CONVOY [unittest arguments]
 """
 import logging
-import os
 import pathlib
 import shutil
 import struct
-import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from launch import ProgramTest, main  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
 try:
@@ -23,7 +21,6 @@ try:
 except ImportError as error:
     MISSING = str(error).replace("'", "")  # which tools/test_report takes for the reason's own
 
-CONVOY = ""
 EPOCHS, STEPS, IMAGES = 3, 10, 50  # steps of an epoch, images to validate with
 NET = f"""
 name: net
@@ -44,14 +41,6 @@ device: cpu
 checkpoint: {{every_steps: 4, keep: 0}}
 """
 PARAMETERS = {"0.weight": 6 * 3 * 3 * 3, "0.bias": 6, "3.weight": 4 * 6 * 6 * 6, "3.bias": 4}
-
-
-def launch(*arguments, ranks=1, cwd=None):
-    command = [CONVOY, *arguments]
-    if ranks > 1:
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), *command]
-    environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def event_files(run):
@@ -80,16 +69,13 @@ logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every st
 
 
 @unittest.skipIf(MISSING, MISSING)
-class TensorBoard(unittest.TestCase):
+class TensorBoard(ProgramTest):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-tensorboard-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        (self.folder / "net.yaml").write_text(NET)
+        super().setUp()
+        self.write(NET)
 
     def train(self, output, *arguments, ranks=1):
-        result = launch("train", "net.yaml", "--output", output, *arguments, ranks=ranks, cwd=self.folder)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.log = result.stderr
+        self.log = self.succeed("train", "net.yaml", "--output", output, *arguments, ranks=ranks).stderr
         return self.folder / output
 
     def kill_in_second_epoch(self, run):
@@ -252,5 +238,4 @@ class TensorBoard(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    CONVOY = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    unittest.main()
+    main()

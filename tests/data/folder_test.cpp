@@ -101,6 +101,44 @@ TEST(Folder, RandomPartsAreOfTheScaleAndRatioAsked) {
   EXPECT_NE(cropper.box(picture, 3, {true, 2}), Cropper(config, 8).box(picture, 3, {true, 2}));
 }
 
+TEST(Folder, RandomPartsAreAsMuchWiderAsAsked) {
+  DataConfig config = randomly_cropped({});
+  config.input = {3, 24, 20};
+  config.resized_crop = {0.1f, 0.2f, 1, 4};
+  const Cropper cropper(config, 7);
+  double logarithms = 0;
+  for (std::int32_t sample = 0; sample < 500; ++sample) {
+    const Box box = cropper.box({400, 400}, sample, {true, 1});
+    EXPECT_TRUE(box.width / box.height > 0.98 && box.width / box.height < 4.05) << box.width / box.height;
+    logarithms += std::log(box.width / box.height);
+  }
+  EXPECT_NEAR(logarithms / 500, std::log(2), 0.06) << "as often twice as wide as half of that";
+}
+
+TEST(Folder, RandomPartsLieAnywhere) {
+  DataConfig config = randomly_cropped({});
+  config.input = {3, 4, 4};
+  config.resized_crop.min_scale = config.resized_crop.max_scale = 0.5f;
+  const Cropper cropper(config, 7);
+  std::set<double> rows, columns;
+  for (std::int32_t sample = 0; sample < 200; ++sample) {
+    const Box box = cropper.box({9, 12}, sample, {true, 1});
+    if (box.height == 6) rows.insert(box.top);
+    if (box.width == 8) columns.insert(box.left);
+  }
+  EXPECT_EQ(rows, (std::set<double>{0, 1, 2, 3}));
+  EXPECT_EQ(columns, (std::set<double>{0, 1, 2, 3, 4}));
+}
+
+TEST(Folder, ValidationIsNotCutAtRandom) {
+  DataConfig config = randomly_cropped({});
+  config.input = {3, 24, 20};
+  config.resize = 30;
+  const Cropper cropper(config, 7);
+  for (const std::int32_t sample : {0, 1})
+    EXPECT_EQ(cropper.box({90, 70}, sample, {false, 2}), centre_box({90, 70}, 30, {24, 20}));
+}
+
 TEST(Folder, NarrowPicturesGiveTheLargestPartOfTheirMiddle) {
   DataConfig config = randomly_cropped({});
   config.input = {3, 8, 8};
@@ -187,17 +225,17 @@ TEST(Folder, ABrokenPictureEndsTheRunUnlessItMayBeReplaced) {
                   {"class0/000.jpg: the file is empty", "2 broken pictures; data.max_bad allows 1"});
 }
 
-TEST(Folder, ReplacementsServeTheSamePurpose) {
-  const PictureFolder folder(1, 3, 2);
+TEST(Folder, ReplacementsAreOfTheSameClassAndPurpose) {
+  const PictureFolder folder(2, 3, 2);
   folder.put("train/class0/002.jpg", {'n', 'o'});
   folder.put("val/class0/001.jpg", {'n', 'o'});
   DataConfig config = folder.config();
   config.max_bad = 10;
   const Dataset data = load_dataset(config, 1);
   EXPECT_EQ(image_of(data, 2, {}), image_of(data, 0, {}));
-  EXPECT_EQ(image_of(data, 4, {}), image_of(data, 3, {}));
+  EXPECT_EQ(image_of(data, 7, {}), image_of(data, 6, {}));
   folder.put("val/class0/000.jpg", {'n', 'o'});
-  expect_contains(message_of([&] { image_of(data, 3, {}); }), {"not one picture of the class class0"});
+  expect_contains(message_of([&] { image_of(data, 6, {}); }), {"not one picture of the class class0"});
 }
 
 TEST(Folder, NamesWhatIsWrongWithTheFolders) {
@@ -206,8 +244,9 @@ TEST(Folder, NamesWhatIsWrongWithTheFolders) {
   std::filesystem::create_directory(folder.path() / "train/void");
   expect_contains(message_of_loading(config), {"train/void: the folder of a class without a .jpg"});
   std::filesystem::remove(folder.path() / "train/void");
-  folder.add("train/cats/1.jpg", 0, 0);
   folder.add("val/dogs/1.jpg", 0, 0);
+  expect_contains(message_of_loading(config), {"train and val have different classes; only in val: dogs"});
+  folder.add("train/cats/1.jpg", 0, 0);
   expect_contains(message_of_loading(config),
                   {"train and val have different classes; only in train: cats; only in val: dogs"});
   std::filesystem::remove_all(folder.path() / "val");

@@ -134,6 +134,17 @@ TEST(Image, EveryShorterFileIsDamaged) {
   }
 }
 
+TEST(Image, AShorterFileIsDamagedWhateverPartOfItIsWanted) {
+  Bytes file = encode_jpeg(make_picture(150, 211), {90, true, false});
+  const auto top = [](ImageSize) { return Box{0, 0, 8, 8, true}; };
+  EXPECT_NO_THROW(decode_part(file, "a.file", top, {8, 8}));
+  file.resize(file.size() - 100);
+  expect_contains(message_of([&] {
+                    decode_part(file, "a.file", top, {8, 8});
+                  }),
+                  {"a.file: a damaged JPEG file: it ends early"});
+}
+
 TEST(Image, DamagedBytesAreAnErrorOrAnImage) {
   int refused = 0;
   for (const char* name : {"jpeg_420/file", "jpeg_orientation_5/file", "jpeg_inks/file", "png_rgb/file"}) {

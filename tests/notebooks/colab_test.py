@@ -5,11 +5,9 @@
 """
 import os
 import pathlib
-import struct
 import sys
 import tempfile
 import unittest
-import zlib
 
 MISSING = ""
 try:
@@ -21,22 +19,10 @@ except ImportError as error:
     MISSING = str(error)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from data_files import idx, png  # noqa: E402
+
 PROGRAM = ""
-
-
-def idx(array):
-    """The layout of MNIST's files."""
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
-
-
-def png(pixels):
-    """RGB bytes (H,W,3) as a PNG file."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    height, width, _ = pixels.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 @unittest.skipIf(MISSING, MISSING)
@@ -64,15 +50,15 @@ class Notebook(unittest.TestCase):
             labels = random.integers(0, 10, count).astype(numpy.uint8)
             images = random.integers(0, 50, (count, 28, 28)).astype(numpy.uint8) + 20 * labels[:, None, None]
             (folder / "mnist").mkdir(parents=True, exist_ok=True)
-            (folder / "mnist" / f"{part}-images-idx3-ubyte").write_bytes(idx(images))
-            (folder / "mnist" / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+            (folder / "mnist" / f"{part}-images-idx3-ubyte").write_bytes(idx(images.tobytes(), *images.shape))
+            (folder / "mnist" / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels.tobytes(), *labels.shape))
         (folder / "cifar10").mkdir()
         for file in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
             records = random.integers(0, 256, (64, 3073)).astype(numpy.uint8)
             records[:, 0] %= 10
             (folder / "cifar10" / file).write_bytes(records.tobytes())
-        (folder / ".." / "picture.png").resolve().write_bytes(
-            png(random.integers(0, 256, (50, 40, 3)).astype(numpy.uint8)))
+        pixels = random.integers(0, 256, (50, 40, 3)).tolist()
+        (folder / ".." / "picture.png").resolve().write_bytes(png(50, 40, lambda y, x: pixels[y][x]))
 
     @staticmethod
     def execute(environment):

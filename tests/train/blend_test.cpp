@@ -30,9 +30,9 @@ TEST(Blend, SharesAreBeta) {
   }
 }
 
-StepState at(int step) {
+StepState at(int step, int epoch = 3) {
   StepState state;
-  state.seed = 11, state.epoch = 3, state.first = step;
+  state.seed = 11, state.epoch = epoch, state.first = step;
   return state;
 }
 
@@ -48,6 +48,7 @@ TEST(Blend, OfMixupIsOneShareForAllPixels) {
     EXPECT_EQ(blend.bottom, 7);
     EXPECT_EQ(blend.right, 9);
     EXPECT_NE(blend.own, before) << "each step has its own";
+    EXPECT_NE(blend.own, draw_blend(data, image, at(step, 4)).own) << "in each epoch";
     EXPECT_EQ(blend.own, draw_blend(data, image, at(step)).own) << "and always the same";
     before = blend.own;
   }
@@ -79,12 +80,25 @@ TEST(Blend, OfBothIsHalfOfEach) {
   EXPECT_NEAR(cuts, 1000, 100);
 }
 
+constexpr const char* all_kinds =
+    "data.augment=[{crop: 1}, {flip: horizontal}, {color_jitter: {contrast: 0.4}}, {random_erasing: 0.5}, "
+    "{mixup: 0.4}, {cutmix: 1}]";
+
+TEST(Augmentation, LeavesValidationAlone) {
+  const RankEnvironment alone = RankEnvironment::alone();
+  const auto loss = [&](const std::vector<std::string>& overrides) {
+    const Config config = parse_config(tiny_yaml, "tiny.yaml", overrides);
+    Session session(config, tiny_data(19, 17), make_engine(EngineKind::cpu, alone), alone);
+    session.initialize();
+    return session.evaluate().loss();
+  };
+  EXPECT_EQ(loss({all_kinds}), loss({}));
+}
+
 /// 19 images in batches of 8: the last is short.
 std::vector<double> trained_weights(EngineKind kind, std::vector<std::string> overrides,
                                     const RankEnvironment& environment) {
-  overrides.emplace_back(
-      "data.augment=[{crop: 1}, {flip: horizontal}, {color_jitter: {contrast: 0.4}}, {random_erasing: 0.5}, "
-      "{mixup: 0.4}, {cutmix: 1}]");
+  overrides.emplace_back(all_kinds);
   std::string yaml = tiny_yaml;  // without normalisation over groups that passes of a few images would cut
   for (const std::string line : {"- batchnorm: {group: 3}", "- batchnorm\n"})
     yaml.replace(yaml.find(line), line.size(), line.ends_with('\n') ? "- relu\n" : "- relu");

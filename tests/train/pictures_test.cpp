@@ -59,6 +59,9 @@ TEST(Pictures, ConfusionsAndMistakesAreCounted) {
   const std::vector<std::int64_t> counts = confusion_matrix(predictions);
   EXPECT_EQ(counts, (std::vector<std::int64_t>{1, 1, 1, 1}));
   EXPECT_EQ(confusion_picture(2, counts).width, 2 * 32 + 1);
+  const Predictions one_taken_for_zero{2, {3, 1}, {1}};
+  EXPECT_EQ(confusion_matrix(one_taken_for_zero), (std::vector<std::int64_t>{0, 0, 1, 0}))
+      << "a row per label";
 
   const std::vector<Mistake> mistakes = worst_mistakes(predictions, 5);
   ASSERT_EQ(mistakes.size(), 2u);

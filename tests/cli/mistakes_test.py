@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""What is wrong with a configuration, its data or a checkpoint is said in one line, by one rank, and nothing is
+half-written.
+
+usage: mistakes_test.py CONVOY [unittest arguments]
+"""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from data_files import write_mnist  # noqa: E402
+from launch import ProgramTest, main  # noqa: E402
+from networks import SMALL  # noqa: E402
+
+
+class Mistakes(ProgramTest):
+    # --- bad configurations: exit code 2 ---
+
+    def test_configuration_mistakes_name_file_line_and_key(self):
+        self.refuse(2, ["bad.yaml:10", "global_batch"], "train", self.write(SMALL.replace("global_batch", "globl_batch"), "bad.yaml"))
+        self.refuse(2, ["bad.yaml:10", "epochs"], "train", self.write(SMALL.replace("epochs: 2", "epochs: two"), "bad.yaml"), ranks=(1,))
+        self.refuse(2, ["bad.yaml:10", "epochs"], "train", self.write(SMALL.replace("epochs: 2", "epochs: -2"), "bad.yaml"), ranks=(1,))
+        self.refuse(2, ["bad.yaml:11", "lr"], "train", self.write(SMALL.replace("lr: 0.1", "lr: 0.1, lr: 0.2"), "bad.yaml"), ranks=(1,))
+        self.refuse(2, ["bad.yaml:8", "flat"], "train", self.write(SMALL.replace("    - flatten\n", ""), "bad.yaml"))
+
+    def test_overrides_are_as_strict(self):
+        config = self.write(SMALL)
+        self.refuse(2, ["train.epoch"], "train", config, "train.epoch=3")
+        self.refuse(2, ["train.epochs"], "train", config, "train.epochs=1.5", ranks=(1,))
+
+    def test_missing_configuration(self):
+        self.refuse(2, ["nowhere.yaml"], "train", "nowhere.yaml")
+
+    def test_unknown_command_line_option(self):
+        self.assertEqual(self.launch("train", "--nonsense").returncode, 2)
+        self.assertEqual(self.launch().returncode, 2)
+
+    def test_batch_smaller_than_the_ranks(self):
+        self.refuse(2, ["global_batch", "2 ranks"], "train", self.write(SMALL), "train.global_batch=1", ranks=(2,))
+
+    def test_nothing_to_train_on(self):
+        config = self.write(SMALL)
+        for command in ("train", "plan"):
+            self.refuse(2, ["drop_last", "60000 images"], command, config, "train.drop_last=true",
+                        "train.global_batch=70000", ranks=(1,))
+        check = self.launch("check", config, "train.drop_last=true", "train.global_batch=70000")
+        self.assertEqual(check.returncode, 2)
+        self.assertIn("FAIL  batch", check.stdout)
+
+    def test_a_device_that_is_not_there_is_said_once(self):
+        if "without CUDA" in self.launch("train", self.write(SMALL), "device=cuda").stderr:
+            self.refuse(1, ["built without CUDA"], "train", self.write(SMALL), "device=cuda")
+
+    def test_double_precision_needs_the_reference(self):
+        self.refuse(2, ["fp64", "reference"], "train", self.write(SMALL), "train.precision=fp64")
+
+    def test_other_precisions_need_cuda(self):
+        for precision in ("tf32", "fp16", "bf16"):
+            self.refuse(2, [precision, "device: cuda"], "train", self.write(SMALL), f"train.precision={precision}")
+
+    def test_image_shape_of_another_data_set(self):
+        config = self.write(SMALL.replace("[1, 28, 28]", "[3, 32, 32]"))
+        self.refuse(2, ["model.input", "(28,28,1)"], "train", config)
+
+    def test_labels_beyond_the_last_layer(self):
+        self.refuse(2, ["7 scores", "10 classes"], "train", self.write(SMALL.replace("linear: 10", "linear: 7")))
+
+    # --- bad data: exit code 1 ---
+
+    def test_missing_data(self):
+        self.refuse(1, ["nowhere"], "train", self.write(SMALL), "data={source: mnist, path: nowhere}")
+
+    def test_truncated_data_names_file_and_offset(self):
+        data, images = write_mnist(self.folder / "mnist"), self.folder / "mnist" / "train-images-idx3-ubyte"
+        images.write_bytes(images.read_bytes()[:-100])
+        self.refuse(1, ["train-images-idx3-ubyte", "byte"], "train", self.write(SMALL), data)
+
+    def test_foreign_data(self):
+        data, images = write_mnist(self.folder / "mnist"), self.folder / "mnist" / "train-images-idx3-ubyte"
+        images.write_bytes(b"\0\0\x12\x34" + images.read_bytes()[4:])
+        self.refuse(1, ["train-images-idx3-ubyte"], "train", self.write(SMALL), data, ranks=(1,))
+
+    def test_label_out_of_range(self):
+        data = write_mnist(self.folder / "mnist", labels=[77] * 20)
+        self.refuse(1, ["labels", "77"], "train", self.write(SMALL), data, ranks=(1,))
+
+    # --- what cannot be written or read back ---
+
+    def test_output_that_cannot_be_written(self):
+        (self.folder / "taken").write_text("a file, not a folder")
+        self.refuse(1, ["taken"], "train", self.write(SMALL), "--output", self.folder / "taken" / "run")
+
+    def test_damaged_checkpoint(self):
+        config, run = self.write(SMALL), self.folder / "run"
+        self.succeed("train", config, write_mnist(self.folder / "mnist"), "--output", run)
+        checkpoint = run / "checkpoints" / "epoch-0002.safetensors"
+        whole = checkpoint.read_bytes()
+        checkpoint.write_bytes(whole[:-10])
+        self.refuse(1, ["epoch-0002", "truncated"], "eval", checkpoint)
+        checkpoint.write_bytes(whole[:-10] + b"x" * 10)
+        self.refuse(1, ["epoch-0002", "altered"], "eval", checkpoint, ranks=(1,))
+        checkpoint.write_bytes(b"not a checkpoint at all")
+        self.refuse(1, ["epoch-0002"], "eval", checkpoint, ranks=(1,))
+
+    def test_missing_run(self):
+        self.refuse(1, ["nowhere"], "eval", "nowhere")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Runs that are stopped, killed or out of space: what is lost, and that they go on from there.
+
+usage: stop_test.py CONVOY [unittest arguments]
+"""
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from launch import ProgramTest, finish, main  # noqa: E402
+from networks import STEADY  # noqa: E402
+from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
+
+
+def process_of_rank(launcher, rank):
+    """The process that mpirun started as this rank."""
+    for pid in subprocess.run(["pgrep", "-P", str(launcher.pid)], capture_output=True, text=True).stdout.split():
+        environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        if f"OMPI_COMM_WORLD_RANK={rank}".encode() in environment:
+            return int(pid)
+    raise AssertionError(f"rank {rank} is not there")
+
+
+def handles(process, number):
+    """Whether the process has a handler for the signal."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
+class Stop(ProgramTest):
+    def await_checkpoint(self, process, run, name):
+        """Waits until the run has come to this checkpoint."""
+        while process.poll() is None and not (run / "checkpoints" / name).exists():
+            time.sleep(0.005)
+        self.assertIsNone(process.poll(), "the run was over too soon")
+
+    def test_a_signal_stops_the_run_at_a_checkpoint(self):
+        config, whole = self.write(STEADY), self.folder / "whole"
+        undisturbed = {}
+        for ranks in (1, 2):
+            self.succeed("train", config, "--output", whole, ranks=ranks)
+            undisturbed[ranks] = read_tensors(whole / "checkpoints" / "epoch-0003.safetensors")
+            if ranks == 1:
+                metrics = read_metrics(whole)
+        # On two ranks, only one of them is asked: they must agree.
+        for ranks, number, to in ((1, signal.SIGUSR1, None), (1, signal.SIGTERM, None), (1, signal.SIGINT, None),
+                                  (2, signal.SIGUSR1, 1), (2, signal.SIGTERM, 0)):
+            with self.subTest(signal=number.name, ranks=ranks):
+                run = self.folder / f"run-{ranks}-{number.name}"
+                process = self.start("train", config, "--output", run, ranks=ranks)
+                self.await_checkpoint(process, run, "epoch-0001-step-00000008.safetensors")
+                os.kill(process.pid if to is None else process_of_rank(process, to), number)
+                stopped = finish(process)
+                self.assertEqual(stopped.returncode, 75, stopped.stderr)
+                said = [line for line in stopped.stdout.splitlines() if "stopped on request" in line]
+                self.assertEqual(len(said), 1, stopped.stdout)
+                self.assertIn("--resume auto", said[0])
+                last = checkpoints(run)[-1]
+                self.assertIn(f"step {int(last.split('-')[-1].split('.')[0])}", said[0])
+                again = self.succeed("train", config, "--output", run, "--resume", "auto", ranks=ranks)
+                final = read_tensors(run / "checkpoints" / "epoch-0003.safetensors")
+                self.assertEqual(final, undisturbed[ranks])
+                if ranks == 1:
+                    self.assertEqual(read_metrics(run), metrics)
+
+    def test_a_second_interrupt_ends_the_run_at_once(self):
+        config, run = self.write(STEADY), self.folder / "run"
+        # The one step of an epoch takes seconds, so that the second interrupt comes during the same one.
+        process = self.start("train", config, "train.global_batch=6400", "data.synthetic.train=6400",
+                             "--output", run)
+        while not (run / "checkpoints").exists():
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        while handles(process, signal.SIGINT):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(finish(process).returncode, -signal.SIGINT)
+
+    def test_a_kill_at_any_moment_costs_no_more_than_the_last_steps(self):
+        config, whole, run = self.write(STEADY), self.folder / "whole", self.folder / "run"
+        always = ["train", config, "checkpoint={every_steps: 1, keep: 3, best: true}", "--output"]
+        self.succeed(*always, whole)
+        dice, kills = random.Random(1), 0
+        for _ in range(6):
+            process = self.start(*always, run, "--resume", "auto")
+            before = checkpoints(run)
+            while process.poll() is None and checkpoints(run) == before:
+                time.sleep(0.001)
+            time.sleep(dice.uniform(0, 0.2))
+            process.kill()
+            kills += finish(process).returncode == -signal.SIGKILL
+        self.assertGreater(kills, 2, "most came before the end")
+        self.succeed(*always, run, "--resume", "auto")
+        for name in ("epoch-0003.safetensors", "best.safetensors"):
+            self.assertEqual(read_tensors(run / "checkpoints" / name), read_tensors(whole / "checkpoints" / name))
+        self.assertEqual(read_metrics(run), read_metrics(whole))
+        self.assertEqual(list((run / "checkpoints").glob("*.tmp")), [])
+
+    def test_a_full_disk_is_said_and_the_run_goes_on(self):
+        config, run = self.write(STEADY), self.folder / "run"
+
+        def fill_disk():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+        result = self.launch("train", config, "train.epochs=1", "--output", run, preexec_fn=fill_disk)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        too_large = [line for line in result.stderr.splitlines() if "File too large" in line]
+        self.assertEqual(sum("/checkpoints/" in line for line in too_large), 2, "the first and the last: " + result.stderr)
+        self.assertEqual(sum("/tensorboard/" in line for line in too_large), 1, result.stderr)
+        self.assertIn("the last checkpoint is missing", result.stderr)
+        self.assertEqual(len(read_metrics(run)), 2, "metrics had room")
+        self.assertEqual(list((run / "checkpoints").glob("*")), [])
+        self.succeed("train", config, "train.epochs=1", "--output", run, "--resume", "auto")
+
+
+if __name__ == "__main__":
+    main()
