@@ -3,28 +3,30 @@
 
 #include <cstdio>
 
-#include "comm/agree.h"
+#include "comm/agree_on_root.h"
 #include "comm/cores.h"
 #include "src/cli/commands.h"
 #include "src/data/packed.h"
 #include "src/train/plan_set.h"
+#include "src/train/stop_request.h"
 
 namespace convoy {
 
 int run(const CommandContext& context, const DataPackArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
+  const StopRequest stop;
   PackSummary summary;
-  agree(ranks, [&] {
-    if (!ranks.is_root()) return;
+  agree_on_root(ranks, [&] {
     PackOptions options{arguments.size, arguments.max_bad, static_cast<int>(bound_cores().size()), {}};
     const bool live = isatty(STDERR_FILENO) != 0;
-    if (live) {
-      options.progress = [](std::int64_t done, std::int64_t of) {
+    options.progress = [&](std::int64_t done, std::int64_t of) {
+      if (live) {
         fmt::print(stderr, "\r\033[K{} of {} pictures", done, of);
-        if (done == of) std::fputs("\r\033[K", stderr);
+        if (done == of || stop.made()) std::fputs("\r\033[K", stderr);
         std::fflush(stderr);
-      };
-    }
+      }
+      if (stop.made()) throw Error("stopped on request; nothing is written", ExitCode::stopped);
+    };
     summary = pack_folder(arguments.folder, arguments.output, options);
   });
   if (ranks.is_root()) {

@@ -6,11 +6,13 @@ usage: folder_test.py CONVOY [unittest arguments]
 import json
 import pathlib
 import shutil
+import signal
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from data_files import png  # noqa: E402
-from launch import ProgramTest, main  # noqa: E402
+from launch import ProgramTest, finish, main  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
 CONFIG = """
@@ -161,6 +163,19 @@ class FolderTest(ProgramTest):
         self.assertEqual([path.name for path in self.folder.glob("other*")], [])
         self.refuse(1, ["nowhere: not a folder that holds train/CLASS/*"], "data", "pack", "nowhere", "other.packed")
         self.refuse(1, ["pictures: a folder, where"], "data", "pack", self.pictures, "pictures", ranks=(1,))
+
+    def test_packing_that_is_interrupted_leaves_nothing(self):
+        for part in ("train", "val"):  # enough to be interrupted
+            for i in range(3000):
+                (self.pictures / part / "red" / f"more-{i}.png").symlink_to("2.png" if part == "train" else "16.png")
+        process = self.start("data", "pack", self.pictures, "other.packed", "--size", 512)
+        while process.poll() is None and not (self.folder / "other.packed.tmp").exists():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        stopped = finish(process)
+        self.assertEqual(stopped.returncode, 75, stopped.stderr)
+        self.assertIn("stopped on request; nothing is written", stopped.stderr)
+        self.assertEqual([path.name for path in self.folder.glob("other*")], [])
 
 
 if __name__ == "__main__":
