@@ -343,6 +343,12 @@ void check_config(const Config& config, const Place& place) {
           config.data.crop_pad, side);
     }
   });
+  problems.attempt([&] {
+    if (config.data.jitter.hue > 0 && channels != 3) {
+      place.at("data").at("augment").refuse(
+          "color_jitter.hue: only images of three channels have one, and model.input has {}", channels);
+    }
+  });
   problems.attempt([&] { check_streamed_input(config, place); });
   check_channels(config.data.mean, "mean");
   check_channels(config.data.std, "std");
