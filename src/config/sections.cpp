@@ -130,7 +130,7 @@ Table<TrainConfig> train_table() {
   early_stop.fields = {
       field("metric", &E::metric,
             choice<E::Metric>({{"val_loss", E::Metric::val_loss}, {"val_accuracy", E::Metric::val_accuracy}}),
-            "what must improve"),
+            "what must improve for training to go on; without train.early_stop it always does"),
       field("patience", &E::patience, number<int>(at_least(1)),
             "epochs without improvement before training stops")};
 

@@ -115,6 +115,15 @@ TEST(Config, TakesHuesOfThreeChannelsOnly) {
             std::string::npos);
 }
 
+TEST(Config, CountsTheValuesOfARange) {
+  const auto crop = [](const std::string& scale) {
+    return testing::refusal(minimal, {"data.augment=[{random_resized_crop: {scale: " + scale + "}}]"});
+  };
+  EXPECT_NE(crop("0.5").find("scale: expected a list of 2: number in (0, 1], got"), std::string::npos)
+      << crop("0.5");
+  EXPECT_NE(crop("[0.1, 0.5, 1]").find("scale: expected 2 values, got 3"), std::string::npos);
+}
+
 TEST(Config, FollowsAliases) {
   const Config config = parse(R"(model:
   input: [3, 8, 8]
