@@ -34,7 +34,7 @@ struct Place {
   Place item(std::size_t i) const { return {value.items[i], fmt::format("{}[{}]", path, i)}; }
 };
 
-/// Gathers errors, so that a file with three mistakes is told all three.
+/// Gathers errors, so that a file with three mistakes is told all three; of very many, the first.
 class Problems {
  public:
   template <class Work>
@@ -45,14 +45,19 @@ class Problems {
       add(error.what());
     }
   }
-  void add(const std::string& message) { text_ += (text_.empty() ? "" : "\n") + message; }
-  bool empty() const { return text_.empty(); }
+  void add(const std::string& message) {
+    if (++count_ <= most_) text_ += (text_.empty() ? "" : "\n") + message;
+  }
+  bool empty() const { return count_ == 0; }
   void raise() const {
-    if (!empty()) fail_usage("{}", text_);
+    if (empty()) return;
+    fail_usage("{}{}", text_, count_ > most_ ? fmt::format("\nand {} more", count_ - most_) : "");
   }
 
  private:
+  static constexpr std::size_t most_ = 20;
   std::string text_;
+  std::size_t count_ = 0;
 };
 
 /// The word nearest to `text` by edit distance, as ` (did you mean "epochs"?)`; empty when none is near.

@@ -1,66 +1,153 @@
 // From YAML text to Value. yaml-cpp does the syntax; what it lets pass (several documents, cycles through
 // aliases, binary files) is refused here.
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <sstream>
 
 #include "src/config/value.h"
 
 namespace convoy {
 namespace {
 
-constexpr int deepest = 64;
 constexpr std::size_t longest_text = 1 << 20;
-// Aliases of aliases grow without bound.
-constexpr std::size_t most_values = 100'000, most_characters = 4 << 20;
 
-class Reader {
+/// How much a value holds, itself included.
+struct Extent {
+  std::size_t values = 1, characters = 0, depth = 1;
+};
+
+// Aliases of aliases grow without bound.
+constexpr Extent largest{.values = 20'000, .characters = 1 << 20, .depth = 64};
+
+Extent extent(const Value& value) {
+  Extent whole{.characters = value.text.size()};
+  for (const std::string& key : value.keys) whole.characters += key.size();
+  for (const Value& item : value.items) {
+    const Extent part = extent(item);
+    whole.values += part.values;
+    whole.characters += part.characters;
+    whole.depth = std::max(whole.depth, part.depth + 1);
+  }
+  return whole;
+}
+
+/// Builds a Value from what the parser reports. yaml-cpp's own nodes are done without: on some texts that are
+/// no YAML its loader repeats an empty document until memory ends (github.com/jbeder/yaml-cpp/pull/1319), and
+/// they show an alias at the line of what it stands for.
+class Builder : public YAML::EventHandler {
  public:
-  Reader(const std::string& source, bool numbered)
+  Builder(const std::string& source, bool numbered)
       : source_(std::make_shared<const std::string>(source)), numbered_(numbered) {}
 
   Mark mark(const YAML::Mark& at) const { return {source_, numbered_ && at.line >= 0 ? at.line + 1 : 0}; }
 
-  Value read(const YAML::Node& node, const Mark& at, int depth) {
-    if (depth > deepest) fail_usage("{}: nested more than {} deep", at.text(), deepest);
-    if (++values_ > most_values) fail_usage("{}: more than {} values", at.text(), most_values);
-    Value value;
-    switch (node.Type()) {
-      case YAML::NodeType::Undefined:
-      case YAML::NodeType::Null:
-        break;
-      case YAML::NodeType::Scalar:
-        count_characters(node.Scalar(), at);
-        value = Value::scalar(node.Scalar(), node.Tag() == "!");
-        break;
-      case YAML::NodeType::Sequence:
-        value = Value::list({});
-        for (const auto& item : node) value.items.push_back(read(item, mark(item.Mark()), depth + 1));
-        break;
-      case YAML::NodeType::Map:
-        value = Value::map();
-        for (const auto& entry : node) {
-          const Mark line = mark(entry.first.Mark());
-          if (!entry.first.IsScalar()) fail_usage("{}: a key must be a word", line.text());
-          count_characters(entry.first.Scalar(), line);
-          // The key's line stands for its value: that is where an alias or a block below it is used.
-          value.add(entry.first.Scalar(), read(entry.second, line, depth + 1));
-        }
-        break;
-    }
-    value.mark = at;
-    return value;
+  /// What was read; without a document a null of no line.
+  Value take() {
+    if (!begun_) root_.mark = mark(YAML::Mark::null_mark());
+    return std::move(root_);
   }
 
+  void OnDocumentStart(const YAML::Mark& at) override {
+    if (begun_) {
+      fail_usage("{}: a second YAML document, or what does not belong to the first; expected one",
+                 mark(at).text());
+    }
+    begun_ = true;
+  }
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& at, YAML::anchor_t anchor) override { put(mark(at), Value(), anchor); }
+
+  void OnScalar(const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& text) override {
+    put(mark(at), Value::scalar(text, tag == "!"), anchor);
+  }
+
+  void OnAlias(const YAML::Mark& at, YAML::anchor_t anchor) override {
+    const auto found = anchored_.find(anchor);
+    if (found == anchored_.end()) fail_usage("{}: an alias inside of what it stands for", mark(at).text());
+    put(mark(at), found->second, 0);
+  }
+
+  void OnSequenceStart(const YAML::Mark& at, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    begin(mark(at), Value::list({}), anchor);
+  }
+  void OnSequenceEnd() override { end(); }
+  void OnMapStart(const YAML::Mark& at, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    begin(mark(at), Value::map(), anchor);
+  }
+  void OnMapEnd() override { end(); }
+
  private:
-  void count_characters(const std::string& text, const Mark& at) {
-    characters_ += text.size();
-    if (characters_ > most_characters) fail_usage("{}: more than {} characters", at.text(), most_characters);
+  /// A list or map whose end is still to come.
+  struct Open {
+    Value value;
+    YAML::anchor_t anchor;
+    std::optional<std::string> key;  ///< map: what the next value belongs to
+    Mark line;                       ///< of `key`
+  };
+
+  void begin(const Mark& at, Value value, YAML::anchor_t anchor) {
+    // The key's line stands for its value: that is where an alias or a block below it is used.
+    value.mark = !open_.empty() && open_.back().key ? open_.back().line : at;
+    count(Extent{}, at);
+    open_.push_back({std::move(value), anchor, std::nullopt, {}});
+  }
+
+  void end() {
+    Open last = std::move(open_.back());
+    open_.pop_back();
+    place(std::move(last.value), last.anchor);
+  }
+
+  /// A value that is complete: a scalar, nothing, or a copy of what an alias stands for.
+  void put(const Mark& at, Value value, YAML::anchor_t anchor) {
+    count(extent(value), at);
+    value.mark = !open_.empty() && open_.back().key ? open_.back().line : at;
+    place(std::move(value), anchor);
+  }
+
+  void place(Value value, YAML::anchor_t anchor) {
+    if (anchor != 0) {
+      count(extent(value), value.mark);  // the copy that aliases will be made from
+      anchored_[anchor] = value;
+    }
+    if (open_.empty()) {
+      root_ = std::move(value);
+    } else if (Open& parent = open_.back(); parent.value.kind == Value::Kind::list) {
+      parent.value.items.push_back(std::move(value));
+    } else if (parent.key) {
+      parent.value.add(*std::move(parent.key), std::move(value));
+      parent.key.reset();
+    } else {
+      if (value.kind != Value::Kind::scalar) fail_usage("{}: a key must be a word", value.mark.text());
+      parent.key = std::move(value.text);
+      parent.line = value.mark;
+    }
+  }
+
+  void count(const Extent& more, const Mark& at) {
+    so_far_.values += more.values;
+    so_far_.characters += more.characters;
+    if (open_.size() + more.depth > largest.depth)
+      fail_usage("{}: nested more than {} deep", at.text(), largest.depth);
+    if (so_far_.values > largest.values) fail_usage("{}: more than {} values", at.text(), largest.values);
+    if (so_far_.characters > largest.characters)
+      fail_usage("{}: more than {} characters", at.text(), largest.characters);
   }
 
   std::shared_ptr<const std::string> source_;
-  bool numbered_;
-  std::size_t values_ = 0, characters_ = 0;  ///< read so far, what aliases repeat included
+  bool numbered_, begun_ = false;
+  Value root_;
+  std::vector<Open> open_;  ///< from the outermost
+  std::map<YAML::anchor_t, Value> anchored_;
+  Extent so_far_{.values = 0};  ///< what aliases repeat included
 };
 
 /// UTF-8 without control characters: what a checkpoint, which holds the configuration, can store.
@@ -88,21 +175,15 @@ Value parse_yaml(const std::string& text, const std::string& source, bool number
   if (text.size() > longest_text)
     fail_usage("{}: too long for a configuration ({} bytes)", source, text.size());
   if (!is_text(text)) fail_usage("{}: not a text file; expected YAML in UTF-8", source);
-  Reader reader(source, numbered);
+  Builder builder(source, numbered);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      fail_usage("{}: {} YAML documents; expected one", reader.mark(documents[1].Mark()).text(),
-                 documents.size());
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(builder)) {
     }
-    if (documents.empty()) {
-      Value nothing;
-      nothing.mark = reader.mark(YAML::Mark::null_mark());
-      return nothing;
-    }
-    return reader.read(documents[0], reader.mark(documents[0].Mark()), 0);
+    return builder.take();
   } catch (const YAML::Exception& error) {
-    fail_usage("{}: not valid YAML: {}", reader.mark(error.mark).text(), error.msg);
+    fail_usage("{}: not valid YAML: {}", builder.mark(error.mark).text(), error.msg);
   }
 }
 

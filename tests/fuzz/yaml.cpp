@@ -17,8 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   Config config;
   const bool accepted = fuzz::accepts([&] {
-    // Aliases let a short text stand for many values: up to a fixed number, and a fixed number of characters.
-    const fuzz::MemoryLimit limit((48 << 20) + 2048 * size);
+    // Aliases let a short text, and each override by itself, stand for a fixed number of values and
+    // characters.
+    const fuzz::MemoryLimit limit((overrides.size() + 1) * (16 << 20) + 2048 * size);
     config = parse_config(text, "fuzz", overrides);
   });
   if (!accepted) return 0;

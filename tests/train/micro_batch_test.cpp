@@ -99,8 +99,10 @@ class DistributedLogicalShards : public DistributedMicroBatches {
 // 19 images in batches of 8: the last has 3, so that most logical shards are empty.
 TEST_P(DistributedLogicalShards, TrainTheBitsOfOneRank) {
   const RankEnvironment alone = RankEnvironment::alone();
-  for (const char* shards : {"train.reproducible_across_ranks=4", "train.reproducible_across_ranks=8"}) {
-    const Config config = with_groups(0, {shards, "train.clip_norm=0.5", "data.resident=false"});
+  for (const int shards : {4, 8}) {
+    if (shards % ranks().size() != 0) continue;
+    const Config config = with_groups(0, {fmt::format("train.reproducible_across_ranks={}", shards),
+                                          "train.clip_norm=0.5", "data.resident=false"});
     EXPECT_EQ(trained_weights(GetParam(), config, alone), trained_weights(GetParam(), config, ranks()))
         << shards;
   }
