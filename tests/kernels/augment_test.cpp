@@ -1,6 +1,8 @@
 #include "kernels/augment.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <functional>
 
 #include "kernels/augment_pixels.h"
@@ -56,17 +58,23 @@ std::vector<OpCase> changed_cases() {
   const auto brightness = [](Augment& call) { call.jitter.brightness = 0.4f; };
   const auto contrast = [](Augment& call) { call.jitter.contrast = 0.4f; };
   const auto saturation = [](Augment& call) { call.jitter.saturation = 1.5f; };
+  const auto hue = [](Augment& call) { call.jitter.hue = 0.5f; };
   const auto colors = [](Augment& call) { call.jitter = {0.4f, 0.5f, 0.6f}; };
+  const auto all_colors = [](Augment& call) { call.jitter = {0.4f, 0.5f, 0.6f, 0.3f}; };
   const auto erasing = [](Augment& call) { call.erasing.probability = 0.5f; };
   const auto large_boxes = [](Augment& call) { call.erasing = {1.0f, 0.6f, 1.0f, 0.2f, 5.0f}; };
   const auto blend = [](Augment& call) { call.blends = true; };
   const auto all = [&](Augment& call) { colors(call), erasing(call), blend(call); };
+  const auto all_and_hue = [&](Augment& call) { all_colors(call), erasing(call), blend(call); };
   const Blend cut{0.0f, 0.75f, 1, 2, 6, 5}, mix{0.3f, 0.3f, 0, 0, 100, 100};
   return {
       changed_case(plain, "brightness", brightness),
       changed_case(plain, "contrast", contrast),
       changed_case(plain, "saturation", saturation),
+      changed_case(plain, "hue", hue),
+      changed_case(padded, "hue_of_a_padded_crop_staged", hue),
       changed_case(cropped, "colors_of_a_crop", colors),
+      changed_case(cropped, "colors_and_hue_of_a_crop", all_colors),
       changed_case(padded, "colors_of_a_padded_crop_staged", colors),
       changed_case(gray, "colors_of_gray", colors),
       changed_case(two_channels, "colors_of_two_channels", colors),
@@ -77,8 +85,13 @@ std::vector<OpCase> changed_cases() {
       changed_case(padded, "mixup_staged", blend, mix),
       changed_case(cropped, "all_mixup", all, mix),
       changed_case(padded, "all_cutmix_staged", all, cut),
+      changed_case(cropped, "all_and_hue_mixup", all_and_hue, mix),
+      changed_case(padded, "all_and_hue_cutmix_staged", all_and_hue, cut),
+      changed_case(augment_case("", {3, 6, 5, 3}, 9, true, 1, PadMode::reflect, true), "hue_of_a_volume",
+                   hue),
       changed_case(two_channels, "all_of_a_volume", all, cut),
       changed_case(large, "all_large", all, mix),
+      changed_case(large, "all_and_hue_large", all_and_hue, mix),
       changed_case(augment_case("", {1, 6, 5, 3}, 0, true, 1, PadMode::zero, true), "all_of_no_image", all,
                    mix),
   };
@@ -177,6 +190,29 @@ Values augmented_by_hand(const Augment& call, const StepState& state, const doub
   return crop;
 }
 
+/// By way of HSV in six sectors, as textbooks have it.
+void turn_hue_by_hand(double* rgb, double share) {
+  const double high = std::max({rgb[0], rgb[1], rgb[2]}), low = std::min({rgb[0], rgb[1], rgb[2]});
+  if (high == low) return;
+  const double span = high - low, saturation = span / high;
+  double hue = 0;
+  if (high == rgb[0]) {
+    hue = (rgb[1] - rgb[2]) / span;
+  } else if (high == rgb[1]) {
+    hue = 2 + (rgb[2] - rgb[0]) / span;
+  } else {
+    hue = 4 + (rgb[0] - rgb[1]) / span;
+  }
+  hue = std::fmod(hue / 6 + share + 2, 1.0) * 6;
+  const int sector = static_cast<int>(hue);
+  const double part = hue - sector;
+  const double p = high * (1 - saturation), q = high * (1 - saturation * part);
+  const double t = high * (1 - saturation * (1 - part));
+  const std::array<std::array<double, 3>, 6> sectors{
+      {{high, t, p}, {q, high, p}, {p, high, t}, {p, q, high}, {t, p, high}, {high, p, q}}};
+  std::copy_n(sectors[static_cast<std::size_t>(sector % 6)].begin(), 3, rgb);
+}
+
 /// The value in [0, 1] of one channel after colours, of pixels (P,C) in [0, 1]: ColorJitter step by step on
 /// whole images.
 void recolor_by_hand(Values& image, int channels, const ColorJitter& jitter, const ColorFactors& factors) {
@@ -202,6 +238,8 @@ void recolor_by_hand(Values& image, int channels, const ColorJitter& jitter, con
   for (std::size_t p = 0; p < pixels; ++p) mean += gray_of(p) / static_cast<double>(pixels);
   if (jitter.contrast > 0) blend_with(factors.contrast, [&](std::size_t) { return mean; });
   if (jitter.saturation > 0 && channels > 1) blend_with(factors.saturation, gray_of);
+  if (jitter.hue <= 0) return;
+  for (std::size_t p = 0; p < pixels; ++p) turn_hue_by_hand(&image[3 * p], factors.hue);
 }
 
 }  // namespace
@@ -258,6 +296,38 @@ TEST(Augment, is_colors_then_erasing_then_blending) {
   EXPECT_GT(kept, 20);
 }
 
+// Bytes of pixels and what torchvision 0.29's transforms.v2.functional.adjust_hue makes of them / 255 in
+// double.
+TEST(Augment, turns_hues_as_torchvision_does) {
+  struct Turned {
+    std::array<int, 3> pixel;
+    double share;
+    std::array<double, 3> expected;
+  };
+  const std::vector<Turned> cases{{{255, 0, 0}, -0.2, {0.8, 0.0, 1.0}},
+                                  {{255, 0, 0}, 0.1, {1.0, 0.6, 0.0}},
+                                  {{255, 255, 0}, 0.5, {0.0, 0.0, 1.0}},
+                                  {{200, 120, 40}, -0.2, {0.784314, 0.156863, 0.596078}},
+                                  {{200, 120, 40}, 0.37, {0.156863, 0.784314, 0.608628}},
+                                  {{12, 250, 99}, -0.5, {0.980392, 0.047059, 0.639215}},
+                                  {{12, 250, 99}, 0.1, {0.047059, 0.980392, 0.948236}},
+                                  {{30, 60, 220}, -0.2, {0.117647, 0.862745, 0.596079}},
+                                  {{30, 60, 220}, 0.37, {0.862745, 0.163922, 0.117647}},
+                                  {{77, 77, 77}, 0.37, {0.301961, 0.301961, 0.301961}},
+                                  {{0, 0, 0}, 0.37, {0.0, 0.0, 0.0}},
+                                  {{141, 140, 142}, 0.37, {0.556863, 0.554667, 0.549020}},
+                                  {{250, 7, 130}, 0.1, {0.980392, 0.116863, 0.027451}},
+                                  {{250, 7, 130}, 0.5, {0.027451, 0.980392, 0.498039}}};
+  for (const auto& [pixel, share, expected] : cases) {
+    Hexcone<double> color(pixel[0] / 255.0, pixel[1] / 255.0, pixel[2] / 255.0);
+    color.hue += 6 * share;
+    for (int c = 0; c < 3; ++c) {
+      EXPECT_NEAR(color.channel(c), expected[static_cast<std::size_t>(c)], 1e-6)
+          << pixel[0] << " " << pixel[1] << " " << pixel[2] << " by " << share << ", channel " << c;
+    }
+  }
+}
+
 // Over many images: factors and boxes lie where they should, and everywhere there.
 TEST(Augment, draws_uniform_factors_and_boxes_inside_the_image) {
   const FeatureShape image{1, 32, 24, 3};
@@ -265,9 +335,12 @@ TEST(Augment, draws_uniform_factors_and_boxes_inside_the_image) {
   state.seed = 7;
   double sum = 0, low = 2, high = 0;
   double share = 0, tall = 0, erased = 0;
+  double least_hue = 1, most_hue = -1, mean_hue = 0;
   constexpr int draws = 4000;
   for (int sample = 0; sample < draws; ++sample) {
-    const ColorFactors factors = color_factors({0.4f, 2.0f, 0.0f}, state, sample);
+    const ColorFactors factors = color_factors({0.4f, 2.0f, 0.0f, 0.25f}, state, sample);
+    least_hue = std::min<double>(least_hue, factors.hue), most_hue = std::max<double>(most_hue, factors.hue);
+    mean_hue += factors.hue / double{draws};
     low = std::min<double>(low, factors.brightness), high = std::max<double>(high, factors.brightness);
     sum += factors.brightness / double{draws};
     EXPECT_GE(factors.contrast, 0);
@@ -284,6 +357,9 @@ TEST(Augment, draws_uniform_factors_and_boxes_inside_the_image) {
     tall = std::max(tall, double(height) / width);
     share += double(height * width) / (image.h * image.w);
   }
+  EXPECT_NEAR(mean_hue, 0, 0.01);
+  EXPECT_NEAR(least_hue, -0.25, 0.005);
+  EXPECT_NEAR(most_hue, 0.25, 0.005);
   EXPECT_NEAR(sum, 1, 0.01);
   EXPECT_NEAR(low, 0.6, 0.005);
   EXPECT_NEAR(high, 1.4, 0.005);
