@@ -59,8 +59,10 @@ __global__ void __launch_bounds__(block_size)
 
 // With colour, erasing or a partner: a block makes a whole image, so that it can look at all of it first for
 // the mean that contrast needs; that second reading comes from the cache. A thread makes whole pixels.
-template <class T>
-__global__ void __launch_bounds__(block_size)
+// With hues, three blocks share a multiprocessor: for four, which the compiler goes for, it would keep values
+// in local memory.
+template <bool hues, class T>
+__global__ void __launch_bounds__(block_size, hues ? 3 : 0)
     change_kernel(Augment call, std::int64_t slot_rows, std::int64_t values,
                   const StepState* __restrict__ state, const std::uint8_t* __restrict__ images,
                   const std::int32_t* __restrict__ labels, const std::int32_t* __restrict__ order,
@@ -87,7 +89,8 @@ __global__ void __launch_bounds__(block_size)
     for (int k = 0; k < count; ++k) {
       float sum = 0;
       for (int p = thread; p < pixels; p += block_size) {
-        const PixelColors<float> colors(call, drawn[k], p / width / height, p / width % height, p % width);
+        const PixelColors<float, hues> colors(call, drawn[k], p / width / height, p / width % height,
+                                              p % width);
         sum += colors.bright_gray();
       }
       sum = warp_sum(sum);
@@ -104,15 +107,16 @@ __global__ void __launch_bounds__(block_size)
   const Blend blend = state->blend;
   T* out = x + i * values;
   for (int p = thread; p < pixels; p += block_size) {
-    write_pixel(call, blend, drawn[0], count == 2 ? &drawn[1] : nullptr, p / width / height,
-                p / width % height, p % width, scale, offset, out + std::int64_t{p} * call.image.c,
-                [](float v) { return from_float<T>(v); });
+    write_pixel<hues>(call, blend, drawn[0], count == 2 ? &drawn[1] : nullptr, p / width / height,
+                      p / width % height, p % width, scale, offset, out + std::int64_t{p} * call.image.c,
+                      [](float v) { return from_float<T>(v); });
   }
 }
 
+template <bool hues>
 void launch_change(const CudaContext& context, const Augment& call) {
   with_storage(call.x.dtype, [&]<class T>(T) {
-    change_kernel<<<static_cast<unsigned>(call.n), block_size, 0, context.stream>>>(
+    change_kernel<hues><<<static_cast<unsigned>(call.n), block_size, 0, context.stream>>>(
         call, call.slot_rows(), call.image.count(), context.state,
         context.data<const std::uint8_t>(call.images), context.data<const std::int32_t>(call.labels),
         context.data<const std::int32_t>(call.order), context.data<const float>(call.scale),
@@ -128,7 +132,8 @@ void launch(const CudaContext& context, const Augment& call) {
   const FeatureShape& image = call.image;
   if (call.n == 0) return;
   check(image.count() > 0 && image.count() < (std::int64_t{1} << 31), "an image too large to augment");
-  if (!call.plain()) return launch_change(context, call);
+  if (!call.plain())
+    return call.jitter.hue > 0 ? launch_change<true>(context, call) : launch_change<false>(context, call);
   const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };
   const AugmentGeometry g{call.first,
                           call.staged,

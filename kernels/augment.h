@@ -46,10 +46,12 @@ CONVOY_HOST_DEVICE inline int reflect(int i, int length) {
 /// (never below 0) for its strength s. With v in [0, 1], every result clamped to it, and gray = 0.299 r +
 /// 0.587 g + 0.114 b (the mean of the channels where there are not three), as torchvision's ColorJitter has
 /// it: v = f v; v = m + f (v - m) with m the mean gray of the image; v = g + f (v - g) with g the pixel's
-/// gray.
+/// gray. Last, in images of three channels, the hue moves by a share of its circle that is uniform in
+/// [-hue, hue], while the largest and the smallest channel keep their values (`Hexcone`).
 struct ColorJitter {
   float brightness = 0, contrast = 0, saturation = 0;
-  bool any() const { return brightness > 0 || contrast > 0 || saturation > 0; }
+  float hue = 0;  ///< at most 0.5: all hues alike
+  bool any() const { return brightness > 0 || contrast > 0 || saturation > 0 || hue > 0; }
 };
 
 /// With this probability a rectangle of the image becomes 0 in x, the mean of normalised images: Zhong,

@@ -17,6 +17,7 @@ CONVOY_HOST_DEVICE inline float uniform_between(std::uint32_t word, float low, f
 
 struct ColorFactors {
   float brightness = 1, contrast = 1, saturation = 1;
+  float hue = 0;  ///< what is added to it, as a share of the circle
 };
 CONVOY_HOST_DEVICE inline ColorFactors color_factors(const ColorJitter& jitter, const StepState& state,
                                                      std::int32_t sample) {
@@ -26,7 +27,7 @@ CONVOY_HOST_DEVICE inline ColorFactors color_factors(const ColorJitter& jitter, 
     return uniform_between(word, strength < 1 ? 1 - strength : 0.0f, 1 + strength);
   };
   return {factor(r.v[0], jitter.brightness), factor(r.v[1], jitter.contrast),
-          factor(r.v[2], jitter.saturation)};
+          factor(r.v[2], jitter.saturation), uniform_between(r.v[3], -jitter.hue, jitter.hue)};
 }
 
 /// Rows [top, bottom) and columns [left, right), through all of a volume's depth.
@@ -78,7 +79,7 @@ CONVOY_HOST_DEVICE DrawnImage<T> draw_image(const Augment& call, const StepState
   image.pixels = pixels;
   image.shift = image_shift(state.seed, state.epoch, sample, call.crop_pad, call.flip);
   const ColorJitter& jitter = call.jitter;
-  if (jitter.brightness > 0 || jitter.contrast > 0 || jitter.saturation > 0)
+  if (jitter.brightness > 0 || jitter.contrast > 0 || jitter.saturation > 0 || jitter.hue > 0)
     image.factors = color_factors(jitter, state, sample);
   if (call.erasing.probability > 0) image.erased = erased_box(call.erasing, call.image, state, sample);
   return image;
@@ -95,6 +96,34 @@ CONVOY_HOST_DEVICE T gray_weight(int c, int channels) {
   return c == 0 ? T(0.299) : c == 1 ? T(0.587) : T(0.114);
 }
 
+/// A colour by its place on the hexcone: A. R. Smith, "Color Gamut Transform Pairs", SIGGRAPH 1978, whose hue
+/// and value these are; his saturation is chroma / value.
+template <class T>
+struct Hexcone {
+  T value = 0;   ///< the largest channel
+  T chroma = 0;  ///< how far above the smallest it is
+  T hue = 0;     ///< in sixths of the circle: red 0, green 2, blue 4; 0 for grays
+
+  Hexcone() = default;
+  CONVOY_HOST_DEVICE Hexcone(T red, T green, T blue) {
+    const T high = red > green ? red : green, low = red > green ? green : red;
+    value = high > blue ? high : blue;
+    chroma = value - (low < blue ? low : blue);
+    if (chroma <= 0) return;
+    hue = value == red     ? (green - blue) / chroma
+          : value == green ? 2 + (blue - red) / chroma
+                           : 4 + (red - green) / chroma;
+  }
+  /// Red, green or blue (0, 1, 2): the largest up to a sixth of the circle from its own hue, the smallest
+  /// from two sixths on, linear between. Holds for hues in [-5, 9].
+  CONVOY_HOST_DEVICE T channel(int c) const {
+    T distance = hue - static_cast<T>(2 * c);
+    distance = distance < 0 ? -distance : distance;
+    if (distance > 3) distance = distance < 6 ? 6 - distance : distance - 6;
+    return value - chroma * in_unit_range(distance - 1);
+  }
+};
+
 /// A pixel of the crop: where its channels lie, or null where there is none of the image.
 CONVOY_HOST_DEVICE inline const std::uint8_t* stored_pixel(const Augment& call, const std::uint8_t* pixels,
                                                            const ImageShift& shift, int d, int h, int w) {
@@ -109,8 +138,16 @@ CONVOY_HOST_DEVICE inline const std::uint8_t* stored_pixel(const Augment& call, 
   return pixels + ((std::int64_t{d} * image.h + from_h) * image.w + from_w) * image.c;
 }
 
-/// The channels of one pixel, each worked out when asked for.
+/// What a pixel's channels have in common, for PixelColors::normalized.
 template <class T>
+struct PixelTone {
+  T gray = 0;          ///< before saturation, which alone reads it
+  Hexcone<T> shifted;  ///< the colour whose hue has moved
+};
+
+/// The channels of one pixel, each worked out when asked for. Those who never ask for `hues` can do without
+/// the registers that they take.
+template <class T, bool hues = true>
 class PixelColors {
  public:
   CONVOY_HOST_DEVICE PixelColors(const Augment& call, const DrawnImage<T>& image, int d, int h, int w)
@@ -119,6 +156,7 @@ class PixelColors {
         channels_(call.image.c),
         contrast_(call.jitter.contrast > 0),
         saturation_(call.jitter.saturation > 0 && channels_ > 1),
+        hue_(hues && call.jitter.hue > 0 && channels_ == 3),
         erased_(image.erased.contains(h, w)) {}
 
   /// Of the image after brightness: what the mean is taken of.
@@ -128,18 +166,23 @@ class PixelColors {
     return gray;
   }
   /// In the normalised image: scale and offset are the channels' own.
-  CONVOY_HOST_DEVICE T normalized(int c, T gray, const T* scale, const T* offset) const {
+  CONVOY_HOST_DEVICE T normalized(int c, const PixelTone<T>& tone, const T* scale, const T* offset) const {
     if (erased_) return 0;
-    T v = contrasted(c);
-    if (saturation_) v = in_unit_range(gray + T(image_.factors.saturation) * (v - gray));
+    const T v = hue_ ? tone.shifted.channel(c) : saturated(c, tone.gray);
     return v * scale[c] + offset[c];
   }
-  /// What normalized() takes, once per pixel.
-  CONVOY_HOST_DEVICE T gray() const {
-    T gray = 0;
-    if (!saturation_ || erased_) return gray;
-    for (int c = 0; c < channels_; ++c) gray += gray_weight<T>(c, channels_) * contrasted(c);
-    return gray;
+  /// Once per pixel.
+  CONVOY_HOST_DEVICE PixelTone<T> tone() const {
+    PixelTone<T> tone;
+    if (erased_) return tone;
+    if (saturation_) {
+      for (int c = 0; c < channels_; ++c) tone.gray += gray_weight<T>(c, channels_) * contrasted(c);
+    }
+    if (hue_) {
+      tone.shifted = {saturated(0, tone.gray), saturated(1, tone.gray), saturated(2, tone.gray)};
+      tone.shifted.hue += 6 * T(image_.factors.hue);
+    }
+    return tone;
   }
 
  private:
@@ -153,29 +196,36 @@ class PixelColors {
     return in_unit_range(image_.mean + T(image_.factors.contrast) * (v - image_.mean));
   }
 
+  CONVOY_HOST_DEVICE T saturated(int c, T gray) const {
+    const T v = contrasted(c);
+    if (!saturation_) return v;
+    return in_unit_range(gray + T(image_.factors.saturation) * (v - gray));
+  }
+
   const DrawnImage<T>& image_;
   const std::uint8_t* stored_;
   int channels_;
-  bool contrast_, saturation_, erased_;
+  bool contrast_, saturation_, hue_, erased_;
 };
 
 /// Sets the channels of pixel (d,h,w) of a changed image in `out` (C); partner may be null.
-template <class T, class Out, class Round>
+template <bool hues, class T, class Out, class Round>
 CONVOY_HOST_DEVICE void write_pixel(const Augment& call, const Blend& blend, const DrawnImage<T>& image,
                                     const DrawnImage<T>* partner, int d, int h, int w, const T* scale,
                                     const T* offset, Out* out, Round round) {
-  const PixelColors<T> own(call, image, d, h, w);
-  const T gray = own.gray();
+  const PixelColors<T, hues> own(call, image, d, h, w);
+  const PixelTone<T> tone = own.tone();
   const PixelBox box{blend.top, blend.left, blend.bottom, blend.right};
   if (partner == nullptr || !box.contains(h, w)) {
-    for (int c = 0; c < call.image.c; ++c) out[c] = round(own.normalized(c, gray, scale, offset));
+    for (int c = 0; c < call.image.c; ++c) out[c] = round(own.normalized(c, tone, scale, offset));
     return;
   }
-  const PixelColors<T> other(call, *partner, d, h, w);
-  const T other_gray = other.gray(), share = blend.own;
+  const PixelColors<T, hues> other(call, *partner, d, h, w);
+  const PixelTone<T> other_tone = other.tone();
+  const T share = blend.own;
   for (int c = 0; c < call.image.c; ++c) {
-    out[c] = round(share * own.normalized(c, gray, scale, offset) +
-                   (1 - share) * other.normalized(c, other_gray, scale, offset));
+    out[c] = round(share * own.normalized(c, tone, scale, offset) +
+                   (1 - share) * other.normalized(c, other_tone, scale, offset));
   }
 }
 
@@ -221,8 +271,8 @@ void change_image(const Context& context, const Augment& call, int i) {
   for (int d = 0; d < depth; ++d) {
     for (int h = 0; h < height; ++h) {
       for (int w = 0; w < width; ++w, out += channels)
-        write_pixel(call, state.blend, image, call.blends ? &partner : nullptr, d, h, w, scale, offset, out,
-                    [](T v) { return v; });
+        write_pixel<true>(call, state.blend, image, call.blends ? &partner : nullptr, d, h, w, scale, offset,
+                          out, [](T v) { return v; });
     }
   }
 }

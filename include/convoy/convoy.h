@@ -23,6 +23,7 @@ struct ClassifierOptions {
   std::string device = "auto";  ///< auto (a GPU where there is one), cpu or cuda
   bool best = false;            ///< of a run, not the newest checkpoint but the one with the best validation
   int batch = 32;               ///< images that are computed at once, at most
+  int threads = 0;              ///< on the CPU, at most; 0: one per core that this process may use
 };
 
 /// What a network takes. Of images, depth is 1.
@@ -42,7 +43,7 @@ struct FileAnswer {
 };
 
 /// A network with the weights of a checkpoint, ready to answer. Not for several threads at a time; on the CPU
-/// it takes all cores (OMP_NUM_THREADS says fewer) and computes in fp32.
+/// it takes all cores that the network is large enough for (OMP_NUM_THREADS says fewer) and computes in fp32.
 class CONVOY_API Classifier {
  public:
   /// `path`: a run's folder (its newest good checkpoint) or a checkpoint. Throws when there is none, it is

@@ -1,3 +1,5 @@
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -6,6 +8,7 @@
 #include "include/convoy/convoy.h"
 #include "src/data/crops.h"
 #include "src/train/inference.h"
+#include "src/train/thread_limit.h"
 
 namespace convoy {
 namespace {
@@ -42,9 +45,15 @@ std::vector<ClassScore> likeliest(std::span<const float> logits, const std::vect
 
 struct Classifier::Parts {
   Parts(const std::filesystem::path& path, const ClassifierOptions& options)
-      : model(load_trained_model(path, options.best, RankEnvironment::alone())),
-        inference(model, device_of(options.device), options.batch) {
+      : threads(options.threads > 0 ? options.threads : omp_get_num_procs()),
+        model(load(path, options.best, threads)),
+        inference(model, device_of(options.device), options.batch, threads) {
     model.weights = {};  // the engine has them
+  }
+
+  static TrainedModel load(const std::filesystem::path& path, bool best, int threads) {
+    const ThreadLimit limit(threads);
+    return load_trained_model(path, best, RankEnvironment::alone());
   }
 
   const FeatureShape& shape() const { return model.graph.input(); }
@@ -62,6 +71,7 @@ struct Classifier::Parts {
     to_gray(small.pixels.data(), shape().pixels(), pixels);
   }
 
+  const int threads;
   TrainedModel model;
   Inference inference;
 };
@@ -116,7 +126,8 @@ std::vector<FileAnswer> Classifier::classify_files(const std::vector<std::filesy
   for (std::size_t first = 0; first < files.size(); first += batch) {
     const std::size_t count = std::min(batch, files.size() - first);
     std::vector<std::uint8_t> images(count * size);
-#pragma omp parallel for schedule(dynamic)
+    const ThreadLimit limit(parts_->threads);
+#pragma omp parallel for schedule(dynamic) if (count > 1)
     for (std::size_t i = 0; i < count; ++i) {
       try {
         parts_->read(files[first + i], images.data() + i * size);

@@ -11,9 +11,9 @@ namespace {
 
 template <class T>
 FileTensor file_tensor(DType type, std::vector<std::int64_t> shape, const std::vector<T>& values) {
-  FileTensor tensor{type, std::move(shape), std::vector<std::byte>(values.size() * sizeof(T))};
-  std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
-  return tensor;
+  std::vector<std::byte> bytes(values.size() * sizeof(T));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return {type, std::move(shape), std::move(bytes)};
 }
 
 /// What another trainer would have to draw from the same random numbers.

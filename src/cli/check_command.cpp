@@ -149,7 +149,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
   Graph graph;
   const bool has_graph = list.run("shapes", [&] {
     graph = build_graph(config.model);
-    return fmt::format("{} layers' nodes, {} parameters", graph.nodes.size() - 1, graph.parameter_count());
+    return fmt::format("{} operations, {} parameters", graph.nodes.size() - 1, graph.parameter_count());
   });
   Dataset data;
   const bool has_data = list.run_together("data", [&] {

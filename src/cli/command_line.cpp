@@ -8,6 +8,7 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/version.h"
+#include "src/config/codec.h"
 
 namespace convoy {
 namespace {
@@ -24,10 +25,14 @@ Arguments& arguments_of(CLI::App* command, Action& action) {
   return *arguments;
 }
 
+constexpr const char* exit_codes =
+    "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request (SIGUSR1, "
+    "SIGTERM or SIGINT) after writing a checkpoint, 128+n ended by signal n.";
+
 void add_config_arguments(CLI::App* command, ConfigArguments& arguments) {
   command->add_option("CONFIG", arguments.path, "YAML file of the network and its training")->required();
   command->add_option("key=value", arguments.overrides, "replace values of the file, e.g. train.epochs=5");
-  command->footer("Keys of CONFIG:\n" + schema_help());
+  command->footer(schema_help() + "\n" + exit_codes);
 }
 
 void add_json_option(CLI::App* command, std::string& path) {
@@ -62,7 +67,8 @@ void add_train(CLI::App& app, Action& action) {
 }
 
 void add_export(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("export", "write a run's weights for use elsewhere");
+  CLI::App* command =
+      app.add_subcommand("export", "write a run's weights, or its whole network, for use elsewhere");
   auto& arguments = arguments_of<ExportArguments>(command, action);
   command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
       ->required();
@@ -98,9 +104,11 @@ void add_predict(CLI::App& app, Action& action) {
   command->add_flag("--best", arguments.best,
                     "of a run, not the newest checkpoint but the one with the best validation");
   command->footer(
-      "Images are resized and cut as in evaluation, and made gray or coloured as the network takes them. One "
-      "that "
-      "cannot be read is named, the others are still answered, and the exit code is 1.");
+      std::string(
+          "Images are resized and cut as in evaluation, and made gray or coloured as the network takes them. "
+          "One "
+          "that cannot be read is named, the others are still answered, and the exit code is 1.\n\n") +
+      exit_codes);
 }
 
 void add_eval(CLI::App& app, Action& action) {
@@ -143,7 +151,7 @@ void add_bench_step(CLI::App& bench, Action& action) {
   auto& arguments = arguments_of<BenchStepArguments>(command, action);
   add_config_arguments(command, arguments.config);
   command->add_option("--seconds", arguments.seconds, "about how long to measure")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.01, 86400.0))
       ->capture_default_str();
   add_json_option(command, arguments.json);
 }
@@ -188,7 +196,7 @@ void add_bench_scaling(CLI::App& bench, Action& action) {
   auto& arguments = arguments_of<BenchScalingArguments>(command, action);
   add_config_arguments(command, arguments.config);
   command->add_option("--seconds", arguments.seconds, "about how long to measure each")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.01, 86400.0))
       ->capture_default_str();
   add_json_option(command, arguments.json);
 }
@@ -212,7 +220,7 @@ void add_bench_data(CLI::App& bench, Action& action) {
   auto& arguments = arguments_of<BenchDataArguments>(command, action);
   add_config_arguments(command, arguments.config);
   command->add_option("--seconds", arguments.seconds, "about how long to measure")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.01, 86400.0))
       ->capture_default_str();
   command->add_option("--threads", arguments.threads, "per rank (default: one per core)")
       ->check(CLI::Range(1, 4096));
@@ -332,15 +340,33 @@ void add_completion(CLI::App& app, Action& action) {
       ->required();
 }
 
+/// What to say of a word that stands where the name of a subcommand should; empty where that is missing or
+/// right.
+std::string unknown_command(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* parent = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const auto commands = parent->get_subcommands([](const CLI::App*) { return true; });
+    if (commands.empty() || word.starts_with('-')) break;
+    const auto named = std::find_if(commands.begin(), commands.end(),
+                                    [&](const CLI::App* command) { return command->get_name() == word; });
+    if (named == commands.end()) {
+      std::vector<std::string> names;
+      for (const CLI::App* command : commands) names.push_back(command->get_name());
+      return fmt::format("unknown subcommand \"{}\"{}", word, did_you_mean(word, names));
+    }
+    parent = *named;
+  }
+  return "";
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv, const CommandContext& context) {
   CLI::App app{"Convoy: data-parallel training of convolutional networks on CPUs and GPUs"};
   app.set_version_flag("--version", version_text);
   app.require_subcommand(1);
-  app.footer(
-      "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request (SIGUSR1, "
-      "SIGTERM or SIGINT) after writing a checkpoint, 128+n ended by signal n.");
+  app.footer(exit_codes);
   Action action;
   add_train(app, action);
   add_eval(app, action);
@@ -356,7 +382,11 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const bool asked_for = error.get_exit_code() == 0;  // --help, --version
-    if (context.ranks.is_root()) app.exit(error);
+    if (context.ranks.is_root()) {
+      const std::string unknown = asked_for ? "" : unknown_command(app, argc, argv);
+      if (!unknown.empty()) fmt::print(stderr, "{}\n", unknown);
+      app.exit(error);
+    }
     return static_cast<int>(asked_for ? ExitCode::done : ExitCode::usage);
   }
   return action(context);

@@ -1,5 +1,8 @@
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -57,6 +60,14 @@ std::vector<fs::path> files_of(const PredictArguments& arguments) {
   return files;
 }
 
+/// For a single image, the cores that nobody else keeps busy: on others, threads would wait for each other
+/// much longer than they help. 0, all, for several images, or where OMP_NUM_THREADS says how many.
+int threads_for(std::size_t images) {
+  double busy = 0;
+  if (images > 1 || std::getenv("OMP_NUM_THREADS") != nullptr || getloadavg(&busy, 1) != 1) return 0;
+  return std::max(1, static_cast<int>(omp_get_num_procs() - busy));
+}
+
 std::string quoted_for_csv(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string out = "\"";
@@ -97,7 +108,7 @@ int run(const CommandContext& context, const PredictArguments& arguments) {
   if (!context.ranks.is_root()) return static_cast<int>(ExitCode::done);
   const std::vector<fs::path> files = files_of(arguments);
   const int batch = static_cast<int>(std::min<std::size_t>(files.size(), 32));
-  Classifier classifier(arguments.path, {arguments.device, arguments.best, batch});
+  Classifier classifier(arguments.path, {arguments.device, arguments.best, batch, threads_for(files.size())});
   if (arguments.csv) fmt::print("file,rank,label,class,probability\n");
   std::size_t broken = 0;
   for (std::size_t first = 0; first < files.size(); first += static_cast<std::size_t>(batch)) {

@@ -58,14 +58,17 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   using E = RandomErasing;
   Kind<D> jitter;
   jitter.name = "color_jitter";
-  jitter.help = "change colours by random factors, each from 1 - s to 1 + s for its strength s";
+  jitter.help =
+      "change colours by random factors, each from 1 - s to 1 + s for its strength s, and turn the hue";
   const Codec<float> strength = number<float>(between(0, 10));
   jitter.table.fields = {
       inner_field("brightness", &D::jitter, &J::brightness, strength, "of all values"),
       inner_field("contrast", &D::jitter, &J::contrast, strength, "of distances from the image's mean gray"),
-      inner_field("saturation", &D::jitter, &J::saturation, strength, "of distances from the pixel's gray")};
+      inner_field("saturation", &D::jitter, &J::saturation, strength, "of distances from the pixel's gray"),
+      inner_field("hue", &D::jitter, &J::hue, number<float>(between(0, 0.5)),
+                  "turned by up to this share of its circle either way, in images of three channels")};
   jitter.table.check = [](const D& data, const Place& place) {
-    if (!data.jitter.any()) place.refuse("needs a strength: brightness, contrast or saturation");
+    if (!data.jitter.any()) place.refuse("needs a strength: brightness, contrast, saturation or hue");
   };
   Kind<D> erasing;
   erasing.name = "random_erasing";

@@ -158,8 +158,9 @@ Codec<E> choice(std::vector<Word<E>> words, const std::vector<std::string>& late
 template <class T>
 Codec<std::vector<T>> one_or_list(const Codec<T>& element, std::size_t fewest, std::size_t most) {
   std::string type = element.type;
+  const std::string count = fewest == most ? fmt::to_string(most) : fmt::format("{} to {}", fewest, most);
   if (fewest > 1)
-    type = fmt::format("list of {} to {}: {}", fewest, most, type);
+    type = fmt::format("list of {}: {}", count, type);
   else
     type += ", or a list";
   return {type,
@@ -169,11 +170,9 @@ Codec<std::vector<T>> one_or_list(const Codec<T>& element, std::size_t fewest, s
               if (fewest > 1) place.refuse("expected a {}, got {}", type, describe(place.value));
               return std::vector<T>{element.read(place)};
             }
-            const std::size_t count = place.value.items.size();
-            if (count < fewest || count > most) {
-              place.refuse("expected {} to {} values, got {}", fewest, most, count);
-            }
-            for (std::size_t i = 0; i < count; ++i) values.push_back(element.read(place.item(i)));
+            const std::size_t given = place.value.items.size();
+            if (given < fewest || given > most) place.refuse("expected {} values, got {}", count, given);
+            for (std::size_t i = 0; i < given; ++i) values.push_back(element.read(place.item(i)));
             return values;
           },
           [=](const std::vector<T>& values) -> std::optional<Value> {

@@ -59,7 +59,7 @@ struct DataConfig {
   int crop_pad = 0;              ///< augment: [{crop: {pad, mode}}]
   PadMode crop_mode = PadMode::zero;
   bool flip = false;            ///< augment: [{flip: horizontal}]
-  ColorJitter jitter;           ///< augment: [{color_jitter: {brightness, contrast, saturation}}]
+  ColorJitter jitter;           ///< augment: [{color_jitter: {brightness, contrast, saturation, hue}}]
   RandomErasing erasing;        ///< augment: [{random_erasing: {probability, area, ratio}}]
   float mixup = 0, cutmix = 0;  ///< augment: [{mixup: alpha}, {cutmix: alpha}]; 0: off
   RandomResizedCrop resized_crop;

@@ -130,7 +130,7 @@ Table<TrainConfig> train_table() {
   early_stop.fields = {
       field("metric", &E::metric,
             choice<E::Metric>({{"val_loss", E::Metric::val_loss}, {"val_accuracy", E::Metric::val_accuracy}}),
-            "what must improve"),
+            "what must improve for training to go on; without train.early_stop it always does"),
       field("patience", &E::patience, number<int>(at_least(1)),
             "epochs without improvement before training stops")};
 
@@ -341,6 +341,12 @@ void check_config(const Config& config, const Place& place) {
       place.at("data").at("augment").refuse(
           "crop.pad: {} with mode: reflect must be less than model.input's height and width, {}",
           config.data.crop_pad, side);
+    }
+  });
+  problems.attempt([&] {
+    if (config.data.jitter.hue > 0 && channels != 3) {
+      place.at("data").at("augment").refuse(
+          "color_jitter.hue: only images of three channels have one, and model.input has {}", channels);
     }
   });
   problems.attempt([&] { check_streamed_input(config, place); });

@@ -18,7 +18,7 @@ namespace {
 constexpr int ir_version = 8, opset = 17;
 
 /// Builds the model node by node: one `write` per operation of the graph, as src/plan/steps.cpp has its
-/// calls.
+/// calls. An operation without one does not compile.
 class Writer {
  public:
   Writer(const Graph& graph, const TensorFile& weights, const OnnxDescription& description)
@@ -115,16 +115,19 @@ class Writer {
     return constant(fmt::format("constant {}", value), {}, std::vector{value});
   }
 
+  std::vector<float> weights_of(const std::string& name, const std::vector<std::int64_t>& shape) const {
+    const std::span<const float> values = floats_in(weights_, name, shape);
+    return {values.begin(), values.end()};
+  }
   std::string parameter(int index, bool memory_order = false) {
     const Parameter& parameter = graph_.parameters[static_cast<std::size_t>(index)];
-    std::vector<float> values = floats_in(weights_, parameter.name, parameter.file_shape);
+    std::vector<float> values = weights_of(parameter.name, parameter.file_shape);
     if (memory_order) values = from_file_order(parameter, values);
     return constant(parameter.name, parameter.file_shape, values);
   }
   std::string statistic(int index) {
     const Statistic& statistic = graph_.statistics[static_cast<std::size_t>(index)];
-    return constant(statistic.name, {statistic.count},
-                    floats_in(weights_, statistic.name, {statistic.count}));
+    return constant(statistic.name, {statistic.count}, weights_of(statistic.name, {statistic.count}));
   }
 
   /// As (N,C): of one pixel.

@@ -61,6 +61,20 @@ uLong extend_checksum(uLong before, std::span<const std::byte> bytes) {
   return crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
 }
 
+/// The same by all cores.
+uLong extend_checksum_together(uLong before, std::span<const std::byte> bytes) {
+  constexpr std::size_t piece = 1 << 20;
+  std::vector<uLong> sums((bytes.size() + piece - 1) / piece);
+  const auto piece_at = [&](std::size_t i) {
+    return bytes.subspan(i * piece, std::min(piece, bytes.size() - i * piece));
+  };
+#pragma omp parallel for schedule(dynamic) if (sums.size() > 1)
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = extend_checksum(0, piece_at(i));
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    before = crc32_combine(before, sums[i], static_cast<z_off_t>(piece_at(i).size()));
+  return before;
+}
+
 std::string digits_of(uLong checksum) {
   return fmt::format("{:08x}", checksum);
 }
@@ -147,7 +161,14 @@ std::string expected_checksum(std::span<const std::byte> bytes, std::size_t at) 
   const std::string zeros = empty_checksum;
   uLong checksum = extend_checksum(0, bytes.first(at));
   checksum = extend_checksum(checksum, std::as_bytes(std::span(zeros)));
-  return digits_of(extend_checksum(checksum, bytes.subspan(at + zeros.size())));
+  return digits_of(extend_checksum_together(checksum, bytes.subspan(at + zeros.size())));
+}
+
+/// Itself where its address suits the type, else a copy.
+SharedBytes aligned(SharedBytes bytes, DType type) {
+  const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
+  if (address % static_cast<std::uintptr_t>(size_of(type)) == 0) return bytes;
+  return std::vector<std::byte>(bytes.data(), bytes.data() + bytes.size());
 }
 
 }  // namespace
@@ -170,7 +191,7 @@ std::string to_safetensors(const TensorFile& file) {
   }
   std::string out;
   serialise(
-      entries, file.metadata, [&](std::size_t i) { return std::span(tensors[i]->bytes); },
+      entries, file.metadata, [&](std::size_t i) { return tensors[i]->bytes; },
       [&](std::span<const std::byte> bytes) {
         out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
       },
@@ -180,7 +201,7 @@ std::string to_safetensors(const TensorFile& file) {
   return out;
 }
 
-TensorFile from_safetensors(const std::string& bytes, const std::string& name, const WantedTensors& wanted) {
+TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name, const WantedTensors& wanted) {
   std::uint64_t length = 0;
   if (bytes.size() >= length_bytes) std::memcpy(&length, bytes.data(), length_bytes);
   if (bytes.size() > length_bytes && std::memcmp(bytes.data() + length_bytes, "{", 1) != 0)
@@ -189,6 +210,7 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name, c
     fail("{}: truncated at byte {}, inside its header", name, bytes.size());
   }
   const std::size_t begin = length_bytes + length;
+  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), begin);
   TensorFile file;
   std::vector<std::pair<ByteRange, FileTensor*>> ranges;
   const auto refuse_nesting = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
@@ -196,8 +218,7 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name, c
     return true;
   };
   try {
-    const auto header = nlohmann::json::parse(bytes.begin() + length_bytes,
-                                              bytes.begin() + static_cast<long>(begin), refuse_nesting);
+    const auto header = nlohmann::json::parse(head.substr(length_bytes), refuse_nesting);
     for (const auto& [key, value] : header.items()) {
       if (key == "__metadata__") {
         file.metadata = value.get<std::map<std::string, std::string>>();
@@ -234,24 +255,23 @@ TensorFile from_safetensors(const std::string& bytes, const std::string& name, c
   std::sort(ranges.begin(), ranges.end());
   check_ranges(ranges, bytes.size() - begin, name);
   if (const auto checksum = file.metadata.find("checksum"); checksum != file.metadata.end()) {
-    const std::size_t at = checksum_position(std::string_view(bytes).substr(0, begin), checksum->second);
+    const std::size_t at = checksum_position(head, checksum->second);
     if (at == std::string::npos || checksum->second.size() != std::strlen(empty_checksum))
       fail("{}: its checksum cannot be located", name);
-    if (expected_checksum(std::as_bytes(std::span(bytes)), at) != checksum->second)
+    if (expected_checksum(bytes, at) != checksum->second)
       fail("{}: altered: its checksum does not match", name);
     file.metadata.erase(checksum);
     file.is_verified = true;
   }
   for (const auto& [range, tensor] : ranges) {
-    if (tensor == nullptr) continue;
-    const auto* values = reinterpret_cast<const std::byte*>(bytes.data()) + begin;
-    tensor->bytes.assign(values + range.first, values + range.second);
+    if (tensor != nullptr)
+      tensor->bytes = aligned(bytes.part(begin + range.first, range.second - range.first), tensor->dtype);
   }
   return file;
 }
 
-std::vector<float> floats_in(const TensorFile& file, const std::string& tensor,
-                             const std::vector<std::int64_t>& shape) {
+std::span<const float> floats_in(const TensorFile& file, const std::string& tensor,
+                                 const std::vector<std::int64_t>& shape) {
   const auto found = file.tensors.find(tensor);
   if (found == file.tensors.end()) fail("no tensor {}: the weights are of another model", tensor);
   const FileTensor& stored = found->second;
@@ -259,9 +279,7 @@ std::vector<float> floats_in(const TensorFile& file, const std::string& tensor,
     fail("tensor {} is {} of shape [{}], the model's is f32 of shape [{}]", tensor, name_of(stored.dtype),
          fmt::join(stored.shape, ","), fmt::join(shape, ","));
   }
-  std::vector<float> values(stored.bytes.size() / sizeof(float));
-  if (!values.empty()) std::memcpy(values.data(), stored.bytes.data(), values.size() * sizeof(float));
-  return values;
+  return {reinterpret_cast<const float*>(stored.bytes.data()), stored.bytes.size() / sizeof(float)};
 }
 
 }  // namespace convoy

@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "src/core/tensor.h"
+#include "src/io/shared_bytes.h"
 
 namespace convoy {
 
 struct FileTensor {
   DType dtype = DType::f32;
   std::vector<std::int64_t> shape;
-  std::vector<std::byte> bytes;
+  SharedBytes bytes;  ///< aligned as the type needs it
 };
 
 /// A set of named tensors with string metadata.
@@ -46,14 +47,15 @@ std::string to_safetensors(const TensorFile& file);
 /// Which tensors of a file to keep; empty: all.
 using WantedTensors = std::function<bool(const std::string& tensor)>;
 /// Throws Error naming `name` and what is wrong for anything truncated, inconsistent or, when the file
-/// carries a checksum, altered. Allocates no more for tensors than the file has bytes. Tensors of types that
-/// this program has no use for, such as PyTorch's counters (I64), are left out, and so are those that are not
-/// `wanted`.
-TensorFile from_safetensors(const std::string& bytes, const std::string& name,
+/// carries a checksum, altered. Tensors are parts of `bytes` (copies where the file did not align them).
+/// Those of types that this program has no use for, such as PyTorch's counters (I64), are left out, and so
+/// are those that are not `wanted`.
+TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name,
                             const WantedTensors& wanted = {});
 
-/// The f32 values of a tensor. Throws Error naming it when it is missing, of another type or shape.
-std::vector<float> floats_in(const TensorFile& file, const std::string& tensor,
-                             const std::vector<std::int64_t>& shape);
+/// The f32 values of a tensor, which the file owns. Throws Error naming it when it is missing, of another
+/// type or shape.
+std::span<const float> floats_in(const TensorFile& file, const std::string& tensor,
+                                 const std::vector<std::int64_t>& shape);
 
 }  // namespace convoy

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <span>
+#include <utility>
 
 #include "src/core/error.h"
 
@@ -263,26 +264,37 @@ std::vector<Axis> file_axes(const Parameter& parameter) {
   return axes;
 }
 
-/// Calls f(memory index, file index) for every element along the axes, from these indices on.
+/// Calls f(memory index, file index) for every element along the axes, of indices from these on. The last two
+/// axes are walked in tiles, so that cache lines on both sides are used whole.
 template <class F>
-void for_each_index(std::span<const Axis> axes, std::int64_t memory, std::size_t& file, F& f) {
-  for (std::int64_t i = 0; i < axes[0].length; ++i, memory += axes[0].stride) {
-    if (axes.size() > 1)
-      for_each_index(axes.subspan(1), memory, file, f);
-    else
-      f(static_cast<std::size_t>(memory), file++);
+void for_each_index(std::span<const Axis> axes, std::int64_t memory, std::int64_t file, F& f) {
+  if (axes.size() > 2) {
+    std::int64_t count = 1;  // of one step along the first axis
+    for (const Axis& axis : axes.subspan(1)) count *= axis.length;
+    for (std::int64_t i = 0; i < axes[0].length; ++i)
+      for_each_index(axes.subspan(1), memory + i * axes[0].stride, file + i * count, f);
+    return;
+  }
+  constexpr std::int64_t tile = 16;
+  const Axis outer = axes[0], inner = axes.size() == 2 ? axes[1] : Axis{1, 0};
+  for (std::int64_t begin = 0; begin < outer.length; begin += tile) {
+    const std::int64_t end = std::min(begin + tile, outer.length);
+    for (std::int64_t j = 0; j < inner.length; ++j) {
+      for (std::int64_t i = begin; i < end; ++i)
+        f(memory + i * outer.stride + j * inner.stride, file + i * inner.length + j);
+    }
   }
 }
+
 template <class F>
-void for_each_file_index(const Parameter& parameter, F f) {
-  std::size_t file = 0;
+void for_each_index(const Parameter& parameter, F f) {
   const std::vector<Axis> axes = file_axes(parameter);
-  for_each_index(std::span(axes), 0, file, f);
+  for_each_index(std::span(axes), 0, 0, f);
 }
 
-/// Whether files hold the values as they lie in memory.
-bool is_in_file_order(const Parameter& parameter) {
-  return file_axes(parameter).size() == 1;
+template <class T>
+void from_files(const Parameter& parameter, const T* values, T* out) {
+  for_each_index(parameter, [=](std::int64_t memory, std::int64_t file) { out[memory] = values[file]; });
 }
 
 }  // namespace
@@ -316,19 +328,30 @@ Graph build_graph(const ModelConfig& config) {
   return graph;
 }
 
+bool is_in_file_order(const Parameter& parameter) {
+  return file_axes(parameter).size() == 1;
+}
+
 template <class T>
 std::vector<T> to_file_order(const Parameter& parameter, const std::vector<T>& values) {
   if (is_in_file_order(parameter)) return values;
   std::vector<T> out(values.size());
-  for_each_file_index(parameter, [&](std::size_t memory, std::size_t file) { out[file] = values[memory]; });
+  for_each_index(parameter, [to = out.data(), from = values.data()](std::int64_t memory, std::int64_t file) {
+    to[file] = from[memory];
+  });
   return out;
 }
 template <class T>
 std::vector<T> from_file_order(const Parameter& parameter, const std::vector<T>& values) {
   if (is_in_file_order(parameter)) return values;
   std::vector<T> out(values.size());
-  for_each_file_index(parameter, [&](std::size_t memory, std::size_t file) { out[memory] = values[file]; });
+  from_files(parameter, values.data(), out.data());
   return out;
+}
+void from_file_order(const Parameter& parameter, std::span<const float> values, std::span<float> out) {
+  check(std::cmp_equal(values.size(), parameter.count()) && out.size() == values.size(),
+        "as many values as the parameter has");
+  from_files(parameter, values.data(), out.data());
 }
 template std::vector<float> to_file_order(const Parameter&, const std::vector<float>&);
 template std::vector<double> to_file_order(const Parameter&, const std::vector<double>&);

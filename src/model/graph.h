@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -96,10 +97,14 @@ Graph build_graph(const ModelConfig& config);
 /// U(±1/sqrt(fan_in)), the usual one for biases.
 std::vector<float> initial_value(const Parameter& parameter, std::uint64_t seed);
 
+/// Whether files hold the values as they lie in memory.
+bool is_in_file_order(const Parameter& parameter);
 /// `values` in memory order -> file order, and back. Works on any element type.
 template <class T>
 std::vector<T> to_file_order(const Parameter& parameter, const std::vector<T>& values);
 template <class T>
 std::vector<T> from_file_order(const Parameter& parameter, const std::vector<T>& values);
+/// The same, into memory that is there.
+void from_file_order(const Parameter& parameter, std::span<const float> values, std::span<float> out);
 
 }  // namespace convoy

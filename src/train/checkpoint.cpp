@@ -12,8 +12,10 @@
 namespace convoy {
 namespace {
 
-/// Format 1 knew no position within an epoch.
-constexpr const char *format_name = "convoy-checkpoint-2", *older_format_name = "convoy-checkpoint-1";
+/// Format 1 knew no position within an epoch; files of formats 1 and 2 do not say in which order the columns
+/// of a linear layer stand that has activations or dropouts between it and a flatten.
+constexpr const char *format_name = "convoy-checkpoint-3", *format_2 = "convoy-checkpoint-2",
+                     *format_1 = "convoy-checkpoint-1";
 constexpr const char* metrics_name = "progress.train_metrics";
 constexpr const char* average_prefix = "average.";
 
@@ -175,7 +177,8 @@ void Snapshot::write(const std::filesystem::path& path, const std::string& confi
 
 void require_checkpoint(const TensorFile& file, const std::string& name) {
   const std::string& format = metadata(file, "format", name);
-  if (format != format_name && format != older_format_name) fail("{}: written by another version", name);
+  if (format != format_name && format != format_2 && format != format_1)
+    fail("{}: written by another version", name);
   if (!file.is_verified) fail("{}: altered: its checksum is gone", name);
 }
 
@@ -186,7 +189,7 @@ Progress progress_in(const TensorFile& file, const std::string& name) {
   progress.best_metric = metadata(file, "best_metric", name);
   progress.best_value = number_in<double>(file, "best_value", name);
   progress.epochs_since_best = number_in<int>(file, "epochs_since_best", name);
-  if (metadata(file, "format", name) == older_format_name) return progress;
+  if (metadata(file, "format", name) == format_1) return progress;
   progress.seconds = number_in<double>(file, "seconds", name);
   progress.images_done = number_in<std::int64_t>(file, "images_done", name);
   if (progress.images_done <= 0) return progress;
@@ -205,10 +208,32 @@ const std::string& config_in(const TensorFile& file, const std::string& name) {
   return metadata(file, "config", name);
 }
 
+void require_known_order(const TensorFile& file, const Graph& graph, const std::string& name,
+                         const std::function<bool(const std::string& parameter)>& wanted) {
+  const auto format = file.metadata.find("format");
+  if (format == file.metadata.end() || (format->second != format_2 && format->second != format_1)) return;
+  for (const Node& node : graph.nodes) {
+    const auto* linear = std::get_if<op::Linear>(&node.op);
+    if (linear == nullptr) continue;
+    const Parameter& weight = graph.parameters[static_cast<std::size_t>(linear->weight)];
+    const Node& before = graph.nodes[static_cast<std::size_t>(node.inputs[0])];
+    if (std::holds_alternative<op::Flatten>(before.op) || is_in_file_order(weight) || !wanted(weight.name))
+      continue;
+    fail(
+        "{}: its format, {}, does not say in which order the columns of {} stand, since an activation or "
+        "dropout "
+        "is between flatten and that layer: use the version of Convoy that wrote the file, or train again",
+        name, format->second, weight.name);
+  }
+}
+
 namespace {
 
 void restore_tensors(Session& session, const std::vector<NamedTensor>& tensors, const TensorFile& file,
                      const std::string& name) {
+  require_known_order(file, session.graph(), name, [&](const std::string& parameter) {
+    return std::any_of(tensors.begin(), tensors.end(), [&](auto& named) { return named.name == parameter; });
+  });
   for (const NamedTensor& named : tensors) {
     auto it = file.tensors.find(named.name);
     if (it == file.tensors.end() && named.optional) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,13 @@ TensorFile exported_weights(TensorFile checkpoint);
 
 /// Throws Error when the file is no checkpoint of a known format, or carries no checksum.
 void require_checkpoint(const TensorFile& file, const std::string& name);
+/// Throws Error for a checkpoint of an older format that does not say in which order the values of a `wanted`
+/// parameter of `graph` stand. restore_checkpoint() and restore_weights() ask this themselves.
+void require_known_order(
+    const TensorFile& file, const Graph& graph, const std::string& name,
+    const std::function<bool(const std::string& parameter)>& wanted = [](const std::string&) {
+      return true;
+    });
 Progress progress_in(const TensorFile& file, const std::string& name);
 /// The resolved configuration of the run that wrote it, as YAML.
 const std::string& config_in(const TensorFile& file, const std::string& name);

@@ -50,7 +50,7 @@ void set_aside(const fs::path& path) {
   fs::rename(path, path.string() + ".old");
 }
 
-TensorFile verified(const std::string& bytes, const fs::path& path, const WantedTensors& wanted = {}) {
+TensorFile verified(const SharedBytes& bytes, const fs::path& path, const WantedTensors& wanted = {}) {
   TensorFile file = from_safetensors(bytes, path.string(), wanted);
   require_checkpoint(file, path.string());
   return file;
@@ -58,7 +58,7 @@ TensorFile verified(const std::string& bytes, const fs::path& path, const Wanted
 
 bool is_later(const fs::path& best, const Progress& progress) {
   try {
-    return place_of(progress_in(verified(read_file(best), best), best.string())) > place_of(progress);
+    return place_of(progress_in(verified(map_file(best), best), best.string())) > place_of(progress);
   } catch (const Error&) {
     return true;  // not worth its name
   }
@@ -74,20 +74,26 @@ std::vector<fs::path> candidates(const fs::path& path) {
   return paths;
 }
 
+/// What is to be sent is read now: not every network's driver sends from a mapped file.
+SharedBytes contents_of(const fs::path& path, const RankEnvironment& ranks) {
+  if (ranks.size() > 1) return read_file(path);
+  return map_file(path);
+}
+
 struct Chosen {
   fs::path path;
-  std::string bytes;
+  SharedBytes bytes;
   TensorFile file;
 };
 
 /// The first candidate that verifies; empty when there is none at all.
-Chosen choose(const fs::path& path, const WantedTensors& wanted) {
+Chosen choose(const fs::path& path, const RankEnvironment& ranks, const WantedTensors& wanted) {
   const std::vector<fs::path> paths = candidates(path);
   for (const fs::path& candidate : paths) {
     try {
-      std::string bytes = read_file(candidate);
+      const SharedBytes bytes = contents_of(candidate, ranks);
       TensorFile file = verified(bytes, candidate, wanted);
-      return {candidate, std::move(bytes), std::move(file)};
+      return {candidate, bytes, std::move(file)};
     } catch (const Error& error) {
       if (paths.size() == 1) throw;
       log_warn("skipping a checkpoint: {}", error.what());
@@ -151,23 +157,28 @@ void tidy_checkpoints(const fs::path& folder, const Progress& progress) {
 
 namespace {
 
-/// Rank 0's text becomes everybody's.
-void share(std::string& text, const RankEnvironment& ranks) {
-  std::uint64_t length = text.size();
+/// Rank 0's bytes on every rank.
+SharedBytes shared(const SharedBytes& bytes, const RankEnvironment& ranks) {
+  std::uint64_t length = bytes.size();
   ranks.broadcast(&length, sizeof length);
-  text.resize(length);
-  ranks.broadcast(text.data(), length);
+  if (ranks.is_root()) {
+    ranks.broadcast(const_cast<std::byte*>(bytes.data()), length);  // which reads them
+    return bytes;
+  }
+  std::vector<std::byte> received(length);
+  ranks.broadcast(received.data(), length);
+  return received;
 }
 
 }  // namespace
 
 TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
-  std::string bytes;
+  SharedBytes bytes;
   TensorFile file;
   agree(ranks, [&] {
-    if (ranks.is_root()) bytes = read_file(path);
+    if (ranks.is_root()) bytes = contents_of(path, ranks);
   });
-  share(bytes, ranks);
+  bytes = shared(bytes, ranks);
   agree(ranks, [&] { file = from_safetensors(bytes, path.string()); });
   return file;
 }
@@ -179,13 +190,12 @@ std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const Rank
   };
   Chosen chosen;
   agree(ranks, [&] {
-    if (ranks.is_root()) chosen = choose(path, wanted);
+    if (ranks.is_root()) chosen = choose(path, ranks, wanted);
   });
-  std::string name = chosen.path.string();
-  share(name, ranks);
+  const std::string name = ranks.text_of(0, chosen.path.string());
   if (name.empty()) return std::nullopt;
-  share(chosen.bytes, ranks);
-  if (!ranks.is_root()) chosen.file = from_safetensors(chosen.bytes, name, wanted);
+  const SharedBytes bytes = shared(chosen.bytes, ranks);
+  if (!ranks.is_root()) chosen.file = from_safetensors(bytes, name, wanted);
   return LoadedCheckpoint{name, std::move(chosen.file)};
 }
 

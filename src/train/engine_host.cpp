@@ -1,6 +1,7 @@
 // Engines that compute in host memory: the sequential reference and OpenMP.
 #include <omp.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -9,7 +10,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
-#include <new>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <type_traits>
@@ -25,10 +26,33 @@
 namespace convoy {
 namespace {
 
-constexpr std::align_val_t arena_alignment{64};  // a cache line, and the widest vector
+/// Zeros that begin at a multiple of `alignment`. Large ones the system provides page by page when they are
+/// first touched, by the core that does, and where it can in large pages.
+class ZeroedMemory {
+ public:
+  static constexpr std::size_t alignment = 64;  // a cache line, and the widest vector
 
-struct AlignedDelete {
-  void operator()(std::byte* memory) const { ::operator delete(memory, arena_alignment); }
+  ZeroedMemory() = default;
+  explicit ZeroedMemory(std::size_t bytes) : memory_(std::calloc(bytes + alignment - 1, 1)) {
+    if (!memory_) return;
+    std::size_t space = bytes + alignment - 1;
+    data_ = memory_.get();
+    std::align(alignment, bytes, data_, space);
+    constexpr std::size_t page = 4096;  // or larger: madvise() then says no, which does no harm
+    const auto begin = reinterpret_cast<std::uintptr_t>(data_), first = (begin + page - 1) / page * page;
+    if (bytes >= large_page)
+      madvise(reinterpret_cast<void*>(first), (begin + bytes - first) / page * page, MADV_HUGEPAGE);
+  }
+  void* data() const { return data_; }  ///< null where there is none
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  static constexpr std::size_t large_page = 2 << 20;
+
+  std::unique_ptr<void, Free> memory_;
+  void* data_ = nullptr;
 };
 
 /// The number after `key` in a file of "key number ..." lines.
@@ -115,12 +139,10 @@ class HostEngine final : public Engine {
     for (std::size_t i = 0; i < arena_count; ++i) {
       if (bytes[i] == 0) continue;
       const auto size = static_cast<std::size_t>(bytes[i]);
-      auto* memory = static_cast<std::byte*>(::operator new(size, arena_alignment, std::nothrow));
-      if (memory == nullptr)
+      arenas_[i] = ZeroedMemory(size);
+      if (arenas_[i].data() == nullptr)
         fail("cannot allocate {} bytes for {}", bytes[i], name_of(static_cast<Arena>(i)));
-      arenas_[i].reset(memory);
-      std::memset(memory, 0, size);
-      context_.arenas.bind(static_cast<Arena>(i), memory, bytes[i]);
+      context_.arenas.bind(static_cast<Arena>(i), arenas_[i].data(), bytes[i]);
     }
     sizes_ = bytes;
     allocated_ = true;
@@ -183,7 +205,7 @@ class HostEngine final : public Engine {
  private:
   static constexpr bool parallel = std::is_same_v<Context, CpuContext>;
 
-  std::array<std::unique_ptr<std::byte, AlignedDelete>, arena_count> arenas_;
+  std::array<ZeroedMemory, arena_count> arenas_;
   std::vector<std::vector<std::uint8_t>> staging_;
   ArenaSizes sizes_{};
   bool allocated_ = false;

@@ -1,11 +1,14 @@
 #include "src/train/inference.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <set>
 
 #include "src/plan/fusion.h"
 #include "src/plan/passes.h"
 #include "src/train/tensor_values.h"
+#include "src/train/thread_limit.h"
 
 namespace convoy {
 namespace {
@@ -25,11 +28,22 @@ EngineKind engine_kind(Device device) {
   return device == Device::cuda ? EngineKind::cuda : EngineKind::cpu;
 }
 
+/// Below a few milliseconds of work each, threads wait for each other, and for cores that others use, longer
+/// than they save.
+constexpr double flops_per_thread = 1e8;
+
+int threads_for(const Plan& plan) {
+  double flops = 0;
+  for (const Step& step : plan.steps) flops += static_cast<double>(flops_of(step.call));
+  return static_cast<int>(std::clamp(flops / flops_per_thread, 1.0, double{std::numeric_limits<int>::max()}));
+}
+
 }  // namespace
 
-Inference::Inference(const TrainedModel& model, Device device, int batch)
+Inference::Inference(const TrainedModel& model, Device device, int batch, int threads)
     : alone_(RankEnvironment::alone()),
       batch_(std::max(batch, 1)),
+      threads_(std::max(threads, 1)),
       image_bytes_(model.graph.input().count()),
       engine_(make_engine(engine_kind(device), alone_)) {
   Config config = for_answers(model.config);
@@ -44,7 +58,7 @@ Inference::~Inference() = default;
 void Inference::load_plans(const TrainedModel& model, const Config& config) {
   std::map<int, Plan> plans;
   ArenaSizes arenas{};
-  for (const int count : {1, batch_}) {
+  for (const int count : std::set{1, batch_}) {
     Plan plan = evaluation_plan(model.graph, layout_, config, {count, {0, count}}, true);
     plan = fuse(std::move(plan), [&](const Call& call) { return engine_->has(call); });
     plan = place_tensors(
@@ -55,7 +69,8 @@ void Inference::load_plans(const TrainedModel& model, const Config& config) {
     plans.insert_or_assign(count, std::move(plan));
   }
   engine_->allocate(arenas);
-  for (const auto& [count, plan] : plans) plans_[count] = {engine_->load(plan), logits_of(plan)};
+  for (const auto& [count, plan] : plans)
+    plans_[count] = {engine_->load(plan), logits_of(plan), threads_for(plan)};
 }
 
 void Inference::write_weights(const TrainedModel& model) {
@@ -63,14 +78,20 @@ void Inference::write_weights(const TrainedModel& model) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(batch_));
   std::iota(order.begin(), order.end(), 0);
   engine_->write(layout_.order, order.data());
-  const auto write = [&](const Tensor& tensor, const std::vector<float>& values) {
+  const auto write = [&](const Tensor& tensor, std::span<const float> values) {
     if (tensor.dtype == DType::f32) return engine_->write(tensor, values.data());
     write_values(*engine_, tensor, {values.begin(), values.end()});
   };
+  std::vector<float> reordered;
   for (std::size_t i = 0; i < model.graph.parameters.size(); ++i) {
     const Parameter& parameter = model.graph.parameters[i];
-    const auto values =
-        from_file_order(parameter, floats_in(model.weights, parameter.name, parameter.file_shape));
+    std::span<const float> values = floats_in(model.weights, parameter.name, parameter.file_shape);
+    if (!is_in_file_order(parameter)) {
+      reordered.resize(std::max(reordered.size(), values.size()));
+      const std::span<float> out = std::span(reordered).first(values.size());
+      from_file_order(parameter, values, out);
+      values = out;
+    }
     write(layout_.parameters[i], values);
     if (layout_.working) write(same_place(layout_.parameters[i], layout_.working), values);
   }
@@ -91,6 +112,7 @@ std::vector<float> Inference::logits(std::span<const std::uint8_t> images) {
     engine_->write(rows, images.data() + first * image_bytes_);
     const LoadedPlan& plan =
         plans_.at(now == 1 ? 1 : batch_);  // of a short batch the last rows are left over
+    const ThreadLimit limit(std::min(plan.threads, threads_));
     engine_->run(plan.handle, {});
     const std::vector<double> values = read_values(*engine_, plan.logits);
     const auto classes = static_cast<std::int64_t>(values.size()) / (now == 1 ? 1 : batch_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -17,10 +18,11 @@ namespace convoy {
 /// where the run has some. Not for several threads at a time.
 class Inference {
  public:
-  /// Takes up to `batch` images at once. On the CPU it computes in fp32 whatever the model was trained in.
-  /// Throws Error when the device is not there or has not the memory, or naming a tensor that is missing or
-  /// misshapen.
-  Inference(const TrainedModel& model, Device device, int batch);
+  /// Takes up to `batch` images at once. On the CPU it has up to `threads` threads, fewer for a small
+  /// network. On the CPU it computes in fp32 whatever the model was trained in. Throws Error when the device
+  /// is not there or has not the memory, or naming a tensor that is missing or misshapen.
+  Inference(const TrainedModel& model, Device device, int batch,
+            int threads = std::numeric_limits<int>::max());
   ~Inference();
 
   int batch() const { return batch_; }
@@ -32,12 +34,13 @@ class Inference {
   struct LoadedPlan {
     int handle = 0;
     Tensor logits;
+    int threads = 1;  ///< that are worth starting, on the CPU
   };
   void load_plans(const TrainedModel& model, const Config& config);
   void write_weights(const TrainedModel& model);
 
   const RankEnvironment alone_;
-  const int batch_;
+  const int batch_, threads_;
   const std::int64_t image_bytes_;
   std::unique_ptr<Engine> engine_;
   Layout layout_;

@@ -49,6 +49,18 @@ class Help(unittest.TestCase):
     def setUpClass(cls):
         cls.commands = dict(every_command())
 
+    def test_exit_codes_stand_below_every_help(self):
+        for path in self.commands:
+            self.assertIn("Exit codes: 0 done", run(*path, "--help").stdout, path)
+
+    def test_an_unknown_subcommand_is_named_with_what_may_be_meant(self):
+        for arguments, message in ((["trian", "x.yaml"], 'unknown subcommand "trian" (did you mean "train"?)'),
+                                   (["bench", "stpe"], 'unknown subcommand "stpe" (did you mean "step"?)')):
+            result = run(*arguments)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(message, result.stderr)
+        self.assertNotIn("unknown", run("bench").stderr)
+
     def test_every_subcommand_option_and_argument_is_described(self):
         self.assertIn(("train",), self.commands)
         self.assertIn(("bench", "allreduce"), self.commands)

@@ -101,6 +101,29 @@ TEST(Config, NameAloneStandsForAScheduleOrAnOptimizer) {
   EXPECT_EQ(parse(minimal + "schedule: one_cycle\n").schedule.name, ScheduleConfig::Name::one_cycle);
 }
 
+TEST(Config, TakesHuesOfThreeChannelsOnly) {
+  const std::string hue = "data: {augment: [{color_jitter: {hue: 0.1}}]}\n";
+  const std::string colored = "model:\n  input: [3, 8, 8]\n  layers: [flatten, linear: 10]\n";
+  EXPECT_FLOAT_EQ(parse(colored + hue).data.jitter.hue, 0.1f);
+  EXPECT_NE(
+      testing::refusal(minimal + hue)
+          .find("net.yaml:4: data.augment: color_jitter.hue: only images of three channels have one, and "
+                "model.input has 1"),
+      std::string::npos);
+  EXPECT_NE(testing::refusal(colored, {"data.augment=[{color_jitter: {hue: 0.6}}]"})
+                .find("color_jitter.hue: out of range"),
+            std::string::npos);
+}
+
+TEST(Config, CountsTheValuesOfARange) {
+  const auto crop = [](const std::string& scale) {
+    return testing::refusal(minimal, {"data.augment=[{random_resized_crop: {scale: " + scale + "}}]"});
+  };
+  EXPECT_NE(crop("0.5").find("scale: expected a list of 2: number in (0, 1], got"), std::string::npos)
+      << crop("0.5");
+  EXPECT_NE(crop("[0.1, 0.5, 1]").find("scale: expected 2 values, got 3"), std::string::npos);
+}
+
 TEST(Config, FollowsAliases) {
   const Config config = parse(R"(model:
   input: [3, 8, 8]

@@ -55,8 +55,8 @@ auto members(const DataConfig& c) {
                   part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, resident);
 }
 auto members(const ColorJitter& c) {
-  const auto& [brightness, contrast, saturation] = c;
-  return std::tie(brightness, contrast, saturation);
+  const auto& [brightness, contrast, saturation, hue] = c;
+  return std::tie(brightness, contrast, saturation, hue);
 }
 auto members(const RandomErasing& c) {
   const auto& [probability, min_area, max_area, min_ratio, max_ratio] = c;
@@ -219,7 +219,11 @@ class Dice {
     c.data.crop_pad = below(3);
     c.data.crop_mode = any({PadMode::zero, PadMode::reflect});
     c.data.flip = coin();
-    if (coin()) c.data.jitter = {share<float>(), coin() ? 0 : share<float>(), 3 * share<float>()};
+    if (coin()) {
+      const bool colored = c.model.input[0] == 3;
+      c.data.jitter = {share<float>(), coin() ? 0 : share<float>(), 3 * share<float>(),
+                       colored && coin() ? share<float>() / 2 : 0};
+    }
     if (coin()) {
       const float area = share<float>(), ratio = share<float>();
       c.data.erasing = {share<float>(), area / 2, area, ratio, 2 * ratio};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 namespace convoy::testing {
 namespace {
@@ -100,6 +101,36 @@ TEST(Graph, FileOrderIsAPermutationAndItsInverse) {
                                  "    - conv: {out: 3, kernel: 3, pad: same}\n    - flatten\n    - relu\n"
                                  "    - dropout: 0.5\n    - linear: 5\n");
   EXPECT_EQ(to_file_order(between.parameters[2], linear)[25], 1);
+}
+
+// Axes that are longer than the tiles they are walked in, and no multiples of them.
+TEST(Graph, FileOrderMovesEveryValue) {
+  const Graph g = graph_of("[37, 5, 7]",
+                           "    - conv: {out: 18, kernel: 3, pad: same, bias: false}\n    - flatten\n"
+                           "    - linear: {out: 3, bias: false}\n");
+  const auto numbered = [](const Parameter& p) {
+    std::vector<float> values(static_cast<std::size_t>(p.count()));
+    std::iota(values.begin(), values.end(), 0.0f);
+    return values;
+  };
+  const auto expect_order = [&](const Parameter& p, std::int64_t k, std::int64_t pixels, std::int64_t c) {
+    const std::vector<float> memory = numbered(p), file = to_file_order(p, memory);
+    for (std::int64_t i = 0, at = 0; i < k; ++i) {
+      for (std::int64_t channel = 0; channel < c; ++channel) {
+        for (std::int64_t pixel = 0; pixel < pixels; ++pixel, ++at) {
+          ASSERT_EQ(file[static_cast<std::size_t>(at)],
+                    memory[static_cast<std::size_t>((i * pixels + pixel) * c + channel)])
+              << p.name << " [" << i << "," << channel << "," << pixel << "]";
+        }
+      }
+    }
+    EXPECT_EQ(from_file_order(p, file), memory);
+    std::vector<float> in_place(memory.size());
+    from_file_order(p, file, in_place);
+    EXPECT_EQ(in_place, memory);
+  };
+  expect_order(g.parameters[0], 18, 9, 37);
+  expect_order(g.parameters[1], 3, 35, 18);
 }
 
 TEST(Initializers, HaveTheirVariance) {

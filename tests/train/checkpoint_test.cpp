@@ -1,9 +1,11 @@
 // Checkpoints as files: nothing that befalls one goes unnoticed.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
 #include "src/train/tensor_values.h"
+#include "src/train/trained_model.h"
 #include "tests/train/runs.h"
 
 namespace convoy::testing {
@@ -176,8 +178,45 @@ TEST_F(CheckpointFiles, OfTheOlderFormatAreRead) {
   const Progress progress = restore_checkpoint(*session_, file, "x", true);
   EXPECT_EQ(progress.steps_done, 11);
   EXPECT_EQ(progress.images_done, 0);
-  file.metadata["format"] = "convoy-checkpoint-3";
+  file.metadata["format"] = "convoy-checkpoint-4";
   EXPECT_NE(message_of([&] { require_checkpoint(file, "x"); }).find("another version"), std::string::npos);
+}
+
+// Formats 1 and 2 held this layer's columns in one order and later in another.
+TEST_F(CheckpointFiles, OfOlderFormatsAreRefusedWhereTheyLeaveAnOrderOpen) {
+  const fs::path path = folder_.path() / "y.safetensors";
+  const auto stored = [&](const std::string& layers, const std::string& format) {
+    const Config config = tiny_config({"model.layers=" + layers});
+    Session session(config, tiny_data(16, 4), make_engine(EngineKind::cpu, alone_), alone_);
+    session.initialize();
+    Snapshot snapshot(session);
+    snapshot.take({});
+    snapshot.write(path, to_yaml(config));
+    TensorFile file = from_safetensors(read_file(path), "y");
+    EXPECT_EQ(file.metadata.at("format"), "convoy-checkpoint-3");
+    file.metadata["format"] = format;
+    write_file_atomically(path, to_safetensors(file));
+    std::string restored, initialised, used;
+    restored = message_of([&] { restore_checkpoint(session, file, "y", true); });
+    initialised = message_of([&] { restore_weights(session, file, "y"); });
+    used = message_of([&] { load_trained_model(path, false, alone_); });
+    EXPECT_EQ(restored == "nothing thrown", initialised == "nothing thrown") << initialised;
+    EXPECT_EQ(restored == "nothing thrown", used == "nothing thrown") << used;
+    return restored;
+  };
+  for (const char* between : {"relu", "dropout: 0.5", "tanh, dropout: 0.5"}) {
+    const std::string layers = fmt::format("[flatten, {}, linear: 3]", between);
+    for (const char* older : {"convoy-checkpoint-1", "convoy-checkpoint-2"}) {
+      const std::string message = stored(layers, older);
+      EXPECT_NE(message.find(fmt::format("y: its format, {}, does not say", older)), std::string::npos)
+          << message;
+      EXPECT_NE(message.find("train again"), std::string::npos) << message;
+    }
+    EXPECT_EQ(stored(layers, "convoy-checkpoint-3"), "nothing thrown");
+  }
+  for (const char* layers :
+       {"[flatten, linear: 5, relu, linear: 3]", "[globalavgpool, flatten, relu, linear: 3]"})
+    EXPECT_EQ(stored(layers, "convoy-checkpoint-2"), "nothing thrown") << layers;
 }
 
 TEST_F(CheckpointFiles, NumbersAreNumbers) {
@@ -228,6 +267,33 @@ TEST_F(CheckpointFiles, TensorsOfForeignTypesAreLeftOut) {
   EXPECT_TRUE(read.tensors.contains("w"));
   EXPECT_NE(message_of([&] { from_safetensors(file("I64", 4), "x"); }).find("tensor n"), std::string::npos);
   EXPECT_NE(message_of([&] { from_safetensors(file("I128", 16), "x"); }).find("I128"), std::string::npos);
+}
+
+// The format does not promise that a tensor begins where its type may.
+TEST_F(CheckpointFiles, TensorsAtOddPlacesAreRead) {
+  const std::string header = R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                             R"("w":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})";
+  const std::uint64_t length = header.size();
+  const std::array<float, 2> values{1.5f, -2};
+  const std::string bytes = std::string(reinterpret_cast<const char*>(&length), 8) + header + "x" +
+                            std::string(reinterpret_cast<const char*>(values.data()), sizeof values);
+  const TensorFile file = from_safetensors(bytes, "x");
+  const std::span<const float> read = floats_in(file, "w", {2});
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(read.data()) % sizeof(float), 0u);
+  EXPECT_EQ(std::vector(read.begin(), read.end()), std::vector(values.begin(), values.end()));
+}
+
+// Longer than the pieces that cores take of it.
+TEST_F(CheckpointFiles, ChecksumsOfLongFilesCoverEveryPiece) {
+  TensorFile file;
+  file.tensors["w"] = {DType::u8, {5 << 20}, std::vector<std::byte>(5 << 20, std::byte{1})};
+  std::string bytes = to_safetensors(file);
+  EXPECT_TRUE(from_safetensors(bytes, "x").is_verified);
+  for (std::size_t at = bytes.size() - 1; at > 1 << 20; at -= (1 << 20) - 7) {
+    bytes[at] = 2;
+    EXPECT_NE(message_of([&] { from_safetensors(bytes, "x"); }).find("x: altered"), std::string::npos) << at;
+    bytes[at] = 1;
+  }
 }
 
 TEST_F(CheckpointFiles, WeightsAloneComeFromAnyFile) {

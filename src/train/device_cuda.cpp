@@ -1,0 +1,152 @@
+#include "src/train/device_cuda.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "comm/communicator_nccl.h"
+#include "kernels/cuda_step_state.h"
+
+namespace convoy {
+namespace {
+
+constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what NVIDIA recommends for Hopper
+
+/// Before the first CUDA call. A kernel is loaded when first used, here under stream capture, which drivers
+/// allow from CUDA 12.3 on; an older one loads everything at start, which takes seconds.
+int count_devices(cudaError_t& status) {
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver < 12030)
+    setenv("CUDA_MODULE_LOADING", "EAGER", 1);
+  int count = 0;
+  status = cudaGetDeviceCount(&count);
+  static_cast<void>(cudaGetLastError());  // not to be met again by an unrelated check
+  return status == cudaSuccess ? count : 0;
+}
+
+std::string version_of(int number) {
+  return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
+}
+
+/// Throws unless this rank has a device that can run this binary; makes it current.
+int select_device(const RankEnvironment& ranks) {
+  cudaError_t status = cudaSuccess;
+  const int count = count_devices(status);
+  if (status == cudaErrorInsufficientDriver) {
+    int driver = 0;
+    check_cuda(cudaDriverGetVersion(&driver));
+    if (driver == 0) fail("no NVIDIA driver on host {}", ranks.host());
+    fail(
+        "the NVIDIA driver on host {} supports CUDA {}, this binary was built with CUDA {}: update the "
+        "driver, or "
+        "build with an older toolkit (12.2 or newer)",
+        ranks.host(), version_of(driver), version_of(CUDART_VERSION));
+  }
+  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
+    fail("no CUDA device on host {}", ranks.host());
+  }
+  check_cuda(status);
+  if (ranks.local_size() > count) {
+    fail(
+        "{} ranks on host {} but it has {} CUDA device{} (one rank per device; CUDA_VISIBLE_DEVICES hides "
+        "devices)",
+        ranks.local_size(), ranks.host(), count, count == 1 ? "" : "s");
+  }
+  const int device = ranks.local_rank();
+  check_cuda(cudaSetDevice(device));
+  check_cuda(cudaFree(nullptr));  // makes the context now, where an exclusive or broken device shows itself
+
+  status = probe_machine_code();
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) {
+    cudaDeviceProp properties{};
+    check_cuda(cudaGetDeviceProperties(&properties, device));
+    fail(
+        "this binary has no machine code for {} (compute capability {}.{}): rebuild with "
+        "-DCMAKE_CUDA_ARCHITECTURES={}{}-real",
+        properties.name, properties.major, properties.minor, properties.major, properties.minor);
+  }
+  check_cuda(status);
+  return device;
+}
+
+/// The main lane is what a step waits for, so it goes before the side lane; collectives go before both.
+CudaStream make_stream(Lane lane) {
+  int lowest = 0, highest = 0;
+  check_cuda(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+  const int main = std::max(highest, lowest - 1);  // a higher priority is a lower number
+  cudaStream_t stream = nullptr;
+  check_cuda(
+      cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, lane == Lane::main ? main : lowest));
+  return CudaStream(stream);
+}
+
+/// fp32 as it says, TF32 nowhere; no atomics, so that results repeat. A first product on the way makes cuBLAS
+/// set itself up outside of any capture.
+CublasHandle make_blas(cudaStream_t stream, void* workspace) {
+  cublasHandle_t handle = nullptr;
+  check_cublas(cublasCreate(&handle));
+  CublasHandle blas(handle);
+  check_cublas(cublasSetStream(handle, stream));
+  check_cublas(
+      cublasSetWorkspace(handle, workspace, blas_workspace_bytes));  // after the stream, which resets it
+  // Parts of a split sum stay in float until all are added, also where the result is stored in 16 bits.
+  check_cublas(cublasSetMathMode(handle, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
+  check_cublas(cublasSetAtomicsMode(handle, CUBLAS_ATOMICS_NOT_ALLOWED));
+  constexpr int n = 16;
+  const auto matrices = allocate_device<float>(std::size_t{3} * n * n);
+  float* a = matrices.get();
+  const float one = 1.0f, zero = 0.0f;
+  check_cuda(cudaMemsetAsync(a, 0, std::size_t{3} * n * n * sizeof(float), stream));
+  check_cublas(cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, n, n, n, &one, a, n, a + n * n, n, &zero,
+                           a + 2 * n * n, n));
+  check_cuda(cudaStreamSynchronize(stream));
+  return blas;
+}
+
+}  // namespace
+
+GpuLane::GpuLane(Lane lane)
+    : stream(make_stream(lane)),
+      blas_workspace(allocate_device<std::byte>(blas_workspace_bytes)),
+      blas(make_blas(stream.get(), blas_workspace.get())) {}
+
+RankDevice::RankDevice(const RankEnvironment& ranks)
+    : number(select_device(ranks)),
+      state(allocate_device<StepState>(1)),
+      main(Lane::main),
+      side(Lane::side) {}
+
+std::string describe_device(int device) {
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device));
+  const double gib = static_cast<double>(properties.totalGlobalMem) / (1 << 30);
+  return fmt::format("{}, {:.0f} GiB, compute capability {}.{}", properties.name, gib, properties.major,
+                     properties.minor);
+}
+
+DeviceIdentity identity_of_device(int device) {
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device));
+  DeviceIdentity identity;
+  identity.uuid = "GPU";
+  for (std::size_t i = 0; i < sizeof properties.uuid.bytes; ++i) {
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) identity.uuid += '-';
+    identity.uuid += fmt::format("{:02x}", static_cast<unsigned char>(properties.uuid.bytes[i]));
+  }
+  std::array<char, 32> address{};
+  check_cuda(cudaDeviceGetPCIBusId(address.data(), static_cast<int>(address.size()), device));
+  identity.pci_address = address.data();
+  int runtime = 0, driver = 0;
+  check_cuda(cudaRuntimeGetVersion(&runtime));
+  check_cuda(cudaDriverGetVersion(&driver));
+  identity.versions = fmt::format("CUDA {}, driver for CUDA {}, NCCL {}", version_of(runtime),
+                                  version_of(driver), nccl_version());
+  return identity;
+}
+
+int cuda_device_count() {
+  cudaError_t status = cudaSuccess;
+  return count_devices(status);
+}
+
+}  // namespace convoy

@@ -1,0 +1,38 @@
+// A rank's GPU before any engine: found, chosen, named, with the streams and cuBLAS handles that calls are
+// queued on.
+#pragma once
+
+#include <string>
+
+#include "comm/rank_environment.h"
+#include "kernels/cuda_context.h"
+#include "src/core/step_state.h"
+#include "src/plan/lanes.h"
+#include "src/train/engine.h"
+
+namespace convoy {
+
+/// A stream with what its launchers need.
+struct GpuLane {
+  explicit GpuLane(Lane lane);
+
+  CudaStream stream;
+  DeviceMemory<std::byte> blas_workspace;
+  CublasHandle blas;
+};
+
+/// What a rank makes without the others.
+struct RankDevice {
+  /// Throws unless this rank has a device that can run this binary; makes it current.
+  explicit RankDevice(const RankEnvironment& ranks);
+
+  int number;
+  DeviceMemory<StepState> state;
+  GpuLane main, side;
+};
+
+/// Name, memory, compute capability.
+std::string describe_device(int device);
+DeviceIdentity identity_of_device(int device);
+
+}  // namespace convoy

@@ -1,0 +1,57 @@
+// What the exporter refuses. What it writes, tests/cli/onnx_test.py has onnxruntime compute.
+#include "src/io/onnx.h"
+
+#include <gtest/gtest.h>
+
+#include "src/core/error.h"
+
+namespace convoy::testing {
+namespace {
+
+Graph graph_of(const std::string& layers) {
+  return build_graph(parse_config("model: {input: [1, 2, 2], layers: " + layers + "}", "net.yaml", {}).model);
+}
+
+std::string exported(const Graph& graph) {
+  TensorFile weights;
+  for (const Parameter& parameter : graph.parameters) {
+    weights.tensors[parameter.name] = {
+        DType::f32, parameter.file_shape,
+        std::vector<std::byte>(static_cast<std::size_t>(parameter.count()) * sizeof(float))};
+  }
+  return to_onnx(graph, weights, {"net", {0}, {1}, {}, "1"});
+}
+
+std::string message_of(const Graph& graph) {
+  try {
+    exported(graph);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing thrown";
+}
+
+// Today's layers all have a counterpart, and one whose operation has no rule in the exporter does not
+// compile. An activation is a value rather than a type: this is one that it does not know.
+TEST(Onnx, RefusesALayerWithoutCounterpart) {
+  Graph graph = graph_of("[flatten, linear: 3, relu, linear: 2]");
+  EXPECT_EQ(message_of(graph), "nothing thrown");
+  for (Node& node : graph.nodes) {
+    if (auto* activate = std::get_if<op::Activate>(&node.op))
+      activate->config.kind = static_cast<Activation>(200);
+  }
+  EXPECT_EQ(message_of(graph), "layer 2: its activation has no counterpart in ONNX");
+}
+
+TEST(Onnx, NamesAWeightThatIsMissing) {
+  const Graph graph = graph_of("[flatten, linear: 2]");
+  try {
+    to_onnx(graph, {}, {"net", {0}, {1}, {}, "1"});
+    ADD_FAILURE() << "exported";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("no tensor 1.weight"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace convoy::testing

@@ -1,0 +1,53 @@
+// Bytes of files: their owners, and what becomes of the file meanwhile.
+#include "src/io/shared_bytes.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <thread>
+
+#include "src/core/error.h"
+#include "src/io/atomic_file.h"
+#include "tests/train/support.h"
+
+namespace convoy::testing {
+namespace {
+
+std::string text_of(const SharedBytes& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(SharedBytes, APartOutlivesTheWholeAndTheFile) {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "x";
+  write_file_atomically(path, "0123456789");
+  SharedBytes part;
+  {
+    const SharedBytes whole = map_file(path);
+    EXPECT_EQ(text_of(whole), "0123456789");
+    part = whole.part(3, 4);
+    EXPECT_EQ(part.data(), whole.data() + 3) << "no copy";
+    EXPECT_THROW(whole.part(8, 3), std::exception);
+  }
+  write_file_atomically(path, "another");
+  std::filesystem::remove(path);
+  EXPECT_EQ(text_of(part), "3456");
+  EXPECT_EQ(part, SharedBytes(std::string("3456")));
+  EXPECT_FALSE(part == SharedBytes(std::string("345")));
+}
+
+TEST(SharedBytes, OfNoFileEmptyFileAndPipe) {
+  const TemporaryFolder folder;
+  EXPECT_THROW(map_file(folder.path() / "none"), Error);
+  write_file_atomically(folder.path() / "empty", "");
+  EXPECT_TRUE(map_file(folder.path() / "empty").empty());
+  const std::filesystem::path pipe = folder.path() / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe) << "through a pipe"; });
+  EXPECT_EQ(text_of(map_file(pipe)), "through a pipe");
+  writer.join();
+}
+
+}  // namespace
+}  // namespace convoy::testing
