@@ -105,9 +105,10 @@ void add_predict(CLI::App& app, Action& action) {
                     "of a run, not the newest checkpoint but the one with the best validation");
   command->footer(
       std::string(
-          "Images are resized and cut as in evaluation, and made gray or coloured as the network takes them. "
-          "One "
-          "that cannot be read is named, the others are still answered, and the exit code is 1.\n\n") +
+          "Images are resized and cut as in evaluation, and made gray or coloured as the network takes "
+          "them. One that cannot be read is named, the others are still answered, and the exit code is 1. On "
+          "the CPU a single image takes only cores that are idle, unless OMP_NUM_THREADS says how "
+          "many.\n\n") +
       exit_codes);
 }
 
