@@ -107,7 +107,7 @@ class Profile(ProgramTest):
             self.assertAlmostEqual(rate, amount / seconds / 1e6, delta=0.01 * rate + 0.06, msg=what)
 
     def test_the_run_keeps_every_bit(self):
-        (plain, _), (profiled, _) = self.train("plain"), self.train("profiled", "--profile", "--profile-steps", "100")
+        (plain, _), (profiled, out) = self.train("plain"), self.train("profiled", "--profile", "--profile-steps", "100")
         last = checkpoints(plain)[-1]
         self.assertEqual(read_tensors(plain / "checkpoints" / last), read_tensors(profiled / "checkpoints" / last))
         self.assertEqual(read_metrics(plain), read_metrics(profiled))
@@ -115,6 +115,7 @@ class Profile(ProgramTest):
         plans = self.planned()
         spans = self.spans(profiled)[0, 0]
         self.assertEqual(len(spans), 16 * len(plans[16]) + 2 * len(plans[6]))
+        self.assertIn("the mean of 16 steps", out)
         self.assertFalse((plain / "trace.json").exists())
 
     def test_two_ranks_share_a_trace(self):
