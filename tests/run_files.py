@@ -18,6 +18,13 @@ def read_tensors(path):
     return out
 
 
+def differing(one, other):
+    """Names of the tensors that two files do not have alike. To be compared with [] in tests: unittest would take minutes to
+    show where long lists differ."""
+    one, other = read_tensors(one), read_tensors(other)
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
 def read_metrics(run):
     """The lines of metrics.jsonl, without times."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

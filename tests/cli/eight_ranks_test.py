@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import chaos_test  # noqa: E402
 import faults_test  # noqa: E402
 from depth import DEEP  # noqa: E402
-from run_files import checkpoints, read_tensors  # noqa: E402
+from run_files import checkpoints, differing  # noqa: E402
 
 LAST = "epoch-0003.safetensors"
 ACROSS = "train.reproducible_across_ranks=8"
@@ -49,7 +49,7 @@ class EightRanks(unittest.TestCase):
 
     @classmethod
     def train(cls, name, ranks, *arguments, **environment):
-        """The weights at the end of a run that nobody disturbs."""
+        """The last checkpoint of a run that nobody disturbs."""
         run = cls.start(name, ranks, *arguments, **environment)
         status, errors, seconds = run.end(300)
         if status != 0:
@@ -57,11 +57,10 @@ class EightRanks(unittest.TestCase):
         if arguments and "resuming" not in run.said:
             raise AssertionError(f"not resumed: {run.said}")
         print(f"{name}: {ranks} ranks, {seconds:.1f} s", file=sys.stderr)
-        return read_tensors(run.output / "checkpoints" / LAST)
+        return run.output / "checkpoints" / LAST
 
-    def expect_whole(self, weights):
-        self.assertEqual(weights.keys(), self.whole.keys())
-        self.assertEqual([name for name in weights if weights[name] != self.whole[name]], [], "these differ")
+    def expect_whole(self, checkpoint):
+        self.assertEqual(differing(checkpoint, self.whole), [])
 
     def test_fewer_ranks_come_to_the_same_bits(self):
         for ranks in [count for count in (1, 2, 4) if count < self.ranks][:None if DEEP else 1]:

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, main  # noqa: E402
-from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
+from run_files import checkpoints, differing, read_metrics  # noqa: E402
 
 # Ten steps an epoch, the last of them short.
 NET = """
@@ -109,7 +109,7 @@ class Profile(ProgramTest):
     def test_the_run_keeps_every_bit(self):
         (plain, _), (profiled, out) = self.train("plain"), self.train("profiled", "--profile", "--profile-steps", "100")
         last = checkpoints(plain)[-1]
-        self.assertEqual(read_tensors(plain / "checkpoints" / last), read_tensors(profiled / "checkpoints" / last))
+        self.assertEqual(differing(plain / "checkpoints" / last, profiled / "checkpoints" / last), [])
         self.assertEqual(read_metrics(plain), read_metrics(profiled))
         # As many as there are: of 20 steps the first two are no part of it, short batches have a plan of their own.
         plans = self.planned()

@@ -12,7 +12,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, main  # noqa: E402
-from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
+from run_files import checkpoints, differing, read_metrics, read_tensors  # noqa: E402
 
 try:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -224,7 +224,7 @@ class TensorBoard(ProgramTest):
         one, two = self.train("one"), self.train("two", "train.tensorboard=false")
         self.assertFalse((two / "tensorboard").exists())
         last = checkpoints(one)[-1]
-        self.assertEqual(read_tensors(one / "checkpoints" / last), read_tensors(two / "checkpoints" / last))
+        self.assertEqual(differing(one / "checkpoints" / last, two / "checkpoints" / last), [])
         self.assertEqual(read_metrics(one), read_metrics(two))
 
     def test_what_cannot_be_written_does_not_end_a_run(self):
