@@ -1,5 +1,5 @@
-"""Runs of the convoy program on noise in the shape of a configuration's data, for bench/compare_pytorch.py and
-bench/compare_ddp.py."""
+"""Runs of the convoy program, most on noise in the shape of a configuration's data, for bench/compare_pytorch.py,
+bench/compare_ddp.py and bench/scaling_model.py."""
 import json
 import math
 import os
@@ -27,15 +27,24 @@ def launcher(ranks):
     return ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
 
 
+def run_convoy(program, *arguments, ranks=1, threads=None):
+    """What `convoy ARGUMENTS` prints on so many ranks of so many threads each; by default it chooses these itself."""
+    environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                       **({"OMP_NUM_THREADS": str(threads)} if threads else {}))
+    command = [*launcher(ranks), str(program), *map(str, arguments)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise Failure(f"convoy {arguments[0]} ended with {result.returncode}: {tail(result.stderr)}")
+    return result.stdout
+
+
 class Convoy:
     def __init__(self, program, config_path, overrides, config, classes, device, threads, folder, ranks=1):
         self.program, self.path, self.folder = str(program), str(config_path), pathlib.Path(folder)
         self.ranks = ranks
         self.overrides = [*overrides, f"device={device}", *self.steady(config)]
         self.image, self.classes = list(config["model"]["input"]), classes
-        self.environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                                **({"OMP_NUM_THREADS": str(threads)} if threads else {}))
-        self.runs = 0
+        self.threads, self.runs = threads, 0
 
     @staticmethod
     def steady(config):
@@ -51,11 +60,7 @@ class Convoy:
                 f"data.synthetic={{image: {self.image}, classes: {self.classes}, train: {train}, test: {test}}}"]
 
     def call(self, *arguments, ranks=1):
-        command = [*launcher(ranks), self.program, *map(str, arguments)]
-        result = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            raise Failure(f"convoy {arguments[0]} ended with {result.returncode}: {tail(result.stderr)}")
-        return result.stdout
+        return run_convoy(self.program, *arguments, ranks=ranks, threads=self.threads)
 
     def train(self, train, test, epochs, *overrides):
         """Runs it and returns its folder and the objects of metrics.jsonl: epochs, then the summary."""

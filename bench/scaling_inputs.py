@@ -5,12 +5,10 @@ import gzip
 import itertools
 import json
 import math
-import os
 import re
 import statistics
-import subprocess
 
-from convoy_runs import Failure, launcher, tail
+from convoy_runs import Failure, run_convoy
 
 ONE_BY_ONE = "train.bucket_mb=0.0001"  # every gradient a bucket of its own, which the model puts together again
 SIZES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -50,12 +48,8 @@ class Step:
 
 def print_plan(program, config, overrides, batch):
     """The text of a plan for two ranks with `batch` images each."""
-    command = [*launcher(2), program, "plan", config, "device=cpu", *overrides, f"train.global_batch={2 * batch}", ONE_BY_ONE]
-    environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    result = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise Failure(f"convoy plan ended with {result.returncode}: {tail(result.stderr)}")
-    return result.stdout
+    return run_convoy(program, "plan", config, "device=cpu", *overrides, f"train.global_batch={2 * batch}", ONE_BY_ONE,
+                      ranks=2, threads=1)
 
 
 def read_plan(text):

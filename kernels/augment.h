@@ -51,7 +51,7 @@ CONVOY_HOST_DEVICE inline int reflect(int i, int length) {
 struct ColorJitter {
   float brightness = 0, contrast = 0, saturation = 0;
   float hue = 0;  ///< at most 0.5: all hues alike
-  bool any() const { return brightness > 0 || contrast > 0 || saturation > 0 || hue > 0; }
+  CONVOY_HOST_DEVICE bool any() const { return brightness > 0 || contrast > 0 || saturation > 0 || hue > 0; }
 };
 
 /// With this probability a rectangle of the image becomes 0 in x, the mean of normalised images: Zhong,

@@ -78,9 +78,7 @@ CONVOY_HOST_DEVICE DrawnImage<T> draw_image(const Augment& call, const StepState
   DrawnImage<T> image;
   image.pixels = pixels;
   image.shift = image_shift(state.seed, state.epoch, sample, call.crop_pad, call.flip);
-  const ColorJitter& jitter = call.jitter;
-  if (jitter.brightness > 0 || jitter.contrast > 0 || jitter.saturation > 0 || jitter.hue > 0)
-    image.factors = color_factors(jitter, state, sample);
+  if (call.jitter.any()) image.factors = color_factors(call.jitter, state, sample);
   if (call.erasing.probability > 0) image.erased = erased_box(call.erasing, call.image, state, sample);
   return image;
 }

@@ -35,6 +35,10 @@ void add_config_arguments(CLI::App* command, ConfigArguments& arguments) {
   command->footer(schema_help() + "\n" + exit_codes);
 }
 
+void add_seconds_option(CLI::App* command, double& seconds, const char* help) {
+  command->add_option("--seconds", seconds, help)->check(CLI::Range(0.01, 86400.0))->capture_default_str();
+}
+
 void add_json_option(CLI::App* command, std::string& path) {
   command->add_option("--json", path, "also write the figures to this file");
 }
@@ -151,9 +155,7 @@ void add_bench_step(CLI::App& bench, Action& action) {
       "step", "whole training steps on random images, under mpirun or srun on all ranks");
   auto& arguments = arguments_of<BenchStepArguments>(command, action);
   add_config_arguments(command, arguments.config);
-  command->add_option("--seconds", arguments.seconds, "about how long to measure")
-      ->check(CLI::Range(0.01, 86400.0))
-      ->capture_default_str();
+  add_seconds_option(command, arguments.seconds, "about how long to measure");
   add_json_option(command, arguments.json);
 }
 
@@ -196,9 +198,7 @@ void add_bench_scaling(CLI::App& bench, Action& action) {
       "per rank and in all, efficiency, and the share of communication that nothing hides");
   auto& arguments = arguments_of<BenchScalingArguments>(command, action);
   add_config_arguments(command, arguments.config);
-  command->add_option("--seconds", arguments.seconds, "about how long to measure each")
-      ->check(CLI::Range(0.01, 86400.0))
-      ->capture_default_str();
+  add_seconds_option(command, arguments.seconds, "about how long to measure each");
   add_json_option(command, arguments.json);
 }
 
@@ -220,9 +220,7 @@ void add_bench_data(CLI::App& bench, Action& action) {
       "data", "training images of CONFIG's data made ready for a network, which is not run: images/s");
   auto& arguments = arguments_of<BenchDataArguments>(command, action);
   add_config_arguments(command, arguments.config);
-  command->add_option("--seconds", arguments.seconds, "about how long to measure")
-      ->check(CLI::Range(0.01, 86400.0))
-      ->capture_default_str();
+  add_seconds_option(command, arguments.seconds, "about how long to measure");
   command->add_option("--threads", arguments.threads, "per rank (default: one per core)")
       ->check(CLI::Range(1, 4096));
   add_json_option(command, arguments.json);

@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
 #include "src/core/log.h"
+#include "src/io/json_line.h"
 
 namespace convoy {
 namespace {
@@ -81,7 +81,7 @@ std::string as_json(const fs::path& file, const FileAnswer& answer) {
   for (const ClassScore& score : answer.scores)
     line["top"].push_back(
         {{"class", score.name}, {"label", score.label}, {"probability", score.probability}});
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return to_json_line(line) + "\n";
 }
 
 std::string as_csv(const fs::path& file, const FileAnswer& answer) {

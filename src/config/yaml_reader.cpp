@@ -93,10 +93,14 @@ class Builder : public YAML::EventHandler {
     Mark line;                       ///< of `key`
   };
 
+  /// The key's line stands for its value: that is where an alias or a block below it is used.
+  Mark mark_of_next(const Mark& at) const {
+    return !open_.empty() && open_.back().key ? open_.back().line : at;
+  }
+
   void begin(const Mark& at, Value value, YAML::anchor_t anchor) {
-    // The key's line stands for its value: that is where an alias or a block below it is used.
-    value.mark = !open_.empty() && open_.back().key ? open_.back().line : at;
     count(Extent{}, at);
+    value.mark = mark_of_next(at);
     open_.push_back({std::move(value), anchor, std::nullopt, {}});
   }
 
@@ -109,7 +113,7 @@ class Builder : public YAML::EventHandler {
   /// A value that is complete: a scalar, nothing, or a copy of what an alias stands for.
   void put(const Mark& at, Value value, YAML::anchor_t anchor) {
     count(extent(value), at);
-    value.mark = !open_.empty() && open_.back().key ? open_.back().line : at;
+    value.mark = mark_of_next(at);
     place(std::move(value), anchor);
   }
 

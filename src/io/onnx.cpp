@@ -5,12 +5,12 @@
 
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <numbers>
 #include <set>
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/io/json_line.h"
 
 namespace convoy {
 namespace {
@@ -304,8 +304,7 @@ class Writer {
     };
     add("input", input);
     if (!description_.class_names.empty())
-      add("class_names", nlohmann::json(description_.class_names)
-                             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      add("class_names", to_json_line(nlohmann::json(description_.class_names)));
   }
 
   const Graph& graph_;

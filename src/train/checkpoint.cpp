@@ -5,9 +5,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <type_traits>
+
+#include "src/io/json_line.h"
 
 namespace convoy {
 namespace {
@@ -107,9 +108,7 @@ std::map<std::string, std::string> to_metadata(const Progress& progress, const s
     text["order"] = progress.order;
     text["epoch_seconds"] = exact(progress.epoch_seconds);
   }
-  if (!class_names.empty())
-    text["class_names"] =
-        nlohmann::json(class_names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (!class_names.empty()) text["class_names"] = to_json_line(nlohmann::json(class_names));
   return text;
 }
 

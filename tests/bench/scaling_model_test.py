@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
 import scaling_inputs  # noqa: E402
 import scaling_model  # noqa: E402
+from convoy_runs import run_convoy  # noqa: E402
 from scaling_inputs import Curve, Row, Step  # noqa: E402
 from scaling_model import make_buckets, simulate, sum_time  # noqa: E402
 
@@ -166,9 +167,7 @@ class Plans(unittest.TestCase):
         step = scaling_inputs.make_step(rows, scaling_inputs.estimate_calls(rows, 1e12, 1e12), 1.0)
         self.assertEqual(len(step.normalizations), 40)  # each batchnorm, forward and backward
         for size in (1, 4):
-            command = [*scaling_inputs.launcher(2), "--allow-run-as-root", CONVOY, "plan", str(config), "device=cpu",
-                       "train.global_batch=16", f"train.bucket_mb={size}"]
-            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            text = run_convoy(CONVOY, "plan", config, "device=cpu", "train.global_batch=16", f"train.bucket_mb={size}", ranks=2)
             expected = [row.summed_bytes() for row in scaling_inputs.read_plan(text)
                         if row.call == "all_reduce" and row.node.startswith("bucket")]
             self.assertGreater(len(expected), 3)

@@ -16,6 +16,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import launch  # noqa: E402
 from data_files import write_mnist  # noqa: E402
 from networks import SMALL  # noqa: E402
 
@@ -70,12 +71,10 @@ class Run:
         self.output = folder / "run"
         for rank in range(ranks):
             (folder / f"pid.{rank}").unlink(missing_ok=True)
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), "bash", "-c",
+        command = [*launch.mpirun(ranks), "bash", "-c",
                    'echo $$ >"pid.$OMPI_COMM_WORLD_RANK"; test -d "at.$OMPI_COMM_WORLD_RANK" && cd "at.$OMPI_COMM_WORLD_RANK"; exec "$@"',
                    "bash", CONVOY, "train", str(folder / "net.yaml"), "--output", str(self.output), *arguments]
-        variables = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
-                         OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", **environment)
-        self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(command, cwd=folder, env=launch.environment(**environment), stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
 
     def pid(self, rank):

@@ -17,6 +17,7 @@ import time
 import unittest
 
 from faults_test import NET, TIMEOUT
+from launch import environment
 
 CONVOY = ""
 ADDRESSES = ("10.213.77.1", "10.213.77.2")
@@ -89,11 +90,11 @@ class TwoHosts(unittest.TestCase):
                    "--mca", "plm", "rsh", "--mca", "plm_rsh_agent", str(agent), "--mca", "btl", "tcp,self", "--mca", "pml", "ob1",
                    "--mca", "oob_tcp_if_include", NETWORK, "--mca", "btl_tcp_if_include", NETWORK,
                    "-x", "OMP_NUM_THREADS", str(rank), CONVOY, "train", "../net.yaml", "--output", "run", *arguments]
-        environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-        for name in [name for name in environment if name.startswith("SLURM_")]:
-            del environment[name]
+        variables = environment()
+        for name in [name for name in variables if name.startswith("SLURM_")]:
+            del variables[name]
         with open(self.folder / "launcher", "w") as log:
-            process = subprocess.Popen([*self.hosts.on(0), " ".join(map(shlex.quote, command))], cwd=self.folder, env=environment,
+            process = subprocess.Popen([*self.hosts.on(0), " ".join(map(shlex.quote, command))], cwd=self.folder, env=variables,
                                        stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self.addCleanup(process.wait)
         self.addCleanup(lambda: process.poll() is None and os.killpg(process.pid, 9))
