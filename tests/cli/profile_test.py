@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""`convoy train --profile`: what it prints, the trace it leaves, and that the run stays what it was.
+"""`convoy train --profile`: what it prints, the trace it leaves, and that the run stays what it was; and what NVIDIA's
+profilers see of a run on a GPU.
 
 usage: profile_test.py CONVOY [unittest arguments]
 """
 import json
+import os
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, main  # noqa: E402
@@ -34,7 +39,7 @@ device: cpu
 """
 
 
-class Profile(ProgramTest):
+class ProfileTest(ProgramTest):
     def setUp(self):
         super().setUp()
         self.write(NET)
@@ -43,9 +48,9 @@ class Profile(ProgramTest):
         result = self.succeed("train", "net.yaml", "--output", output, *arguments, ranks=ranks)
         return self.folder / output, result.stdout
 
-    def planned(self, ranks=1):
+    def planned(self, *arguments, ranks=1):
         """(node, call) of rank 0's training steps, by the batch's size, as `convoy plan` prints them."""
-        out = self.succeed("plan", "net.yaml", ranks=ranks).stdout
+        out = self.succeed("plan", "net.yaml", *arguments, ranks=ranks).stdout
         plans, columns = {}, None
         for line in out.splitlines():
             if line.startswith("training step"):
@@ -76,6 +81,8 @@ class Profile(ProgramTest):
         end = next(i for i, line in enumerate(lines) if " all calls " in line)
         return [line.split() for line in lines[2:sums]], [line.split() for line in lines[sums + 1:end]], lines[end].split()
 
+
+class Profile(ProfileTest):
     def test_every_call_is_in_the_trace_and_none_overlaps_another(self):
         run, out = self.train("run", "--profile", "--profile-steps", "3")
         (calls,) = [calls for size, calls in self.planned().items() if size == 16]
@@ -142,6 +149,45 @@ class Profile(ProgramTest):
     def test_bad_number_of_steps(self):
         for arguments in (["--profile", "--profile-steps", "0"], ["--profile-steps", "3"]):
             self.assertEqual(self.launch("train", "net.yaml", *arguments).returncode, 2)
+
+
+class Ranges(ProfileTest):
+    """NVTX loads a library of the tests that writes down what it is told (tests/nvtx)."""
+
+    def setUp(self):
+        super().setUp()
+        self.recorder = pathlib.Path(self.program).parent / "tests" / "libnvtx_ranges.so"
+        if not self.recorder.exists():
+            self.skipTest("built without CUDA, or without tests")
+        if shutil.which("nvidia-smi") is None or subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode != 0:
+            self.skipTest("no GPU")
+
+    def ranges(self, output, *arguments):
+        """What the main thread of a training began and ended: [(name, [(name, ...) within])], in order."""
+        lines = self.folder / "ranges"
+        with unittest.mock.patch.dict(os.environ, NVTX_INJECTION64_PATH=str(self.recorder), CONVOY_RANGES=str(lines)):
+            self.train(output, "device=cuda", "train.epochs=1", *arguments)
+        open_ranges = [[]]
+        for line in lines.read_text().splitlines():
+            thread, what, name = line.split(" ", 2)
+            self.assertEqual(thread, "0", line)
+            if what == "push":
+                open_ranges[-1].append((name, []))
+                open_ranges.append(open_ranges[-1][-1][1])
+            else:
+                open_ranges.pop()
+            self.assertTrue(open_ranges, "no end without a begin")
+        self.assertEqual(len(open_ranges), 1, "every begin has its end")
+        return open_ranges[0]
+
+    def test_a_step_that_is_captured_has_a_range_for_each_call_and_later_ones_have_one_of_their_own(self):
+        plans = self.planned("device=cuda")
+        full, short = ([" ".join(call).strip() for call in plans[size]] for size in (16, 6))
+        self.assertGreater(len(full), 10)
+        for output, arguments, timed in ("plain", (), []), ("profiled", ("--profile", "--profile-steps", "2"), full):
+            with self.subTest(output):
+                steps = [calls for name, calls in self.ranges(output, *arguments) if name == "training step"]
+                self.assertEqual([[name for name, _ in calls] for calls in steps], [full, [], timed, timed, *[[]] * 5, short])
 
 
 if __name__ == "__main__":
