@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "comm/agree.h"
 #include "src/core/log.h"
@@ -241,7 +242,12 @@ bool Trainer::train_epoch(EpochRecord& record) {
   record.images_per_second = images / seconds;
   record.seconds = seconds;
   record.loss_scale = session_.read_loss_scale();
-  require_finite(record.train_loss, "training", record.epoch);
+  if (!std::isfinite(record.train_loss)) {
+    throw AgreedError(fmt::format(
+        "the training loss is not finite in epoch {}: lower optimizer.lr or check the data; the last "
+        "epoch with finite losses is {}",
+        record.epoch, progress_.epochs_done));
+  }
   return true;
 }
 
@@ -292,7 +298,10 @@ void Trainer::validate(EpochRecord& record) {
   record.val_loss = validation.loss();
   record.val_accuracy = validation.accuracy();
   record.bad_images = std::ssize(session_.replaced_images());
-  require_finite(record.val_loss, "validation", record.epoch);  // the last step may have spoilt the weights
+  if (!std::isfinite(record.val_loss)) {
+    explain_validation_loss(record.epoch);
+    record.val_loss = std::numeric_limits<double>::quiet_NaN();  // without a sign
+  }
   record.seconds += seconds_since(start);
   best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
   console_.epoch(record, config_.train.epochs);
@@ -334,12 +343,27 @@ void Trainer::verify_weights() {
   steps_verified_ = progress_.steps_done;
 }
 
-void Trainer::require_finite(double loss, const char* which, int epoch) const {
-  if (std::isfinite(loss)) return;
-  throw AgreedError(fmt::format(
-      "the {} loss is not finite in epoch {}: lower optimizer.lr or check the data; the last epoch "
-      "with finite losses is {}",
-      which, epoch, progress_.epochs_done));
+void Trainer::explain_validation_loss(int epoch) {
+  Predictions predictions;
+  session_.evaluate(&predictions);
+  const std::size_t images = predictions.labels.size();
+  std::size_t overflows = 0;
+  for (auto scores = predictions.logits.begin(); scores != predictions.logits.end();
+       scores += predictions.classes)
+    overflows +=
+        !std::all_of(scores, scores + predictions.classes, [](double score) { return std::isfinite(score); });
+  const std::string what = fmt::format(
+      "the scores of {} of {} validation images are not finite after epoch {}", overflows, images, epoch);
+  if (overflows == 0 || 2 * overflows > images) {
+    throw AgreedError(
+        fmt::format("{}: lower optimizer.lr or check the data; the last epoch with finite losses is {}", what,
+                    progress_.epochs_done));
+  }
+  if (ranks_.is_root())
+    log_warn(
+        "{}: with the running averages of batchnorm they leave the range of {}, as may be early in training; "
+        "the run goes on",
+        what, name_of(config_.train.precision));
 }
 
 bool Trainer::anyone_asked_to_stop() const {
@@ -363,7 +387,8 @@ std::string Trainer::early_stop_metric() const {
 
 bool Trainer::improved(const EpochRecord& record) {
   progress_.best_metric = early_stop_metric();
-  const double value = progress_.best_metric == "val_accuracy" ? -record.val_accuracy : record.val_loss;
+  double value = progress_.best_metric == "val_accuracy" ? -record.val_accuracy : record.val_loss;
+  if (!std::isfinite(value)) value = std::numeric_limits<double>::max();  // no number is better than one
   const bool is_best = progress_.epochs_since_best < 0 || value < progress_.best_value;
   if (is_best) progress_.best_value = value;
   progress_.epochs_since_best = is_best ? 0 : progress_.epochs_since_best + 1;

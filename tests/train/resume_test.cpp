@@ -228,6 +228,43 @@ TEST_P(Runs, WeightsSpoiltByTheLastStepAreNotKept) {
   EXPECT_TRUE(list_checkpoints(folder.checkpoints()).empty());
 }
 
+// Training sees black images alone; a white one grows beyond all numbers.
+TEST_P(Runs, FewImagesWithoutScoresDoNotEndTheRun) {
+  const Config config =
+      tiny_config({"train={epochs: 2, global_batch: 16, early_stop: {patience: 5}}",
+                   "data.normalize={mean: [0, 0], std: [1e-36, 1e-36]}", "data.augment=[]",
+                   "model.layers=[repeat: {times: 20, layers: [residual: [relu]]}, flatten, linear: 3]"});
+  const RankEnvironment& alone = RankEnvironment::alone();
+  for (const int white : {1, 3}) {
+    Dataset data = tiny_data(37, 5);
+    const auto bytes = static_cast<std::ptrdiff_t>(data.image.count());
+    std::fill(data.images.begin(), data.images.end(), std::uint8_t{0});
+    std::fill_n(data.images.begin() + 37 * bytes, white * bytes, std::uint8_t{255});
+    const RunFiles folder;
+    Session session(config, std::move(data), make_engine(GetParam().kind, alone), alone);
+    Trainer trainer(config, {folder.run(), "", std::chrono::steady_clock::now(), {}}, session, alone);
+    if (white > 2) {
+      try {
+        trainer.run();
+        ADD_FAILURE() << "most images have no scores";
+      } catch (const AgreedError& error) {
+        EXPECT_STREQ(
+            error.what(),
+            "the scores of 3 of 5 validation images are not finite after epoch 1: lower optimizer.lr or "
+            "check the data; the last epoch with finite losses is 0");
+      }
+      EXPECT_TRUE(list_checkpoints(folder.checkpoints()).empty());
+      continue;
+    }
+    EXPECT_TRUE(trainer.run().has_value());
+    const std::vector<nlohmann::json> records = metrics_of(folder.run());
+    ASSERT_EQ(records.size(), 3u) << "two epochs and the summary";
+    EXPECT_TRUE(records[1].at("train_loss").is_number()) << records[1];
+    EXPECT_TRUE(records[1].at("val_loss").is_null()) << records[1];
+    EXPECT_EQ(list_checkpoints(folder.checkpoints()).size(), 2u);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Engines, Runs,
                          ::testing::Values(RunsOn{"reference", EngineKind::reference_f32, "fp32"},
                                            RunsOn{"cpu", EngineKind::cpu, "fp32"},
