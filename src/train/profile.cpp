@@ -56,7 +56,7 @@ bool Profiler::begin_step() {
 
 void Profiler::end_step(const Plan& plan, std::vector<CallTime> times) {
   check(times.size() == plan.steps.size(), "a time for every call");
-  const auto begin = std::chrono::duration_cast<std::chrono::microseconds>(step_begin_.time_since_epoch());
+  const auto begin = std::chrono::duration_cast<std::chrono::nanoseconds>(step_begin_.time_since_epoch());
   const std::chrono::duration<double> spent = system_clock::now() - step_begin_;
   steps_.push_back({&plan, begin.count(), spent.count(), std::move(times)});
   --left_;
@@ -129,7 +129,7 @@ void Profiler::write_trace(const std::filesystem::path& path, const RankEnvironm
           {"name", call.node.empty() ? kind : call.node + " " + kind},
           {"cat", kind},
           {"ph", "X"},
-          {"ts", static_cast<double>(step.begin - origin) + 1e6 * time.begin},
+          {"ts", 1e-3 * static_cast<double>(step.begin - origin) + 1e6 * time.begin},
           {"dur", 1e6 * (time.end - time.begin)},
           {"pid", rank},
           {"tid", time.lane},

@@ -39,7 +39,7 @@ class Profiler {
  private:
   struct TimedStep {
     const Plan* plan = nullptr;
-    std::int64_t begin = 0;  ///< microseconds since 1970
+    std::int64_t begin = 0;  ///< nanoseconds since 1970
     double seconds = 0;
     std::vector<CallTime> times;
   };

@@ -70,8 +70,8 @@ class Trainer {
   /// Collective: the epoch's part of progress_.
   void note_epoch(double seconds);
   void validate(EpochRecord& record);
-  /// Of a loss that is not finite: throws AgreedError where the last step has spoilt the weights, so that most
-  /// images have no scores; else warns. Collective.
+  /// Of a loss that is not finite: throws AgreedError where the last step has spoilt the weights, so that
+  /// most images have no scores; else warns. Collective.
   void explain_validation_loss(int epoch);
   /// Whether any rank has been asked to stop; collective.
   bool anyone_asked_to_stop() const;

@@ -1,6 +1,6 @@
-// What a profiler sees of a program's NVTX ranges: loaded by NVTX itself where NVTX_INJECTION64_PATH names this library.
-// Writes a line for each begin ("push NAME") and end ("pop") to the file that CONVOY_RANGES names, "THREAD push NAME" with
-// threads numbered from 0 as they come.
+// What a profiler sees of a program's NVTX ranges: loaded by NVTX itself where NVTX_INJECTION64_PATH names
+// this library. Writes a line for each begin ("push NAME") and end ("pop") to the file that CONVOY_RANGES
+// names, "THREAD push NAME" with threads numbered from 0 as they come.
 #include <nvtx3/nvToolsExt.h>
 
 #include <atomic>
@@ -50,11 +50,13 @@ void subscribe(NvtxFunctionTable table, unsigned size, unsigned callback, Functi
 }  // namespace
 
 // Called once, before the first range; 0 would tell NVTX that nobody looks on.
-extern "C" __attribute__((visibility("default"))) int InitializeInjectionNvtx2(NvtxGetExportTableFunc_t tables) {
+extern "C" __attribute__((visibility("default"))) int InitializeInjectionNvtx2(
+    NvtxGetExportTableFunc_t tables) {
   const auto* callbacks = static_cast<const NvtxExportTableCallbacks*>(tables(NVTX_ETID_CALLBACKS));
   NvtxFunctionTable table = nullptr;
   unsigned size = 0;
-  if (callbacks == nullptr || callbacks->GetModuleFunctionTable(NVTX_CB_MODULE_CORE, &table, &size) == 0) return 0;
+  if (callbacks == nullptr || callbacks->GetModuleFunctionTable(NVTX_CB_MODULE_CORE, &table, &size) == 0)
+    return 0;
   subscribe(table, size, NVTX_CBID_CORE_RangePushA, push);
   subscribe(table, size, NVTX_CBID_CORE_RangePop, pop);
   return 1;

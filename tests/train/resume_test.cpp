@@ -242,7 +242,8 @@ TEST_P(Runs, FewImagesWithoutScoresDoNotEndTheRun) {
     std::fill_n(data.images.begin() + 37 * bytes, white * bytes, std::uint8_t{255});
     const RunFiles folder;
     Session session(config, std::move(data), make_engine(GetParam().kind, alone), alone);
-    Trainer trainer(config, {folder.run(), "", std::chrono::steady_clock::now(), {}}, session, alone);
+    const TrainOptions options{folder.run(), "", std::chrono::steady_clock::now(), {}};
+    Trainer trainer(config, options, session, alone);
     if (white > 2) {
       try {
         trainer.run();
