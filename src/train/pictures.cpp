@@ -134,7 +134,10 @@ std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t 
     const int label = predictions.labels[i], answer = answer_of(logits);
     if (answer == label) continue;
     const double all = log_sum(logits);
-    const auto probability = [&](int of) { return std::exp(logits[static_cast<std::size_t>(of)] - all); };
+    const auto probability = [&](int of) {
+      const double share = std::exp(logits[static_cast<std::size_t>(of)] - all);
+      return std::isnan(share) ? 0.0 : share;  // of scores that overflow; first, and in an order that sorts
+    };
     mistakes.push_back(
         {static_cast<std::int64_t>(i), label, answer, probability(answer), probability(label)});
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 namespace convoy::testing {
 namespace {
@@ -73,6 +74,14 @@ TEST(Pictures, ConfusionsAndMistakesAreCounted) {
   EXPECT_EQ(worst_mistakes(predictions, 1).size(), 1u);
   EXPECT_NE(list_of(mistakes, {}).find("| 1 | 1 | 1 | 0 | 0.8808 |"), std::string::npos);
   EXPECT_NE(list_of(mistakes, {"cat", "dog"}).find("| 2 | 3 | cat | dog |"), std::string::npos);
+}
+
+TEST(Pictures, ScoresThatOverflowAreTheWorstMistakes) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const Predictions predictions{2, {5, 0, /**/ std::nan(""), 1, /**/ 3, 0, /**/ inf, inf}, {1, 1, 1, 1}};
+  std::vector<std::int64_t> order;
+  for (const Mistake& mistake : worst_mistakes(predictions, 4)) order.push_back(mistake.image);
+  EXPECT_EQ(order, (std::vector<std::int64_t>{1, 3, 0, 2}));
 }
 
 }  // namespace

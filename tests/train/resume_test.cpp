@@ -263,6 +263,12 @@ TEST_P(Runs, FewImagesWithoutScoresDoNotEndTheRun) {
     EXPECT_TRUE(records[1].at("train_loss").is_number()) << records[1];
     EXPECT_TRUE(records[1].at("val_loss").is_null()) << records[1];
     EXPECT_EQ(list_checkpoints(folder.checkpoints()).size(), 2u);
+
+    Config longer = config;
+    longer.train.epochs = 3;
+    const TrainOptions resuming{folder.run(), "auto", std::chrono::steady_clock::now(), {}};
+    EXPECT_TRUE(Trainer(longer, resuming, session, alone).run().has_value());
+    EXPECT_EQ(metrics_of(folder.run()).size(), 4u);
   }
 }
 
