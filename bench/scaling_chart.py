@@ -23,8 +23,9 @@ def draw_speed(axes, report):
         axes.plot([row["ranks"] for row in rows], [row["images_per_second"] for row in rows], style, color=color,
                   label=f"{kind}: {images}")
         for row in rows[1:]:
-            axes.annotate(f"{100 * row['efficiency']:.0f} %", (row["ranks"], row["images_per_second"]),
-                          textcoords="offset points", xytext=(0, -14), color=color)
+            axes.annotate(f"{100 * row['efficiency']:.1f} %", (row["ranks"], row["images_per_second"]),
+                          textcoords="offset points", xytext=(0, -16), ha="center", color=color)
+    axes.margins(x=0.08)  # for the numbers at the last point
     axes.set_xticks(counts)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("ranks")
@@ -38,6 +39,7 @@ def draw_exposed(axes, report):
         bars = axes.bar([i + shift for i in range(len(rows))], [100 * row["exposed"] for row in rows], 0.4, color=color,
                         label=kind)
         axes.bar_label(bars, fmt="%.1f")
+    axes.margins(y=0.1)
     rows = [row for row in report["weak"] if "exposed" in row]
     axes.set_xticks(range(len(rows)), [row["ranks"] for row in rows])
     axes.set_xlabel("ranks")
