@@ -46,10 +46,10 @@ class ProgramTest(unittest.TestCase):
         path.write_text(text)
         return str(path)
 
-    def start(self, *arguments, ranks=1, threads=1, **options):
-        """Begins in the test's folder; no mpirun where there is one rank."""
+    def start(self, *arguments, ranks=1, threads=1, variables=None, **options):
+        """Begins in the test's folder, with more `variables` in its environment; no mpirun where there is one rank."""
         command = [*(mpirun(ranks) if ranks > 1 else []), self.program, *map(str, arguments)]
-        return subprocess.Popen(command, cwd=self.folder, env=environment(threads), stdout=subprocess.PIPE,
+        return subprocess.Popen(command, cwd=self.folder, env=environment(threads, **(variables or {})), stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, **options)
 
     def launch(self, *arguments, **options):

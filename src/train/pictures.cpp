@@ -98,6 +98,15 @@ Picture image_picture(const FeatureShape& shape, std::span<const std::uint8_t> p
   return picture;
 }
 
+std::int64_t count_overflows(const Predictions& predictions) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < predictions.labels.size(); ++i) {
+    const std::span<const double> logits = row_of(predictions, i);
+    count += !std::all_of(logits.begin(), logits.end(), [](double logit) { return std::isfinite(logit); });
+  }
+  return count;
+}
+
 std::vector<std::int64_t> confusion_matrix(const Predictions& predictions) {
   const auto classes = static_cast<std::size_t>(predictions.classes);
   std::vector<std::int64_t> counts(classes * classes, 0);

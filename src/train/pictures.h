@@ -30,6 +30,8 @@ Picture filter_picture(const Parameter& filters, std::span<const double> weights
 /// in the middle.
 Picture image_picture(const FeatureShape& shape, std::span<const std::uint8_t> pixels);
 
+/// Images of which a score is not finite.
+std::int64_t count_overflows(const Predictions& predictions);
 /// counts (classes,classes): row: what an image is, column: what the network takes it for.
 std::vector<std::int64_t> confusion_matrix(const Predictions& predictions);
 /// A square per count; the darker, the larger a share of its row it is.
@@ -42,7 +44,8 @@ struct Mistake {
   double certainty = 0;  ///< probability of the answer
   double of_label = 0;   ///< probability of the label
 };
-/// Those to whose label it gives the least probability, worst first, at most so many.
+/// Those to whose label it gives the least probability, worst first, at most so many. Where scores overflow,
+/// probabilities count as 0.
 std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t most);
 /// A table in Markdown, in the order of the contact sheet. `names`: of the classes, or none.
 std::string list_of(const std::vector<Mistake>& mistakes, const std::vector<std::string>& names);

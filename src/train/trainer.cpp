@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "comm/agree.h"
 #include "src/core/log.h"
+#include "src/train/pictures.h"
 #include "src/train/replicas.h"
 #include "src/train/schedule.h"
 
@@ -242,12 +242,8 @@ bool Trainer::train_epoch(EpochRecord& record) {
   record.images_per_second = images / seconds;
   record.seconds = seconds;
   record.loss_scale = session_.read_loss_scale();
-  if (!std::isfinite(record.train_loss)) {
-    throw AgreedError(fmt::format(
-        "the training loss is not finite in epoch {}: lower optimizer.lr or check the data; the last "
-        "epoch with finite losses is {}",
-        record.epoch, progress_.epochs_done));
-  }
+  if (!std::isfinite(record.train_loss))
+    throw not_finite(fmt::format("the training loss is not finite in epoch {}", record.epoch));
   return true;
 }
 
@@ -299,7 +295,7 @@ void Trainer::validate(EpochRecord& record) {
   record.val_accuracy = validation.accuracy();
   record.bad_images = std::ssize(session_.replaced_images());
   if (!std::isfinite(record.val_loss)) {
-    explain_validation_loss(record.epoch);
+    explain_validation_loss(record.epoch, predictions);
     record.val_loss = std::numeric_limits<double>::quiet_NaN();  // without a sign
   }
   record.seconds += seconds_since(start);
@@ -343,22 +339,18 @@ void Trainer::verify_weights() {
   steps_verified_ = progress_.steps_done;
 }
 
-void Trainer::explain_validation_loss(int epoch) {
-  Predictions predictions;
-  session_.evaluate(&predictions);
-  const std::size_t images = predictions.labels.size();
-  std::size_t overflows = 0;
-  for (auto scores = predictions.logits.begin(); scores != predictions.logits.end();
-       scores += predictions.classes)
-    overflows +=
-        !std::all_of(scores, scores + predictions.classes, [](double score) { return std::isfinite(score); });
+AgreedError Trainer::not_finite(const std::string& what) const {
+  return AgreedError(
+      fmt::format("{}: lower optimizer.lr or check the data; the last epoch with finite losses is {}", what,
+                  progress_.epochs_done));
+}
+
+void Trainer::explain_validation_loss(int epoch, Predictions predictions) {
+  if (predictions.labels.empty()) session_.evaluate(&predictions);
+  const std::int64_t images = std::ssize(predictions.labels), overflows = count_overflows(predictions);
   const std::string what = fmt::format(
       "the scores of {} of {} validation images are not finite after epoch {}", overflows, images, epoch);
-  if (overflows == 0 || 2 * overflows > images) {
-    throw AgreedError(
-        fmt::format("{}: lower optimizer.lr or check the data; the last epoch with finite losses is {}", what,
-                    progress_.epochs_done));
-  }
+  if (overflows == 0 || 2 * overflows > images) throw not_finite(what);
   if (ranks_.is_root())
     log_warn(
         "{}: with the running averages of batchnorm they leave the range of {}, as may be early in training; "

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "comm/agree.h"
 #include "src/config/config.h"
 #include "src/train/board.h"
 #include "src/train/checkpoint_files.h"
@@ -70,9 +71,11 @@ class Trainer {
   /// Collective: the epoch's part of progress_.
   void note_epoch(double seconds);
   void validate(EpochRecord& record);
+  /// What ends the run where a loss is not finite, on every rank.
+  AgreedError not_finite(const std::string& what) const;
   /// Of a loss that is not finite: throws AgreedError where the last step has spoilt the weights, so that
-  /// most images have no scores; else warns. Collective.
-  void explain_validation_loss(int epoch);
+  /// most images have no scores; else warns. `predictions`: empty where they were not asked for. Collective.
+  void explain_validation_loss(int epoch, Predictions predictions);
   /// Whether any rank has been asked to stop; collective.
   bool anyone_asked_to_stop() const;
 

@@ -5,13 +5,11 @@ profilers see of a run on a GPU.
 usage: profile_test.py CONVOY [unittest arguments]
 """
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, main  # noqa: E402
@@ -44,8 +42,8 @@ class ProfileTest(ProgramTest):
         super().setUp()
         self.write(NET)
 
-    def train(self, output, *arguments, ranks=1):
-        result = self.succeed("train", "net.yaml", "--output", output, *arguments, ranks=ranks)
+    def train(self, output, *arguments, **options):
+        result = self.succeed("train", "net.yaml", "--output", output, *arguments, **options)
         return self.folder / output, result.stdout
 
     def planned(self, *arguments, ranks=1):
@@ -165,8 +163,8 @@ class Ranges(ProfileTest):
     def ranges(self, output, *arguments):
         """What the main thread of a training began and ended: [(name, [(name, ...) within])], in order."""
         lines = self.folder / "ranges"
-        with unittest.mock.patch.dict(os.environ, NVTX_INJECTION64_PATH=str(self.recorder), CONVOY_RANGES=str(lines)):
-            self.train(output, "device=cuda", "train.epochs=1", *arguments)
+        self.train(output, "device=cuda", "train.epochs=1", *arguments,
+                   variables={"NVTX_INJECTION64_PATH": str(self.recorder), "CONVOY_RANGES": str(lines)})
         open_ranges = [[]]
         for line in lines.read_text().splitlines():
             thread, what, name = line.split(" ", 2)

@@ -82,6 +82,7 @@ TEST(Pictures, ScoresThatOverflowAreTheWorstMistakes) {
   std::vector<std::int64_t> order;
   for (const Mistake& mistake : worst_mistakes(predictions, 4)) order.push_back(mistake.image);
   EXPECT_EQ(order, (std::vector<std::int64_t>{1, 3, 0, 2}));
+  EXPECT_EQ(count_overflows(predictions), 2);
 }
 
 }  // namespace

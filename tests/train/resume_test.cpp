@@ -228,56 +228,69 @@ TEST_P(Runs, WeightsSpoiltByTheLastStepAreNotKept) {
   EXPECT_TRUE(list_checkpoints(folder.checkpoints()).empty());
 }
 
-// Training sees black images alone; a white one grows beyond all numbers.
-TEST_P(Runs, FewImagesWithoutScoresDoNotEndTheRun) {
-  const Config config =
+// Training sees black images alone; of five to validate with, the white ones grow beyond all numbers.
+class Overflows : public Runs {
+ protected:
+  Config config_ =
       tiny_config({"train={epochs: 2, global_batch: 16, early_stop: {patience: 5}}",
                    "data.normalize={mean: [0, 0], std: [1e-36, 1e-36]}", "data.augment=[]",
                    "model.layers=[repeat: {times: 20, layers: [residual: [relu]]}, flatten, linear: 3]"});
-  const RankEnvironment& alone = RankEnvironment::alone();
-  for (const int white : {1, 3}) {
+
+  bool train_with(int white) {
     Dataset data = tiny_data(37, 5);
     const auto bytes = static_cast<std::ptrdiff_t>(data.image.count());
     std::fill(data.images.begin(), data.images.end(), std::uint8_t{0});
     std::fill_n(data.images.begin() + 37 * bytes, white * bytes, std::uint8_t{255});
-    const RunFiles folder;
-    Session session(config, std::move(data), make_engine(GetParam().kind, alone), alone);
-    const TrainOptions options{folder.run(), "", std::chrono::steady_clock::now(), {}};
-    Trainer trainer(config, options, session, alone);
-    if (white > 2) {
-      try {
-        trainer.run();
-        ADD_FAILURE() << "most images have no scores";
-      } catch (const AgreedError& error) {
-        EXPECT_STREQ(
-            error.what(),
-            "the scores of 3 of 5 validation images are not finite after epoch 1: lower optimizer.lr or "
-            "check the data; the last epoch with finite losses is 0");
-      }
-      EXPECT_TRUE(list_checkpoints(folder.checkpoints()).empty());
-      continue;
-    }
-    EXPECT_TRUE(trainer.run().has_value());
-    const std::vector<nlohmann::json> records = metrics_of(folder.run());
-    ASSERT_EQ(records.size(), 3u) << "two epochs and the summary";
-    EXPECT_TRUE(records[1].at("train_loss").is_number()) << records[1];
-    EXPECT_TRUE(records[1].at("val_loss").is_null()) << records[1];
-    EXPECT_EQ(list_checkpoints(folder.checkpoints()).size(), 2u);
-
-    Config longer = config;
-    longer.train.epochs = 3;
-    const TrainOptions resuming{folder.run(), "auto", std::chrono::steady_clock::now(), {}};
-    EXPECT_TRUE(Trainer(longer, resuming, session, alone).run().has_value());
-    EXPECT_EQ(metrics_of(folder.run()).size(), 4u);
+    const RankEnvironment alone = RankEnvironment::alone();
+    Session session(config_, std::move(data), make_engine(GetParam().kind, alone), alone);
+    const TrainOptions options{folder_.run(), "auto", std::chrono::steady_clock::now(), {}};
+    return Trainer(config_, options, session, alone).run().has_value();
   }
+
+  RunFiles folder_;
+};
+
+TEST_P(Overflows, OfFewImagesDoNotEndTheRun) {
+  EXPECT_TRUE(train_with(1));
+  const std::vector<nlohmann::json> records = metrics_of(folder_.run());
+  ASSERT_EQ(records.size(), 3u) << "two epochs and the summary";
+  EXPECT_TRUE(records[1].at("train_loss").is_number()) << records[1];
+  EXPECT_TRUE(records[1].at("val_loss").is_null()) << records[1];
+  EXPECT_EQ(list_checkpoints(folder_.checkpoints()).size(), 2u);
+
+  config_.train.epochs = 3;  // resumes
+  EXPECT_TRUE(train_with(1));
+  EXPECT_EQ(metrics_of(folder_.run()).size(), 4u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Runs,
-                         ::testing::Values(RunsOn{"reference", EngineKind::reference_f32, "fp32"},
-                                           RunsOn{"cpu", EngineKind::cpu, "fp32"},
-                                           RunsOn{"cuda", EngineKind::cuda, "fp32"},
-                                           RunsOn{"cuda_fp16", EngineKind::cuda, "fp16"}),
-                         [](const auto& instance) { return std::string(instance.param.name); });
+TEST_P(Overflows, AnyLossIsBetterThanNone) {
+  config_.checkpoint.best = true;
+  config_.train.epochs = 1;
+  train_with(1);
+  const std::string first = read_file(best_checkpoint_path(folder_.checkpoints()));
+  config_.train.epochs = 2;
+  train_with(0);
+  EXPECT_NE(read_file(best_checkpoint_path(folder_.checkpoints())), first);
+}
+
+TEST_P(Overflows, OfMostImagesEndTheRun) {
+  try {
+    train_with(3);
+    ADD_FAILURE() << "most images have no scores";
+  } catch (const AgreedError& error) {
+    EXPECT_STREQ(error.what(),
+                 "the scores of 3 of 5 validation images are not finite after epoch 1: lower optimizer.lr or "
+                 "check the data; the last epoch with finite losses is 0");
+  }
+  EXPECT_TRUE(list_checkpoints(folder_.checkpoints()).empty());
+}
+
+constexpr auto name_of_runs = [](const auto& instance) { return std::string(instance.param.name); };
+const auto engines = ::testing::Values(
+    RunsOn{"reference", EngineKind::reference_f32, "fp32"}, RunsOn{"cpu", EngineKind::cpu, "fp32"},
+    RunsOn{"cuda", EngineKind::cuda, "fp32"}, RunsOn{"cuda_fp16", EngineKind::cuda, "fp16"});
+INSTANTIATE_TEST_SUITE_P(Engines, Runs, engines, name_of_runs);
+INSTANTIATE_TEST_SUITE_P(Engines, Overflows, engines, name_of_runs);
 
 }  // namespace
 }  // namespace convoy::testing
