@@ -43,7 +43,7 @@ local_architectures() {
 
 # build PRESET [TARGET ...]: configures and builds; what the compiler said is shown only when it fails.
 build() {
-  local preset=$1 log=build/$1.log options=() targets=()
+  local preset=$1 log=build/$1.log options=("-DCONVOY_WERROR=${CONVOY_WERROR:-OFF}") targets=()
   shift
   mkdir -p build
   if [ "$preset" = gpu ] && [ ! -e build/gpu/CMakeCache.txt ]; then

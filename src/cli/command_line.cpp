@@ -29,9 +29,19 @@ constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request (SIGUSR1, "
     "SIGTERM or SIGINT) after writing a checkpoint, 128+n ended by signal n.";
 
+// Positional arguments are named by plain words: CLI11 2.4 refuses names with "=" or "|" when the program starts.
+
+void add_overrides(CLI::App* command, std::vector<std::string>& overrides, const char* help) {
+  command->add_option("OVERRIDES", overrides, help)->option_text("key=value ...");
+}
+
+CLI::Option* add_run(CLI::App* command, std::string& path) {
+  return command->add_option("RUN", path, "a run's folder or one of its checkpoints")->required();
+}
+
 void add_config_arguments(CLI::App* command, ConfigArguments& arguments) {
   command->add_option("CONFIG", arguments.path, "YAML file of the network and its training")->required();
-  command->add_option("key=value", arguments.overrides, "replace values of the file, e.g. train.epochs=5");
+  add_overrides(command, arguments.overrides, "replace values of the file, e.g. train.epochs=5");
   command->footer(schema_help() + "\n" + exit_codes);
 }
 
@@ -74,8 +84,7 @@ void add_export(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("export", "write a run's weights, or its whole network, for use elsewhere");
   auto& arguments = arguments_of<ExportArguments>(command, action);
-  command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
-      ->required();
+  add_run(command, arguments.path);
   command
       ->add_option("--format", arguments.format,
                    "safetensors: PyTorch's names and layouts; onnx: the network too, for images (N,C,H,W) of "
@@ -90,8 +99,7 @@ void add_export(CLI::App& app, Action& action) {
 void add_predict(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("predict", "what a run's network sees in images");
   auto& arguments = arguments_of<PredictArguments>(command, action);
-  command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
-      ->required();
+  add_run(command, arguments.path);
   command
       ->add_option("IMAGE", arguments.images,
                    "JPEG or PNG files of any size, folders of such, or - for names on standard input")
@@ -120,10 +128,8 @@ void add_eval(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation data");
   auto& arguments = arguments_of<EvalArguments>(command, action);
-  command->add_option("RUN|CHECKPOINT", arguments.path, "a run's folder or one of its checkpoints")
-      ->required();
-  command->add_option("key=value", arguments.overrides,
-                      "replace values of its configuration, e.g. data.path=DIR");
+  add_run(command, arguments.path);
+  add_overrides(command, arguments.overrides, "replace values of its configuration, e.g. data.path=DIR");
   command->add_flag("--best", arguments.best,
                     "of a run, not the newest checkpoint but the one with the best validation");
   command->add_option("--logits", arguments.logits,

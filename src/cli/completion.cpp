@@ -47,7 +47,7 @@ std::vector<std::string> names_of(const std::vector<CommandNode::Option>& option
 bool takes_keys(const CommandNode& node) {
   return std::any_of(
       node.positionals.begin(), node.positionals.end(),
-      [](const CommandNode::Positional& positional) { return positional.name == "key=value"; });
+      [](const CommandNode::Positional& positional) { return positional.name == "OVERRIDES"; });
 }
 
 std::vector<std::string> choices_of(const CommandNode& node) {

@@ -16,7 +16,7 @@ struct CommandNode {
     std::vector<std::string> choices;  ///< the values it takes, where they are few
   };
   struct Positional {
-    std::string name;  ///< "CONFIG", "key=value"
+    std::string name;  ///< "CONFIG", "OVERRIDES"
     std::vector<std::string> choices;
   };
   std::string name, help;
@@ -26,7 +26,7 @@ struct CommandNode {
 };
 
 /// The script for "bash", "zsh" or "fish". `keys`: of a configuration, offered where a command takes
-/// key=value and has its first argument. Everything else is completed as a file's name.
+/// OVERRIDES and has its first argument. Everything else is completed as a file's name.
 std::string completion_script(const std::string& shell, const CommandNode& root,
                               const std::vector<std::string>& keys);
 

@@ -66,7 +66,8 @@ void require_float(const FileTensor& tensor, const std::string& tensor_name, con
     fail("{}: tensor {} holds {}, no floating-point numbers", name, tensor_name, name_of(tensor.dtype));
 }
 
-const std::string& metadata(const TensorFile& file, const std::string& key, const std::string& name) {
+/// `key` is no std::string: g++ 13 would take the result for a part of that temporary (-Wdangling-reference).
+const std::string& metadata(const TensorFile& file, const char* key, const std::string& name) {
   const auto it = file.metadata.find(key);
   if (it == file.metadata.end()) fail("{}: not a Convoy checkpoint: its metadata has no \"{}\"", name, key);
   return it->second;
