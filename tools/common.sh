@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# What tools/setup installed where the system's own was too old.
+if [ -d build/tools/bin ]; then PATH=$PWD/build/tools/bin:$PATH; fi
+
 say() { printf '== %s\n' "$*"; }
 die() {
   printf 'error: %s\n' "$*" >&2
