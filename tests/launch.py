@@ -10,6 +10,8 @@ import sys
 import tempfile
 import unittest
 
+from patience import patience
+
 
 def environment(threads=1, **more):
     """Variables of a process that may be mpirun, which does not run as root without being told twice."""
@@ -25,7 +27,7 @@ def mpirun(ranks):
 def finish(process):
     """Waits for what `ProgramTest.start` has started."""
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=patience(120))
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

@@ -11,7 +11,9 @@ import unittest
 import unittest.mock
 
 BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
-sys.path.insert(0, str(BENCH))
+sys.path[:0] = [str(BENCH), str(BENCH.parent / "tests")]
+from patience import patience  # noqa: E402
+
 try:
     import compare_ddp
     import compare_pytorch
@@ -113,7 +115,7 @@ class Compare(unittest.TestCase):
         result = subprocess.run(
             [sys.executable, str(BENCH / "compare_pytorch.py"), str(self.write(EVERYTHING)), "--convoy", CONVOY, "--device",
              "cpu", "--modes", "eager", "--seconds", "0.1", "--rounds", "2", "--threads", "1", "--json", str(report),
-             "--chart", str(chart)], capture_output=True, text=True, timeout=300, check=False)
+             "--chart", str(chart)], capture_output=True, text=True, timeout=patience(300), check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
         figures = compare_pytorch.json.loads(report.read_text())
         eager = figures["pytorch"]["eager"]
@@ -137,7 +139,7 @@ class Compare(unittest.TestCase):
         report = self.folder / "ddp.json"
         result = subprocess.run(
             [sys.executable, str(BENCH / "compare_ddp.py"), str(self.write(text)), "--convoy", CONVOY, "--device", "cpu",
-             "--ranks", "2", "--json", str(report), *arguments], capture_output=True, text=True, timeout=300, check=False)
+             "--ranks", "2", "--json", str(report), *arguments], capture_output=True, text=True, timeout=patience(300), check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
         return compare_pytorch.json.loads(report.read_text())
 

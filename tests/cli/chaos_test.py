@@ -18,10 +18,11 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import faults_test  # noqa: E402
 from depth import DEEP  # noqa: E402
+from patience import patience  # noqa: E402
 from run_files import checkpoints, differing, read_metrics  # noqa: E402
 
-TIMEOUT = 3  # distributed.timeout
-LIMITS = {signal.SIGKILL: 5, signal.SIGSTOP: TIMEOUT + 2}  # seconds until all ranks are gone
+TIMEOUT = round(patience(3))  # distributed.timeout
+LIMITS = {signal.SIGKILL: patience(5), signal.SIGSTOP: TIMEOUT + patience(2)}  # seconds until all ranks are gone
 RANKS = (2, 3)  # of a run that goes on with as many
 RANKS_ACROSS = (1, 2, 4)  # of one that goes on with others
 ACROSS = "train.reproducible_across_ranks=4"
@@ -80,14 +81,14 @@ class Chaos(unittest.TestCase):
         which = (across, 2 if across else ranks)
         if which not in self.undisturbed:
             run = self.start("whole-{}-{}".format(*which), *which)
-            status, errors, _ = run.end(120)
+            status, errors, _ = run.end(patience(120))
             self.assertEqual(status, 0, errors)
             self.undisturbed[which] = run.output
         return self.undisturbed[which]
 
     def disturb(self, run, rank, number, step, delay):
         """At some moment after the checkpoint of this step, whatever the run does then."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + patience(120)
         while newest_step(run.output) < step:
             self.assertIsNone(run.process.poll(), "the run was over too soon")
             self.assertLess(time.monotonic(), deadline, "not trained")
@@ -112,7 +113,7 @@ class Chaos(unittest.TestCase):
 
         count = dice.choice([other for other in RANKS_ACROSS if other != ranks]) if across else ranks
         again = self.start(name, across, count, "--resume", "auto")
-        status, errors, _ = again.end(120)
+        status, errors, _ = again.end(patience(120))
         self.assertEqual(status, 0, errors)
         self.assertIn("resuming", again.said)
         self.assertIn(f"after step {reached} " if reached % (STEPS // 3) else f"after epoch {reached * 3 // STEPS} ", again.said)

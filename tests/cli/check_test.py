@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from data_files import write_mnist  # noqa: E402
 from launch import ProgramTest, environment, main, mpirun  # noqa: E402
+from patience import patience  # noqa: E402
 from networks import SMALL  # noqa: E402
 
 NET = SMALL.replace("{source: digits,", "{source: mnist, path: images,").replace("epochs: 2, global_batch: 1000", "epochs: 1, global_batch: 8")
@@ -28,7 +29,7 @@ class Check(ProgramTest):
         """Runs it, each rank in a folder of its own; (status, stdout)."""
         shell = f'cd "at.$OMPI_COMM_WORLD_RANK"; exec {bind} "$@"'
         result = subprocess.run([*mpirun(ranks), "bash", "-c", shell, "bash", self.program, "check", "net.yaml", *arguments],
-                                cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=120)
+                                cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=patience(120))
         self.said = result.stdout + result.stderr
         return result.returncode, result.stdout
 

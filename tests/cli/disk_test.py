@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, environment, main, mpirun  # noqa: E402
+from patience import patience  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
 # Checkpoints of some 700 KB.
@@ -55,7 +56,7 @@ class Disk(ProgramTest):
         return process
 
     def await_that(self, process, condition):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + patience(120)
         while not condition():
             self.assertIsNone(process.poll(), "the run was over too soon: " + self.errors.read_text())
             self.assertLess(time.monotonic(), deadline, self.errors.read_text())
@@ -93,7 +94,7 @@ class Disk(ProgramTest):
     def test_that_is_read_only_for_a_while(self):
         def remount(mode):
             # Busy while a file is open for writing.
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + patience(30)
             while subprocess.run(["mount", "-o", f"remount,{mode}", str(self.disk)], capture_output=True).returncode != 0:
                 self.assertLess(time.monotonic(), deadline, "cannot remount")
 

@@ -19,12 +19,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import chaos_test  # noqa: E402
 import faults_test  # noqa: E402
 from depth import DEEP  # noqa: E402
+from patience import patience  # noqa: E402
 from run_files import checkpoints, differing  # noqa: E402
 
 LAST = "epoch-0003.safetensors"
 ACROSS = "train.reproducible_across_ranks=8"
 LONGER = ("data.synthetic.train=24000", "checkpoint.every_steps=20")  # for GPUs, which are done before anybody can act
-LIMIT = 5  # seconds until all ranks are gone
+LIMIT = patience(5)  # seconds until all ranks are gone
 
 
 class EightRanks(unittest.TestCase):
@@ -51,7 +52,7 @@ class EightRanks(unittest.TestCase):
     def train(cls, name, ranks, *arguments, **environment):
         """The last checkpoint of a run that nobody disturbs."""
         run = cls.start(name, ranks, *arguments, **environment)
-        status, errors, seconds = run.end(300)
+        status, errors, seconds = run.end(patience(300))
         if status != 0:
             raise AssertionError(f"{ranks} ranks ended with {status}: {errors}")
         if arguments and "resuming" not in run.said:
@@ -77,7 +78,7 @@ class EightRanks(unittest.TestCase):
             with self.subTest(rank=rank):
                 name = f"killed-{rank}"
                 run = self.start(name, self.ranks)
-                deadline = time.monotonic() + 120
+                deadline = time.monotonic() + patience(120)
                 while not list(run.output.glob("checkpoints/*-step-*.safetensors")):
                     self.assertIsNone(run.process.poll(), "the run was over too soon")
                     self.assertLess(time.monotonic(), deadline, "not trained")

@@ -14,6 +14,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench"), str(pathlib.Path(__file__).resolve().parent)]
 import onnx_test  # noqa: E402
+from patience import patience  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
 try:
@@ -55,7 +56,7 @@ class PyTorch(unittest.TestCase):
 
     def convoy(self, *arguments, returncode=0):
         environment = dict(os.environ, OMP_NUM_THREADS="2")
-        result = subprocess.run([CONVOY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=120)
+        result = subprocess.run([CONVOY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=patience(120))
         self.assertEqual(result.returncode, returncode, result.stderr)
         return result
 

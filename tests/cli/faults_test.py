@@ -19,12 +19,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import launch  # noqa: E402
 from data_files import write_mnist  # noqa: E402
 from networks import SMALL  # noqa: E402
+from patience import patience  # noqa: E402
 
 CONVOY = ""
-TIMEOUT = 3  # distributed.timeout
+TIMEOUT = round(patience(3))  # distributed.timeout
 NET = SMALL.replace("epochs: 2, global_batch: 1000", "epochs: 100000, global_batch: 500") + f"distributed: {{timeout: {TIMEOUT}}}\n"
 
-# What rank $FAULTY meets: MPI's sums fail from the 40th on, a team of threads never starts or takes 14 s to, or the 20th
+# What rank $FAULTY meets: MPI's sums fail from the 40th on, a team of threads never starts or takes SLOW_SECONDS to, or the 20th
 # sum comes out otherwise than on the other ranks.
 PLANTED = r"""
 #define _GNU_SOURCE
@@ -56,7 +57,7 @@ int MPI_Allreduce(const void* in, void* out, int n, MPI_Datatype t, MPI_Op op, M
 static int teams;
 void GOMP_parallel(void (*f)(void*), void* data, unsigned threads, unsigned flags) {
   if (here("team") && ++teams == 2000) pause();
-  if (here("slow") && ++teams == 2000) sleep(14);
+  if (here("slow") && ++teams == 2000) sleep(atoi(getenv("SLOW_SECONDS")));
   void (*real)(void (*)(void*), void*, unsigned, unsigned) = dlsym(RTLD_NEXT, "GOMP_parallel");
   real(f, data, threads, flags);
 }
@@ -85,7 +86,7 @@ class Run:
 
     def wait_for_epochs(self, count):
         """Until so many epochs are in the metrics."""
-        metrics, deadline = self.output / "metrics.jsonl", time.monotonic() + 120
+        metrics, deadline = self.output / "metrics.jsonl", time.monotonic() + patience(120)
         while self.process.poll() is None and time.monotonic() < deadline:
             if metrics.exists() and metrics.read_text().count("\n") >= count:
                 return
@@ -101,7 +102,7 @@ class Run:
                 return False
         return [rank for rank in range(self.ranks) if lives(rank)]
 
-    def end(self, limit=60):
+    def end(self, limit=patience(60)):
         """(status, stderr, seconds from now until launcher and ranks were gone)."""
         start = time.monotonic()
         try:
@@ -165,23 +166,23 @@ class Faults(unittest.TestCase):
         run = self.start(3)
         run.wait_for_epochs(1)
         run.signal(rank, signal.SIGKILL)
-        failure = self.expect_end(run, rank, "without a goodbye", 5)
+        failure = self.expect_end(run, rank, "without a goodbye", patience(5))
         self.assertNotEqual(failure["witness"], rank)
 
     def test_a_rank_that_is_stopped(self):
         run = self.start(2)
         run.wait_for_epochs(1)
         run.signal(1, signal.SIGSTOP)
-        self.expect_end(run, 1, "no sign of life", TIMEOUT + 2)
+        self.expect_end(run, 1, "no sign of life", TIMEOUT + patience(2))
 
     def test_rank_zero_stopped_and_the_run_resumed(self):
         run = self.start(2)
         run.wait_for_epochs(1)
         run.signal(0, signal.SIGSTOP)
-        failure = self.expect_end(run, 0, "no sign of life", TIMEOUT + 2)
+        failure = self.expect_end(run, 0, "no sign of life", TIMEOUT + patience(2))
         self.assertEqual(failure["witness"], 1)
         done = (run.output / "metrics.jsonl").read_text().count("\n")
-        status, errors, _ = self.start(2, "--resume", "auto", f"train.epochs={done + 1}").end(300)
+        status, errors, _ = self.start(2, "--resume", "auto", f"train.epochs={done + 1}").end(patience(300))
         self.assertEqual(status, 0, errors)
         self.assertFalse((run.output / "failure.json").exists(), "a resumed run removes the old record")
 
@@ -200,7 +201,7 @@ class Faults(unittest.TestCase):
 
     def test_an_error_on_one_rank(self):
         run = self.start(2, **self.plant("sum", 1))
-        status, errors, _ = run.end(300)
+        status, errors, _ = run.end(patience(300))
         self.assertEqual(status, 1, errors)
         failure = run.failure()
         self.assertEqual((failure["rank"], failure["witness"]), (1, 1))
@@ -208,27 +209,27 @@ class Faults(unittest.TestCase):
         self.assertIn("rank 1 error MPI: ", errors)
 
     def test_a_step_that_never_ends(self):
-        run = self.start(2, "distributed.step_timeout=8", **self.plant("team", 1))
+        run = self.start(2, f"distributed.step_timeout={round(patience(8))}", **self.plant("team", 1))
         run.wait_for_epochs(1)
-        failure = self.expect_end(run, 1, "has not moved on", 60)
+        failure = self.expect_end(run, 1, "has not moved on", patience(60))
         self.assertEqual(failure["witness"], 0)
 
     def test_a_slow_step(self):
-        run = self.start(2, "distributed.step_timeout=8", **self.plant("slow", 1))
+        run = self.start(2, f"distributed.step_timeout={round(patience(8))}", SLOW_SECONDS=str(round(patience(14))), **self.plant("slow", 1))
         run.wait_for_epochs(1)
-        failure = self.expect_end(run, 1, "has not moved on", 60)
+        failure = self.expect_end(run, 1, "has not moved on", patience(60))
         self.assertEqual(failure["witness"], 0)
 
     def test_a_slow_step_that_may_take_long(self):
-        run = self.start(2, "train.epochs=10", "distributed.step_timeout=60", **self.plant("slow", 1))
+        run = self.start(2, "train.epochs=10", f"distributed.step_timeout={round(patience(60))}", SLOW_SECONDS="14", **self.plant("slow", 1))
         start = time.monotonic()
-        status, errors, _ = run.end(300)
+        status, errors, _ = run.end(patience(300))
         self.assertEqual(status, 0, errors)
         self.assertGreater(time.monotonic() - start, 10, "the fault was not met")
 
     def test_an_altered_weight(self):
         run = self.start(3, "distributed.verify_every=5", **self.plant("weight", 1))
-        status, errors, _ = run.end(300)
+        status, errors, _ = run.end(patience(300))
         self.assertEqual(status, 1, errors)
         failure = run.failure()
         self.assertEqual(failure["rank"], 1, failure)
@@ -238,7 +239,7 @@ class Faults(unittest.TestCase):
 
     def test_an_altered_weight_is_no_checkpoint(self):
         run = self.start(2, "distributed.verify_every=100000", "checkpoint.every_steps=3", **self.plant("weight", 1))
-        status, errors, _ = run.end(300)
+        status, errors, _ = run.end(patience(300))
         self.assertEqual(status, 1, errors)
         self.assertIn("after step 21 the weights of", run.failure()["reason"])
         checkpoints = sorted(path.name for path in (run.output / "checkpoints").glob("*.safetensors"))

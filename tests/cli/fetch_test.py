@@ -24,6 +24,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from data_files import idx  # noqa: E402
 from launch import ProgramTest, main  # noqa: E402
+from patience import patience  # noqa: E402
 
 IMAGES, LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 CONFIG = """
@@ -284,7 +285,7 @@ class Fetch(ProgramTest):
                 while process.poll() is None and not list(self.folder.rglob("*.tmp")):
                     time.sleep(0.02)
                 process.send_signal(number)
-                text = process.communicate(timeout=20)[1]
+                text = process.communicate(timeout=patience(20))[1]
                 self.assertEqual(process.returncode, 75, text)
                 self.assertIn("stopped on request", text)
                 self.assertFalse((self.folder / "data").exists())
@@ -372,7 +373,7 @@ class Fetch(ProgramTest):
                 while True:
                     text += os.read(ours, 4096)
             os.close(ours)
-            self.assertEqual(process.wait(timeout=20), 0)
+            self.assertEqual(process.wait(timeout=patience(20)), 0)
             self.assertRegex(text.decode(), r"\[#+ +\] [\d.]+ K?i?B of")
 
     def test_missing_data_says_where_to_get_it(self):

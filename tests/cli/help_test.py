@@ -10,11 +10,14 @@ import subprocess
 import sys
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from patience import patience  # noqa: E402
+
 CONVOY = ""
 
 
 def run(*arguments):
-    return subprocess.run([CONVOY, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([CONVOY, *arguments], capture_output=True, text=True, timeout=patience(60))
 
 
 def help_of(path):
@@ -85,7 +88,7 @@ class Help(unittest.TestCase):
         """What bash offers for the last of the words."""
         script = ('source <("$0" completion bash); COMP_WORDS=(convoy "$@"); COMP_CWORD=$#; _convoy; '
                   'printf "%s\\n" "${COMPREPLY[@]}"')
-        result = subprocess.run(["bash", "-c", script, CONVOY, *words], capture_output=True, text=True, timeout=60)
+        result = subprocess.run(["bash", "-c", script, CONVOY, *words], capture_output=True, text=True, timeout=patience(60))
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         return result.stdout.split()
 
@@ -117,7 +120,7 @@ class Help(unittest.TestCase):
                     self.assertIn(name.lstrip("-") if shell == "fish" else name, words)
             self.assertIn("train.global_batch", words)
             if shutil.which(shell):
-                check = subprocess.run([shell, "-n"], input=result.stdout, capture_output=True, text=True, timeout=60)
+                check = subprocess.run([shell, "-n"], input=result.stdout, capture_output=True, text=True, timeout=patience(60))
                 self.assertEqual((check.returncode, check.stderr), (0, ""))
 
     @unittest.skipUnless(shutil.which("zsh"), "no zsh")
@@ -126,11 +129,11 @@ class Help(unittest.TestCase):
                   'source <("$0" completion zsh); words=(convoy "$@"); CURRENT=$#words; _convoy')
         for words, some in ((("",), "train"), (("train", "-"), "--resume"), (("bench", ""), "allreduce"), (("keys", "-"), "--markdown"),
                             (("train", "a.yaml", ""), "train.epochs"), (("bench", "allreduce", "--device", ""), "cuda")):
-            result = subprocess.run(["zsh", "-f", "-c", script, CONVOY, *words], capture_output=True, text=True, timeout=60)
+            result = subprocess.run(["zsh", "-f", "-c", script, CONVOY, *words], capture_output=True, text=True, timeout=patience(60))
             offered = set(result.stdout.split())
             self.assertIn(some, offered, (words, result.stderr))
             self.assertEqual(offered, {name.rstrip("=") for name in self.complete(*words)}, words)
-        result = subprocess.run(["zsh", "-f", "-c", script, CONVOY, "train", ""], capture_output=True, text=True, timeout=60)
+        result = subprocess.run(["zsh", "-f", "-c", script, CONVOY, "train", ""], capture_output=True, text=True, timeout=patience(60))
         self.assertEqual(result.stdout.split(), [], "files, of which this test has none")
 
     @unittest.skipUnless(shutil.which("fish"), "no fish")
@@ -138,7 +141,7 @@ class Help(unittest.TestCase):
         for words, some in ((("",), "train"), (("train", "--"), "--resume"), (("bench", ""), "allreduce"),
                             (("bench", "allreduce", "--device", ""), "cuda"), (("train", "a.yaml", "train.epo"), "train.epochs=")):
             script = f'"{CONVOY}" completion fish | source; complete -C "convoy {" ".join(words)}"'
-            result = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=60)
+            result = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=patience(60))
             offered = {line.split("\t")[0] for line in result.stdout.splitlines()}
             self.assertIn(some, offered, (words, result.stderr))
             self.assertEqual(offered, {name for name in self.complete(*words) if name != "-h"}, words)

@@ -15,6 +15,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from networks import DIGITS  # noqa: E402
+from patience import patience  # noqa: E402
 
 CONVOY = pathlib.Path()
 MOST_BYTES = 20_000_000
@@ -66,10 +67,10 @@ class Install(unittest.TestCase):
         cls.folder = pathlib.Path(folder.name)
         cls.prefix = cls.folder / "prefix"
         subprocess.run(["cmake", "--install", CONVOY.parent, "--prefix", cls.prefix, "--strip"], check=True,
-                       capture_output=True, timeout=60)
+                       capture_output=True, timeout=patience(60))
 
     def call(self, command, returncode=0, **options):
-        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, **options)
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=patience(120), **options)
         self.assertEqual(result.returncode, returncode, result.stdout + result.stderr)
         return result
 

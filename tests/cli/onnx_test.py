@@ -14,6 +14,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
+from patience import patience  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "bench"))
@@ -115,7 +116,7 @@ device: cpu
 
 def convoy(*arguments):
     environment = dict(os.environ, OMP_NUM_THREADS="2")
-    return subprocess.run([CONVOY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run([CONVOY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=patience(120))
 
 
 @unittest.skipIf(MISSING, MISSING)

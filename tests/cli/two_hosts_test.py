@@ -18,6 +18,7 @@ import unittest
 
 from faults_test import NET, TIMEOUT
 from launch import environment
+from patience import patience
 
 CONVOY = ""
 ADDRESSES = ("10.213.77.1", "10.213.77.2")
@@ -106,7 +107,7 @@ class TwoHosts(unittest.TestCase):
 
     def status(self, rank):
         """What the rank's process ended with, which its shell writes down a moment after."""
-        path, deadline = self.disks[rank] / "status", time.monotonic() + 10
+        path, deadline = self.disks[rank] / "status", time.monotonic() + patience(10)
         while not path.exists() or not path.read_text().endswith("\n"):
             self.assertLess(time.monotonic(), deadline, f"no status of rank {rank}")
             time.sleep(0.02)
@@ -116,7 +117,7 @@ class TwoHosts(unittest.TestCase):
         return [rank for rank in (0, 1) if pathlib.Path("/proc", (self.disks[rank] / "pid").read_text().strip()).exists()]
 
     def wait_for_epochs(self, process, count):
-        metrics, deadline = self.disks[0] / "run" / "metrics.jsonl", time.monotonic() + 120
+        metrics, deadline = self.disks[0] / "run" / "metrics.jsonl", time.monotonic() + patience(120)
         while not metrics.exists() or metrics.read_text().count("\n") < count:
             what = (self.folder / "launcher").read_text() + self.said(0) + self.said(1)
             self.assertIsNone(process.poll(), what)
@@ -128,11 +129,11 @@ class TwoHosts(unittest.TestCase):
         self.wait_for_epochs(process, 1)
         self.hosts.cut()
         begin = time.monotonic()
-        while self.alive() and time.monotonic() < begin + 60:
+        while self.alive() and time.monotonic() < begin + patience(60):
             time.sleep(0.02)
         seconds = time.monotonic() - begin
-        print(f"both gone after {seconds:.2f} s (limit {TIMEOUT + 2})", file=sys.stderr)
-        self.assertLessEqual(seconds, TIMEOUT + 2)
+        print(f"both gone after {seconds:.2f} s (limit {TIMEOUT + patience(2):.1f})", file=sys.stderr)
+        self.assertLessEqual(seconds, TIMEOUT + patience(2))
         for rank, other in ((0, 1), (1, 0)):
             lines = [line for line in self.said(rank).splitlines() if f"rank {other} on host host-{other}" in line]
             self.assertEqual(len(lines), 1, self.said(rank))

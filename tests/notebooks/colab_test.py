@@ -20,6 +20,7 @@ except ImportError as error:
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
+from patience import patience  # noqa: E402
 from data_files import idx, png  # noqa: E402
 
 PROGRAM = ""
@@ -64,7 +65,7 @@ class Notebook(unittest.TestCase):
     def execute(environment):
         """The notebook's printed output. Raises what a cell raised."""
         notebook = nbformat.read(ROOT / "notebooks" / "colab.ipynb", as_version=4)
-        client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3",
+        client = nbclient.NotebookClient(notebook, timeout=int(patience(300)), kernel_name="python3",
                                          resources={"metadata": {"path": str(ROOT / "notebooks")}})
         client.execute(env={**os.environ, **environment})
         return "".join(output.get("text", "") for cell in notebook.cells if cell.cell_type == "code"

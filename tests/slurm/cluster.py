@@ -9,6 +9,8 @@ import socket
 import subprocess
 import time
 
+from patience import patience
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")
 PACKAGES = "slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge"
 CPUS = 4  # of a node, whatever the machine has
@@ -117,6 +119,7 @@ class Cluster:
         self.wait_until(lambda: self.command("sinfo", "-h", "-o", "%D %t").stdout.split() == [str(nodes), "idle"], "Slurm")
 
     def wait_until(self, condition, name, limit=30):
+        limit = patience(limit)
         deadline = time.monotonic() + limit
         while not condition():
             ended = [daemon.args[0] for daemon in self.daemons if daemon.poll() is not None]
@@ -131,12 +134,12 @@ class Cluster:
         return "; ".join(said[-4:])
 
     def command(self, *arguments, **options):
-        return subprocess.run(arguments, env=self.environment, capture_output=True, text=True, timeout=60, **options)
+        return subprocess.run(arguments, env=self.environment, capture_output=True, text=True, timeout=patience(60), **options)
 
     def submit(self, *arguments, cwd, **environment):
         """The id of a new job."""
         done = subprocess.run(["sbatch", "--parsable", *arguments], env=dict(self.environment, **environment), cwd=cwd,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=patience(60))
         if done.returncode != 0:
             raise AssertionError(done.stderr)
         return done.stdout.strip()
@@ -154,6 +157,7 @@ class Cluster:
 
     def wait_for(self, job, states, limit=120):
         """Its description once it is in one of these states."""
+        limit = patience(limit)
         deadline = time.monotonic() + limit
         while (found := self.job(job)).get("JobState") not in states:
             if time.monotonic() > deadline:
@@ -165,7 +169,7 @@ class Cluster:
         """Ends the jobs, then the daemons, then whatever is left of a job."""
         if len(self.daemons) > 1:
             self.command("scancel", "--user", getpass.getuser())
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + patience(15)
             while self.command("squeue", "-h").stdout.strip() and time.monotonic() < deadline:
                 time.sleep(0.1)
         for daemon in reversed(self.daemons):

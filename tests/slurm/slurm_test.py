@@ -16,6 +16,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from depth import deep  # noqa: E402
+from patience import patience  # noqa: E402
 from run_files import differing, read_metrics  # noqa: E402
 from slurm.cluster import Cluster, Unavailable  # noqa: E402
 
@@ -121,7 +122,7 @@ class Slurm(unittest.TestCase):
 
     def await_steps(self, job, run):
         """Until the job is in the middle of its first epochs."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         while not (run / "checkpoints" / "epoch-0001-step-00000050.safetensors").exists():
             self.assertLess(time.monotonic(), deadline, self.log(job))
             time.sleep(0.005)
@@ -215,7 +216,7 @@ class Slurm(unittest.TestCase):
         for launcher in ("srun", "mpirun"):
             with self.subTest(launcher):
                 job = self.submit("train_cpu.sbatch", "net.yaml", CONVOY=program, LAUNCHER=launcher)
-                deadline = time.monotonic() + 60
+                deadline = time.monotonic() + patience(60)
                 while "started" not in self.log(job):
                     self.assertLess(time.monotonic(), deadline, self.log(job))
                     time.sleep(0.01)

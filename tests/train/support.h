@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/config/config.h"
+#include "src/core/error.h"
 #include "src/core/random.h"
 #include "src/data/dataset.h"
 #include "src/train/session.h"
@@ -125,7 +126,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "convoy-test-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
+    if (mkdtemp(pattern.data()) == nullptr) fail("no temporary folder at {}", pattern);
+    path_ = pattern;
   }
   ~TemporaryFolder() { std::filesystem::remove_all(path_); }
   TemporaryFolder(const TemporaryFolder&) = delete;
