@@ -29,7 +29,8 @@ constexpr const char* exit_codes =
     "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request (SIGUSR1, "
     "SIGTERM or SIGINT) after writing a checkpoint, 128+n ended by signal n.";
 
-// Positional arguments are named by plain words: CLI11 2.4 refuses names with "=" or "|" when the program starts.
+// Positional arguments are named by plain words: CLI11 2.4 refuses names with "=" or "|" when the program
+// starts.
 
 void add_overrides(CLI::App* command, std::vector<std::string>& overrides, const char* help) {
   command->add_option("OVERRIDES", overrides, help)->option_text("key=value ...");
@@ -369,7 +370,7 @@ std::string unknown_command(const CLI::App& app, int argc, char** argv) {
 
 int run_command_line(int argc, char** argv, const CommandContext& context) {
   CLI::App app{"Convoy: data-parallel training of convolutional networks on CPUs and GPUs"};
-  app.set_version_flag("--version", version_text);
+  app.set_version_flag("--version", [&] { return version_text(context.ranks); });
   app.require_subcommand(1);
   app.footer(exit_codes);
   Action action;
