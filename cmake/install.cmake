@@ -1,8 +1,11 @@
-# What `cmake --install` puts where: the program and, for programs of others, libconvoy.so with its header and a CMake
+# What `cmake --install` puts where: the program with its plugins and, for programs of others, libconvoy.so with its header and a CMake
 # package. All else that Convoy is made of stays inside the library, so that who links it needs no more than that.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 install(TARGETS convoy RUNTIME)
+if(CONVOY_MPI_PLUGINS)
+  install(TARGETS ${CONVOY_MPI_PLUGINS} LIBRARY DESTINATION lib/convoy)  # where comm/mpi_library.cpp looks, from bin
+endif()
 
 if(CONVOY_SHARED)
   add_library(convoy_shared SHARED)

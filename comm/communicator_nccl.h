@@ -1,25 +1,17 @@
 // Sums over ranks in device memory, with NCCL.
 #pragma once
 
-#include <nccl.h>
-
 #include <atomic>
 #include <cstddef>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/library_nccl.h"
 #include "comm/rank_environment.h"
 #include "src/core/cuda.h"
 
-#if NCCL_VERSION_CODE < NCCL_VERSION(2, 27, 0)
-using ncclWindow_t = void*;  // a name that came with registered windows
-#endif
-
 namespace convoy {
-
-/// Of the library that is loaded: "2.21.5".
-std::string nccl_version();
 
 /// All-reduces run on a high-priority stream of their own, forked from the compute stream and joined by
 /// events, so that stream capture takes them into the compute stream's graph. Graphs must be destroyed first.
@@ -49,6 +41,7 @@ class NcclCommunicator final : public Communicator {
   /// that sums go straight from GPU to GPU where NCCL can do that (2.27 or newer, NVLink, one host).
   void register_memory();
 
+  const NcclLibrary& library() const { return *nccl_; }
   /// Throws what NCCL noticed by itself meanwhile, such as a peer that went away.
   void check_health() const;
 
@@ -56,13 +49,15 @@ class NcclCommunicator final : public Communicator {
   struct Memory {
     void* address;
     std::size_t bytes;
-    ncclWindow_t window;  ///< null: not registered, or nothing is gained by it
+    NcclWindow window;  ///< null: not registered, or nothing is gained by it
   };
   ncclComm_t handle() const;
+  void free_memory(void* address) const noexcept;
   /// Calls queue(comm, stream) behind the work queued so far.
   template <class Queue>
   void start(Queue queue);
 
+  std::optional<const NcclLibrary> nccl_;  ///< opened where ranks agree on failures
   int rank_, size_;
   cudaStream_t compute_;
   CudaStream stream_;

@@ -4,24 +4,26 @@
 #include <cstddef>
 #include <limits>
 
-#include "comm/mpi_check.h"
 #include "comm/mpi_group.h"
+#include "comm/mpi_library.h"
 #include "src/core/error.h"
 
 namespace convoy {
 namespace {
 
-MPI_Datatype mpi_type(DType type) {
-  check(is_float(type), "only floating-point values are summed over ranks");
-  if (size_of(type) == 2) return MPI_UINT16_T;
-  return type == DType::f32 ? MPI_FLOAT : MPI_DOUBLE;
-}
-
-template <class T>
-void add_16_bits(void* in, void* sums, int* count, MPI_Datatype*) {
-  const T* terms = static_cast<const T*>(in);
-  T* sum = static_cast<T*>(sums);
-  for (int i = 0; i < *count; ++i) sum[i] = T(static_cast<float>(sum[i]) + static_cast<float>(terms[i]));
+MpiType mpi_type(DType type) {
+  switch (type) {
+    case DType::f16:
+      return MpiType::f16;
+    case DType::bf16:
+      return MpiType::bf16;
+    case DType::f32:
+      return MpiType::f32;
+    case DType::f64:
+      return MpiType::f64;
+    default:
+      fail("internal error: only floating-point values are summed over ranks");
+  }
 }
 
 int slice_count(std::int64_t count) {
@@ -31,65 +33,50 @@ int slice_count(std::int64_t count) {
 
 }  // namespace
 
-HalfSum::HalfSum(MPI_User_function* add) {
-  check_mpi(MPI_Op_create(add, /*commute=*/1, &op_));
-}
-HalfSum::~HalfSum() {
-  MPI_Op_free(&op_);
-}
-
 MpiCommunicator::MpiCommunicator(const RankEnvironment& ranks)
-    : f16_sum_(add_16_bits<Half>),
-      bf16_sum_(add_16_bits<BFloat16>),
-      rank_(ranks.rank()),
-      size_(ranks.size()),
-      activity_(ranks.activity()) {
-  check_mpi(MPI_Comm_dup(ranks.group()->comm, &comm_));
-  check_mpi(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
+    : mpi_(ranks.group()->mpi), rank_(ranks.rank()), size_(ranks.size()), activity_(ranks.activity()) {
+  check_mpi(mpi_, mpi_.duplicate(ranks.group()->comm, comm_));
   thread_.emplace([this] { return test_all(); });
 }
 
 MpiCommunicator::~MpiCommunicator() {
   thread_.reset();
   // After an error some sums may never complete; freeing the communicator would then wait for them.
-  if (under_way_.empty()) MPI_Comm_free(&comm_);
+  if (under_way_.empty()) mpi_.release(comm_);
 }
 
 void MpiCommunicator::all_reduce_sum_async(void* values, std::int64_t count, DType type) {
-  const MPI_Datatype element = mpi_type(type);
-  const MPI_Op op = type == DType::f16 ? f16_sum_.op() : type == DType::bf16 ? bf16_sum_.op() : MPI_SUM;
-  thread_->start([=, this] {
+  thread_->start([=, this, element = mpi_type(type)] {
     constexpr std::int64_t chunk = std::int64_t{1} << 30;  // counts are ints
     for (std::int64_t first = 0; first < count; first += chunk) {
-      MPI_Request& request = under_way_.emplace_back(MPI_REQUEST_NULL);
-      check_mpi(MPI_Iallreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + first * size_of(type),
-                               static_cast<int>(std::min(chunk, count - first)), element, op, comm_,
-                               &request));
+      MpiRequest& request = under_way_.emplace_back();
+      check_mpi(mpi_, mpi_.start_all_reduce(static_cast<std::byte*>(values) + first * size_of(type),
+                                            static_cast<int>(std::min(chunk, count - first)), element, comm_,
+                                            request));
     }
   });
 }
 
 void MpiCommunicator::exchange_slices_async(const void* from, void* to, std::int64_t count, DType type) {
-  const MPI_Datatype element = mpi_type(type);
-  thread_->start([=, this, n = slice_count(count)] {
-    MPI_Request& request = under_way_.emplace_back(MPI_REQUEST_NULL);
-    check_mpi(MPI_Ialltoall(from, n, element, to, n, element, comm_, &request));
+  thread_->start([=, this, n = slice_count(count), element = mpi_type(type)] {
+    check_mpi(mpi_, mpi_.start_exchange(from, to, n, element, comm_, under_way_.emplace_back()));
   });
 }
 
 void MpiCommunicator::gather_slices_async(void* values, std::int64_t count, DType type) {
-  const MPI_Datatype element = mpi_type(type);
-  thread_->start([=, this, n = slice_count(count)] {
-    MPI_Request& request = under_way_.emplace_back(MPI_REQUEST_NULL);
-    check_mpi(MPI_Iallgather(MPI_IN_PLACE, n, element, values, n, element, comm_, &request));
+  thread_->start([=, this, n = slice_count(count), element = mpi_type(type)] {
+    check_mpi(mpi_, mpi_.start_gather(values, n, element, comm_, under_way_.emplace_back()));
   });
 }
 
 bool MpiCommunicator::test_all() {
-  int done = 0;
-  check_mpi(MPI_Testall(static_cast<int>(under_way_.size()), under_way_.data(), &done, MPI_STATUSES_IGNORE));
-  if (done != 0) under_way_.clear();
-  return done != 0;
+  for (MpiRequest& request : under_way_) {
+    bool done = false;
+    check_mpi(mpi_, mpi_.test(request, done));  // drives all of them on
+    if (!done) return false;
+  }
+  under_way_.clear();
+  return true;
 }
 
 void MpiCommunicator::join() {
@@ -98,7 +85,7 @@ void MpiCommunicator::join() {
 }
 
 void MpiCommunicator::abort() noexcept {
-  MPI_Abort(MPI_COMM_WORLD, 1);
+  mpi_.abort(1);
 }
 
 }  // namespace convoy

@@ -1,29 +1,15 @@
 // Sums over ranks in host memory, with MPI.
 #pragma once
 
-#include <mpi.h>
-
 #include <optional>
 #include <vector>
 
 #include "comm/communication_thread.h"
 #include "comm/communicator.h"
+#include "comm/mpi_interface.h"
 #include "comm/rank_environment.h"
 
 namespace convoy {
-
-/// MPI knows no 16-bit floating-point numbers; this adds them, rounding each sum.
-class HalfSum {
- public:
-  explicit HalfSum(MPI_User_function* add);
-  ~HalfSum();
-  HalfSum(const HalfSum&) = delete;
-  HalfSum& operator=(const HalfSum&) = delete;
-  MPI_Op op() const { return op_; }
-
- private:
-  MPI_Op op_ = MPI_OP_NULL;
-};
 
 /// Sums proceed beside the engine's work, on a thread of their own and an MPI communicator of their own.
 /// MPI_THREAD_SERIALIZED allows one thread at a time inside MPI: between all_reduce_sum_async() and the
@@ -31,6 +17,7 @@ class HalfSum {
 /// collectives belong after a join(), which engines see to by ending each run with one.
 class MpiCommunicator final : public Communicator {
  public:
+  /// For two ranks or more.
   explicit MpiCommunicator(const RankEnvironment& ranks);
   /// Does not wait for sums that no join() has followed: after an error they may never end.
   ~MpiCommunicator() override;
@@ -49,11 +36,11 @@ class MpiCommunicator final : public Communicator {
  private:
   bool test_all();
 
-  const HalfSum f16_sum_, bf16_sum_;
+  MpiInterface& mpi_;
   int rank_, size_;
   Activity& activity_;
-  MPI_Comm comm_ = MPI_COMM_NULL;
-  std::vector<MPI_Request> under_way_;         ///< the thread's
+  MpiComm comm_;
+  std::vector<MpiRequest> under_way_;          ///< the thread's
   std::optional<CommunicationThread> thread_;  ///< ends before the rest does
 };
 

@@ -1,12 +1,13 @@
-// The MPI communicator behind a RankEnvironment, for sources that speak MPI themselves.
+// The MPI communicator behind a RankEnvironment.
 #pragma once
 
-#include <mpi.h>
+#include "comm/mpi_interface.h"
 
 namespace convoy {
 
 struct MpiGroup {
-  MPI_Comm comm = MPI_COMM_WORLD;
+  MpiInterface& mpi;
+  MpiComm comm;
 };
 
 }  // namespace convoy

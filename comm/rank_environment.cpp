@@ -1,6 +1,5 @@
 #include "comm/rank_environment.h"
 
-#include <mpi.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,25 +7,15 @@
 #include <chrono>
 #include <cstdlib>
 #include <thread>
+#include <utility>
 
-#include "comm/mpi_check.h"
+#include "comm/launcher.h"
 #include "comm/mpi_group.h"
+#include "comm/mpi_library.h"
 #include "src/core/error.h"
 
 namespace convoy {
 namespace {
-
-/// The number of ranks the launcher claims to have started, 0 when there is none.
-int launched_ranks() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"}) {
-    if (const char* value = std::getenv(name)) return std::atoi(value);
-  }
-  // srun: a step of several tasks; with PMIx it also sets PMIX_RANK.
-  if (std::getenv("SLURM_STEP_ID") && std::getenv("SLURM_STEP_NUM_TASKS")) {
-    return std::atoi(std::getenv("SLURM_STEP_NUM_TASKS"));
-  }
-  return std::getenv("PMIX_RANK") ? 1 : 0;
-}
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -36,31 +25,34 @@ std::string host_name() {
 
 }  // namespace
 
+RankEnvironment::RankEnvironment() = default;
+
 RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
-  const int launched = launched_ranks();
-  if (launched == 0) return;
-  int provided = 0;
-  check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided));
-  mpi_ = true;
-  // By default MPI ends the process with a message that names the rank that noticed, not the one that failed.
-  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
-  group_ = std::make_shared<MpiGroup>();
+  const Launch launch = read_launch();
+  if (!launch.needs_mpi()) return;
+  auto library = std::make_unique<MpiLibrary>(launch);
+  MpiInterface& mpi = library->calls();
+  bool threads = false;
+  check_mpi(mpi, mpi.initialise(argc, argv, threads));
+  library_ = std::move(library);
+  group_ = std::make_shared<MpiGroup>(MpiGroup{mpi, mpi.world()});
   find_place();
-  if (provided < MPI_THREAD_SERIALIZED) fail("this MPI was built without support for threads");
-  if (launched > 1 && size_ == 1) {
+  if (!threads) fail("{} was built without support for threads", library_->describe());
+  if (launch.ranks > 1 && size_ == 1) {
     fail(
-        "the launcher started {} ranks, but MPI sees one: launcher and library belong to different MPIs, or "
-        "srun was called without --mpi=pmix",
-        launched);
+        "the launcher started {} ranks, but MPI ({}) sees one: launcher and library belong to different MPIs "
+        "(CONVOY_MPI=openmpi or mpich chooses), or srun was called without --mpi=pmix",
+        launch.ranks, library_->describe());
   }
 }
 
 RankEnvironment::RankEnvironment(const RankEnvironment& all, int count) : host_(all.host_) {
   if (all.group_ == nullptr) return;
-  MpiGroup group;
-  check_mpi(MPI_Comm_split(all.group_->comm, all.rank_ < count ? 0 : 1, all.rank_, &group.comm));
-  group_ = std::shared_ptr<MpiGroup>(new MpiGroup(group), [](MpiGroup* mine) {
-    MPI_Comm_free(&mine->comm);
+  MpiInterface& mpi = all.group_->mpi;
+  MpiComm part;
+  check_mpi(mpi, mpi.split(all.group_->comm, all.rank_ < count ? 0 : 1, all.rank_, part));
+  group_ = std::shared_ptr<MpiGroup>(new MpiGroup{mpi, part}, [](MpiGroup* mine) {
+    mine->mpi.release(mine->comm);
     delete mine;
   });
   find_place();
@@ -68,40 +60,44 @@ RankEnvironment::RankEnvironment(const RankEnvironment& all, int count) : host_(
 
 /// Rank, size, and the same among the ranks of this host.
 void RankEnvironment::find_place() {
-  check_mpi(MPI_Comm_rank(group_->comm, &rank_));
-  check_mpi(MPI_Comm_size(group_->comm, &size_));
-  MPI_Comm local;
-  check_mpi(MPI_Comm_split_type(group_->comm, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local));
-  check_mpi(MPI_Comm_rank(local, &local_rank_));
-  check_mpi(MPI_Comm_size(local, &local_size_));
-  check_mpi(MPI_Comm_free(&local));
+  MpiInterface& mpi = group_->mpi;
+  check_mpi(mpi, mpi.rank(group_->comm, rank_));
+  check_mpi(mpi, mpi.size(group_->comm, size_));
+  MpiComm local;
+  check_mpi(mpi, mpi.split_by_host(group_->comm, rank_, local));
+  check_mpi(mpi, mpi.rank(local, local_rank_));
+  check_mpi(mpi, mpi.size(local, local_size_));
+  check_mpi(mpi, mpi.release(local));
 }
 
 RankEnvironment::~RankEnvironment() {
-  if (mpi_) MPI_Finalize();
+  if (library_) library_->calls().finalise();
 }
 
 void RankEnvironment::sum(std::span<double> values) const {
   if (size_ == 1) return;
   const Activity::Waiting waiting(activity_);
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
-                          group_->comm));
+  MpiInterface& mpi = group_->mpi;
+  check_mpi(mpi, mpi.all_reduce(values.data(), static_cast<int>(values.size()), MpiType::f64, MpiOp::sum,
+                                group_->comm));
 }
 
 std::int64_t RankEnvironment::max(std::int64_t value) const {
   if (size_ == 1) return value;
   const Activity::Waiting waiting(activity_);
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MAX, group_->comm));
+  MpiInterface& mpi = group_->mpi;
+  check_mpi(mpi, mpi.all_reduce(&value, 1, MpiType::i64, MpiOp::max, group_->comm));
   return value;
 }
 
 void RankEnvironment::broadcast(void* data, std::size_t bytes, int root) const {
   if (size_ == 1) return;
   const Activity::Waiting waiting(activity_);
+  MpiInterface& mpi = group_->mpi;
   constexpr std::size_t chunk = std::size_t{1} << 30;  // counts are ints
   for (std::size_t done = 0; done < bytes; done += chunk) {
-    check_mpi(MPI_Bcast(static_cast<char*>(data) + done, static_cast<int>(std::min(chunk, bytes - done)),
-                        MPI_BYTE, root, group_->comm));
+    const int count = static_cast<int>(std::min(chunk, bytes - done));
+    check_mpi(mpi, mpi.broadcast(static_cast<char*>(data) + done, count, root, group_->comm));
   }
 }
 
@@ -124,26 +120,27 @@ std::vector<std::string> RankEnvironment::gather(const std::string& mine) const 
   return texts;
 }
 
-std::string RankEnvironment::mpi_version() {
-  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
-  int length = 0;
-  check_mpi(MPI_Get_library_version(text.data(), &length));
-  const std::string whole(text.data(), static_cast<std::size_t>(length));
-  return whole.substr(0, whole.find_first_of(",\n"));  // what follows tells how it was built
+std::string RankEnvironment::mpi_version() const {
+  return library_ ? library_->version() : std::string{};
+}
+
+std::string RankEnvironment::describe_mpi() const {
+  return library_ ? library_->describe() : convoy::describe_mpi(read_launch());
 }
 
 void RankEnvironment::rest() const {
   if (size_ == 1) return;
-  MPI_Request arrival = MPI_REQUEST_NULL;
-  check_mpi(MPI_Ibarrier(group_->comm, &arrival));
-  for (int here = 0; here == 0;) {
+  MpiInterface& mpi = group_->mpi;
+  MpiRequest arrival;
+  check_mpi(mpi, mpi.start_barrier(group_->comm, arrival));
+  for (bool here = false; !here;) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    check_mpi(MPI_Test(&arrival, &here, MPI_STATUS_IGNORE));
+    check_mpi(mpi, mpi.test(arrival, here));
   }
 }
 
 void RankEnvironment::abort(int exit_code) const {
-  if (mpi_ && size_ > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);
+  if (library_ && size_ > 1) library_->calls().abort(exit_code);
   std::_Exit(exit_code);
 }
 

@@ -13,13 +13,14 @@
 namespace convoy {
 
 struct MpiGroup;
+class MpiLibrary;
 
-/// MPI's lifetime and this process's place in it. Without mpirun or srun: a single rank, MPI untouched.
-/// Constructed once, in main, before any CUDA call.
+/// MPI's lifetime and this process's place in it. Where no launcher started several ranks: a single rank, MPI
+/// not even opened. Constructed once, in main, before any CUDA call.
 class RankEnvironment {
  public:
-  /// Initialises MPI when a launcher started this process. Throws when the launcher says there are several
-  /// ranks and MPI does not (launcher and library of different MPIs).
+  /// Opens and initialises the launcher's MPI (mpi_library.h). Throws when that is not installed, and when
+  /// the launcher says there are several ranks and MPI does not.
   RankEnvironment(int* argc, char*** argv);
   /// A single rank, whatever the launcher says: for comparing with, not for a run of its own.
   static RankEnvironment alone() { return {}; }
@@ -52,8 +53,10 @@ class RankEnvironment {
 
   /// Waits for all ranks, as long as it takes, without keeping a core busy.
   void rest() const;
-  /// "Open MPI v4.1.4", of the library that is loaded.
-  static std::string mpi_version();
+  /// "Open MPI v4.1.4", of the library that is open; empty where none is.
+  std::string mpi_version() const;
+  /// The same with its path. Where none is open: what would be, or why there is none.
+  std::string describe_mpi() const;
   /// Null on a single rank without MPI.
   const MpiGroup* group() const { return group_.get(); }
 
@@ -61,12 +64,12 @@ class RankEnvironment {
   [[noreturn]] void abort(int exit_code) const;
 
  private:
-  RankEnvironment() = default;
+  RankEnvironment();
   RankEnvironment(const RankEnvironment& all, int count);
   void find_place();
 
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
-  bool mpi_ = false;  ///< to be finalised
+  std::unique_ptr<const MpiLibrary> library_;  ///< initialised, to be finalised
   std::shared_ptr<const MpiGroup> group_;
   std::string host_;
   mutable Activity activity_;

@@ -3,6 +3,7 @@
 // every row-major matrix here is its transpose there. Layers with few outputs go to linear_narrow.cu.
 #include <limits>
 
+#include "kernels/cuda_blas.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/fused.h"
 #include "kernels/linear.h"
@@ -40,9 +41,11 @@ void multiply(const CudaContext& context, Math math, int m, int n, int k, Operan
   const float one = 1.0f, zero = 0.0f;
   // On a device without TF32 the faster mode is plain fp32.
   const bool tf32 = std::is_same_v<T, float> && math == Math::tf32;
-  check_cublas(cublasGemmEx(context.blas, a.transpose, b.transpose, m, n, k, &one, a.data, cuda_type<T>,
-                            a.row, b.data, cuda_type<T>, b.row, &zero, out, cuda_type<Out>, m,
-                            tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+  check(context.blas != nullptr, "cuBLAS is opened before a plan that needs it runs");
+  const CublasLibrary& blas = context.blas->library();
+  blas.check(blas.gemm_ex(context.blas->handle(), a.transpose, b.transpose, m, n, k, &one, a.data,
+                          cuda_type<T>, a.row, b.data, cuda_type<T>, b.row, &zero, out, cuda_type<Out>, m,
+                          tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 }
 
 /// y (rows,K) = f(y + bias (K)), the bias optional. Limited by bytes.

@@ -14,6 +14,7 @@
 #include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
+#include "src/train/cuda_build.h"
 #include "src/train/rank_checks.h"
 #include "src/train/setup.h"
 
@@ -111,17 +112,26 @@ std::string shared_memory_anywhere(const Config& config, const RankEnvironment& 
   return ranks.text_of(first, fmt::format("host {}: {}", ranks.host(), mine));
 }
 
-std::string versions_of(const Engine& engine) {
+std::string versions_of(const Engine& engine, const RankEnvironment& ranks) {
   const std::string device = engine.identity().versions;
-  return fmt::format("convoy {}, {}{}{}", CONVOY_VERSION, RankEnvironment::mpi_version(),
-                     device.empty() ? "" : ", ", device);
+  return fmt::format("convoy {}, {}{}{}", CONVOY_VERSION, ranks.mpi_version(), device.empty() ? "" : ", ",
+                     device);
+}
+
+/// Opens what the plans need; says what is here, needed or not.
+std::string libraries_note(const PlanSet& plans, Engine& engine, const RankEnvironment& ranks) {
+  for (const auto& [count, plan] : plans.training) engine.open_libraries(plan);
+  for (const auto& [count, plan] : plans.evaluation) engine.open_libraries(plan);
+  std::string note = "MPI " + ranks.describe_mpi();
+  for (const auto& [name, description] : cuda_libraries()) note += fmt::format("\n{} {}", name, description);
+  return note;
 }
 
 /// What several ranks must have alike, or each for itself; then whether they reach each other.
 void check_ranks(CheckList& list, Engine& engine, const RankEnvironment& ranks) {
   list.run_together("map", [&] { return map_of_ranks(engine, ranks); });
   list.run_together("versions", [&] {
-    const std::string versions = versions_of(engine);
+    const std::string versions = versions_of(engine, ranks);
     require_same(ranks, "versions", versions);
     return versions;
   });
@@ -185,6 +195,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
                          config.train.global_batch);
     });
     if (has_plans) {
+      list.run("libraries", [&] { return libraries_note(plans, *engine, ranks); });
       list.run("memory", [&] {
         if (const std::string problem = memory_problem(plans, config, *engine); !problem.empty())
           fail("{}", problem);

@@ -370,7 +370,7 @@ std::string unknown_command(const CLI::App& app, int argc, char** argv) {
 
 int run_command_line(int argc, char** argv, const CommandContext& context) {
   CLI::App app{"Convoy: data-parallel training of convolutional networks on CPUs and GPUs"};
-  app.set_version_flag("--version", version_text);
+  app.set_version_flag("--version", [&] { return version_text(context.ranks); });
   app.require_subcommand(1);
   app.footer(exit_codes);
   Action action;

@@ -34,7 +34,10 @@ int main(int argc, char** argv) {
       report_alone(ranks, error);
       ranks.abort(static_cast<int>(ExitCode::failure));
     }
-  } catch (const std::exception& error) {  // before there are ranks
+  } catch (const Error& error) {  // before there are ranks
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return static_cast<int>(ExitCode::failure);
   }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <git_commit.h>  // made by cmake/git_commit.cmake
 
-#include "comm/rank_environment.h"
 #include "kernels/gemm.h"
 #include "src/train/cuda_build.h"
 
@@ -20,19 +19,23 @@ std::string compiler() {
 
 }  // namespace
 
-std::string version_text() {
+std::string version_text(const RankEnvironment& ranks) {
   const std::string cuda = cuda_build();
+  std::string libraries;
+  for (const auto& [name, description] : cuda_libraries())
+    libraries += fmt::format("{:<9} {}\n", name, description);
   return fmt::format(
       "convoy {}\n"
       "commit    {}\n"
       "compiler  {}, {}\n"
       "MPI       {}\n"
       "CUDA      {}\n"
+      "{}"
       "CPU       {} instructions for products here",
-      CONVOY_VERSION, CONVOY_COMMIT, compiler(), CONVOY_BUILD_TYPE, RankEnvironment::mpi_version(),
+      CONVOY_VERSION, CONVOY_COMMIT, compiler(), CONVOY_BUILD_TYPE, ranks.describe_mpi(),
       cuda.empty() ? "none: built for CPUs alone"
                    : fmt::format("{}, machine code for {}", cuda, CONVOY_CUDA_ARCHITECTURES),
-      gemm_kernel().name);
+      libraries, gemm_kernel().name);
 }
 
 }  // namespace convoy

@@ -3,10 +3,12 @@
 
 #include <string>
 
+#include "comm/rank_environment.h"
+
 namespace convoy {
 
-/// The version, then a line each for commit, compiler, MPI, CUDA and the instructions that products take
-/// here.
-std::string version_text();
+/// The version, then a line each for commit, compiler, MPI, CUDA, with CUDA its libraries, and the
+/// instructions that products take here. Libraries are those that are open, or would be, with their paths.
+std::string version_text(const RankEnvironment& ranks);
 
 }  // namespace convoy

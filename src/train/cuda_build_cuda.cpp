@@ -1,13 +1,30 @@
-#include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
-#include "comm/communicator_nccl.h"
+#include "comm/library_nccl.h"
+#include "kernels/cuda_blas.h"
+#include "src/core/cuda_library.h"
 #include "src/train/cuda_build.h"
 
 namespace convoy {
+namespace {
+
+template <class Library>
+std::string description_of() {
+  try {
+    return Library().describe();
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
 
 std::string cuda_build() {
-  return fmt::format("{}.{}, NCCL {}", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, nccl_version());
+  return fmt::format("{}.{}", cuda_major, cuda_minor);
+}
+
+std::vector<std::pair<std::string, std::string>> cuda_libraries() {
+  return {{"NCCL", description_of<NcclLibrary>()}, {"cuBLAS", description_of<CublasLibrary>()}};
 }
 
 }  // namespace convoy

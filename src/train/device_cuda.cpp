@@ -4,13 +4,10 @@
 #include <array>
 #include <cstdlib>
 
-#include "comm/communicator_nccl.h"
 #include "kernels/cuda_step_state.h"
 
 namespace convoy {
 namespace {
-
-constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;  // what NVIDIA recommends for Hopper
 
 /// Before the first CUDA call. A kernel is loaded when first used, here under stream capture, which drivers
 /// allow from CUDA 12.3 on; an older one loads everything at start, which takes seconds.
@@ -80,35 +77,9 @@ CudaStream make_stream(Lane lane) {
   return CudaStream(stream);
 }
 
-/// fp32 as it says, TF32 nowhere; no atomics, so that results repeat. A first product on the way makes cuBLAS
-/// set itself up outside of any capture.
-CublasHandle make_blas(cudaStream_t stream, void* workspace) {
-  cublasHandle_t handle = nullptr;
-  check_cublas(cublasCreate(&handle));
-  CublasHandle blas(handle);
-  check_cublas(cublasSetStream(handle, stream));
-  check_cublas(
-      cublasSetWorkspace(handle, workspace, blas_workspace_bytes));  // after the stream, which resets it
-  // Parts of a split sum stay in float until all are added, also where the result is stored in 16 bits.
-  check_cublas(cublasSetMathMode(handle, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
-  check_cublas(cublasSetAtomicsMode(handle, CUBLAS_ATOMICS_NOT_ALLOWED));
-  constexpr int n = 16;
-  const auto matrices = allocate_device<float>(std::size_t{3} * n * n);
-  float* a = matrices.get();
-  const float one = 1.0f, zero = 0.0f;
-  check_cuda(cudaMemsetAsync(a, 0, std::size_t{3} * n * n * sizeof(float), stream));
-  check_cublas(cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, n, n, n, &one, a, n, a + n * n, n, &zero,
-                           a + 2 * n * n, n));
-  check_cuda(cudaStreamSynchronize(stream));
-  return blas;
-}
-
 }  // namespace
 
-GpuLane::GpuLane(Lane lane)
-    : stream(make_stream(lane)),
-      blas_workspace(allocate_device<std::byte>(blas_workspace_bytes)),
-      blas(make_blas(stream.get(), blas_workspace.get())) {}
+GpuLane::GpuLane(Lane lane) : stream(make_stream(lane)) {}
 
 RankDevice::RankDevice(const RankEnvironment& ranks)
     : number(select_device(ranks)),
@@ -139,8 +110,7 @@ DeviceIdentity identity_of_device(int device) {
   int runtime = 0, driver = 0;
   check_cuda(cudaRuntimeGetVersion(&runtime));
   check_cuda(cudaDriverGetVersion(&driver));
-  identity.versions = fmt::format("CUDA {}, driver for CUDA {}, NCCL {}", version_of(runtime),
-                                  version_of(driver), nccl_version());
+  identity.versions = fmt::format("CUDA {}, driver for CUDA {}", version_of(runtime), version_of(driver));
   return identity;
 }
 

@@ -1,11 +1,11 @@
-// A rank's GPU before any engine: found, chosen, named, with the streams and cuBLAS handles that calls are
-// queued on.
+// A rank's GPU before any engine: found, chosen, named, with the streams that calls are queued on.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "comm/rank_environment.h"
-#include "kernels/cuda_context.h"
+#include "kernels/cuda_blas.h"
 #include "src/core/step_state.h"
 #include "src/plan/lanes.h"
 #include "src/train/engine.h"
@@ -17,8 +17,7 @@ struct GpuLane {
   explicit GpuLane(Lane lane);
 
   CudaStream stream;
-  DeviceMemory<std::byte> blas_workspace;
-  CublasHandle blas;
+  std::optional<Cublas> blas;  ///< made by the first plan that needs it
 };
 
 /// What a rank makes without the others.

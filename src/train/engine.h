@@ -20,7 +20,7 @@ namespace convoy {
 struct DeviceIdentity {
   std::string uuid;         ///< "GPU-00112233-4455-6677-8899-aabbccddeeff"
   std::string pci_address;  ///< "0000:1B:00.0"
-  std::string versions;     ///< "CUDA 12.4, driver for CUDA 12.6, NCCL 2.21.5"
+  std::string versions;     ///< "CUDA 12.4, driver for CUDA 12.6, NCCL 2.21.5"; NCCL on several ranks
 };
 
 /// When a call of a plan ran, in seconds since the plan's begin, and on which lane (src/plan/lanes.h).
@@ -52,6 +52,9 @@ class Engine {
   virtual std::int64_t free_bytes() const = 0;
   /// Allocates every arena once, zero-filled; throws with the numbers when it does not fit.
   virtual void allocate(const ArenaSizes& bytes) = 0;
+  /// Opens the libraries that running the plan needs. Throws a sentence that says what to install where one
+  /// is missing. load() does it, too.
+  virtual void open_libraries(const Plan&) {}
   /// Keeps a plan whose arenas fit what was allocated; returns its handle.
   virtual int load(const Plan& plan) = 0;
   /// Finds out what the loaded plans run fastest with, where that is known of neither this nor an earlier

@@ -16,6 +16,7 @@
 #include "comm/communicator_nccl.h"
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
+#include "kernels/linear_narrow.h"
 #include "kernels/tensor_cores.h"
 #include "src/core/cuda_range.h"
 #include "src/core/cuda_stopwatch.h"
@@ -34,6 +35,8 @@ namespace convoy {
 namespace {
 
 constexpr std::int64_t reserved_bytes = std::int64_t{256} << 20;  // for graphs and modules loaded later
+constexpr std::int64_t cublas_bytes = std::int64_t{128}
+                                      << 20;  // workspaces of two lanes, and as much for itself
 
 class CudaEngine final : public Engine {
  public:
@@ -43,7 +46,7 @@ class CudaEngine final : public Engine {
     if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
     Communicator* communicator = nccl_ ? static_cast<Communicator*>(nccl_.get()) : &single_;
     const auto context_of = [&](const GpuLane& lane) {
-      CudaContext context(communicator, lane.stream.get(), lane.blas.get(), device_.state.get());
+      CudaContext context(communicator, lane.stream.get(), device_.state.get());
       context.tiles = &tiles_;
       return context;
     };
@@ -55,7 +58,11 @@ class CudaEngine final : public Engine {
   CudaEngine& operator=(const CudaEngine&) = delete;
 
   std::string describe() const override { return describe_device(device_.number); }
-  DeviceIdentity identity() const override { return identity_of_device(device_.number); }
+  DeviceIdentity identity() const override {
+    DeviceIdentity identity = identity_of_device(device_.number);
+    if (nccl_) identity.versions += ", NCCL " + nccl_->library().version();
+    return identity;
+  }
   DType real() const override { return DType::f32; }
   bool computes_in(Precision precision) const override {
     const bool newer = precision == Precision::tf32 || precision == Precision::bf16;
@@ -67,6 +74,7 @@ class CudaEngine final : public Engine {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);
   }
   std::int64_t free_bytes() const override;
+  void open_libraries(const Plan& plan) override;
   void allocate(const ArenaSizes& bytes) override;
   int load(const Plan& plan) override;
   void tune() override;
@@ -113,7 +121,7 @@ class CudaEngine final : public Engine {
   PinnedMemory<std::byte> reports_;  ///< Arena::reports
   ArenaSizes sizes_{};
   bool allocated_ = false, in_use_ = false;  ///< in use: a tensor was written or a plan was run
-  CudaContext context_{nullptr, nullptr, nullptr, nullptr}, side_context_ = context_;
+  CudaContext context_{nullptr, nullptr, nullptr}, side_context_ = context_;
   std::vector<LoadedPlan> plans_;
   std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
   std::vector<PinnedMemory<std::uint8_t>> staging_;
@@ -134,7 +142,19 @@ CudaEngine::~CudaEngine() {
 std::int64_t CudaEngine::free_bytes() const {
   std::size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total));
-  return std::max<std::int64_t>(static_cast<std::int64_t>(free) - reserved_bytes, 0);
+  const std::int64_t reserved = reserved_bytes + (context_.blas != nullptr ? 0 : cublas_bytes);
+  return std::max<std::int64_t>(static_cast<std::int64_t>(free) - reserved, 0);
+}
+
+void CudaEngine::open_libraries(const Plan& plan) {
+  const bool products = std::any_of(plan.steps.begin(), plan.steps.end(), [](const Step& step) {
+    return std::visit([](const auto& call) { return needs_cublas(call); }, step.call);
+  });
+  if (!products || context_.blas != nullptr) return;
+  make_current();
+  const auto library = std::make_shared<const CublasLibrary>();
+  side_context_.blas = &device_.side.blas.emplace(library, device_.side.stream.get());
+  context_.blas = &device_.main.blas.emplace(library, device_.main.stream.get());
 }
 
 void CudaEngine::allocate(const ArenaSizes& bytes) {
@@ -172,6 +192,7 @@ void CudaEngine::allocate(const ArenaSizes& bytes) {
 
 int CudaEngine::load(const Plan& plan) {
   check(allocated_, "a plan is loaded after the arenas are allocated");
+  open_libraries(plan);
   for (std::size_t i = 0; i < arena_count; ++i)
     check(plan.arenas[i] <= sizes_[i], "plan larger than the arenas");
   plans_.push_back({plan, nullptr});

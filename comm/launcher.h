@@ -1,0 +1,35 @@
+// What started this process, as its environment tells: how many ranks, and which MPI they speak.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace convoy {
+
+/// MPIs that share an ABI: Open MPI 4 and 5; MPICH, Intel MPI, MVAPICH and other descendants of MPICH.
+enum class MpiKind { open_mpi, mpich };
+
+struct Launch {
+  /// Whether a launcher (mpirun, srun) started this process as a rank.
+  bool launched = false;
+  /// So many ranks did the launcher start; 0: it does not say.
+  int ranks = 0;
+  /// MPIs that the launcher speaks to, the likelier one first. Without a launcher: all.
+  std::vector<MpiKind> kinds;
+  /// The file of MPI's library, where CONVOY_MPI names one; `kinds` then has no say.
+  std::string library;
+
+  /// Whether there may be other ranks, which takes MPI to find out.
+  bool needs_mpi() const { return launched && ranks != 1; }
+};
+
+/// Reads a variable of the environment; null where it is not set.
+using Variables = std::function<const char*(const char* name)>;
+
+/// Throws (exit code 2) where CONVOY_MPI is neither `openmpi`, `mpich` nor a path.
+Launch read_launch(const Variables& variables);
+/// Of this process.
+Launch read_launch();
+
+}  // namespace convoy
