@@ -70,6 +70,14 @@ class CONVOY_API Classifier {
   /// order. Throws when the network takes no such images (volumes, or neither 1 nor 3 channels).
   std::vector<FileAnswer> classify_files(const std::vector<std::filesystem::path>& files, int top = 5);
 
+  /// The softmax of all scores, (N,classes), of images as `classify` takes them.
+  std::vector<float> probabilities(std::span<const std::uint8_t> images);
+  /// The same of images of any one size (N,height,width,channels) with depth 1 and 1 or 3 channels, which are
+  /// resized and cut as files are.
+  std::vector<float> probabilities_resized(std::span<const std::uint8_t> images, const ClassifierInput& size);
+  /// The same of files, (files,classes). Throws what is wrong with the first that cannot be read.
+  std::vector<float> probabilities_of_files(const std::vector<std::filesystem::path>& files);
+
  private:
   struct Parts;
   std::unique_ptr<Parts> parts_;

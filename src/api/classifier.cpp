@@ -41,6 +41,19 @@ std::vector<ClassScore> likeliest(std::span<const float> logits, const std::vect
   return scores;
 }
 
+/// Of rows of logits (N,classes).
+std::vector<float> softmax(std::vector<float> logits, int classes) {
+  const auto width = static_cast<std::ptrdiff_t>(classes);
+  for (auto row = logits.begin(); row != logits.end(); row += width) {
+    const float largest = *std::max_element(row, row + width);
+    double sum = 0;
+    for (auto value = row; value != row + width; ++value) sum += std::exp(double{*value} - largest);
+    for (auto value = row; value != row + width; ++value)
+      *value = static_cast<float>(std::exp(double{*value} - largest) / sum);
+  }
+  return logits;
+}
+
 }  // namespace
 
 struct Classifier::Parts {
@@ -57,18 +70,77 @@ struct Classifier::Parts {
   }
 
   const FeatureShape& shape() const { return model.graph.input(); }
+  std::size_t image_bytes() const { return static_cast<std::size_t>(shape().count()); }
 
-  /// Reads a picture as evaluation sees it into `pixels` (H,W,C).
-  void read(const std::filesystem::path& file, std::uint8_t* pixels) const {
+  void check_takes_pictures() const {
+    if (shape().d == 1 && (shape().c == 1 || shape().c == 3)) return;
+    fail("{}: takes {} (H,W,C), which no picture is", model.checkpoint.string(), to_string(shape()));
+  }
+
+  /// Where evaluation looks at a picture of this size.
+  Box box(ImageSize size) const {
     const ImageSize out{shape().h, shape().w};
     const DataConfig& data = model.config.data;
-    const int shorter = is_streamed(data.source) ? shorter_side(data) : std::max(out.height, out.width);
-    const std::vector<std::uint8_t> bytes = read_image_file(file);
-    const ImagePart part = decode_part(
-        bytes, file.string(), [&](ImageSize size) { return centre_box(size, shorter, out); }, out);
-    if (shape().c == 3) return resize(part.image, part.box, out, pixels);
-    const Image small = resized(part.image, part.box, out);
+    return centre_box(size, is_streamed(data.source) ? shorter_side(data) : std::max(out.height, out.width),
+                      out);
+  }
+
+  /// Resizes that part to the network's input, `pixels` (H,W,C).
+  void cut(const ImageView& picture, const Box& part, std::uint8_t* pixels) const {
+    const ImageSize out{shape().h, shape().w};
+    if (shape().c == 3) return resize(picture, part, out, pixels);
+    const Image small = resized(picture, part, out);
     to_gray(small.pixels.data(), shape().pixels(), pixels);
+  }
+
+  void read(const std::filesystem::path& file, std::uint8_t* pixels) const {
+    const std::vector<std::uint8_t> bytes = read_image_file(file);
+    const ImagePart part =
+        decode_part(bytes, file.string(), [&](ImageSize size) { return box(size); }, {shape().h, shape().w});
+    cut(part.image, part.box, pixels);
+  }
+
+  /// Logits (count,classes) of images that `fill(index, pixels)` makes one by one, several threads at a time.
+  template <class Fill>
+  std::vector<float> logits(std::size_t count, const Fill& fill) {
+    const auto batch = static_cast<std::size_t>(inference.batch());
+    std::vector<float> all;
+    for (std::size_t first = 0; first < count; first += batch) {
+      const std::size_t some = std::min(batch, count - first);
+      std::vector<std::uint8_t> images(some * image_bytes());
+      {
+        const ThreadLimit limit(threads);
+#pragma omp parallel for schedule(dynamic) if (some > 1)
+        for (std::size_t i = 0; i < some; ++i) fill(first + i, images.data() + i * image_bytes());
+      }
+      const std::vector<float> part = inference.logits(images);
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+  }
+
+  std::vector<float> logits_of(std::span<const std::uint8_t> images) {
+    if (images.size() % image_bytes() == 0) return inference.logits(images);
+    fail("{} bytes are no whole number of images {} (H,W,C)", images.size(), to_string(shape()));
+  }
+
+  /// Logits of files; `errors` gets one text per file, empty where it was read.
+  std::vector<float> logits_of_files(const std::vector<std::filesystem::path>& files,
+                                     std::vector<std::string>& errors) {
+    check_takes_pictures();
+    errors.assign(files.size(), "");
+    return logits(files.size(), [&](std::size_t i, std::uint8_t* pixels) {
+      try {
+        read(files[i], pixels);
+      } catch (const std::exception& error) {
+        errors[i] = error.what();
+      }
+    });
+  }
+
+  std::span<const float> row(const std::vector<float>& logits, std::size_t i) const {
+    const auto width = static_cast<std::size_t>(model.graph.classes());
+    return std::span(logits).subspan(i * width, width);
   }
 
   const int threads;
@@ -104,43 +176,55 @@ std::string Classifier::device() const {
 }
 
 std::vector<std::vector<ClassScore>> Classifier::classify(std::span<const std::uint8_t> images, int top) {
-  const auto size = static_cast<std::size_t>(parts_->shape().count());
-  if (images.size() % size != 0) {
-    fail("{} bytes are no whole number of images {} (H,W,C)", images.size(), to_string(parts_->shape()));
-  }
-  const std::vector<float> logits = parts_->inference.logits(images);
-  const auto width = static_cast<std::size_t>(classes());
-  std::vector<std::vector<ClassScore>> answers;
-  for (std::size_t first = 0; first < logits.size(); first += width)
-    answers.push_back(likeliest(std::span(logits).subspan(first, width), class_names(), top));
+  const std::vector<float> logits = parts_->logits_of(images);
+  std::vector<std::vector<ClassScore>> answers(images.size() / parts_->image_bytes());
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    answers[i] = likeliest(parts_->row(logits, i), class_names(), top);
   return answers;
 }
 
 std::vector<FileAnswer> Classifier::classify_files(const std::vector<std::filesystem::path>& files, int top) {
-  const FeatureShape& shape = parts_->shape();
-  if (shape.d != 1 || (shape.c != 1 && shape.c != 3))
-    fail("{}: takes {} (H,W,C), which no JPEG or PNG holds", checkpoint().string(), to_string(shape));
-  const auto size = static_cast<std::size_t>(shape.count());
-  const auto batch = static_cast<std::size_t>(parts_->inference.batch());
+  std::vector<std::string> errors;
+  const std::vector<float> logits = parts_->logits_of_files(files, errors);
   std::vector<FileAnswer> answers(files.size());
-  for (std::size_t first = 0; first < files.size(); first += batch) {
-    const std::size_t count = std::min(batch, files.size() - first);
-    std::vector<std::uint8_t> images(count * size);
-    const ThreadLimit limit(parts_->threads);
-#pragma omp parallel for schedule(dynamic) if (count > 1)
-    for (std::size_t i = 0; i < count; ++i) {
-      try {
-        parts_->read(files[first + i], images.data() + i * size);
-      } catch (const std::exception& error) {
-        answers[first + i].error = error.what();
-      }
-    }
-    std::vector<std::vector<ClassScore>> scores = classify(images, top);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (answers[first + i].error.empty()) answers[first + i].scores = std::move(scores[i]);
-    }
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    answers[i].error = errors[i];
+    if (errors[i].empty()) answers[i].scores = likeliest(parts_->row(logits, i), class_names(), top);
   }
   return answers;
+}
+
+std::vector<float> Classifier::probabilities(std::span<const std::uint8_t> images) {
+  return softmax(parts_->logits_of(images), classes());
+}
+
+std::vector<float> Classifier::probabilities_resized(std::span<const std::uint8_t> images,
+                                                     const ClassifierInput& size) {
+  parts_->check_takes_pictures();
+  if (size.depth != 1 || size.height < 1 || size.width < 1 || (size.channels != 1 && size.channels != 3))
+    fail("images of {}x{}x{} (H,W,C): there must be 1 or 3 channels", size.height, size.width, size.channels);
+  const std::size_t pixels = static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width);
+  const std::size_t each = pixels * static_cast<std::size_t>(size.channels);
+  if (images.size() % each != 0) fail("{} bytes are no whole number of images of {}", images.size(), each);
+  const Box part = parts_->box({size.height, size.width});
+  return softmax(parts_->logits(images.size() / each,
+                                [&](std::size_t i, std::uint8_t* out) {
+                                  const std::uint8_t* image = images.data() + i * each;
+                                  if (size.channels == 3)
+                                    return parts_->cut({size.height, size.width, image}, part, out);
+                                  std::vector<std::uint8_t> colours(3 * pixels);
+                                  for (std::size_t p = 0; p < colours.size(); ++p) colours[p] = image[p / 3];
+                                  parts_->cut({size.height, size.width, colours.data()}, part, out);
+                                }),
+                 classes());
+}
+
+std::vector<float> Classifier::probabilities_of_files(const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> errors;
+  const std::vector<float> logits = parts_->logits_of_files(files, errors);
+  for (const std::string& error : errors)
+    if (!error.empty()) fail("{}", error);
+  return softmax(logits, classes());
 }
 
 }  // namespace convoy

@@ -3,6 +3,7 @@
 
 #include "comm/agree.h"
 #include "src/cli/commands.h"
+#include "src/cli/entry.h"
 #include "src/core/log.h"
 
 namespace {
@@ -16,7 +17,7 @@ void report_alone(const RankEnvironment& ranks, const std::exception& error) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int convoy_main(int argc, char** argv) {
   const auto process_start = std::chrono::steady_clock::now();
   try {
     const RankEnvironment ranks(&argc, &argv);

@@ -1,0 +1,21 @@
+"""Networks that Convoy trained, and training itself, from Python.
+
+    import convoy
+
+    for epoch in convoy.train("configs/quickstart.yaml", ["train.epochs=3"], output="runs/digits"):
+        print(epoch["epoch"], epoch["val_accuracy"])
+
+    model = convoy.load("runs/digits")
+    probabilities = model.predict(["a.png", "b.jpg"])  # numpy, (2, classes)
+    print([model.classes[i] for i in probabilities.argmax(axis=1)])
+
+    table = convoy.runs("runs")  # a list of dicts, as pandas.DataFrame takes it
+
+Whatever fails raises convoy.Error, whose text is one sentence that says what to do.
+"""
+from ._errors import Error
+from ._metrics import runs
+from ._model import Model, load
+from ._training import train
+
+__all__ = ["Error", "Model", "load", "runs", "train"]

@@ -1,0 +1,67 @@
+"""Where the program, the library and what they load at run time lie."""
+import glob
+import os
+import pathlib
+import site
+import sys
+
+from ._errors import Error
+
+PACKAGE = pathlib.Path(__file__).resolve().parent
+# Certificate authorities, where systems keep them.
+AUTHORITIES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"]
+
+
+def find(*names):
+    """The first of these files, relative to CONVOY_HOME (a clone, a build folder or an install prefix), else to this package, or
+    to the clone that it lies in."""
+    home = os.environ.get("CONVOY_HOME")
+    homes = [pathlib.Path(home)] if home else [PACKAGE, PACKAGE.parents[1]]
+    for folder in homes:
+        for place in (folder, folder / "build" / "gpu", folder / "build" / "t4", folder / "build" / "cpu"):
+            for name in names:
+                if (place / name).is_file():
+                    return place / name
+    raise Error(f"{names[-1]} is neither in {' nor in '.join(map(str, homes))}; install the wheel, build Convoy, or set CONVOY_HOME")
+
+
+def program():
+    return find("bin/convoy", "convoy")
+
+
+def library():
+    return find("lib/libconvoy.so", "libconvoy.so")
+
+
+def library_folders():
+    """Where wheels of others put cuBLAS, NCCL and MPI."""
+    folders = []
+    for packages in dict.fromkeys([*site.getsitepackages(), site.getusersitepackages(), *sys.path]):
+        folders += sorted(glob.glob(os.path.join(glob.escape(packages), "nvidia", "*", "lib")))
+    for prefix in dict.fromkeys([sys.prefix, site.getuserbase()]):
+        if glob.glob(os.path.join(glob.escape(prefix), "lib", "libmpi.so*")):
+            folders.append(os.path.join(prefix, "lib"))
+    return list(dict.fromkeys(folders))
+
+
+def environment():
+    """os.environ, and what the program should know of this Python: CONVOY_LIBRARY_PATH, and certificates for downloads where the
+    system keeps them elsewhere than Debian."""
+    variables = dict(os.environ)
+    path = [folder for folder in variables.get("CONVOY_LIBRARY_PATH", "").split(os.pathsep) if folder]
+    path += [folder for folder in library_folders() if folder not in path]
+    if path:
+        variables["CONVOY_LIBRARY_PATH"] = os.pathsep.join(path)
+    if "SSL_CERT_FILE" not in variables and not os.path.exists(AUTHORITIES[0]):
+        found = next(filter(os.path.exists, AUTHORITIES), None) or _certifi()
+        if found:
+            variables["SSL_CERT_FILE"] = found
+    return variables
+
+
+def _certifi():
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return certifi.where()

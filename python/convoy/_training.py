@@ -1,0 +1,172 @@
+"""Training, as the program does it."""
+import json
+import logging
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import _files
+from ._errors import Error
+from ._metrics import FILE, complete_rows
+
+POLL_SECONDS = 0.1
+STOP_SECONDS = 120  # for a last step and its checkpoint; then it is killed
+ERROR = re.compile(r"\berror[: ]\s*(.*)")
+_log = logging.getLogger("convoy")
+
+
+def train(config, overrides=(), *, ranks=1, output=None, resume=None, arguments=(), launcher=None):
+    """Trains, and yields the metrics of each epoch as a dict when it is done: epoch, train_loss, val_accuracy and so on.
+
+    Training begins when the first epoch is asked for; `list(convoy.train(...))` trains to the end. When the generator is closed
+    earlier (`break`, an exception, Ctrl-C), the run stops at a checkpoint first. What the program prints goes to the logger
+    "convoy": warnings are shown unless logging is told otherwise.
+
+    config     a YAML file, or its content as a dict
+    overrides  "key=value" strings, or a dict {"train.epochs": 3}
+    ranks      processes under mpirun, which must be installed where there is more than one: one per GPU, or some cores each
+    output     the run's folder; runs/NAME of the file unless told
+    resume     "auto" goes on from the newest checkpoint in `output`, a path from that one; their earlier epochs are not yielded
+    arguments  more for `convoy train`, e.g. ["--init", "weights.safetensors"]
+    launcher   a list of words to start the ranks with instead of mpirun's
+
+    Raises convoy.Error with the program's message and exit code when it fails.
+    """
+    if isinstance(overrides, str):
+        raise Error('overrides is one string; expected a list, ["key=value"], or a dict')
+    if hasattr(overrides, "items"):
+        overrides = [f"{key}={_value(value)}" for key, value in overrides.items()]
+    name = "model" if isinstance(config, dict) else pathlib.Path(config).stem
+    output = pathlib.Path(output or pathlib.Path("runs") / name)
+    command = [*(launcher or _launcher(ranks)), str(_files.program()), "train"]
+    options = [*overrides, "--output", str(output), *(["--resume", str(resume)] if resume else []), *map(str, arguments)]
+    return _follow(command, config, options, _environment(ranks), output, resume)
+
+
+def _value(value):
+    return value if isinstance(value, str) else json.dumps(value)  # YAML reads JSON
+
+
+def _launcher(ranks):
+    if ranks == 1:
+        return []
+    mpirun = shutil.which("mpirun", path=os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)]))
+    if mpirun is None:
+        raise Error(f"{ranks} ranks need mpirun, which is not there; pip install 'convoy[mpi]', or apt-get install openmpi-bin")
+    version = subprocess.run([mpirun, "--version"], capture_output=True, text=True).stdout
+    # Open MPI counts slots and binds the threads of a rank to one core, unless told not to.
+    options = ["--bind-to", "none", "--oversubscribe"] if re.search(r"Open MPI|OpenRTE", version) else []
+    return [mpirun, *options, "-np", str(ranks)]
+
+
+def _environment(ranks):
+    variables = _files.environment()
+    if ranks > 1:
+        variables.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // ranks)))
+        if os.geteuid() == 0:  # in a container
+            variables.update({f"{of}_ALLOW_RUN_AS_ROOT{sure}": "1" for of in ("OMPI", "PRTE") for sure in ("", "_CONFIRM")})
+    return variables
+
+
+def _follow(command, config, options, environment, output, resume):
+    """The generator: the program's life is its own."""
+    with tempfile.TemporaryDirectory(prefix="convoy-") as folder:
+        if isinstance(config, dict):
+            path = os.path.join(folder, "config.yaml")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            config = path
+        metrics = _Metrics(output / FILE, resume)
+        path = os.path.join(folder, "log")
+        with open(path, "wb") as log, open(path, encoding="utf-8", errors="replace") as reading:
+            # In a session of its own, so that Ctrl-C in a terminal or notebook comes here alone.
+            process = subprocess.Popen([*command, str(config), *options], env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=subprocess.STDOUT, start_new_session=True)
+            lines = _Lines(reading)
+            try:
+                running = True
+                while running:
+                    running = process.poll() is None  # before reading, so that the last rows are seen
+                    lines.forward()
+                    yield from metrics.new_epochs()
+                    if running:
+                        time.sleep(POLL_SECONDS)
+            finally:
+                _stop(process, several=len(command) > 2)
+                lines.forward()
+            if process.returncode != 0:
+                raise Error(lines.message() or f"convoy ended with {process.returncode} and no message", process.returncode)
+
+
+def _stop(process, several):
+    """Ends it at a checkpoint. mpirun itself would kill ranks on SIGTERM, but hands SIGUSR1 on."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGUSR1 if several else signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except BaseException:  # too late, or interrupted once more
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+
+
+class _Metrics:
+    """The rows that this run adds to metrics.jsonl. A new run moves an older folder away, a resumed one writes the rows that it
+    keeps into a new file: until then, the file that is there is of earlier."""
+
+    def __init__(self, path, resume):
+        self._path = path
+        self._before = self._file()
+        self._kept = set(path.read_text(encoding="utf-8").splitlines()) if resume and self._before else set()
+        self._read = 0
+
+    def _file(self):
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def new_epochs(self):
+        now = self._file()
+        if now is None or now == self._before:
+            return
+        with open(self._path, encoding="utf-8") as file:
+            file.seek(self._read)
+            text = file.read()
+        text = text[:text.rfind("\n") + 1]
+        self._read += len(text.encode())
+        fresh = "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n") not in self._kept)
+        yield from (row for row in complete_rows(fresh) if "event" not in row and "epoch" in row)
+
+
+class _Lines:
+    """What the program prints, line by line."""
+
+    def __init__(self, file):
+        self._file = file
+        self._lines = []
+
+    def forward(self):
+        for line in self._file.read().splitlines():
+            self._lines.append(line)
+            _log.log(logging.WARNING if re.search(r"\bwarning\b", line) else logging.INFO, "%s", line)
+
+    def message(self):
+        """The last error and the lines that belong to it; without one, the last line."""
+        starts = [i for i, line in enumerate(self._lines) if ERROR.search(line)]
+        if not starts:
+            return self._lines[-1] if self._lines else ""
+        lines = [ERROR.search(self._lines[starts[-1]]).group(1)]
+        for line in self._lines[starts[-1] + 1:]:
+            if not line.strip() or line.startswith("---") or re.match(r"\d\d:\d\d:\d\d ", line):
+                break
+            lines.append(line)
+        return "\n".join(lines)

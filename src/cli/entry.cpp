@@ -1,0 +1,5 @@
+#include "src/cli/entry.h"
+
+int main(int argc, char** argv) {
+  return convoy_main(argc, argv);
+}
