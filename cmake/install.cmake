@@ -19,8 +19,10 @@ if(CONVOY_SHARED)
   target_link_options(convoy_shared PRIVATE LINKER:--no-undefined LINKER:--as-needed LINKER:--gc-sections)
   target_compile_features(convoy_shared INTERFACE cxx_std_20)
   target_include_directories(convoy_shared INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  set_target_properties(convoy_shared PROPERTIES OUTPUT_NAME convoy EXPORT_NAME convoy VERSION ${PROJECT_VERSION}
-    SOVERSION ${PROJECT_VERSION_MAJOR} LINKER_LANGUAGE CXX)
+  set_target_properties(convoy_shared PROPERTIES OUTPUT_NAME convoy EXPORT_NAME convoy LINKER_LANGUAGE CXX)
+  if(NOT CONVOY_ONE_LIBRARY)  # a wheel would hold each link as a copy
+    set_target_properties(convoy_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  endif()
 
   set(package ${CMAKE_INSTALL_LIBDIR}/cmake/convoy)
   install(TARGETS convoy_shared EXPORT convoy-targets LIBRARY)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <span>
@@ -153,6 +154,9 @@ bool Downloader::attempt(Transfer& transfer, const std::string& address, const s
   handle.set(CURLOPT_FAILONERROR, 1L);
   handle.set(CURLOPT_NOSIGNAL, 1L);
   handle.set(CURLOPT_USERAGENT, "convoy");
+  // As OpenSSL's own programs do: a libcurl that was built elsewhere looks for certificates where that system
+  // has them.
+  if (const char* authorities = std::getenv("SSL_CERT_FILE")) handle.set(CURLOPT_CAINFO, authorities);
   handle.set(CURLOPT_CONNECTTIMEOUT, seconds);
   handle.set(CURLOPT_LOW_SPEED_LIMIT, 1000L);
   handle.set(CURLOPT_LOW_SPEED_TIME, seconds);

@@ -3,12 +3,14 @@
 
 usage: slurm_test.py CONVOY [unittest arguments]
 """
+import csv
 import os
 import pathlib
 import random
 import re
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -79,10 +81,9 @@ class Slurm(unittest.TestCase):
             cls.unavailable = f"no Slurm: {reason}"
             return
         cls.addClassCleanup(cls.cluster.stop)
-        # The scripts want to be submitted from the repository's root; runs/ and logs should not land in this one.
+        # runs/ and logs should not land in this clone, nor its site.sh count.
         cls.root = cls.folder / "root"
-        cls.root.mkdir()
-        (cls.root / "slurm").symlink_to(ROOT / "slurm")
+        shutil.copytree(ROOT / "slurm", cls.root / "slurm", ignore=shutil.ignore_patterns("site.sh"))
         (cls.root / "net.yaml").write_text(STEADY)
         write_images(cls.root / "images", {"train": 6000, "t10k": 500}, random.Random(1))
         cls.undisturbed = None
@@ -188,11 +189,48 @@ class Slurm(unittest.TestCase):
             found = self.cluster.wait_for(f"{array}_{index}", ("COMPLETED", "FAILED"))
             log = self.log(f"{array}-{index}")
             self.assertEqual(found["JobState"], "COMPLETED", log)
-            run = self.root / "runs" / f"sweep-{array}-{index}"
+            run = self.root / "runs" / f"sweep-{array}" / str(index)
             config = (run / "config.yaml").read_text()
             self.assertRegex(config, f"lr: {rate}")
             self.assertRegex(config, f"(?m)^seed: {index + 1}$")
-            self.assertEqual(len(read_metrics(run)), 2, "an epoch and the summary")
+            self.assertEqual([row["epoch"] for row in read_metrics(run) if "event" not in row], [1])
+        (table,) = re.findall(r"Submitted batch job (\d+)", self.log(f"{array}-0") + self.log(f"{array}-1"))
+        if subprocess.run([CONVOY, "runs", "--help"], capture_output=True).returncode != 0:
+            self.skipTest("this program has no `runs`")
+        self.expect_end(table)
+        self.assertRegex(self.log(table), r"(?s)0: optimizer.lr=0.05\n1: optimizer.lr=0.01 seed=2\n.*best val")
+        with open(self.root / "runs" / f"sweep-{array}" / "table.csv") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(sorted(pathlib.Path(row["folder"]).name for row in rows), ["0", "1"])
+        for row in rows:
+            self.assertGreater(float(row["best_val_accuracy"]), 0.5)
+
+    def test_from_another_folder_with_the_settings_of_a_site(self):
+        """Paths are those of the clone that the script lies in; partition, account and program come from slurm/site.sh."""
+        clone, elsewhere = self.folder / "a clone", self.folder / "elsewhere"
+        elsewhere.mkdir()
+        shutil.copytree(self.root / "slurm", clone / "slurm")
+        (clone / "configs").mkdir()
+        (clone / "configs" / "net.yaml").write_text(STEADY)
+        program = self.write_program("echo", ECHO)
+        (clone / "slurm" / "site.sh").write_text(
+            f'echo "unset: $UNSET_SOMEWHERE"\nexport SBATCH_PARTITION=urgent\nCONVOY="env LOADED=1 {program}"\nLAUNCHER=srun\n')
+        done = subprocess.run([clone / "slurm" / "submit", "--parsable", "--ntasks-per-node=1", "--cpus-per-task=1", "train_cpu",
+                               "configs/net.yaml", "seed=3"], cwd=elsewhere, env=self.cluster.environment, capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        job = done.stdout.split()[-1]
+        found = self.cluster.wait_for(job, ("COMPLETED", "FAILED"))
+        log = (elsewhere / f"slurm-{job}.out").read_text()
+        self.assertEqual((found["JobState"], found["Partition"]), ("COMPLETED", "urgent"), log)
+        self.assertIn(f": train {clone}/configs/net.yaml seed=3 device=cpu --output runs/convoy-{job} --resume auto\n", log)
+
+    def test_without_a_program(self):
+        """It says where it looked, and how to come by one."""
+        job = self.submit("train_cpu.sbatch", "net.yaml", CONVOY="")
+        found = self.cluster.wait_for(job, ("COMPLETED", "FAILED"))
+        self.assertEqual(found["JobState"], "FAILED")
+        self.assertRegex(self.log(job), f"error: {self.root}/build/cpu/convoy is not there; build it .* CONVOY=PATH in .*site.sh")
 
     @deep
     def test_an_array_longer_than_its_values(self):
