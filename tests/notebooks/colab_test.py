@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Runs notebooks/colab.ipynb from top to bottom on the CPU, on small data of its data sets' shapes.
+"""Runs notebooks/colab.ipynb from top to bottom, on a GPU where the program finds one, without a network: on small data of its data
+sets' shapes, or on the real sets where CONVOY_DATA names their folder.
 
     colab_test.py PROGRAM
 """
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -12,6 +14,7 @@ import unittest
 MISSING = ""
 try:
     import ipykernel  # noqa: F401  what the notebook's cells run in
+    import jupyter_client
     import nbclient
     import nbformat
     import numpy
@@ -26,23 +29,61 @@ from data_files import idx, png  # noqa: E402
 PROGRAM = ""
 
 
+def output_of(command):
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
 @unittest.skipIf(MISSING, MISSING)
 class Notebook(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="convoy-notebook-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        gpu = "cuda" in output_of([PROGRAM, "check", str(ROOT / "configs" / "quickstart.yaml")])
+        self.environment = {"CONVOY_PROGRAM": PROGRAM, "CONVOY_HOME": str(pathlib.Path(PROGRAM).parent), "CONVOY_KEEP": str(self.folder),
+                            "CONVOY_QUICK": f"train.epochs=1 schedule.warmup_epochs=0 device={'cuda' if gpu else 'cpu'}"}
+        if not gpu:
+            self.environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        if "CONVOY_DATA" not in os.environ:  # folders mnist and cifar10 of the real sets
+            self.make_data(self.folder / "data")
+            self.environment["CONVOY_DATA"] = str(self.folder / "data")
+
     def test_runs_from_top_to_bottom_and_goes_on_when_run_again(self):
-        with tempfile.TemporaryDirectory(prefix="convoy-notebook-") as name:
-            folder = pathlib.Path(name)
-            self.make_data(folder / "data")
-            environment = {"CONVOY_PROGRAM": PROGRAM, "CONVOY_DATA": str(folder / "data"), "CONVOY_KEEP": name,
-                           "CONVOY_QUICK": "train.epochs=1 schedule.warmup_epochs=0 device=cpu", "CONVOY_PICTURES": str(folder / "picture.png"),
-                           "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-            first = self.execute(environment)
-            self.assertIn("epoch 1/1", first)
-            self.assertIn("picture.png", first)
-            for path in ("runs/mnist/metrics.jsonl", "runs/mnist/tensorboard", "runs/cifar10/checkpoints",
-                         "runs/cifar10.safetensors", "runs/cifar10.onnx"):
-                self.assertTrue((folder / path).exists(), path)
-            again = self.execute(environment)  # as after a disconnect: what is finished is not trained twice
-            self.assertNotIn("epoch 1/1  loss", again)
+        first = self.execute()
+        self.assertIn("epoch 1/1", first)
+        self.assertRegex(first, r"test image 4: \w+:  \w+ [\d.]+ %")
+        for path in ("runs/mnist/metrics.jsonl", "runs/mnist/tensorboard", "runs/cifar10/checkpoints",
+                     "runs/cifar10.safetensors", "runs/cifar10.onnx"):
+            self.assertTrue((self.folder / path).exists(), path)
+        (self.folder / "picture.png").write_bytes(png(50, 40, lambda y, x: (5 * y, 6 * x, 90)))
+        again = self.execute(CONVOY_PICTURES=str(self.folder / "picture.png"))  # what is finished is not trained twice
+        self.assertNotIn("epoch 1/1  loss", again)
+        self.assertIn("picture.png:  ", again)
+
+    def test_the_stop_button_ends_a_training_at_a_checkpoint(self):
+        """Lines are shown while a cell still runs; interrupted, the run stops itself, and no cell after it is run."""
+        quick = self.environment["CONVOY_QUICK"].replace("epochs=1", "epochs=100000")
+        manager = jupyter_client.KernelManager(kernel_name="python3")
+        manager.start_kernel(env={**os.environ, **self.environment, "CONVOY_QUICK": quick},
+                             cwd=str(ROOT / "notebooks"))
+        self.addCleanup(manager.shutdown_kernel, now=True)
+        client = manager.blocking_client()
+        self.addCleanup(client.stop_channels)
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        install, mnist = [cell.source for cell in self.read().cells if cell.cell_type == "code"][:2]
+        client.execute_interactive(install, timeout=120, output_hook=lambda message: None)
+        shown = []
+
+        def press_stop_at_the_first_epoch(message):
+            shown.append(message["content"].get("text", "") if message["msg_type"] == "stream" else "")
+            if "epoch 1/" in shown[-1] and "epoch 1/" not in "".join(shown[:-1]):
+                manager.interrupt_kernel()
+
+        reply = client.execute_interactive(mnist, timeout=120, output_hook=press_stop_at_the_first_epoch)
+        self.assertEqual(reply["content"]["ename"], "KeyboardInterrupt", "".join(shown))
+        self.assertIn("stopped on request", "".join(shown))
+        self.assertTrue(list((self.folder / "runs" / "mnist" / "checkpoints").glob("epoch-*")))
 
     @staticmethod
     def make_data(folder):
@@ -58,16 +99,17 @@ class Notebook(unittest.TestCase):
             records = random.integers(0, 256, (64, 3073)).astype(numpy.uint8)
             records[:, 0] %= 10
             (folder / "cifar10" / file).write_bytes(records.tobytes())
-        pixels = random.integers(0, 256, (50, 40, 3)).tolist()
-        (folder / ".." / "picture.png").resolve().write_bytes(png(50, 40, lambda y, x: pixels[y][x]))
 
     @staticmethod
-    def execute(environment):
+    def read():
+        return nbformat.read(ROOT / "notebooks" / "colab.ipynb", as_version=4)
+
+    def execute(self, **more):
         """The notebook's printed output. Raises what a cell raised."""
-        notebook = nbformat.read(ROOT / "notebooks" / "colab.ipynb", as_version=4)
+        notebook = self.read()
         client = nbclient.NotebookClient(notebook, timeout=int(patience(300)), kernel_name="python3",
                                          resources={"metadata": {"path": str(ROOT / "notebooks")}})
-        client.execute(env={**os.environ, **environment})
+        client.execute(env={**os.environ, **self.environment, **more})
         return "".join(output.get("text", "") for cell in notebook.cells if cell.cell_type == "code"
                        for output in cell.outputs)
 
