@@ -2,7 +2,7 @@
 
     import convoy
 
-    for epoch in convoy.train("configs/quickstart.yaml", ["train.epochs=3"], output="runs/digits"):
+    for epoch in convoy.train(convoy.configs() / "quickstart.yaml", {"train.epochs": 3}, output="runs/digits"):
         print(epoch["epoch"], epoch["val_accuracy"])
 
     model = convoy.load("runs/digits")
@@ -14,8 +14,9 @@
 Whatever fails raises convoy.Error, whose text is one sentence that says what to do.
 """
 from ._errors import Error
+from ._files import configs
 from ._metrics import runs
 from ._model import Model, load
 from ._training import train
 
-__all__ = ["Error", "Model", "load", "runs", "train"]
+__all__ = ["Error", "Model", "configs", "load", "runs", "train"]

@@ -33,6 +33,11 @@ def library():
     return find("lib/libconvoy.so", "libconvoy.so")
 
 
+def configs():
+    """The folder of the configurations that come with Convoy, a pathlib.Path."""
+    return find("share/convoy/configs/quickstart.yaml", "configs/quickstart.yaml", "../../configs/quickstart.yaml").parent.resolve()
+
+
 def library_folders():
     """Where wheels of others put cuBLAS, NCCL and MPI."""
     folders = []

@@ -6,6 +6,7 @@ sets' shapes, or on the real sets where CONVOY_DATA names their folder.
 """
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,8 @@ class Notebook(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="convoy-notebook-")
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        gpu = "cuda" in output_of([PROGRAM, "check", str(ROOT / "configs" / "quickstart.yaml")])
+        checked = output_of([PROGRAM, "check", str(ROOT / "configs" / "quickstart.yaml")])
+        gpu = re.search(r"(?m)^ok +device +(?! |cpu)", checked) is not None
         self.environment = {"CONVOY_PROGRAM": PROGRAM, "CONVOY_HOME": str(pathlib.Path(PROGRAM).parent), "CONVOY_KEEP": str(self.folder),
                             "CONVOY_QUICK": f"train.epochs=1 schedule.warmup_epochs=0 device={'cuda' if gpu else 'cpu'}"}
         if not gpu:

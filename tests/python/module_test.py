@@ -229,6 +229,9 @@ class Command(ModuleTest):
         process.terminate()
         self.assertEqual(process.wait(60), 75)
 
+    def test_its_configurations(self):
+        self.assertTrue((convoy.configs() / "quickstart.yaml").is_file())
+
     def test_where_nothing_is(self):
         environment = dict(os.environ, PYTHONPATH=str(ROOT / "python"), CONVOY_HOME=str(self.folder))
         result = subprocess.run([sys.executable, "-m", "convoy", "--version"], env=environment, capture_output=True, text=True)
