@@ -72,9 +72,9 @@ class Notebook(unittest.TestCase):
         client = manager.blocking_client()
         self.addCleanup(client.stop_channels)
         client.start_channels()
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=patience(60))
         install, mnist = [cell.source for cell in self.read().cells if cell.cell_type == "code"][:2]
-        client.execute_interactive(install, timeout=120, output_hook=lambda message: None)
+        client.execute_interactive(install, timeout=patience(120), output_hook=lambda message: None)
         shown = []
 
         def press_stop_at_the_first_epoch(message):
@@ -82,7 +82,7 @@ class Notebook(unittest.TestCase):
             if "epoch 1/" in shown[-1] and "epoch 1/" not in "".join(shown[:-1]):
                 manager.interrupt_kernel()
 
-        reply = client.execute_interactive(mnist, timeout=120, output_hook=press_stop_at_the_first_epoch)
+        reply = client.execute_interactive(mnist, timeout=patience(120), output_hook=press_stop_at_the_first_epoch)
         self.assertEqual(reply["content"]["ename"], "KeyboardInterrupt", "".join(shown))
         self.assertIn("stopped on request", "".join(shown))
         self.assertTrue(list((self.folder / "runs" / "mnist" / "checkpoints").glob("epoch-*")))

@@ -20,6 +20,7 @@ import convoy  # noqa: E402
 import convoy._files  # noqa: E402
 from data_files import png  # noqa: E402
 from networks import DIGITS, SMALL, STEADY  # noqa: E402
+from patience import patience  # noqa: E402
 
 try:
     import numpy
@@ -223,11 +224,11 @@ class Command(ModuleTest):
         config, output = self.write("steady.yaml", STEADY), self.folder / "signalled"
         process = subprocess.Popen([*command, "train", config, "train.epochs=1000", "device=cpu", "--output", output],
                                    env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         while not list((output / "checkpoints").glob("epoch-*")) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.terminate()
-        self.assertEqual(process.wait(60), 75)
+        self.assertEqual(process.wait(patience(60)), 75)
 
     def test_its_configurations(self):
         self.assertTrue((convoy.configs() / "quickstart.yaml").is_file())

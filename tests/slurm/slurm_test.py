@@ -217,7 +217,7 @@ class Slurm(unittest.TestCase):
             f'echo "unset: $UNSET_SOMEWHERE"\nexport SBATCH_PARTITION=urgent\nCONVOY="env LOADED=1 {program}"\nLAUNCHER=srun\n')
         done = subprocess.run([clone / "slurm" / "submit", "--parsable", "--ntasks-per-node=1", "--cpus-per-task=1", "train_cpu",
                                "configs/net.yaml", "seed=3"], cwd=elsewhere, env=self.cluster.environment, capture_output=True,
-                              text=True, timeout=60)
+                              text=True, timeout=patience(60))
         self.assertEqual(done.returncode, 0, done.stderr)
         job = done.stdout.split()[-1]
         found = self.cluster.wait_for(job, ("COMPLETED", "FAILED"))
