@@ -26,13 +26,13 @@ std::string place_of(const Progress& progress) {
 }  // namespace
 
 Trainer::Trainer(const Config& config, const TrainOptions& options, Session& session,
-                 const RankEnvironment& ranks)
+                 const RankEnvironment& ranks, Console& console)
     : config_(config),
       options_(options),
       session_(session),
       ranks_(ranks),
       folder_(options.output),
-      console_(ranks.is_root()) {
+      console_(console) {
   if (options.profile_steps > 0) profiler_.emplace(options.profile_steps);
 }
 
@@ -64,11 +64,13 @@ void Trainer::start_or_resume() {
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
     if (checkpoint && folder_.contains(checkpoint->path)) {
-      best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done);
+      best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done, progress_.steps_done);
       tidy_checkpoints(folder_.checkpoints(), stored);
     } else if (const std::string moved = folder_.prepare_new(config_); !moved.empty()) {
       console_.line(fmt::format("the earlier run of this name is now in {}", moved));
     }
+    console_.log_to(folder_.log());
+    symptoms_.emplace(config_, session_);
     writer_.emplace(session_, folder_.checkpoints(), config_.checkpoint.keep, to_yaml(config_));
     if (config_.train.tensorboard)
       board_.emplace(folder_.path(), ranks_.host(), progress_.steps_done, session_);
@@ -128,7 +130,7 @@ double Trainer::learning_rate_of(std::int64_t step) const {
 std::optional<SummaryRecord> Trainer::run() {
   start_ = Clock::now();
   start_or_resume();
-  console_.line(fmt::format("{}: {} parameters, {} rank{}, {}, {} images in all, {} for arenas per rank",
+  console_.line(fmt::format("{}: {} parameters, {} rank{}, {}, {} images in all, {} of memory per rank",
                             config_.name, session_.graph().parameter_count(), ranks_.size(),
                             ranks_.size() == 1 ? "" : "s", session_.engine().describe(),
                             session_.plans().layout.order.count,
@@ -158,6 +160,7 @@ std::optional<SummaryRecord> Trainer::run() {
     if (stopping || is_finished() || progress_.epochs_done % config_.checkpoint.every_epochs == 0)
       files.push_back(checkpoint_path(folder_.checkpoints(), progress_));
     if (is_finished()) {  // before its last checkpoint: who finds that one finds all
+      if (symptoms_) summary.signs = symptoms_->present();
       summary.best_val_accuracy = best_val_accuracy_;
       summary.seconds = seconds_before_ + seconds_since(start_);
       summary.seconds_to_first_step = seconds_to_first_step_;
@@ -173,15 +176,35 @@ std::optional<SummaryRecord> Trainer::run() {
     return std::nullopt;
   }
   if (summary.last.epoch == 0) {
-    console_.line(fmt::format("nothing to do: {} of {} epochs are done{}", progress_.epochs_done,
-                              config_.train.epochs, out_of_patience() ? ", stopped early" : ""));
+    console_.line(
+        out_of_patience()
+            ? fmt::format("already trained for {} epochs and stopped early; raise train.early_stop.patience "
+                          "({}) to go on",
+                          progress_.epochs_done, config_.train.early_stop->patience)
+            : fmt::format("already trained for {} epochs; raise train.epochs ({}) to go on",
+                          progress_.epochs_done, config_.train.epochs));
     return summary;
   }
-  console_.line(fmt::format(
-      "{} accuracy {:.2f} %, {:.0f} images/s in the last epoch, {:.1f} s in all; run written to {}",
-      name_of_validation(config_.data), 100 * summary.last.val_accuracy, summary.last.images_per_second,
-      summary.seconds, folder_.path().string()));
+  console_.line(outcome(summary));
   return summary;
+}
+
+std::string Trainer::outcome(const SummaryRecord& summary) const {
+  const std::vector<std::string>& signs = summary.signs;
+  const bool knows_nothing = std::any_of(signs.begin(), signs.end(), [](const std::string& name) {
+    return name == "chance" || name == "one_class";
+  });
+  const std::string where = fmt::format("run written to {}", folder_.path().string());
+  const std::string accuracy =
+      fmt::format("{} accuracy {:.2f} %", name_of_validation(config_.data), 100 * summary.last.val_accuracy);
+  if (knows_nothing)
+    return fmt::format("the network has learned nothing ({}; {}): see the warnings above for what to try; {}",
+                       accuracy, fmt::join(signs, ", "), where);
+  return fmt::format("{}, {:.0f} images/s in the last epoch, {:.1f} s in all; {}{}", accuracy,
+                     summary.last.images_per_second, summary.seconds, where,
+                     signs.empty() ? ""
+                                   : fmt::format("; something is wrong ({}): see the warnings above",
+                                                 fmt::join(signs, ", ")));
 }
 
 bool Trainer::train_epoch(EpochRecord& record) {
@@ -194,6 +217,8 @@ bool Trainer::train_epoch(EpochRecord& record) {
   const Clock::time_point start = Clock::now();
   const double seconds_before = progress_.epoch_seconds;
   const double images = batches.back().first + batches.back().count;
+  console_.begin_epoch(record.epoch, config_.train.epochs, first_step, std::ssize(batches));
+  pace_.begin_epoch(static_cast<double>(progress_.images_done), Clock::now());
   Verdicts verdicts{first_step + static_cast<std::int64_t>(batch), progress_.steps_done};
   for (; batch < batches.size(); ++batch) {
     StepState state;
@@ -209,6 +234,7 @@ bool Trainer::train_epoch(EpochRecord& record) {
     if (seconds_to_first_step_ == 0) {
       session_.engine().synchronize();
       seconds_to_first_step_ = seconds_since(options_.process_start);
+      pace_.add(static_cast<double>(progress_.images_done), Clock::now());
     }
     const std::int64_t verify_every = config_.distributed.verify_every;
     if (verify_every > 0 && progress_.steps_done % verify_every == 0) verify_weights();
@@ -219,12 +245,8 @@ bool Trainer::train_epoch(EpochRecord& record) {
       note_epoch(seconds);
       save({checkpoint_path(folder_.checkpoints(), progress_)});
     }
-    if (console_.wants_live()) {
-      const Metrics local =
-          session_.read_local_training_metrics();  // this rank's share is enough for the eye
-      console_.live(record.epoch, config_.train.epochs, progress_.steps_done, local.loss(),
-                    static_cast<double>(progress_.images_done), images, seconds);
-    }
+    if (symptoms_) symptoms_->after_step(record.epoch, static_cast<std::int64_t>(batch));
+    if (console_.wants_progress()) report_progress(record, batch + 1, seconds_before, start);
   }
   judge(first_step + static_cast<std::int64_t>(batch), verdicts, record.epoch);
   session_.engine().synchronize();
@@ -245,6 +267,33 @@ bool Trainer::train_epoch(EpochRecord& record) {
   if (!std::isfinite(record.train_loss))
     throw not_finite(fmt::format("the training loss is not finite in epoch {}", record.epoch));
   return true;
+}
+
+void Trainer::report_progress(const EpochRecord& epoch, std::size_t done, double seconds,
+                              Clock::time_point start) {
+  const Metrics local = session_.read_local_training_metrics();  // this rank's share is enough for the eye
+  const Clock::time_point now = Clock::now();
+  const double images = static_cast<double>(progress_.images_done);
+  pace_.add(images, now);
+  const Range& last = session_.plans().training_batches.back();
+  const double of_epoch = last.first + last.count;
+  StepProgress progress;
+  progress.record.epoch = epoch.epoch;
+  progress.record.step = progress_.steps_done;
+  progress.record.loss = local.loss();
+  progress.record.accuracy = local.accuracy();
+  progress.record.seconds = seconds + std::chrono::duration<double>(now - start).count();
+  progress.record.lr = static_cast<float>(learning_rate_of(progress_.steps_done - 1));
+  progress.epochs = config_.train.epochs;
+  progress.step = static_cast<std::int64_t>(done);
+  progress.steps = session_.steps_per_epoch();
+  if (const std::optional<double> rate = pace_.images_per_second()) {
+    const int epochs_after = config_.train.epochs - epoch.epoch;
+    progress.record.images_per_second = *rate;
+    progress.seconds_left =
+        (of_epoch - images + epochs_after * of_epoch) / *rate + (1 + epochs_after) * validation_seconds_;
+  }
+  if (console_.progress(progress)) append(progress.record);
 }
 
 void Trainer::train_batch(std::size_t batch, const StepState& state) {
@@ -298,12 +347,19 @@ void Trainer::validate(EpochRecord& record) {
     explain_validation_loss(record.epoch, predictions);
     record.val_loss = std::numeric_limits<double>::quiet_NaN();  // without a sign
   }
-  record.seconds += seconds_since(start);
+  validation_seconds_ = seconds_since(start);
+  record.seconds += validation_seconds_;
   best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
   console_.epoch(record, config_.train.epochs);
+  look_for_symptoms(record, predictions);
   if (board_) board_->epoch(record, std::move(predictions));
   progress_.images_done = 0;
   progress_.epoch_seconds = 0;
+}
+
+void Trainer::look_for_symptoms(const EpochRecord& record, const Predictions& predictions) {
+  if (!symptoms_) return;
+  for (const Symptom& symptom : symptoms_->at_epoch_end(record, predictions)) console_.warn(symptom.text);
 }
 
 void Trainer::restore_epoch_metrics() {

@@ -292,6 +292,7 @@ class Dice {
       c.schedule.final_factor = share<double>();
     if (c.schedule.name == S::one_cycle)
       c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
+    c.train.log_every = share<double>();
     c.checkpoint = {1 + below(5), below(5)};
     c.distributed = {
         1 + share<double>(), coin() ? 0 : share<double>(), below(5000),

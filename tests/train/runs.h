@@ -40,7 +40,8 @@ inline RunResult train_run(const Config& config, const std::filesystem::path& fo
                            std::function<bool()> stop_requested = {}) {
   Session session(config, tiny_data(37, 5), make_engine(kind, ranks), ranks);
   const TrainOptions options{folder, resume, std::chrono::steady_clock::now(), std::move(stop_requested)};
-  const bool finished = Trainer(config, options, session, ranks).run().has_value();
+  Console console(ranks, config.train.log_every);
+  const bool finished = Trainer(config, options, session, ranks, console).run().has_value();
   return {weights_of(session), finished};
 }
 
