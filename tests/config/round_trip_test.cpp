@@ -94,9 +94,9 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
     const auto& [epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm, ema,
-                 fusion, recompute, autotune, bucket, tensorboard, early_stop] = c;
+                 fusion, recompute, autotune, bucket, log_every, tensorboard, early_stop] = c;
     return std::tie(epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm,
-                    ema, fusion, recompute, autotune, bucket, tensorboard);
+                    ema, fusion, recompute, autotune, bucket, log_every, tensorboard);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));

@@ -39,8 +39,7 @@ TEST_P(ShippedConfigs, LearnInAnEpochAsTheyAre) {
   const RunFiles folder;
   Console console(alone, config.train.log_every);
   const TrainOptions options{folder.run(), "", std::chrono::steady_clock::now(), {}};
-  const std::optional<SummaryRecord> summary =
-      Trainer(config, options, session, alone, console).run();
+  const std::optional<SummaryRecord> summary = Trainer(config, options, session, alone, console).run();
   ASSERT_TRUE(summary.has_value());
   EXPECT_EQ(summary->signs, std::vector<std::string>{});
   EXPECT_GT(summary->last.val_accuracy, 0.5);
