@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "src/core/log.h"
-#include "src/train/pictures.h"
 #include "src/train/replicas.h"
 #include "src/train/schedule.h"
 
