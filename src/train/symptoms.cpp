@@ -32,13 +32,13 @@ bool should_know(const EpochEvidence& e) {
 
 std::string at_chance(const EpochEvidence& e) {
   const double chance = chance_loss(e);
-  const auto near_chance = [&](double loss) { return std::abs(loss - chance) < chance_band * chance; };
-  if (!should_know(e) || !near_chance(e.record.train_loss) || !near_chance(e.record.val_loss)) return "";
+  const double learned = (1 - chance_band) * chance;
+  if (!should_know(e) || e.record.train_loss < learned || e.record.val_loss < learned) return "";
   return fmt::format(
-      "the loss stays at {:.3f} after epoch {}, which is what guessing among {} classes gives: try another "
+      "the loss is {:.3f} after epoch {}, and guessing among {} classes gives {:.3f}: try another "
       "optimizer.lr (a tenth, or ten times as much where it is very small), schedule.warmup_epochs, or check "
       "labels and data.normalize with `convoy data info`",
-      e.record.val_loss, e.record.epoch, e.classes);
+      e.record.val_loss, e.record.epoch, e.classes, chance);
 }
 
 std::int64_t sum(const std::vector<std::int64_t>& counts) {

@@ -11,7 +11,7 @@ namespace {
 StepProgress example() {
   StepProgress progress;
   progress.record.epoch = 2;
-  progress.record.loss = 0.43125;
+  progress.record.loss = 0.4312;
   progress.record.accuracy = 0.8725;
   progress.record.images_per_second = 12345;
   progress.epochs = 3;
