@@ -69,7 +69,8 @@ class Convoy:
         self.call("train", self.path, *self.overrides, *self.noise(train, test), f"train.epochs={epochs}", *overrides,
                   "--output", output, ranks=self.ranks)
         lines = (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        return output, [json.loads(line) for line in lines]
+        records = [json.loads(line) for line in lines]
+        return output, [record for record in records if record.get("event") != "step"]
 
     def trained_predictions(self, steps, batch, test):
         """Checkpoint of a run of so many steps, and the file of its logits."""

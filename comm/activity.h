@@ -1,4 +1,4 @@
-// What a rank is doing, for its watchdog to tell the others.
+// What a rank is doing, for its watchdog to tell the others and for the console to show.
 #pragma once
 
 #include <atomic>
@@ -6,17 +6,24 @@
 
 namespace convoy {
 
-/// Written by whoever does the work, read by the watchdog's thread.
+/// Written by whoever does the work, read by the threads of watchdog and console.
 class Activity {
  public:
+  /// What doing() says between two steps.
+  static constexpr const char* training = "training";
+
   /// A training step begins.
   void begin_step(std::int64_t step) {
     step_ = step;
+    doing_ = training;
     advance();
   }
+  /// Something else begins; `what` is a literal such as "loading data".
+  void begin(const char* what) { doing_ = what; }
   /// Something else got done that a rank may take long for, such as an evaluation batch.
   void advance() { ++advances_; }
 
+  const char* doing() const { return doing_; }
   std::int64_t step() const { return step_; }
   std::uint64_t advances() const { return advances_; }
   bool is_waiting() const { return waiting_ > 0; }
@@ -34,6 +41,7 @@ class Activity {
   };
 
  private:
+  std::atomic<const char*> doing_{"starting"};
   std::atomic<std::int64_t> step_{0};
   std::atomic<std::uint64_t> advances_{0};
   std::atomic<int> waiting_{0};

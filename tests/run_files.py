@@ -26,12 +26,19 @@ def differing(one, other):
 
 
 def read_metrics(run):
-    """The lines of metrics.jsonl, without times."""
+    """The epochs and the summary of metrics.jsonl, without times and without the steps in between, which come by the clock."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = [record for record in records if record.get("event") != "step"]
     for record in records:
         for key in ("seconds", "images_per_second", "seconds_to_first_step"):
             record.pop(key, None)
     return records
+
+
+def epochs_in(run):
+    """How many epochs and summaries the metrics of a run have, which may be going on."""
+    metrics = run / "metrics.jsonl"
+    return metrics.read_text().count('"val_loss":') if metrics.exists() else 0
 
 
 def checkpoints(run):

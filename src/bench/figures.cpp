@@ -33,6 +33,18 @@ std::string human_rate(double per_second) {
   return fmt::format("{:.{}f} {}", per_second, digits, prefixes[prefix]);
 }
 
+std::optional<double> share_of_limit(double limit_seconds, double seconds) {
+  return limit_seconds <= seconds ? std::optional(limit_seconds / seconds) : std::nullopt;
+}
+
+std::string percent_text(const std::optional<double>& share) {
+  return share ? fmt::format("{:.0f} %", 100 * *share) : "-";
+}
+
+nlohmann::ordered_json to_json(const std::optional<double>& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+}
+
 nlohmann::ordered_json to_json(const Ceilings& ceilings) {
   return {{"flops_per_second", ceilings.flops_per_second}, {"bytes_per_second", ceilings.bytes_per_second}};
 }

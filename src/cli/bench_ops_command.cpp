@@ -30,7 +30,8 @@ bool is_wide(const Call& call) {
 struct Sums {
   double seconds = 0, limit_seconds = 0;
   double seconds_with_rival = 0, rival_seconds = 0;  ///< of the rows that the rival has too
-  std::vector<double> wide_shares;
+  std::vector<double> wide_shares;                   ///< those that can be
+  bool shares_are_missing = false;
 };
 
 /// Over the whole step: a row counts as often as the step has its call.
@@ -39,7 +40,9 @@ Sums sums_of(const OpsFigures& figures) {
   for (const OpRow& row : figures.rows) {
     sums.seconds += row.count * row.seconds;
     sums.limit_seconds += row.count * row.limit_seconds;
-    if (is_wide(row.call)) sums.wide_shares.push_back(row.limit_seconds / row.seconds);
+    const std::optional<double> share = share_of_limit(row.limit_seconds, row.seconds);
+    if (share && is_wide(row.call)) sums.wide_shares.push_back(*share);
+    if (!share) sums.shares_are_missing = true;
     if (!row.rival) continue;
     sums.seconds_with_rival += row.count * row.seconds;
     sums.rival_seconds += row.count * row.rival->seconds;
@@ -62,7 +65,7 @@ Json ops_json(const Config& config, const OpsFigures& figures) {
                   {"bytes", bytes_of(row.call)},
                   {"seconds", row.seconds},
                   {"flops_per_second", rate_of(row)},
-                  {"share_of_limit", row.limit_seconds / row.seconds}};
+                  {"share_of_limit", to_json(share_of_limit(row.limit_seconds, row.seconds))}};
     if (row.rival) {
       entry["cudnn_seconds"] = row.rival->seconds;
       entry["cudnn_algorithm"] = row.rival->algorithm;
@@ -71,7 +74,7 @@ Json ops_json(const Config& config, const OpsFigures& figures) {
   }
   const Sums sums = sums_of(figures);
   json["step_seconds"] = sums.seconds;
-  json["share_of_limit"] = sums.limit_seconds / sums.seconds;
+  json["share_of_limit"] = to_json(share_of_limit(sums.limit_seconds, sums.seconds));
   if (!sums.wide_shares.empty()) json["wide_share_of_limit"] = geometric_mean(sums.wide_shares);
   if (sums.rival_seconds > 0) json["time_over_cudnn"] = sums.seconds_with_rival / sums.rival_seconds;
   return json;
@@ -87,8 +90,9 @@ void print_ops(const Config& config, const OpsFigures& figures) {
   fmt::print("  {:<14} {:>2} {:<22} {:>11} {:>9} {:>6}{}  {}\n", "first in", "x", "call", "us", "TFLOP/s",
              "limit", rival ? "    cuDNN us  us/cuDNN" : "", "shape");
   for (const OpRow& row : figures.rows) {
-    fmt::print("  {:<14} {:>2} {:<22} {:>11.1f} {:>9.3f} {:>4.0f} %", row.node, row.count, name_of(row.call),
-               row.seconds * 1e6, rate_of(row) * 1e-12, 100 * row.limit_seconds / row.seconds);
+    fmt::print("  {:<14} {:>2} {:<22} {:>11.1f} {:>9.3f} {:>6}", row.node, row.count, name_of(row.call),
+               row.seconds * 1e6, rate_of(row) * 1e-12,
+               percent_text(share_of_limit(row.limit_seconds, row.seconds)));
     if (row.rival) {
       fmt::print(" {:>11.1f} {:>9.2f}", row.rival->seconds * 1e6, row.seconds / row.rival->seconds);
     } else if (rival) {
@@ -97,8 +101,9 @@ void print_ops(const Config& config, const OpsFigures& figures) {
     fmt::print("  {}\n", describe(row.call));
   }
   const Sums sums = sums_of(figures);
-  fmt::print("all of a step: {:.3f} ms, {:.0f} % of the limit\n", sums.seconds * 1e3,
-             100 * sums.limit_seconds / sums.seconds);
+  fmt::print("all of a step: {:.3f} ms, {} of the limit\n", sums.seconds * 1e3,
+             percent_text(share_of_limit(sums.limit_seconds, sums.seconds)));
+  if (sums.shares_are_missing) fmt::print("{}\n", limit_is_wrong);
   if (!sums.wide_shares.empty()) {
     fmt::print("convolutions with 64 channels or more: {:.0f} % of the limit (geometric mean of {} rows)\n",
                100 * geometric_mean(sums.wide_shares), sums.wide_shares.size());

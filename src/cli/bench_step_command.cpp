@@ -46,7 +46,7 @@ Json step_json(const Config& config, const StepFigures& figures) {
   json["flops"] = figures.flops;
   json["flops_per_second"] = static_cast<double>(figures.flops) / figures.step_seconds;
   json["ceilings"] = to_json(figures.ceilings);
-  json["share_of_limit"] = figures.limit_seconds / figures.step_seconds;
+  json["share_of_limit"] = to_json(share_of_limit(figures.limit_seconds, figures.step_seconds));
   json["arenas"] = arenas_json(figures.arenas);
   for (const RankFigures& rank : figures.ranks) {
     json["ranks"].push_back({{"images", rank.images},
@@ -75,10 +75,11 @@ void print_step(const Config& config, const StepFigures& figures) {
   }
   fmt::print("  {:.2f} s from the start of the process to the end of the first step\n",
              figures.first_step_seconds);
-  fmt::print("  {}FLOP/s, {:.0f} % of the limit: each call at {}FLOP/s or {}B/s, measured in this run\n",
-             human_rate(static_cast<double>(figures.flops) / figures.step_seconds),
-             100 * figures.limit_seconds / figures.step_seconds,
+  const std::optional<double> share = share_of_limit(figures.limit_seconds, figures.step_seconds);
+  fmt::print("  {}FLOP/s, {} of the limit: each call at {}FLOP/s or {}B/s, measured in this run\n",
+             human_rate(static_cast<double>(figures.flops) / figures.step_seconds), percent_text(share),
              human_rate(figures.ceilings.flops_per_second), human_rate(figures.ceilings.bytes_per_second));
+  if (!share) fmt::print("  {}\n", limit_is_wrong);
   std::int64_t total = 0;
   for (std::size_t i = 0; i < arena_count; ++i) {
     total += figures.arenas[i];

@@ -137,6 +137,15 @@ void add_eval(CLI::App& app, Action& action) {
                       "a safetensors file for the logits (images,classes) and labels of the validation data");
 }
 
+void add_runs(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("runs", "a table of runs, the newest first, with their best figures");
+  auto& arguments = arguments_of<RunsArguments>(command, action);
+  command->add_option("DIR", arguments.folder, "a folder of runs, or a run's")->capture_default_str();
+  CLI::Option* csv = command->add_flag("--csv", arguments.csv, "as comma-separated values");
+  command->add_flag("--json", arguments.json, "as JSON, accuracies as shares of one")->excludes(csv);
+}
+
 void add_plan(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("plan", "print every call of a step and every byte of memory; trains nothing");
@@ -378,6 +387,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   add_eval(app, action);
   add_export(app, action);
   add_predict(app, action);
+  add_runs(app, action);
   add_plan(app, action);
   add_check(app, action);
   add_keys(app, action);

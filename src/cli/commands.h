@@ -106,6 +106,10 @@ struct DataInfoArguments {
   std::string sheet;
   int columns = 12;
 };
+struct RunsArguments {
+  std::string folder = "runs";
+  bool csv = false, json = false;
+};
 struct CompletionArguments {
   std::string shell;                        ///< "bash", "zsh" or "fish"
   std::function<CommandNode()> describe{};  ///< the whole command line, once it is all there
@@ -128,6 +132,7 @@ int run(const CommandContext& context, const BenchDataArguments& arguments);
 int run(const CommandContext& context, const DataPackArguments& arguments);
 int run(const CommandContext& context, const DataFetchArguments& arguments);
 int run(const CommandContext& context, const DataInfoArguments& arguments);
+int run(const CommandContext& context, const RunsArguments& arguments);
 int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

@@ -60,6 +60,8 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   agree(ranks, [&] {  // before the data is loaded
     if (ranks.is_root()) check_paths(options);
   });
+  Console console(ranks, config.train.log_every);
+  console.line(fmt::format("{}: loading data", arguments.config.path));
   const std::string problem = launcher_problem(ranks);
   if (!problem.empty() && ranks.is_root()) log_warn("{}", problem);
   Watchdog watchdog(ranks, limits_of(config.distributed));
@@ -67,7 +69,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   const std::unique_ptr<Session> session = watchdog.guard([&] { return make_session(config, ranks); });
   watchdog.set_device(session->engine().describe());
   const bool finished =
-      watchdog.guard([&] { return Trainer(config, options, *session, ranks).run().has_value(); });
+      watchdog.guard([&] { return Trainer(config, options, *session, ranks, console).run().has_value(); });
   return static_cast<int>(finished ? ExitCode::done : ExitCode::stopped);
 }
 

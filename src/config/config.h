@@ -165,6 +165,7 @@ struct TrainConfig {
   bool recompute = false;  ///< what backward can compute again is not kept until then; changes no bit
   bool autotune = true;    ///< the device's fastest tiles are measured and remembered; changes no bit
   std::int64_t bucket_bytes = 4 << 20;  ///< `bucket_mb`: gradients are summed in slices of about this size
+  double log_every = 10;                ///< seconds between two reports of progress within an epoch; 0: none
   bool tensorboard = true;  ///< event files in the run's folder (src/train/board.h); changes no bit
   std::optional<EarlyStopConfig> early_stop;
 };
@@ -184,7 +185,7 @@ struct OptimizerConfig {
 };
 struct ScheduleConfig {
   enum class Name { constant, step, linear, cosine, one_cycle } name = Name::constant;
-  double warmup_epochs = 0;
+  double warmup_epochs = 0;        ///< of a run shorter than twice that, half of it is warm-up
   std::vector<double> milestones;  ///< step: epochs at which lr is multiplied by gamma
   double gamma = 0.1;
   double final_factor = 0;     ///< linear, cosine: lr at the end, as a share of the peak

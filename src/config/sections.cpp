@@ -171,6 +171,10 @@ Table<TrainConfig> train_table() {
             "time the ways to cut convolutions into tiles on CUDA devices, once, and remember the fastest"),
       field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),
             "gradients are summed in slices of about this many MiB"),
+      field(
+          "log_every", &T::log_every, number<double>(between(0, 1e6)),
+          "seconds between two lines of progress within an epoch, in metrics.jsonl and train.log and, where "
+          "the output is no terminal, there; 0: none"),
       field("tensorboard", &T::tensorboard, boolean(),
             "write what TensorBoard shows to the run's folder: tensorboard --logdir runs"),
       section("early_stop", &T::early_stop, early_stop)};
@@ -229,7 +233,8 @@ Table<ScheduleConfig> schedule_table() {
                        {"cosine", N::cosine},
                        {"one_cycle", N::one_cycle}}),
             "how the learning rate changes"),
-      field("warmup_epochs", &S::warmup_epochs, number<double>(at_least(0)), "linear rise from zero")
+      field("warmup_epochs", &S::warmup_epochs, number<double>(at_least(0)),
+            "linear rise from zero; at most half of the run")
           .only("any name but one_cycle", is(N::constant, N::step, N::linear, N::cosine)),
       field("milestones", &S::milestones, one_or_list(number<double>(above(0)), 1, 1000),
             "epochs at which lr is multiplied by gamma")
@@ -298,14 +303,6 @@ Codec<std::string> file_name() {
 
 void check_config(const Config& config, const Place& place) {
   Problems problems;
-  problems.attempt([&] {
-    if (config.schedule.warmup_epochs >= config.train.epochs) {
-      place.at("schedule")
-          .at("warmup_epochs")
-          .refuse("{} must be less than train.epochs, {}", config.schedule.warmup_epochs,
-                  config.train.epochs);
-    }
-  });
   problems.attempt([&] {
     if (config.train.precision == Precision::fp64 && config.device != Device::reference) {
       place.at("train").at("precision").refuse("fp64 needs device: reference");

@@ -120,7 +120,7 @@ void Downloader::fetch(const std::vector<std::string>& addresses, const std::fil
       }
       if (!transfer.worth_a_retry || attempts == options_.attempts) break;
       if (options_.note) {
-        options_.note(fmt::format("{}: {}; trying again in {:g} s (attempt {} of {})", address,
+        options_.note(fmt::format("{}: {}; trying again in {:.2g} s (attempt {} of {})", address,
                                   transfer.reason, pause, attempts + 1, options_.attempts));
       }
       wait(pause);

@@ -52,7 +52,7 @@ std::string RunFolder::prepare_new(const Config& config) const {
   return moved;
 }
 
-double RunFolder::prepare_resumed(const Config& config, int epochs) const {
+double RunFolder::prepare_resumed(const Config& config, int epochs, std::int64_t steps) const {
   create(config);
   double best = 0;
   if (!fs::exists(path_ / "metrics.jsonl")) return best;
@@ -60,9 +60,13 @@ double RunFolder::prepare_resumed(const Config& config, int epochs) const {
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
     const auto record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_object() || record.contains("event") || record.value("epoch", 0) > epochs) continue;
-    kept += line + '\n';
-    best = std::max(best, record.value("val_accuracy", 0.0));
+    if (!record.is_object()) continue;
+    if (record.contains("event")) {
+      if (record["event"] == "step" && record.value("step", std::int64_t{0}) <= steps) kept += line + '\n';
+    } else if (record.value("epoch", 0) <= epochs) {
+      kept += line + '\n';
+      best = std::max(best, record.value("val_accuracy", 0.0));
+    }
   }
   write_file_atomically(path_ / "metrics.jsonl", kept);
   return best;
@@ -86,6 +90,18 @@ void RunFolder::flush() {
   unwritten_.clear();
 }
 
+void RunFolder::append(const StepRecord& record) {
+  const nlohmann::ordered_json json = {{"event", "step"},
+                                       {"epoch", record.epoch},
+                                       {"step", record.step},
+                                       {"loss", record.loss},
+                                       {"accuracy", record.accuracy},
+                                       {"images_per_second", record.images_per_second},
+                                       {"seconds", record.seconds},
+                                       {"lr", record.lr}};
+  append_line(json.dump());
+}
+
 void RunFolder::append(const EpochRecord& record) {
   append_line(to_json(record).dump());
 }
@@ -98,6 +114,7 @@ void RunFolder::append(const SummaryRecord& record) {
   json["seconds_to_first_step"] = record.seconds_to_first_step;
   json["ranks"] = record.ranks;
   json["engine"] = record.engine;
+  if (!record.signs.empty()) json["signs"] = record.signs;
   append_line(json.dump());
 }
 

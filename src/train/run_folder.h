@@ -19,6 +19,16 @@ struct EpochRecord {
   std::optional<LossScale> loss_scale;  ///< fp16: at the epoch's end
   std::int64_t bad_images = 0;          ///< that were replaced since the run began or was resumed
 };
+/// How far an epoch is, `"event": "step"`; an object every train.log_every seconds.
+struct StepRecord {
+  int epoch = 0;          ///< from 1
+  std::int64_t step = 0;  ///< of the run, from 1: the last one that is done
+  /// Since the epoch began, over rank 0's images; not a number while none was counted.
+  double loss = 0, accuracy = 0;
+  double images_per_second = 0;  ///< of this epoch, without the run's first step; 0: not known yet
+  double seconds = 0;            ///< of the epoch
+  double lr = 0;                 ///< of the step
+};
 /// The last one: what the run came to.
 struct SummaryRecord {
   EpochRecord last;
@@ -27,14 +37,16 @@ struct SummaryRecord {
   double seconds_to_first_step = 0;  ///< from process start until the first step was done
   int ranks = 1;
   std::string engine;
+  std::vector<std::string> signs;  ///< that training has gone wrong, at its end (src/train/symptoms.h)
 };
 
-/// `DIR/config.yaml`, `DIR/metrics.jsonl`, `DIR/checkpoints/`. Only rank 0 writes.
+/// `DIR/config.yaml`, `DIR/metrics.jsonl`, `DIR/train.log`, `DIR/checkpoints/`. Only rank 0 writes.
 class RunFolder {
  public:
   explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
 
   const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path log() const { return path_ / "train.log"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   /// Whether a checkpoint is one of this run's.
   bool contains(const std::filesystem::path& checkpoint) const;
@@ -42,11 +54,13 @@ class RunFolder {
   /// For a new run: moves what an earlier run left to DIR.1 (or .2, …) and returns that name, empty if there
   /// was none. Throws Error when the folder cannot be written.
   std::string prepare_new(const Config& config) const;
-  /// For a resumed run: cuts the metrics back to the first `epochs` epochs. Returns their best val_accuracy.
-  double prepare_resumed(const Config& config, int epochs) const;
+  /// For a resumed run: cuts the metrics back to the first `epochs` epochs and `steps` steps. Returns the
+  /// epochs' best val_accuracy.
+  double prepare_resumed(const Config& config, int epochs, std::int64_t steps) const;
 
   /// Adds to the metrics, and waits until they are on the disk. Throws Error when that fails; the line then
   /// goes with the next one, or with flush().
+  void append(const StepRecord& record);
   void append(const EpochRecord& record);
   void append(const SummaryRecord& record);
   void flush();

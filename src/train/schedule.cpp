@@ -10,7 +10,7 @@ double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t s
                      std::int64_t steps_per_epoch, int epochs) {
   const double per_epoch = static_cast<double>(steps_per_epoch);
   const double total = per_epoch * epochs;
-  const double warmup = schedule.warmup_epochs * per_epoch;
+  const double warmup = std::min(schedule.warmup_epochs, 0.5 * epochs) * per_epoch;
   const double now = static_cast<double>(step);
   if (now < warmup) return peak * std::min(1.0, (now + 1) / warmup);
 

@@ -21,6 +21,7 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
     graph_ = build_graph(config.model);
     check_fit(config, dataset_, graph_);
   });
+  ranks_.activity().begin("planning");
   plans_ = make_plans(graph_, config_, sample_counts(dataset_), *engine_, ranks);
   agree(ranks, [&] {
     if (const std::string problem = memory_problem(plans_, config_, *engine_); !problem.empty())
@@ -30,8 +31,10 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
   for (const auto& [count, plan] : plans_.training) training_[count] = engine_->load(plan);
   for (const auto& [count, plan] : plans_.evaluation) evaluation_[count] = engine_->load(plan);
   verification_ = engine_->load(plans_.verification);
+  ranks_.activity().begin("tuning tiles");
   if (config_.train.autotune) agree(ranks, [&] { engine_->tune(); });
 
+  ranks_.activity().begin("writing data to the device");
   for (const Constant& constant : plans_.layout.constants) write_values(constant.tensor, constant.values);
   engine_->write(plans_.layout.labels, dataset_.labels.data());
   if (plans_.resident) {
@@ -145,6 +148,7 @@ StepVerdict Session::verdict(std::int64_t step) {
 }
 
 Metrics Session::evaluate(Predictions* predictions) {
+  ranks_.activity().begin("validating");
   if (order_.empty()) write_order(0);
   const auto first = static_cast<std::int64_t>(dataset_.train.size());
   stage(plans_.evaluation_batches, first, {false, 0},
@@ -233,6 +237,13 @@ std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
   else
     fetch_image(dataset_, sample, {false, 0}, pixels.data());
   return pixels;
+}
+
+std::vector<std::int64_t> Session::validation_counts() const {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(graph_.classes()), 0);
+  for (const std::int32_t id : dataset_.validation)
+    ++counts[static_cast<std::size_t>(dataset_.labels[static_cast<std::size_t>(id)])];
+  return counts;
 }
 
 std::vector<std::string> Session::class_names() const {

@@ -22,7 +22,7 @@ namespace convoy {
 struct Metrics {
   double loss_sum = 0, correct = 0, count = 0;
   double loss() const { return loss_sum / count; }
-  double accuracy() const { return correct / count; }
+  double accuracy() const { return correct / count; }  ///< not a number where nothing was counted, as loss()
 };
 
 /// What a network says of the validation images, in their order.
@@ -108,6 +108,8 @@ class Session {
 
   /// The pixels of the validation set's image number `index`, as read. Not collective.
   std::vector<std::uint8_t> read_validation_image(std::int64_t index);
+  /// How many validation images each class has.
+  std::vector<std::int64_t> validation_counts() const;
   /// What classes are called; empty where that is not known.
   std::vector<std::string> class_names() const;
 

@@ -56,6 +56,7 @@ std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironm
 std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks) {
   std::future<Dataset> loading =
       std::async(std::launch::async, [&] { return load_dataset(config.data, config.seed); });
+  ranks.activity().begin("loading data");
   std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
   Dataset dataset;
   agree(ranks, [&] { dataset = loading.get(); });

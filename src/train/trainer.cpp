@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "src/core/log.h"
-#include "src/train/pictures.h"
 #include "src/train/replicas.h"
 #include "src/train/schedule.h"
 
@@ -26,17 +25,18 @@ std::string place_of(const Progress& progress) {
 }  // namespace
 
 Trainer::Trainer(const Config& config, const TrainOptions& options, Session& session,
-                 const RankEnvironment& ranks)
+                 const RankEnvironment& ranks, Console& console)
     : config_(config),
       options_(options),
       session_(session),
       ranks_(ranks),
       folder_(options.output),
-      console_(ranks.is_root()) {
+      console_(console) {
   if (options.profile_steps > 0) profiler_.emplace(options.profile_steps);
 }
 
 void Trainer::start_or_resume() {
+  ranks_.activity().begin("preparing the run");
   session_.initialize();
   std::optional<LoadedCheckpoint> checkpoint;
   if (options_.resume == "auto") {
@@ -64,11 +64,13 @@ void Trainer::start_or_resume() {
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
     if (checkpoint && folder_.contains(checkpoint->path)) {
-      best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done);
+      best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done, progress_.steps_done);
       tidy_checkpoints(folder_.checkpoints(), stored);
     } else if (const std::string moved = folder_.prepare_new(config_); !moved.empty()) {
       console_.line(fmt::format("the earlier run of this name is now in {}", moved));
     }
+    console_.log_to(folder_.log());
+    symptoms_.emplace(config_, session_);
     writer_.emplace(session_, folder_.checkpoints(), config_.checkpoint.keep, to_yaml(config_));
     if (config_.train.tensorboard)
       board_.emplace(folder_.path(), ranks_.host(), progress_.steps_done, session_);
@@ -128,7 +130,7 @@ double Trainer::learning_rate_of(std::int64_t step) const {
 std::optional<SummaryRecord> Trainer::run() {
   start_ = Clock::now();
   start_or_resume();
-  console_.line(fmt::format("{}: {} parameters, {} rank{}, {}, {} images in all, {} for arenas per rank",
+  console_.line(fmt::format("{}: {} parameters, {} rank{}, {}, {} images in all, {} of memory per rank",
                             config_.name, session_.graph().parameter_count(), ranks_.size(),
                             ranks_.size() == 1 ? "" : "s", session_.engine().describe(),
                             session_.plans().layout.order.count,
@@ -158,6 +160,7 @@ std::optional<SummaryRecord> Trainer::run() {
     if (stopping || is_finished() || progress_.epochs_done % config_.checkpoint.every_epochs == 0)
       files.push_back(checkpoint_path(folder_.checkpoints(), progress_));
     if (is_finished()) {  // before its last checkpoint: who finds that one finds all
+      if (symptoms_) summary.signs = symptoms_->present();
       summary.best_val_accuracy = best_val_accuracy_;
       summary.seconds = seconds_before_ + seconds_since(start_);
       summary.seconds_to_first_step = seconds_to_first_step_;
@@ -173,14 +176,16 @@ std::optional<SummaryRecord> Trainer::run() {
     return std::nullopt;
   }
   if (summary.last.epoch == 0) {
-    console_.line(fmt::format("nothing to do: {} of {} epochs are done{}", progress_.epochs_done,
-                              config_.train.epochs, out_of_patience() ? ", stopped early" : ""));
+    console_.line(
+        out_of_patience()
+            ? fmt::format("already trained for {} epochs and stopped early; raise train.early_stop.patience "
+                          "({}) to go on",
+                          progress_.epochs_done, config_.train.early_stop->patience)
+            : fmt::format("already trained for {} epochs; raise train.epochs ({}) to go on",
+                          progress_.epochs_done, config_.train.epochs));
     return summary;
   }
-  console_.line(fmt::format(
-      "{} accuracy {:.2f} %, {:.0f} images/s in the last epoch, {:.1f} s in all; run written to {}",
-      name_of_validation(config_.data), 100 * summary.last.val_accuracy, summary.last.images_per_second,
-      summary.seconds, folder_.path().string()));
+  console_.line(outcome(summary));
   return summary;
 }
 
@@ -194,6 +199,8 @@ bool Trainer::train_epoch(EpochRecord& record) {
   const Clock::time_point start = Clock::now();
   const double seconds_before = progress_.epoch_seconds;
   const double images = batches.back().first + batches.back().count;
+  console_.begin_epoch(record.epoch, config_.train.epochs, first_step, std::ssize(batches));
+  pace_.begin_epoch(static_cast<double>(progress_.images_done), Clock::now());
   Verdicts verdicts{first_step + static_cast<std::int64_t>(batch), progress_.steps_done};
   for (; batch < batches.size(); ++batch) {
     StepState state;
@@ -209,6 +216,7 @@ bool Trainer::train_epoch(EpochRecord& record) {
     if (seconds_to_first_step_ == 0) {
       session_.engine().synchronize();
       seconds_to_first_step_ = seconds_since(options_.process_start);
+      pace_.add(static_cast<double>(progress_.images_done), Clock::now());
     }
     const std::int64_t verify_every = config_.distributed.verify_every;
     if (verify_every > 0 && progress_.steps_done % verify_every == 0) verify_weights();
@@ -219,12 +227,8 @@ bool Trainer::train_epoch(EpochRecord& record) {
       note_epoch(seconds);
       save({checkpoint_path(folder_.checkpoints(), progress_)});
     }
-    if (console_.wants_live()) {
-      const Metrics local =
-          session_.read_local_training_metrics();  // this rank's share is enough for the eye
-      console_.live(record.epoch, config_.train.epochs, progress_.steps_done, local.loss(),
-                    static_cast<double>(progress_.images_done), images, seconds);
-    }
+    if (symptoms_) symptoms_->after_step(record.epoch, static_cast<std::int64_t>(batch));
+    if (console_.wants_progress()) report_progress(record, batch + 1, seconds_before, start);
   }
   judge(first_step + static_cast<std::int64_t>(batch), verdicts, record.epoch);
   session_.engine().synchronize();
@@ -256,21 +260,6 @@ void Trainer::train_batch(std::size_t batch, const StepState& state) {
   if (profiler_->is_full()) report_profile();
 }
 
-void Trainer::report_profile() {
-  std::string text = profiler_->table();
-  if (!session_.engine().identity().uuid.empty())
-    text += "  queued and timed one by one; the calls of other steps are one graph, which takes less time\n";
-  const fs::path path = folder_.path() / "trace.json";
-  try {
-    profiler_->write_trace(path, ranks_);
-    text += fmt::format("  {}: the same for chrome://tracing and https://ui.perfetto.dev", path.string());
-  } catch (const Error& error) {
-    text += fmt::format("  no trace: {}", error.what());
-  }
-  console_.line(text);
-  profiler_.reset();
-}
-
 void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
   for (; verdicts.next < end; ++verdicts.next, ++verdicts.steps_done) {
     const StepVerdict verdict = session_.verdict(verdicts.next);
@@ -298,9 +287,11 @@ void Trainer::validate(EpochRecord& record) {
     explain_validation_loss(record.epoch, predictions);
     record.val_loss = std::numeric_limits<double>::quiet_NaN();  // without a sign
   }
-  record.seconds += seconds_since(start);
+  validation_seconds_ = seconds_since(start);
+  record.seconds += validation_seconds_;
   best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
   console_.epoch(record, config_.train.epochs);
+  look_for_symptoms(record, predictions);
   if (board_) board_->epoch(record, std::move(predictions));
   progress_.images_done = 0;
   progress_.epoch_seconds = 0;
@@ -337,25 +328,6 @@ void Trainer::verify_weights() {
   if (config_.distributed.verify_every == 0 || steps_verified_ == progress_.steps_done) return;
   require_same_weights(session_, ranks_, fmt::format("after step {}", progress_.steps_done));
   steps_verified_ = progress_.steps_done;
-}
-
-AgreedError Trainer::not_finite(const std::string& what) const {
-  return AgreedError(
-      fmt::format("{}: lower optimizer.lr or check the data; the last epoch with finite losses is {}", what,
-                  progress_.epochs_done));
-}
-
-void Trainer::explain_validation_loss(int epoch, Predictions predictions) {
-  if (predictions.labels.empty()) session_.evaluate(&predictions);
-  const std::int64_t images = std::ssize(predictions.labels), overflows = count_overflows(predictions);
-  const std::string what = fmt::format(
-      "the scores of {} of {} validation images are not finite after epoch {}", overflows, images, epoch);
-  if (overflows == 0 || 2 * overflows > images) throw not_finite(what);
-  if (ranks_.is_root())
-    log_warn(
-        "{}: with the running averages of batchnorm they leave the range of {}, as may be early in training; "
-        "the run goes on",
-        what, name_of(config_.train.precision));
 }
 
 bool Trainer::anyone_asked_to_stop() const {
@@ -395,6 +367,7 @@ void Trainer::save(const std::vector<fs::path>& paths) {
 }
 
 void Trainer::finish_saving() {
+  ranks_.activity().begin("saving the last checkpoint");
   agree(ranks_, [&] {
     folder_.flush();
     if (board_) board_->finish();

@@ -16,6 +16,7 @@
 #include "src/train/profile.h"
 #include "src/train/run_folder.h"
 #include "src/train/session.h"
+#include "src/train/symptoms.h"
 
 namespace convoy {
 
@@ -33,7 +34,8 @@ struct TrainOptions {
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
 class Trainer {
  public:
-  Trainer(const Config& config, const TrainOptions& options, Session& session, const RankEnvironment& ranks);
+  Trainer(const Config& config, const TrainOptions& options, Session& session, const RankEnvironment& ranks,
+          Console& console);
   /// Nothing when a rank was asked to stop: the run then stands in a checkpoint. Throws AgreedError when the
   /// training or validation loss stops being finite, or the last checkpoint could not be written.
   std::optional<SummaryRecord> run();
@@ -66,6 +68,13 @@ class Trainer {
   /// Looks at the steps before `end`, all queued, and waits for them. Throws AgreedError where a loss is not
   /// finite and train.on_nan says to stop.
   void judge(std::int64_t end, Verdicts& verdicts, int epoch);
+  /// Tells the console, and metrics.jsonl every train.log_every seconds, how far the epoch is. Waits for the
+  /// steps that are queued, `done` of the epoch's. `seconds`: of the epoch until `start`.
+  void report_progress(const EpochRecord& epoch, std::size_t done, double seconds, Clock::time_point start);
+  /// Warns of what looks wrong at the epoch's end.
+  void look_for_symptoms(const EpochRecord& record, const Predictions& predictions);
+  /// What the run has come to, for people.
+  std::string outcome(const SummaryRecord& summary) const;
   /// Tells the engine what ranks have summed of the epoch before the run stopped.
   void restore_epoch_metrics();
   /// Collective: the epoch's part of progress_.
@@ -103,11 +112,14 @@ class Trainer {
   Session& session_;
   const RankEnvironment& ranks_;
   RunFolder folder_;
-  Console console_;
+  Console& console_;
   Progress progress_;
   std::optional<CheckpointWriter> writer_;  ///< rank 0's
   std::optional<Board> board_;              ///< rank 0's, with train.tensorboard
   std::optional<Profiler> profiler_;        ///< until it has reported
+  std::optional<SymptomWatch> symptoms_;    ///< rank 0's
+  Pace pace_;                               ///< of the steps done in this process
+  double validation_seconds_ = 0;           ///< of the last validation
   Clock::time_point start_;
   double seconds_before_ = 0;     ///< of the run until it was resumed
   double best_val_accuracy_ = 0;  ///< of all epochs, on the root also those before a resume

@@ -20,6 +20,7 @@ import launch  # noqa: E402
 from data_files import write_mnist  # noqa: E402
 from networks import SMALL  # noqa: E402
 from patience import patience  # noqa: E402
+from run_files import epochs_in  # noqa: E402
 
 CONVOY = ""
 TIMEOUT = round(patience(3))  # distributed.timeout
@@ -86,9 +87,9 @@ class Run:
 
     def wait_for_epochs(self, count):
         """Until so many epochs are in the metrics."""
-        metrics, deadline = self.output / "metrics.jsonl", time.monotonic() + patience(120)
+        deadline = time.monotonic() + patience(120)
         while self.process.poll() is None and time.monotonic() < deadline:
-            if metrics.exists() and metrics.read_text().count("\n") >= count:
+            if epochs_in(self.output) >= count:
                 return
             time.sleep(0.05)
         raise AssertionError(f"not trained: {self.end()}")
@@ -181,7 +182,7 @@ class Faults(unittest.TestCase):
         run.signal(0, signal.SIGSTOP)
         failure = self.expect_end(run, 0, "no sign of life", TIMEOUT + patience(2))
         self.assertEqual(failure["witness"], 1)
-        done = (run.output / "metrics.jsonl").read_text().count("\n")
+        done = epochs_in(run.output)
         status, errors, _ = self.start(2, "--resume", "auto", f"train.epochs={done + 1}").end(patience(300))
         self.assertEqual(status, 0, errors)
         self.assertFalse((run.output / "failure.json").exists(), "a resumed run removes the old record")
@@ -194,7 +195,7 @@ class Faults(unittest.TestCase):
         time.sleep(TIMEOUT + 1)
         for rank in (1, 0):
             run.signal(rank, signal.SIGCONT)
-        done = (run.output / "metrics.jsonl").read_text().count("\n")
+        done = epochs_in(run.output)
         run.wait_for_epochs(done + 2)
         self.assertEqual(run.alive(), [0, 1])
         self.assertFalse((run.output / "failure.json").exists())

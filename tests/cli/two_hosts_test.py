@@ -19,6 +19,7 @@ import unittest
 from faults_test import NET, TIMEOUT
 from launch import environment
 from patience import patience
+from run_files import epochs_in
 
 CONVOY = ""
 ADDRESSES = ("10.213.77.1", "10.213.77.2")
@@ -117,8 +118,8 @@ class TwoHosts(unittest.TestCase):
         return [rank for rank in (0, 1) if pathlib.Path("/proc", (self.disks[rank] / "pid").read_text().strip()).exists()]
 
     def wait_for_epochs(self, process, count):
-        metrics, deadline = self.disks[0] / "run" / "metrics.jsonl", time.monotonic() + patience(120)
-        while not metrics.exists() or metrics.read_text().count("\n") < count:
+        deadline = time.monotonic() + patience(120)
+        while epochs_in(self.disks[0] / "run") < count:
             what = (self.folder / "launcher").read_text() + self.said(0) + self.said(1)
             self.assertIsNone(process.poll(), what)
             self.assertLess(time.monotonic(), deadline, what)
@@ -146,7 +147,7 @@ class TwoHosts(unittest.TestCase):
         status = process.wait(60)
         print(f"mpirun gone after {time.monotonic() - begin:.2f} s with {status}", file=sys.stderr)
         self.assertNotEqual(status, 0)
-        done = (self.disks[0] / "run" / "metrics.jsonl").read_text().count("\n")
+        done = epochs_in(self.disks[0] / "run")
         self.assertEqual(self.start("--resume", "auto", f"train.epochs={done + 1}").wait(120), 0, self.said(0))
         self.assertIn("resuming", (self.folder / "launcher").read_text())
 

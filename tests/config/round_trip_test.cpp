@@ -94,9 +94,9 @@ bool same(const std::vector<LayerConfig>& a, const std::vector<LayerConfig>& b) 
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
     const auto& [epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm, ema,
-                 fusion, recompute, autotune, bucket, tensorboard, early_stop] = c;
+                 fusion, recompute, autotune, bucket, log_every, tensorboard, early_stop] = c;
     return std::tie(epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm,
-                    ema, fusion, recompute, autotune, bucket, tensorboard);
+                    ema, fusion, recompute, autotune, bucket, log_every, tensorboard);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
@@ -292,6 +292,7 @@ class Dice {
       c.schedule.final_factor = share<double>();
     if (c.schedule.name == S::one_cycle)
       c.schedule.start_factor = share<double>(), c.schedule.peak_at = share<double>();
+    c.train.log_every = share<double>();
     c.checkpoint = {1 + below(5), below(5)};
     c.distributed = {
         1 + share<double>(), coin() ? 0 : share<double>(), below(5000),

@@ -1,10 +1,12 @@
 // Every file in configs/ plans and takes two steps, with random data of its shape.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
 #include "src/data/source_info.h"
+#include "src/train/schedule.h"
 #include "tests/source_dir.h"
 #include "tests/train/support.h"
 
@@ -21,6 +23,18 @@ std::vector<std::string> config_files() {
 }
 
 class Configs : public ::testing::TestWithParam<std::string> {};
+
+// The peak is reached and left again however short the run is.
+TEST_P(Configs, OneEpochCanBeAskedFor) {
+  const Config config = load_config(CONVOY_SOURCE_DIR "/configs/" + GetParam(), {"train.epochs=1"});
+  const auto rate = [&](std::int64_t step) {
+    return learning_rate(config.schedule, config.optimizer.lr, step, 100, 1);
+  };
+  double peak = 0;
+  for (int step = 0; step < 100; ++step) peak = std::max(peak, rate(step));
+  EXPECT_NEAR(peak, config.optimizer.lr, 0.01 * config.optimizer.lr);
+  EXPECT_LT(rate(99), 0.1 * peak);
+}
 
 TEST_P(Configs, PlanAndTakeTwoSteps) {
   const Config config = load_config(CONVOY_SOURCE_DIR "/configs/" + GetParam(), {"train.global_batch=2"});

@@ -244,7 +244,8 @@ class Overflows : public Runs {
     const RankEnvironment alone = RankEnvironment::alone();
     Session session(config_, std::move(data), make_engine(GetParam().kind, alone), alone);
     const TrainOptions options{folder_.run(), "auto", std::chrono::steady_clock::now(), {}};
-    return Trainer(config_, options, session, alone).run().has_value();
+    Console console(alone, config_.train.log_every);
+    return Trainer(config_, options, session, alone, console).run().has_value();
   }
 
   RunFiles folder_;

@@ -40,17 +40,20 @@ inline RunResult train_run(const Config& config, const std::filesystem::path& fo
                            std::function<bool()> stop_requested = {}) {
   Session session(config, tiny_data(37, 5), make_engine(kind, ranks), ranks);
   const TrainOptions options{folder, resume, std::chrono::steady_clock::now(), std::move(stop_requested)};
-  const bool finished = Trainer(config, options, session, ranks).run().has_value();
+  Console console(ranks, config.train.log_every);
+  const bool finished = Trainer(config, options, session, ranks, console).run().has_value();
   return {weights_of(session), finished};
 }
 
-/// The objects of metrics.jsonl without what a clock said; none before the first.
+/// The epochs and the summary of metrics.jsonl without what a clock said, which also decides on the steps in
+/// between; none before the first.
 inline std::vector<nlohmann::json> metrics_of(const std::filesystem::path& run) {
   std::vector<nlohmann::json> records;
   if (!std::filesystem::exists(run / "metrics.jsonl")) return records;
   std::istringstream lines(read_file(run / "metrics.jsonl"));
   for (std::string line; std::getline(lines, line);) {
     nlohmann::json record = nlohmann::json::parse(line);
+    if (record.value("event", "") == "step") continue;
     for (const char* key : {"seconds", "images_per_second", "seconds_to_first_step"}) record.erase(key);
     records.push_back(std::move(record));
   }

@@ -26,6 +26,15 @@ TEST(Schedule, ConstantWithWarmup) {
   EXPECT_DOUBLE_EQ(rate(s, 99), 2.0);
 }
 
+TEST(Schedule, WarmupLeavesHalfOfAShortRun) {
+  ScheduleConfig s = schedule(Name::cosine);
+  s.warmup_epochs = 3;
+  EXPECT_DOUBLE_EQ(learning_rate(s, 2.0, 0, 10, 1), 0.4);
+  EXPECT_DOUBLE_EQ(learning_rate(s, 2.0, 4, 10, 1), 2.0) << "reached after half an epoch";
+  EXPECT_LT(learning_rate(s, 2.0, 9, 10, 1), 0.5);
+  EXPECT_DOUBLE_EQ(learning_rate(s, 2.0, 29, 10, 6), 2.0) << "as asked for where there is room";
+}
+
 TEST(Schedule, StepMultipliesAtMilestones) {
   ScheduleConfig s = schedule(Name::step);
   s.milestones = {3, 6};

@@ -1,0 +1,99 @@
+// What the trainer says of a run: how far it is, what looks wrong, what it has come to.
+#include <algorithm>
+
+#include "src/core/log.h"
+#include "src/train/pictures.h"
+#include "src/train/schedule.h"
+#include "src/train/trainer.h"
+
+namespace convoy {
+
+std::string Trainer::outcome(const SummaryRecord& summary) const {
+  const std::vector<std::string>& signs = summary.signs;
+  const bool knows_nothing = std::any_of(signs.begin(), signs.end(), [](const std::string& name) {
+    return name == "chance" || name == "one_class";
+  });
+  const std::string where = fmt::format("run written to {}", folder_.path().string());
+  const std::string accuracy =
+      fmt::format("{} accuracy {:.2f} %", name_of_validation(config_.data), 100 * summary.last.val_accuracy);
+  if (knows_nothing)
+    return fmt::format("the network has learned nothing ({}; {}): see the warnings above for what to try; {}",
+                       accuracy, fmt::join(signs, ", "), where);
+  return fmt::format("{}, {:.0f} images/s in the last epoch, {:.1f} s in all; {}{}", accuracy,
+                     summary.last.images_per_second, summary.seconds, where,
+                     signs.empty() ? ""
+                                   : fmt::format("; something is wrong ({}): see the warnings above",
+                                                 fmt::join(signs, ", ")));
+}
+
+void Trainer::report_progress(const EpochRecord& epoch, std::size_t done, double seconds,
+                              Clock::time_point start) {
+  const Metrics local = session_.read_local_training_metrics();  // this rank's share is enough for the eye
+  const Clock::time_point now = Clock::now();
+  const double images = static_cast<double>(progress_.images_done);
+  pace_.add(images, now);
+  const Range& last = session_.plans().training_batches.back();
+  const double of_epoch = last.first + last.count;
+  StepProgress progress;
+  progress.record.epoch = epoch.epoch;
+  progress.record.step = progress_.steps_done;
+  progress.record.loss = local.loss();
+  progress.record.accuracy = local.accuracy();
+  progress.record.seconds = seconds + std::chrono::duration<double>(now - start).count();
+  progress.record.lr = static_cast<float>(learning_rate_of(progress_.steps_done - 1));
+  progress.epochs = config_.train.epochs;
+  progress.step = static_cast<std::int64_t>(done);
+  progress.steps = session_.steps_per_epoch();
+  if (const std::optional<double> rate = pace_.images_per_second()) {
+    const int epochs_after = config_.train.epochs - epoch.epoch;
+    progress.record.images_per_second = *rate;
+    progress.seconds_left =
+        (of_epoch - images + epochs_after * of_epoch) / *rate + (1 + epochs_after) * validation_seconds_;
+  }
+  if (!console_.progress(progress)) return;
+  try {
+    folder_.append(progress.record);
+  } catch (const std::exception&) {  // the row of the epoch goes the same way, and that is warned of
+  }
+}
+
+void Trainer::report_profile() {
+  std::string text = profiler_->table();
+  if (!session_.engine().identity().uuid.empty())
+    text += "  queued and timed one by one; the calls of other steps are one graph, which takes less time\n";
+  const std::filesystem::path path = folder_.path() / "trace.json";
+  try {
+    profiler_->write_trace(path, ranks_);
+    text += fmt::format("  {}: the same for chrome://tracing and https://ui.perfetto.dev", path.string());
+  } catch (const Error& error) {
+    text += fmt::format("  no trace: {}", error.what());
+  }
+  console_.line(text);
+  profiler_.reset();
+}
+
+void Trainer::look_for_symptoms(const EpochRecord& record, const Predictions& predictions) {
+  if (!symptoms_) return;
+  for (const Symptom& symptom : symptoms_->at_epoch_end(record, predictions)) console_.warn(symptom.text);
+}
+
+AgreedError Trainer::not_finite(const std::string& what) const {
+  return AgreedError(
+      fmt::format("{}: lower optimizer.lr or check the data; the last epoch with finite losses is {}", what,
+                  progress_.epochs_done));
+}
+
+void Trainer::explain_validation_loss(int epoch, Predictions predictions) {
+  if (predictions.labels.empty()) session_.evaluate(&predictions);
+  const std::int64_t images = std::ssize(predictions.labels), overflows = count_overflows(predictions);
+  const std::string what = fmt::format(
+      "the scores of {} of {} validation images are not finite after epoch {}", overflows, images, epoch);
+  if (overflows == 0 || 2 * overflows > images) throw not_finite(what);
+  if (ranks_.is_root())
+    log_warn(
+        "{}: with the running averages of batchnorm they leave the range of {}, as may be early in training; "
+        "the run goes on",
+        what, name_of(config_.train.precision));
+}
+
+}  // namespace convoy
