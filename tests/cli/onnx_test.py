@@ -148,9 +148,9 @@ class Onnx(unittest.TestCase):
         return session, logits, labels
 
     def check(self, text, images):
-        """`images`: bytes (N,C,...) of the validation set."""
+        """`images`: bytes (N,C,...) of the validation set, fed as the network takes them."""
         self.train(text)
-        session, expected, _ = self.model()
+        session, expected, _ = self.model("--raw-input")
         pixels = images.astype(numpy.float32) / 255
         self.assertEqual(session.get_inputs()[0].shape, ["N", *images.shape[1:]])
         (logits,) = session.run(None, {"images": pixels})
