@@ -34,11 +34,10 @@ std::optional<PictureView> pictures_for(const TrainedModel& model, bool raw_inpu
 std::string contents(const TrainedModel& model, const ExportArguments& arguments) {
   if (arguments.format == "safetensors") return to_safetensors(model.weights);
   const int channels = model.graph.input().c;
-  return to_onnx(
-      model.graph, model.weights,
-      {model.config.name, per_channel(model.config.data.mean, channels, 0),
-       per_channel(model.config.data.std, channels, 1), model.class_names, CONVOY_VERSION,
-       pictures_for(model, arguments.raw_input)});
+  return to_onnx(model.graph, model.weights,
+                 {model.config.name, per_channel(model.config.data.mean, channels, 0),
+                  per_channel(model.config.data.std, channels, 1), model.class_names, CONVOY_VERSION,
+                  pictures_for(model, arguments.raw_input)});
 }
 
 /// Compares the file with the program; says what has come of it. Throws Error where they disagree.

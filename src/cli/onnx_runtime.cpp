@@ -1,6 +1,7 @@
 #include "src/cli/onnx_runtime.h"
 
 #include <fmt/ranges.h>
+#include <onnx_answers_py.h>  // made by CMakeLists.txt of onnx_answers.py
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,7 +15,6 @@
 #include <iterator>
 #include <utility>
 
-#include "onnx_answers_py.h"
 #include "src/core/error.h"
 
 extern char** environ;
@@ -113,9 +113,10 @@ std::vector<float> OnnxRuntime::answers() {
   const int code = finish();
   const std::string bytes = contents_of(answers_file());
   if (code == package_is_missing)
-    fail("cannot verify: {} has no {}; pip install onnxruntime numpy pillow, or name another Python in "
-         "CONVOY_PYTHON",
-         python_, bytes);
+    fail(
+        "cannot verify: {} has no {}; pip install onnxruntime numpy pillow, or name another Python in "
+        "CONVOY_PYTHON",
+        python_, bytes);
   if (code != 0) fail("cannot verify: {} ended with exit code {}, after its message above", python_, code);
   std::vector<float> logits(bytes.size() / sizeof(float));
   std::memcpy(logits.data(), bytes.data(), logits.size() * sizeof(float));

@@ -105,7 +105,8 @@ class Writer {
     if (!value.flat) return value;
     std::vector<std::int64_t> dims{0, shape.c};  // 0: as it is
     dims.resize(static_cast<std::size_t>(2 + axes_), 1);
-    const std::string to = out_.constant(node().name + ".shape", {static_cast<std::int64_t>(dims.size())}, dims);
+    const std::string to =
+        out_.constant(node().name + ".shape", {static_cast<std::int64_t>(dims.size())}, dims);
     return {emit("Reshape", {value.name, to}, node().name + ".unflat").name()};
   }
 
@@ -218,8 +219,8 @@ class Writer {
 
   // --- ends ---
 
-  static void set_type(onnx::ValueInfoProto& value, const std::string& name,
-                       onnx::TensorProto::DataType type, const std::vector<std::int64_t>& dims) {
+  static void set_type(onnx::ValueInfoProto& value, const std::string& name, onnx::TensorProto::DataType type,
+                       const std::vector<std::int64_t>& dims) {
     value.set_name(name);
     onnx::TypeProto::Tensor& tensor = *value.mutable_type()->mutable_tensor_type();
     tensor.set_elem_type(type);

@@ -29,9 +29,10 @@ bool takes_pictures(const Graph& graph);
 std::string description_of_input(const Graph& graph, const std::optional<PictureView>& pictures);
 
 /// The file's bytes. Input "images": with `pictures` u8 (N,H,W,C) of any N, H and W, C 1 or 3; else float
-/// (N,C,H,W), of volumes (N,C,D,H,W), any N, pixels / 255. Output "logits": float (N,classes). BatchNorm takes its running averages, dropout is left out. `weights` holds
-/// f32 tensors by the names and in the order of files (exported_weights()). The metadata says what the input
-/// is and, as a JSON list, what the classes are called.
+/// (N,C,H,W), of volumes (N,C,D,H,W), any N, pixels / 255. Output "logits": float (N,classes). BatchNorm
+/// takes its running averages, dropout is left out. `weights` holds f32 tensors by the names and in the order
+/// of files (exported_weights()). The metadata says what the input is and, as a JSON list, what the classes
+/// are called.
 ///
 /// Throws Error naming a layer that has no counterpart in ONNX, a tensor that is missing or misshapen, or for
 /// more than the 2 GiB that such a file can hold.

@@ -30,7 +30,7 @@ PACKAGES = [name for name in ("numpy", "onnxruntime", "PIL") if importlib.util.f
 # (beginning of the first line, why the block is none)
 NOT_COMMANDS = [
     (r"pictures/(train/)?cat/", "how folders are arranged"),
-    (r"comparing with onnxruntime", "what a command prints"),
+    (r"(comparing with onnxruntime|loading data)", "what a command prints"),
     (r"YAML ──", "a drawing"),
 ]
 # (beginning of the command, why it does not run here)
@@ -109,6 +109,8 @@ class Snippets(unittest.TestCase):
         more = SMALL.get(kind, []) if name else []
         if kind and name in ("train", "check", "bench scaling", "bench step", "bench losses"):
             more = more + SMALL_TRAINING
+        if kind == "pets" and name == "train" and "optimizer.lr" not in command:
+            more = more + ["optimizer.lr=0.01"]
         if name in SECONDS:
             more = more + ["--seconds", "0.1"]
         if name == "bench allreduce":
