@@ -21,6 +21,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import snippets  # noqa: E402
 import stand_ins  # noqa: E402
+from patience import patience  # noqa: E402, which stand_ins has found
 
 ROOT = stand_ins.ROOT
 CONVOY = ""
@@ -36,8 +37,9 @@ NOT_COMMANDS = [
 # (beginning of the command, why it does not run here)
 NOT_RUN = [
     (r"tools/(quickstart|test|distros|setup|wheel)\b", "installs packages and builds"),
-    (r"(git|cmake|pip|apt-get|sudo|docker|apptainer|spack|module)\b", "builds, or needs the network"),
-    (r"\S*python3? -m pip\b", "needs the network"),
+    (r"(git|cmake|pip|apt-get|dnf|sudo|docker|apptainer|spack|module)\b", "builds, or needs the network"),
+    (r"python3 -m (pip|venv)\b", "needs the network"),
+    (r"convoy train \$\(python3 -c 'import convoy;", "needs the wheel; tools/wheel_check"),
     (r"\S*convoy data fetch\b", "needs the network"),
     (r"([A-Z_]+=\S+ )?(sbatch|srun|scancel|scontrol|squeue)\b", "needs Slurm"),
     (r"slurm/submit\b", "needs Slurm"),
@@ -48,10 +50,12 @@ NOT_RUN = [
     (r"kill\b", "there is no mpirun to stop; stop_test.py"),
     (r".*\.\.\.$", "is not whole"),
 ]
+# (first line, why the Python does not run here)
+PYTHON_NOT_RUN = [(r"import convoy$", "needs the wheel; tools/wheel_check")]
 # What an older program does not know yet: (beginning of the command, the subcommand, what its help says once it does).
-NOT_YET = [(r"convoy data info pictures", "data info", "packed file")]
+NOT_YET = [(r"convoy data info (pictures|PICTURES)", "data info", "packed file")]
 # Names of data and files in place of the reader's own.
-PLACES = {"CONFIG": "configs/quickstart.yaml", "FILE": "file.out", "RUN": "runs/quickstart"}
+PLACES = {"PICTURES": "pictures", "CONFIG": "configs/quickstart.yaml", "FILE": "file.out", "RUN": "runs/quickstart"}
 DATA = {"mnist": "mnist", "cifar10": "cifar10", "pets": "pictures", "folder": "pictures"}
 # What makes a configuration small.
 SMALL = {
@@ -77,7 +81,7 @@ def subcommand(command):
 
 @functools.lru_cache(maxsize=None)
 def help_of(name):
-    return subprocess.run([CONVOY, *name.split(), "--help"], capture_output=True, text=True, timeout=60)
+    return subprocess.run([CONVOY, *name.split(), "--help"], capture_output=True, text=True, timeout=patience(60))
 
 
 class Snippets(unittest.TestCase):
@@ -143,7 +147,7 @@ class Snippets(unittest.TestCase):
     def shell(self, command):
         script = "\n".join(["set -e -o pipefail", *self.exports, command])
         return subprocess.run(["bash", "-c", script], cwd=self.folder, env=self.environment, capture_output=True, text=True,
-                              timeout=120, stdin=subprocess.DEVNULL)
+                              timeout=patience(120), stdin=subprocess.DEVNULL)
 
     def run_command(self, command):
         for beginning, _ in NOT_RUN:
@@ -162,11 +166,11 @@ class Snippets(unittest.TestCase):
         return result
 
     def run_python(self, lines):
-        if PACKAGES:
+        if PACKAGES or any(re.match(beginning, lines[0]) for beginning, _ in PYTHON_NOT_RUN):
             return
         (self.folder / "snippet.py").write_text("\n".join(lines))
         result = subprocess.run([sys.executable, "snippet.py"], cwd=self.folder, env=self.environment, capture_output=True,
-                                text=True, timeout=120)
+                                text=True, timeout=patience(120))
         self.assertEqual(result.returncode, 0, result.stderr)
         (self.folder / "snippet.out").write_text(result.stdout)
 
@@ -206,7 +210,7 @@ class Snippets(unittest.TestCase):
 
 def add_documents():
     for document in DOCUMENTS:
-        if document != "docs/tutorial.md":
+        if document != "docs/tutorial.md":  # which is a test by itself
             name = "test_" + pathlib.Path(document).stem.replace("-", "_")
             setattr(Snippets, name, functools.partialmethod(Snippets.run_document, document))
 
