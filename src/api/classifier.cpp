@@ -78,26 +78,15 @@ struct Classifier::Parts {
   }
 
   /// Where evaluation looks at a picture of this size.
-  Box box(ImageSize size) const {
-    const ImageSize out{shape().h, shape().w};
-    const DataConfig& data = model.config.data;
-    return centre_box(size, is_streamed(data.source) ? shorter_side(data) : std::max(out.height, out.width),
-                      out);
-  }
+  Box box(ImageSize size) const { return picture_view(model.config.data).box(size, {shape().h, shape().w}); }
 
   /// Resizes that part to the network's input, `pixels` (H,W,C).
   void cut(const ImageView& picture, const Box& part, std::uint8_t* pixels) const {
-    const ImageSize out{shape().h, shape().w};
-    if (shape().c == 3) return resize(picture, part, out, pixels);
-    const Image small = resized(picture, part, out);
-    to_gray(small.pixels.data(), shape().pixels(), pixels);
+    write_shown(picture, part, {shape().h, shape().w}, shape().c, pixels);
   }
 
   void read(const std::filesystem::path& file, std::uint8_t* pixels) const {
-    const std::vector<std::uint8_t> bytes = read_image_file(file);
-    const ImagePart part =
-        decode_part(bytes, file.string(), [&](ImageSize size) { return box(size); }, {shape().h, shape().w});
-    cut(part.image, part.box, pixels);
+    read_shown(file, picture_view(model.config.data), {shape().h, shape().w}, shape().c, pixels);
   }
 
   /// Logits (count,classes) of images that `fill(index, pixels)` makes one by one, several threads at a time.

@@ -88,13 +88,26 @@ void add_export(CLI::App& app, Action& action) {
   add_run(command, arguments.path);
   command
       ->add_option("--format", arguments.format,
-                   "safetensors: PyTorch's names and layouts; onnx: the network too, for images (N,C,H,W) of "
-                   "floats in [0,1], which it normalises itself")
+                   "safetensors: the weights, under PyTorch's names; onnx: the whole network, for pictures of any "
+                   "size, which it resizes, crops and normalises itself")
       ->check(CLI::IsMember({"safetensors", "onnx"}))
       ->capture_default_str();
   command->add_option("--output", arguments.output, "the file (default: model.<format> in the run's folder)");
   command->add_flag("--best", arguments.best,
                     "of a run, not the newest checkpoint but the one with the best validation");
+  command->add_flag("--raw-input", arguments.raw_input,
+                    "of onnx: for images of the network's size, floats (N,C,H,W) in [0,1]");
+  CLI::Option* verify = command->add_flag(
+      "--verify", arguments.verify,
+      "of onnx: have onnxruntime answer the validation images and compare with this program's answers");
+  add_overrides(command, arguments.overrides, "with --verify: other data, e.g. data.path=DIR");
+  command->get_option("OVERRIDES")->needs(verify);
+  command->footer(
+      std::string("--verify needs Python 3 with onnxruntime, numpy and Pillow: the python3 on the PATH, or the one "
+                  "that CONVOY_PYTHON names. Exit code 1 where fewer than 99.9 % of the answers agree, or "
+                  "nothing could be compared. An answer agrees when the likeliest class is the same, or its "
+                  "probability and that of this program's class are within 10 % of each other (a tie).\n\n") +
+      exit_codes);
 }
 
 void add_predict(CLI::App& app, Action& action) {

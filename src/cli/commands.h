@@ -38,7 +38,8 @@ struct TrainArguments {
 };
 struct ExportArguments {
   std::string path, format = "safetensors", output;
-  bool best = false;
+  bool best = false, raw_input = false, verify = false;
+  std::vector<std::string> overrides;  ///< of the data to verify with
 };
 struct PredictArguments {
   std::string path, device = "auto";

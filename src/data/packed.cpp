@@ -123,6 +123,7 @@ class PackedSource : public ImageSource {
   std::string name_of(std::int32_t sample) const override {
     return fmt::format("image {} of {}", sample, name_);
   }
+  std::optional<ImageView> picture_of(std::int32_t sample) const override { return file_->image(sample); }
 
  private:
   std::unique_ptr<const PackedFile> file_;
