@@ -87,9 +87,10 @@ void add_export(CLI::App& app, Action& action) {
   auto& arguments = arguments_of<ExportArguments>(command, action);
   add_run(command, arguments.path);
   command
-      ->add_option("--format", arguments.format,
-                   "safetensors: the weights, under PyTorch's names; onnx: the whole network, for pictures of any "
-                   "size, which it resizes, crops and normalises itself")
+      ->add_option(
+          "--format", arguments.format,
+          "safetensors: the weights, under PyTorch's names; onnx: the whole network, for pictures of any "
+          "size, which it resizes, crops and normalises itself")
       ->check(CLI::IsMember({"safetensors", "onnx"}))
       ->capture_default_str();
   command->add_option("--output", arguments.output, "the file (default: model.<format> in the run's folder)");
@@ -103,10 +104,11 @@ void add_export(CLI::App& app, Action& action) {
   add_overrides(command, arguments.overrides, "with --verify: other data, e.g. data.path=DIR");
   command->get_option("OVERRIDES")->needs(verify);
   command->footer(
-      std::string("--verify needs Python 3 with onnxruntime, numpy and Pillow: the python3 on the PATH, or the one "
-                  "that CONVOY_PYTHON names. Exit code 1 where fewer than 99.9 % of the answers agree, or "
-                  "nothing could be compared. An answer agrees when the likeliest class is the same, or its "
-                  "probability and that of this program's class are within 10 % of each other (a tie).\n\n") +
+      std::string(
+          "--verify needs Python 3 with onnxruntime, numpy and Pillow: the python3 on the PATH, or the one "
+          "that CONVOY_PYTHON names. Exit code 1 where fewer than 99.9 % of the answers agree, or "
+          "nothing could be compared. An answer agrees when the likeliest class is the same, or its "
+          "probability and that of this program's class are within 10 % of each other (a tie).\n\n") +
       exit_codes);
 }
 
