@@ -1,14 +1,12 @@
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <exception>
 #include <numeric>
 
 #include "include/convoy/convoy.h"
+#include "src/core/thread_pool.h"
 #include "src/data/crops.h"
 #include "src/train/inference.h"
-#include "src/train/thread_limit.h"
 
 namespace convoy {
 namespace {
@@ -58,15 +56,10 @@ std::vector<float> softmax(std::vector<float> logits, int classes) {
 
 struct Classifier::Parts {
   Parts(const std::filesystem::path& path, const ClassifierOptions& options)
-      : threads(options.threads > 0 ? options.threads : omp_get_num_procs()),
-        model(load(path, options.best, threads)),
-        inference(model, device_of(options.device), options.batch, threads) {
+      : readers(options.threads > 0 ? options.threads : default_threads()),
+        model(load_trained_model(path, options.best, RankEnvironment::alone())),
+        inference(model, device_of(options.device), options.batch, readers.threads()) {
     model.weights = {};  // the engine has them
-  }
-
-  static TrainedModel load(const std::filesystem::path& path, bool best, int threads) {
-    const ThreadLimit limit(threads);
-    return load_trained_model(path, best, RankEnvironment::alone());
   }
 
   const FeatureShape& shape() const { return model.graph.input(); }
@@ -97,11 +90,10 @@ struct Classifier::Parts {
     for (std::size_t first = 0; first < count; first += batch) {
       const std::size_t some = std::min(batch, count - first);
       std::vector<std::uint8_t> images(some * image_bytes());
-      {
-        const ThreadLimit limit(threads);
-#pragma omp parallel for schedule(dynamic) if (some > 1)
-        for (std::size_t i = 0; i < some; ++i) fill(first + i, images.data() + i * image_bytes());
-      }
+      readers.for_each(static_cast<std::int64_t>(some), [&](std::int64_t turn) {
+        const auto i = static_cast<std::size_t>(turn);
+        fill(first + i, images.data() + i * image_bytes());
+      });
       const std::vector<float> part = inference.logits(images);
       all.insert(all.end(), part.begin(), part.end());
     }
@@ -132,7 +124,7 @@ struct Classifier::Parts {
     return std::span(logits).subspan(i * width, width);
   }
 
-  const int threads;
+  ThreadPool readers;  ///< of pictures
   TrainedModel model;
   Inference inference;
 };

@@ -1,5 +1,3 @@
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +7,7 @@
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
 #include "src/core/log.h"
+#include "src/core/thread_pool.h"
 #include "src/io/json_line.h"
 
 namespace convoy {
@@ -65,7 +64,7 @@ std::vector<fs::path> files_of(const PredictArguments& arguments) {
 int threads_for(std::size_t images) {
   double busy = 0;
   if (images > 1 || std::getenv("OMP_NUM_THREADS") != nullptr || getloadavg(&busy, 1) != 1) return 0;
-  return std::max(1, static_cast<int>(omp_get_num_procs() - busy));
+  return std::max(1, static_cast<int>(default_threads() - busy));
 }
 
 std::string quoted_for_csv(const std::string& text) {
