@@ -48,7 +48,7 @@ struct PredictArguments {
   bool json = false, csv = false, best = false;
 };
 struct EvalArguments {
-  std::string path, logits;
+  std::string path, logits, part = "validation";
   bool best = false;
   std::vector<std::string> overrides;
 };
@@ -58,6 +58,7 @@ struct PlanArguments {
 struct CheckArguments {
   ConfigArguments config;
   std::string output;
+  bool all_images = false;
 };
 struct KeysArguments {
   bool markdown = false;

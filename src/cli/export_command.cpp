@@ -45,7 +45,7 @@ void verify(const TrainedModel& model, const ExportArguments& arguments, const s
   const Config config = parse_config(to_yaml(model.config), model.checkpoint.string(), arguments.overrides);
   const Dataset data = load_dataset(config.data, config.seed);
   fmt::print("comparing with onnxruntime on {} {} images\n", data.validation.size(),
-             name_of_validation(config.data));
+             name_of_validation(data));
   std::fflush(stdout);
   const bool raw_input = !pictures_for(model, arguments.raw_input);
   const Agreement agreement = verify_onnx(model, file, raw_input, config.data, data);
