@@ -141,8 +141,8 @@ class Snippets(unittest.TestCase):
         if config and overrides:
             result = self.shell(f"convoy plan {config[0]} {' '.join(overrides)} train.precision=fp32 device=cpu > /dev/null")
             self.assertEqual(result.returncode, 0, result.stderr)
-        name = subcommand(command)
-        self.check_options(name, set(re.findall(r"(?<!\S)--[a-z-]+", command[command.find("convoy"):])) if name else set())
+        if name := subcommand(command):
+            self.check_options(name, set(re.findall(r"(?<!\S)--[a-z-]+", command.partition(f"convoy {name}")[2])))
 
     def shell(self, command):
         script = "\n".join(["set -e -o pipefail", *self.exports, command])
