@@ -50,8 +50,8 @@ void verify(const TrainedModel& model, const ExportArguments& arguments, const s
   const bool raw_input = !pictures_for(model, arguments.raw_input);
   const Agreement agreement = verify_onnx(model, file, raw_input, config.data, data);
   const std::string ties = agreement.ties > 0 ? fmt::format(" ({} of them a tie)", agreement.ties) : "";
-  fmt::print("{} of {} answers agree{}; largest difference of a logit {:.3g} ({})\n", agreement.agreeing,
-             agreement.images, ties, agreement.largest, agreement.worst);
+  fmt::print("{} of {} answers agree{}; largest difference of a logit {:.3g}, where they reach {:.3g} ({})\n",
+             agreement.agreeing, agreement.images, ties, agreement.largest, agreement.reach, agreement.worst);
   for (const std::string& other : agreement.others) fmt::print("  {}\n", other);
   if (!agreement.good())
     fail("{} answers otherwise than this program; less than 99.9 % agreement is too little to use it",

@@ -105,6 +105,7 @@ Agreement compare_answers(const std::vector<float>& program, const std::vector<f
   for (std::size_t i = 0; i < names.size(); ++i, ++agreement.images) {
     const float *mine = program.data() + i * width, *theirs = other.data() + i * width;
     for (std::size_t c = 0; c < width; ++c) {
+      agreement.reach = std::max(agreement.reach, std::abs(double{mine[c]}));
       double difference = std::abs(double{mine[c]} - theirs[c]);
       if (std::isnan(difference)) difference = std::numeric_limits<double>::infinity();
       if (difference <= agreement.largest) continue;

@@ -15,6 +15,7 @@ struct Agreement {
   std::int64_t images = 0, agreeing = 0;
   std::int64_t ties = 0;  ///< of those that agree: other classes, which the program finds almost as likely
   double largest = 0;     ///< difference of a logit
+  double reach = 0;       ///< the largest of the program's logits, without its sign
   std::string worst;      ///< the image that has it
   std::vector<std::string> others;  ///< the first few that disagree, for people
 
