@@ -48,7 +48,7 @@ void verify(const TrainedModel& model, const ExportArguments& arguments, const s
              name_of_validation(data));
   std::fflush(stdout);
   const bool raw_input = !pictures_for(model, arguments.raw_input);
-  const Agreement agreement = verify_onnx(model, file, raw_input, config.data, data);
+  const Agreement agreement = verify_onnx(model, file, raw_input, data);
   const std::string ties = agreement.ties > 0 ? fmt::format(" ({} of them a tie)", agreement.ties) : "";
   fmt::print("{} of {} answers agree{}; largest difference of a logit {:.3g}, where they reach {:.3g} ({})\n",
              agreement.agreeing, agreement.images, ties, agreement.largest, agreement.reach, agreement.worst);

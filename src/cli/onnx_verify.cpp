@@ -20,12 +20,10 @@ using Bytes = std::vector<std::uint8_t>;
 /// Shows validation images to both, one after the other.
 class Show {
  public:
-  Show(const TrainedModel& trained, const std::filesystem::path& model, bool raw_input,
-       const DataConfig& config, const Dataset& data)
+  Show(const TrainedModel& trained, const std::filesystem::path& model, bool raw_input, const Dataset& data)
       : shape_(trained.graph.input()),
-        view_(is_streamed(config.source) ? picture_view(trained.config.data) : PictureView{}),
+        view_(picture_view(trained.config.data)),
         raw_input_(raw_input),
-        config_(config),
         data_(data),
         program_(trained, Device::cpu, batch),
         other_(model) {}
@@ -49,15 +47,16 @@ class Show {
     Bytes shown(static_cast<std::size_t>(shape_.count()));
     const ImageSize out{shape_.h, shape_.w};
     const auto stored = data_.source ? data_.source->picture_of(sample) : std::nullopt;
-    if (config_.source == Source::folder)
-      read_shown(data_.source->name_of(sample), view_, out, shape_.c, shown.data());
+    const auto file = data_.source ? data_.source->file_of(sample) : std::nullopt;
+    if (file)
+      read_shown(*file, view_, out, shape_.c, shown.data());
     else if (stored)
       write_shown(*stored, view_.box({stored->height, stored->width}, out), out, shape_.c, shown.data());
     else
       fetch_image(data_, sample, {}, shown.data());
 
-    if (config_.source == Source::folder && !raw_input_)
-      other_.ask(data_.source->name_of(sample));
+    if (file && !raw_input_)
+      other_.ask(*file);
     else if (stored && !raw_input_)
       other_.ask({stored->pixels, static_cast<std::size_t>(stored->height * stored->width * 3)},
                  {stored->height, stored->width, 3});
@@ -80,7 +79,6 @@ class Show {
   const FeatureShape shape_;
   const PictureView view_;
   const bool raw_input_;
-  const DataConfig& config_;
   const Dataset& data_;
   Inference program_;
   OnnxRuntime other_;
@@ -126,12 +124,12 @@ Agreement compare_answers(const std::vector<float>& program, const std::vector<f
 }
 
 Agreement verify_onnx(const TrainedModel& trained, const std::filesystem::path& model, bool raw_input,
-                      const DataConfig& config, const Dataset& data) {
+                      const Dataset& data) {
   const FeatureShape& shape = trained.graph.input();
   if (!(data.image == shape))
     fail("cannot verify: the data set's images are {} (H,W,C), the network takes {}", to_string(data.image),
          to_string(shape));
-  return Show(trained, model, raw_input, config, data).compare(trained.class_names);
+  return Show(trained, model, raw_input, data).compare(trained.class_names);
 }
 
 }  // namespace convoy

@@ -32,8 +32,8 @@ Agreement compare_answers(const std::vector<float>& program, const std::vector<f
 
 /// Has the program, in fp32 on the CPU, and onnxruntime with the file `model` answer the validation images of
 /// `data`: pictures in their own size, decoded by each for itself, or with `raw_input` what the network
-/// takes. `config` is that of `data`. Throws Error where they cannot.
+/// takes. Throws Error where they cannot.
 Agreement verify_onnx(const TrainedModel& trained, const std::filesystem::path& model, bool raw_input,
-                      const DataConfig& config, const Dataset& data);
+                      const Dataset& data);
 
 }  // namespace convoy
