@@ -1,5 +1,6 @@
-# What `cmake --install` puts where: the program with its plugins and, for programs of others, libconvoy.so with its header and a CMake
-# package. All else that Convoy is made of stays inside the library, so that who links it needs no more than that.
+# What `cmake --install` puts where: the program with its plugins and, for programs of others, libconvoy.so with its
+# header and a CMake package. All else that Convoy is made of stays inside the library, so that who links it needs no
+# more than that.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 install(TARGETS convoy RUNTIME)

@@ -1,6 +1,6 @@
 # One plugin for each kind of MPI whose compiler wrapper is found; the program opens the one that its launcher belongs to.
-# Only mpi.h is needed: the program opens MPI's library, too. -DMPI_C_COMPILER=FILE or MPI_HOME=DIR in the environment name
-# an MPI in an unusual place.
+# Only mpi.h is needed: the program opens MPI's library, too. -DMPI_C_COMPILER=FILE or -DMPI_HOME=DIR name an MPI in an
+# unusual place.
 include(CheckCXXSourceCompiles)
 set(CONVOY_MPI_PLUGINS "")
 
@@ -40,7 +40,7 @@ function(convoy_mpi_plugin kind wrapper condition)
   set(CONVOY_MPI_PLUGINS ${CONVOY_MPI_PLUGINS} convoy_mpi_${kind} PARENT_SCOPE)
 endfunction()
 
-find_program(CONVOY_MPICC NAMES mpicc HINTS ENV MPI_HOME PATH_SUFFIXES bin)
+find_program(CONVOY_MPICC NAMES mpicc HINTS ${MPI_HOME} ENV MPI_HOME PATH_SUFFIXES bin)
 find_program(CONVOY_MPICC_OPENMPI NAMES mpicc.openmpi)
 find_program(CONVOY_MPICC_MPICH NAMES mpicc.mpich)
 foreach(wrapper IN ITEMS "${MPI_C_COMPILER}" "${CONVOY_MPICC}" "${CONVOY_MPICC_OPENMPI}" "${CONVOY_MPICC_MPICH}"

@@ -1,32 +1,25 @@
 #include "comm/communication_thread.h"
 
 #include <signal.h>
-#include <sys/prctl.h>
 
-#include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "comm/wait.h"
 
 namespace convoy {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::microseconds;
-
-// Sleeps between two questions last a part of what the jobs have taken so far, so that their end is noticed
-// late by no more than that part: a small one while join() waits for it.
-constexpr microseconds shortest{10}, longest{1000};
+// The part of what the jobs have taken so far that a sleep between two questions lasts (PatientWait): a small
+// one while join() waits for their end. Only such a wait begins with questions without sleeps: sums of a few
+// bytes, which forward waits for, take less time than to fall asleep and wake.
 constexpr int part = 4, part_awaited = 64;
-// At the beginning of such a wait there are none: sums of a few bytes, which forward waits for, take less
-// time than to fall asleep and wake, and the caller's core has nothing else to do.
-constexpr microseconds awake{100};
 
-/// Signals are for the thread that computes; and sleeps are as short as they say, not rounded up to 50 us.
+/// Signals are for the thread that computes.
 void prepare_thread() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  prctl(PR_SET_TIMERSLACK, 1000UL);  // nanoseconds
+  shorten_naps();
 }
 
 }  // namespace
@@ -68,25 +61,19 @@ void CommunicationThread::join() {
 
 void CommunicationThread::run() {
   std::unique_lock lock(mutex_);
-  Clock::time_point since;  // the jobs under way began, or the wait for them
+  PatientWait wait;  // since the jobs under way began, or join() waits for them
   while (true) {
     const bool was_awaited = awaited_;
     const auto news = [&] { return stop_ || !queue_.empty() || awaited_ != was_awaited; };
-    const Clock::duration taken = Clock::now() - since;
     bool woken = true;
     if (idle_) {
       wake_.wait(lock, [&] { return stop_ || !queue_.empty(); });
-    } else if (awaited_ && taken < awake) {
-      lock.unlock();
-      std::this_thread::yield();
-      lock.lock();
-      woken = news();
     } else {
-      const Clock::duration sleep = taken / (awaited_ ? part_awaited : part);
-      woken = wake_.wait_for(lock, std::clamp<Clock::duration>(sleep, shortest, longest), news);
+      const auto nap = awaited_ ? wait.nap(part_awaited) : PatientWait::nap_after(wait.taken(), part);
+      woken = nap.count() == 0 ? news() : wake_.wait_for(lock, nap, news);
     }
     if (stop_) return;
-    if (woken) since = Clock::now();
+    if (woken) wait.restart();
     const std::vector<std::function<void()>> jobs = std::exchange(queue_, {});
     idle_ = false;
     lock.unlock();

@@ -129,24 +129,22 @@ std::string MpiLibrary::describe() const {
 }
 
 std::string describe_mpi(const Launch& launch) {
-  if (!launch.library.empty() || launch.launched) {
-    try {
-      return description_of(open_mpi_of(launch, SharedLibrary::Symbols::local));
-    } catch (const Error& error) {
-      return error.what();
-    }
+  // Without a launcher any kind will do, so each that is here is named.
+  std::vector<Launch> choices;
+  if (launch.launched || !launch.library.empty()) {
+    choices.push_back(launch);
+  } else {
+    for (const MpiKind kind : launch.kinds) choices.push_back({false, 0, {kind}, {}});
   }
   std::vector<std::string> found, missing;
-  for (const MpiKind kind : launch.kinds) {
-    Launch one = launch;
-    one.kinds = {kind};
+  for (const Launch& choice : choices) {
     try {
-      found.push_back(description_of(open_mpi_of(one, SharedLibrary::Symbols::local)));
+      found.push_back(description_of(open_mpi_of(choice, SharedLibrary::Symbols::local)));
     } catch (const Error& error) {
       missing.emplace_back(error.what());
     }
   }
-  return fmt::format("{}", fmt::join(found.empty() ? missing : found, "; "));
+  return found.empty() ? missing.front() : fmt::format("{}", fmt::join(found, "; "));
 }
 
 void check_mpi(MpiInterface& mpi, int status, std::source_location where) {

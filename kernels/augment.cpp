@@ -8,9 +8,8 @@ namespace convoy {
 
 void launch(const CpuContext& context, const Augment& call) {
   if (!call.plain()) {
-#pragma omp parallel for schedule(static)
-    for (int i = 0; i < call.n; ++i) change_image<float>(context, call, i);
-    return;
+    return context.threads().for_each(
+        call.n, [&](std::int64_t i) { change_image<float>(context, call, static_cast<int>(i)); });
   }
   const auto [depth, height, width, channels] = call.image;
   const std::uint8_t* images = context.data<std::uint8_t>(call.images);
@@ -22,8 +21,7 @@ void launch(const CpuContext& context, const Augment& call) {
   float* x = context.data<float>(call.x);
   std::int32_t* y = context.data<std::int32_t>(call.y);
   const bool moves = call.crop_pad > 0 || call.flip;
-#pragma omp parallel for schedule(static)
-  for (int i = 0; i < call.n; ++i) {
+  context.threads().for_each(call.n, [&](std::int64_t i) {
     const std::int32_t sample = order[i];
     y[i] = labels[sample];
     const std::int64_t stored = call.resident ? sample : state.slot * call.slot_rows() + call.staged + i;
@@ -49,7 +47,7 @@ void launch(const CpuContext& context, const Augment& call) {
         }
       }
     }
-  }
+  });
 }
 
 }  // namespace convoy

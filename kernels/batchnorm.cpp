@@ -20,34 +20,32 @@ std::int64_t partial_bytes(const BatchNormShape& shape) {
 /// sums (groups,2,C) of two quantities: add(image, first (C), second (C)) adds those of one image. `partial`
 /// (N,2,C).
 template <class AddImage>
-void sum_groups(const BatchNormShape& shape, double* partial, double* sums, AddImage&& add) {
+void sum_groups(ThreadPool& threads, const BatchNormShape& shape, double* partial, double* sums,
+                AddImage&& add) {
   const int c = shape.c;
   std::fill(sums, sums + std::int64_t{2} * shape.groups() * c, 0.0);
-#pragma omp parallel
-  {
-#pragma omp for schedule(static)
+  threads.for_each(shape.n, [&](std::int64_t i) {
+    double* image = partial + 2 * i * c;
+    std::fill(image, image + 2 * c, 0.0);
+    add(static_cast<int>(i), image, image + c);
+  });
+  constexpr int block = 64;  // channels of a task
+  threads.for_each((2 * c + block - 1) / block, [&](std::int64_t task) {
+    const int first = static_cast<int>(task) * block, end = std::min(first + block, 2 * c);
     for (int i = 0; i < shape.n; ++i) {
-      double* image = partial + std::int64_t{2} * i * c;
-      std::fill(image, image + 2 * c, 0.0);
-      add(i, image, image + c);
+      double* sum = sums + std::int64_t{2} * shape.group_of(i) * c;
+      for (int j = first; j < end; ++j) sum[j] += partial[std::int64_t{2} * i * c + j];
     }
-#pragma omp for schedule(static)
-    for (int block = 0; block < 2 * c; block += 64) {
-      for (int i = 0; i < shape.n; ++i) {
-        double* sum = sums + std::int64_t{2} * shape.group_of(i) * c;
-        for (int j = block; j < std::min(block + 64, 2 * c); ++j)
-          sum[j] += partial[std::int64_t{2} * i * c + j];
-      }
-    }
-  }
+  });
 }
 
 /// Calls body(image, index of its pixel's first channel) for every pixel.
 template <class Body>
-void for_each_pixel(const BatchNormShape& shape, Body&& body) {
-  const std::int64_t pixels = shape.pixels, rows = shape.n * pixels;
-#pragma omp parallel for schedule(static)
-  for (std::int64_t row = 0; row < rows; ++row) body(static_cast<int>(row / pixels), row * shape.c);
+void for_each_pixel(ThreadPool& threads, const BatchNormShape& shape, const Body& body) {
+  const std::int64_t pixels = shape.pixels;
+  threads.for_each(shape.n * pixels, [&body, pixels, c = shape.c](std::int64_t row) {
+    body(static_cast<int>(row / pixels), row * c);
+  });
 }
 
 }  // namespace
@@ -64,8 +62,8 @@ std::int64_t workspace_bytes<CpuContext>(const BatchNormReduce& call) {
 void launch(const CpuContext& context, const BatchNormStatistics& call) {
   const BatchNormShape& shape = call.shape;
   const float* x = context.data<float>(call.x);
-  sum_groups(shape, context.arenas.workspace<double>(partial_bytes(shape)), context.data<double>(call.sums),
-             [&](int image, double* sum, double* squares) {
+  sum_groups(context.threads(), shape, context.arenas.workspace<double>(partial_bytes(shape)),
+             context.data<double>(call.sums), [&](int image, double* sum, double* squares) {
                const float* row = x + image * shape.pixels * shape.c;
                for (std::int64_t pixel = 0; pixel < shape.pixels; ++pixel, row += shape.c) {
                  for (int c = 0; c < shape.c; ++c) {
@@ -121,7 +119,7 @@ void launch(const CpuContext& context, const BatchNormForward& call) {
   const float* means = context.data<float>(call.mean);
   const float* inv_stds = context.data<float>(call.inv_std);
   float* y = context.data<float>(call.y);
-  for_each_pixel(shape, [&](int image, std::int64_t at) {
+  for_each_pixel(context.threads(), shape, [&](int image, std::int64_t at) {
     const std::int64_t group = std::int64_t{shape.group_of(image)} * shape.c;
     const float* mean = means + group;
     const float* inv_std = inv_stds + group;
@@ -139,7 +137,7 @@ void launch(const CpuContext& context, const BatchNormInference& call) {
   float* y = context.data<float>(call.y);
   float* scale = context.arenas.workspace<float>(workspace_bytes<CpuContext>(call));
   for (int c = 0; c < shape.c; ++c) scale[c] = gamma[c] / std::sqrt(variance[c] + shape.epsilon);
-  for_each_pixel(shape, [&](int, std::int64_t at) {
+  for_each_pixel(context.threads(), shape, [&](int, std::int64_t at) {
     for (int c = 0; c < shape.c; ++c) y[at + c] = (x[at + c] - mean[c]) * scale[c] + beta[c];
   });
 }
@@ -155,7 +153,7 @@ void launch(const CpuContext& context, const BatchNormReduce& call) {
   const float* means = context.data<float>(call.mean);
   const float* inv_stds = context.data<float>(call.inv_std);
   double* sums = context.data<double>(call.sums);
-  sum_groups(shape, context.arenas.workspace<double>(partial_bytes(shape)), sums,
+  sum_groups(context.threads(), shape, context.arenas.workspace<double>(partial_bytes(shape)), sums,
              [&](int image, double* sum, double* products) {
                const std::int64_t group = std::int64_t{shape.group_of(image)} * shape.c;
                const float* mean = means + group;
@@ -206,7 +204,7 @@ void launch(const CpuContext& context, const BatchNormBackward& call) {
       factor[2 * channels + c] = static_cast<float>(-a * sum[c] / count);
     }
   }
-  for_each_pixel(shape, [&](int image, std::int64_t at) {
+  for_each_pixel(context.threads(), shape, [&](int image, std::int64_t at) {
     const std::int64_t group = std::int64_t{shape.group_of(image)} * channels;
     const float* mean = means + group;
     const float* a = factors + 3 * group;

@@ -4,6 +4,7 @@
 
 #include "src/core/step_state.h"
 #include "src/core/tensor.h"
+#include "src/core/thread_pool.h"
 
 namespace convoy {
 
@@ -13,7 +14,8 @@ class CudaContext;
 /// Shared by the host engines. Not owning: the engine that holds the arenas outlives it.
 class HostContext {
  public:
-  explicit HostContext(Communicator* communicator) : communicator_(communicator) {}
+  HostContext(Communicator* communicator, ThreadPool* threads)
+      : communicator_(communicator), threads_(threads) {}
 
   ArenaPointers arenas;
   StepState state;
@@ -23,9 +25,11 @@ class HostContext {
     return arenas.data<T>(tensor);
   }
   Communicator& communicator() const { return *communicator_; }
+  ThreadPool& threads() const { return *threads_; }
 
  private:
   Communicator* communicator_;
+  ThreadPool* threads_;
 };
 
 /// One thread, plain loops, Real = float or double.
@@ -36,7 +40,7 @@ class ReferenceContext : public HostContext {
   using HostContext::HostContext;
 };
 
-/// OpenMP threads and vector kernels, float. The team's size never changes results.
+/// Threads and vector kernels, float. The number of threads never changes results.
 class CpuContext : public HostContext {
  public:
   using Real = float;

@@ -13,6 +13,7 @@
 
 #include "kernels/conv_slab.h"
 #include "kernels/gemm.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
@@ -235,15 +236,11 @@ void launch(const CpuContext& context, const ConvForward& call) {
                         bias ? padded_bias : nullptr,
                         context.data<float>(call.y)};
   const Boxes boxes(product.maps, shape.in, shape.n);
-#pragma omp parallel
-  {
-#pragma omp for schedule(static)
-    for (int k = 0; k < shape.k; k += width) {
-      pack_panel(packed + k * depth, w + k * depth, depth, 1, std::min(width, shape.k - k), depth);
-    }
-#pragma omp for schedule(dynamic)
-    for (std::int64_t i = 0; i < boxes.count(); ++i) run_box(product, boxes, i);
-  }
+  context.threads().for_each(ceil_div(shape.k, width), [&](std::int64_t panel) {
+    const int k = static_cast<int>(panel) * width;
+    pack_panel(packed + k * depth, w + k * depth, depth, 1, std::min(width, shape.k - k), depth);
+  });
+  context.threads().for_each(boxes.count(), [&](std::int64_t i) { run_box(product, boxes, i); });
 }
 
 void launch(const CpuContext& context, const ConvDgrad& call) {
@@ -254,22 +251,16 @@ void launch(const CpuContext& context, const ConvDgrad& call) {
   const float* dy = context.data<float>(call.dy);
   float* dx = context.data<float>(call.dx);
   float* packed = context.arenas.workspace<float>(workspace_bytes<CpuContext>(call));
-#pragma omp parallel
-  {
-#pragma omp for collapse(2) schedule(static)
-    for (int j = 0; j < c; j += width) {
-      for (std::int64_t tap = 0; tap < taps; ++tap) {
-        pack_panel(packed + (j * taps + tap * width) * shape.k, w + tap * c + j, shape.k, taps * c,
-                   std::min(width, c - j), 1);
-      }
-    }
-    for (int phase = 0; phase < gradient_phases(shape); ++phase) {
-      const Product product{shape, gradient_maps(shape, phase), shape.out(), shape.in, dy, packed, nullptr,
-                            dx};
-      const Boxes boxes(product.maps, product.input_shape, shape.n);
-#pragma omp for schedule(dynamic) nowait
-      for (std::int64_t i = 0; i < boxes.count(); ++i) run_box(product, boxes, i);
-    }
+  context.threads().for_each(ceil_div(c, width) * taps, [&](std::int64_t task) {
+    const std::int64_t tap = task % taps;
+    const int j = static_cast<int>(task / taps) * width;
+    pack_panel(packed + (j * taps + tap * width) * shape.k, w + tap * c + j, shape.k, taps * c,
+               std::min(width, c - j), 1);
+  });
+  for (int phase = 0; phase < gradient_phases(shape); ++phase) {
+    const Product product{shape, gradient_maps(shape, phase), shape.out(), shape.in, dy, packed, nullptr, dx};
+    const Boxes boxes(product.maps, product.input_shape, shape.n);
+    context.threads().for_each(boxes.count(), [&](std::int64_t i) { run_box(product, boxes, i); });
   }
 }
 
@@ -281,25 +272,21 @@ void launch(const CpuContext& context, const ConvWgrad& call) {
   float* dw = context.data<float>(call.dw);
   float* partial = context.arenas.workspace<float>(split.bytes());
   const std::int64_t size = split.rows * split.columns;
-#pragma omp parallel
-  {
-#pragma omp for collapse(2) schedule(dynamic)
-    for (std::int64_t chunk = 0; chunk < split.chunks; ++chunk) {
-      for (int k = 0; k < shape.k; k += WgradSplit::column_block) {
-        run_wgrad(call, split, x, dy, chunk, k, partial + chunk * size);
+  const std::int64_t blocks = ceil_div(shape.k, WgradSplit::column_block);
+  context.threads().for_each(split.chunks * blocks, [&](std::int64_t task) {
+    const std::int64_t chunk = task / blocks;
+    const int k = static_cast<int>(task % blocks) * WgradSplit::column_block;
+    run_wgrad(call, split, x, dy, chunk, k, partial + chunk * size);
+  });
+  context.threads().for_each(split.rows, [&](std::int64_t row) {
+    for (int k = 0; k < shape.k; ++k) {
+      float sum = 0.0f;
+      for (std::int64_t chunk = 0; chunk < split.chunks; ++chunk) {
+        sum += partial[chunk * size + row * split.columns + k];
       }
+      dw[k * split.rows + row] = sum;
     }
-#pragma omp for schedule(static)
-    for (std::int64_t row = 0; row < split.rows; ++row) {
-      for (int k = 0; k < shape.k; ++k) {
-        float sum = 0.0f;
-        for (std::int64_t chunk = 0; chunk < split.chunks; ++chunk) {
-          sum += partial[chunk * size + row * split.columns + k];
-        }
-        dw[k * split.rows + row] = sum;
-      }
-    }
-  }
+  });
 }
 
 }  // namespace convoy

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "kernels/conv.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -106,10 +107,6 @@ struct Gpu {
 };
 /// Plans that set the order of a sum are made for it.
 constexpr Gpu reference_gpu{132, 227 << 10};
-
-constexpr std::int64_t ceil_div(std::int64_t extent, std::int64_t tile) {
-  return (extent + tile - 1) / tile;
-}
 
 /// Clock cycles, roughly, for out (m,n) = A (m,k) B (k,n), each of `splits` blocks summing a part of k.
 inline double gemm_cycles(const Cores& cores, const TileShape& tile, std::int64_t m, std::int64_t n,

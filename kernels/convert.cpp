@@ -9,13 +9,11 @@ void launch(const CpuContext& context, const Convert& call) {
     if (call.from.dtype == DType::f32) {
       const float* from = context.data<float>(call.from);
       Stored* to = context.data<Stored>(call.to);
-#pragma omp parallel for schedule(static)
-      for (std::int64_t i = 0; i < count; ++i) to[i] = Stored(from[i]);
+      context.threads().for_each(count, [=](std::int64_t i) { to[i] = Stored(from[i]); });
     } else {
       const Stored* from = context.data<Stored>(call.from);
       float* to = context.data<float>(call.to);
-#pragma omp parallel for schedule(static)
-      for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+      context.threads().for_each(count, [=](std::int64_t i) { to[i] = static_cast<float>(from[i]); });
     }
   });
 }

@@ -12,23 +12,23 @@ namespace {
 
 /// Calls body(i, end) for runs of elements, a multiple of a cache line each.
 template <class Body>
-void for_each_run(std::int64_t count, Body&& body) {
+void for_each_run(ThreadPool& threads, std::int64_t count, const Body& body) {
   constexpr std::int64_t run = 4096;
-#pragma omp parallel for schedule(static)
-  for (std::int64_t first = 0; first < count; first += run) body(first, std::min(count, first + run));
+  threads.for_each((count + run - 1) / run,
+                   [&](std::int64_t i) { body(i * run, std::min(count, (i + 1) * run)); });
 }
 
 /// y(i) = f(x(i)).
 template <class Function>
-void map(const float* x, float* y, std::int64_t count, Function&& f) {
-  for_each_run(count, [=](std::int64_t i, std::int64_t end) {
+void map(ThreadPool& threads, const float* x, float* y, std::int64_t count, Function&& f) {
+  for_each_run(threads, count, [=](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) y[i] = f(x[i]);
   });
 }
 /// y(i) = f(a(i), b(i)).
 template <class Function>
-void map(const float* a, const float* b, float* y, std::int64_t count, Function&& f) {
-  for_each_run(count, [=](std::int64_t i, std::int64_t end) {
+void map(ThreadPool& threads, const float* a, const float* b, float* y, std::int64_t count, Function&& f) {
+  for_each_run(threads, count, [=](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) y[i] = f(a[i], b[i]);
   });
 }
@@ -41,17 +41,18 @@ void launch(const CpuContext& context, const ActivationForward& call) {
   const float* x = context.data<float>(call.x);
   float* y = context.data<float>(call.y);
   const std::int64_t count = call.y.count;
+  ThreadPool& threads = context.threads();
   switch (call.kind) {
     case Activation::relu:  // a NaN stays one
-      return map(x, y, count, [](float v) { return v < 0.0f ? 0.0f : v; });
+      return map(threads, x, y, count, [](float v) { return v < 0.0f ? 0.0f : v; });
     case Activation::leaky_relu:
-      return map(x, y, count, [slope = call.slope](float v) { return v > 0.0f ? v : slope * v; });
+      return map(threads, x, y, count, [slope = call.slope](float v) { return v > 0.0f ? v : slope * v; });
     case Activation::gelu:
-      return map(x, y, count, [](float v) { return 0.5f * v * (1.0f + std::erf(v * inv_sqrt_2)); });
+      return map(threads, x, y, count, [](float v) { return 0.5f * v * (1.0f + std::erf(v * inv_sqrt_2)); });
     case Activation::tanh:
-      return map(x, y, count, [](float v) { return std::tanh(v); });
+      return map(threads, x, y, count, [](float v) { return std::tanh(v); });
     case Activation::sigmoid:
-      return map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
+      return map(threads, x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
   }
 }
 
@@ -60,20 +61,21 @@ void launch(const CpuContext& context, const ActivationBackward& call) {
   const float* dy = context.data<float>(call.dy);
   float* dx = context.data<float>(call.dx);
   const std::int64_t count = call.dx.count;
+  ThreadPool& threads = context.threads();
   switch (call.kind) {
     case Activation::relu:
-      return map(saved, dy, dx, count, [](float y, float d) { return y > 0.0f ? d : 0.0f; });
+      return map(threads, saved, dy, dx, count, [](float y, float d) { return y > 0.0f ? d : 0.0f; });
     case Activation::leaky_relu:
-      return map(saved, dy, dx, count,
+      return map(threads, saved, dy, dx, count,
                  [slope = call.slope](float y, float d) { return y > 0.0f ? d : slope * d; });
     case Activation::gelu:  // Φ(x) + x φ(x)
-      return map(saved, dy, dx, count, [](float x, float d) {
+      return map(threads, saved, dy, dx, count, [](float x, float d) {
         return d * (0.5f * (1.0f + std::erf(x * inv_sqrt_2)) + x * inv_sqrt_2pi * std::exp(-0.5f * x * x));
       });
     case Activation::tanh:
-      return map(saved, dy, dx, count, [](float y, float d) { return d * (1.0f - y * y); });
+      return map(threads, saved, dy, dx, count, [](float y, float d) { return d * (1.0f - y * y); });
     case Activation::sigmoid:
-      return map(saved, dy, dx, count, [](float y, float d) { return d * y * (1.0f - y); });
+      return map(threads, saved, dy, dx, count, [](float y, float d) { return d * y * (1.0f - y); });
   }
 }
 
@@ -84,7 +86,7 @@ void launch(const CpuContext& context, const Dropout& call) {
   const auto seed = context.state.seed;
   const std::uint64_t base = static_cast<std::uint64_t>(context.state.step) << 40;
   const auto [layer, offset] = std::pair(call.layer, call.first);
-  for_each_run(call.y.count, [=](std::int64_t i, std::int64_t end) {
+  for_each_run(context.threads(), call.y.count, [=](std::int64_t i, std::int64_t end) {
     while (i < end) {  // up to four elements share a draw
       const std::int64_t position = offset + i;
       const Random4 random =
@@ -97,8 +99,8 @@ void launch(const CpuContext& context, const Dropout& call) {
 }
 
 void launch(const CpuContext& context, const Add& call) {
-  map(context.data<float>(call.a), context.data<float>(call.b), context.data<float>(call.y), call.y.count,
-      [](float a, float b) { return a + b; });
+  map(context.threads(), context.data<float>(call.a), context.data<float>(call.b),
+      context.data<float>(call.y), call.y.count, [](float a, float b) { return a + b; });
 }
 
 }  // namespace convoy

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <vector>
 
+#include "src/core/ceil_div.h"
 #include "src/core/error.h"
+#include "src/core/thread_pool.h"
 
 namespace convoy {
 
@@ -136,13 +138,12 @@ void pack_panel(float* panel, const float* b, std::int64_t depth, std::ptrdiff_t
   fail("internal error: no packing for a kernel {} columns wide", gemm_kernel().columns);
 }
 
-void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixView a, MatrixView b,
-                    const float* bias, float* c, float* scratch) {
+void matrix_product(ThreadPool& threads, std::int64_t rows, int columns, std::int64_t depth, MatrixView a,
+                    MatrixView b, const float* bias, float* c, float* scratch) {
   if (rows == 0 || columns == 0) return;
   const GemmKernel& kernel = gemm_kernel();
   const int width = kernel.columns;
-  const std::int64_t panels = (columns + width - 1) / width;
-  const std::int64_t blocks = (depth + depth_block - 1) / depth_block;
+  const std::int64_t panels = ceil_div(columns, width), blocks = ceil_div(depth, depth_block);
   constexpr std::int64_t row_block = 48;                    // a multiple of every kernel's rows
   const std::int64_t group = columns >= 1024 ? 64 : width;  // columns of a task
   float* const padded_bias = scratch + padded_columns(columns) * depth;
@@ -152,53 +153,45 @@ void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixVi
     std::copy(bias, bias + columns, padded_bias);
     std::fill(padded_bias + columns, padded_bias + padded_columns(columns), 0.0f);
   }
-#pragma omp parallel
-  {
-    if (strided) {
-#pragma omp for schedule(static) nowait
-      for (std::int64_t i = 0; i < rows; ++i) {
-        for (std::int64_t k = 0; k < depth; ++k) {
-          transposed[i * depth + k] = a.data[i * a.row_step + k * a.column_step];
-        }
-      }
+  const std::int64_t blocks_to_pack = panels * blocks, rows_to_transpose = strided ? rows : 0;
+  threads.for_each(blocks_to_pack + rows_to_transpose, [&](std::int64_t task) {
+    if (task < blocks_to_pack) {
+      const std::int64_t panel = task / blocks, k = task % blocks * depth_block, j = panel * width;
+      pack_panel(scratch + (panel * depth + k) * width, b.data + k * b.row_step + j * b.column_step,
+                 std::min(depth_block, depth - k), b.row_step,
+                 static_cast<int>(std::min<std::int64_t>(width, columns - j)), b.column_step);
+    } else {
+      const std::int64_t i = task - blocks_to_pack;
+      for (std::int64_t k = 0; k < depth; ++k)
+        transposed[i * depth + k] = a.data[i * a.row_step + k * a.column_step];
     }
-#pragma omp for collapse(2) schedule(static)
-    for (std::int64_t panel = 0; panel < panels; ++panel) {
-      for (std::int64_t block = 0; block < blocks; ++block) {
-        const std::int64_t k = block * depth_block, j = panel * width;
-        pack_panel(scratch + (panel * depth + k) * width, b.data + k * b.row_step + j * b.column_step,
-                   std::min(depth_block, depth - k), b.row_step,
-                   static_cast<int>(std::min<std::int64_t>(width, columns - j)), b.column_step);
-      }
+  });
+  const std::int64_t row_blocks = ceil_div(rows, row_block);
+  threads.for_each(ceil_div(columns, group) * row_blocks, [&](std::int64_t task) {
+    const std::int64_t j = task / row_blocks * group, first = task % row_blocks * row_block;
+    std::array<const float*, row_block> a_rows;
+    std::array<float*, row_block> c_rows;
+    const std::int64_t count = std::min(row_block, rows - first);
+    for (std::int64_t i = 0; i < count; ++i) {
+      a_rows[i] = strided ? transposed + (first + i) * depth : a.data + (first + i) * a.row_step;
+      c_rows[i] = c + (first + i) * columns + j;
     }
-#pragma omp for collapse(2) schedule(dynamic)
-    for (std::int64_t j = 0; j < columns; j += group) {
-      for (std::int64_t first = 0; first < rows; first += row_block) {
-        std::array<const float*, row_block> a_rows;
-        std::array<float*, row_block> c_rows;
-        const std::int64_t count = std::min(row_block, rows - first);
-        for (std::int64_t i = 0; i < count; ++i) {
-          a_rows[i] = strided ? transposed + (first + i) * depth : a.data + (first + i) * a.row_step;
-          c_rows[i] = c + (first + i) * columns + j;
-        }
-        Gemm product;
-        product.a = std::span(a_rows).first(count);
-        product.b = scratch + j * depth;
-        product.b_panel = depth * width;
-        product.b_step = width;
-        product.c = c_rows.data();
-        product.columns = static_cast<int>(std::min<std::int64_t>(group, columns - j));
-        product.bias = bias ? padded_bias + j : nullptr;
-        std::int64_t k = 0;
-        do {  // once even for an empty reduction, which is zeros
-          const GemmSegment segment{k, k, static_cast<int>(std::min(depth_block, depth - k))};
-          product.segments = std::span(&segment, 1);
-          product.accumulate = k > 0;
-          gemm(product);
-        } while ((k += depth_block) < depth);
-      }
-    }
-  }
+    Gemm product;
+    product.a = std::span(a_rows).first(count);
+    product.b = scratch + j * depth;
+    product.b_panel = depth * width;
+    product.b_step = width;
+    product.c = c_rows.data();
+    product.columns = static_cast<int>(std::min<std::int64_t>(group, columns - j));
+    product.bias = bias ? padded_bias + j : nullptr;
+    std::int64_t k = 0;
+    do {  // once even for an empty reduction, which is zeros
+      const GemmSegment segment{k, k, static_cast<int>(std::min(depth_block, depth - k))};
+      product.segments = std::span(&segment, 1);
+      product.accumulate = k > 0;
+      gemm(product);
+    } while ((k += depth_block) < depth);
+  });
 }
 
 }  // namespace convoy

@@ -12,6 +12,8 @@
 
 namespace convoy {
 
+class ThreadPool;
+
 /// The kernels this processor can run, best first.
 std::span<const GemmKernel* const> gemm_kernels();
 /// The best of them.
@@ -49,10 +51,10 @@ struct MatrixView {
   std::ptrdiff_t row_step = 0, column_step = 1;
 };
 
-/// c (rows, columns) = a (rows, depth) b (depth, columns) + bias (columns, or null), by the whole team.
+/// c (rows, columns) = a (rows, depth) b (depth, columns) + bias (columns, or null), by all threads.
 /// `scratch` holds matrix_product_scratch floats.
-void matrix_product(std::int64_t rows, int columns, std::int64_t depth, MatrixView a, MatrixView b,
-                    const float* bias, float* c, float* scratch);
+void matrix_product(ThreadPool& threads, std::int64_t rows, int columns, std::int64_t depth, MatrixView a,
+                    MatrixView b, const float* bias, float* c, float* scratch);
 constexpr std::int64_t matrix_product_scratch(std::int64_t rows, std::int64_t columns, std::int64_t depth) {
   return padded_columns(columns) * (depth + 1) + rows * depth;
 }

@@ -41,22 +41,23 @@ std::int64_t workspace_bytes<CpuContext>(const BiasGrad& call) {
 
 void launch(const CpuContext& context, const LinearForward& call) {
   const auto [n, c, k] = call.shape;
-  matrix_product(n, k, c, {context.data<float>(call.x), c, 1}, {context.data<float>(call.w), 1, c},
-                 context.data<float>(call.bias), context.data<float>(call.y),
+  matrix_product(context.threads(), n, k, c, {context.data<float>(call.x), c, 1},
+                 {context.data<float>(call.w), 1, c}, context.data<float>(call.bias),
+                 context.data<float>(call.y),
                  context.arenas.workspace<float>(workspace_bytes<CpuContext>(call)));
 }
 
 void launch(const CpuContext& context, const LinearDgrad& call) {
   const auto [n, c, k] = call.shape;
-  matrix_product(n, c, k, {context.data<float>(call.dy), k, 1}, {context.data<float>(call.w), c, 1}, nullptr,
-                 context.data<float>(call.dx),
+  matrix_product(context.threads(), n, c, k, {context.data<float>(call.dy), k, 1},
+                 {context.data<float>(call.w), c, 1}, nullptr, context.data<float>(call.dx),
                  context.arenas.workspace<float>(workspace_bytes<CpuContext>(call)));
 }
 
 void launch(const CpuContext& context, const LinearWgrad& call) {
   const auto [n, c, k] = call.shape;
-  matrix_product(k, c, n, {context.data<float>(call.dy), 1, k}, {context.data<float>(call.x), c, 1}, nullptr,
-                 context.data<float>(call.dw),
+  matrix_product(context.threads(), k, c, n, {context.data<float>(call.dy), 1, k},
+                 {context.data<float>(call.x), c, 1}, nullptr, context.data<float>(call.dw),
                  context.arenas.workspace<float>(workspace_bytes<CpuContext>(call)));
 }
 
@@ -66,12 +67,11 @@ void launch(const CpuContext& context, const BiasGrad& call) {
   float* partial = context.arenas.workspace<float>(workspace_bytes<CpuContext>(call));
   const std::int64_t chunks = bias_chunks(call), chunk_rows = bias_rows(call);
   const int c = call.c;
-#pragma omp parallel for schedule(static)
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+  context.threads().for_each(chunks, [=, rows = call.rows](std::int64_t chunk) {
     float* sum = partial + chunk * c;
     std::fill(sum, sum + c, 0.0f);
     std::int64_t row = chunk * chunk_rows;
-    const std::int64_t end = std::min(call.rows, row + chunk_rows);
+    const std::int64_t end = std::min(rows, row + chunk_rows);
     for (; row + 4 <= end; row += 4) {  // four rows per visit to the sums
       const float* r = dy + row * c;
       for (int j = 0; j < c; ++j) sum[j] += (r[j] + r[c + j]) + (r[2 * c + j] + r[3 * c + j]);
@@ -79,7 +79,7 @@ void launch(const CpuContext& context, const BiasGrad& call) {
     for (; row < end; ++row) {
       for (int j = 0; j < c; ++j) sum[j] += dy[row * c + j];
     }
-  }
+  });
   std::fill(db, db + c, 0.0f);
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     for (int j = 0; j < c; ++j) db[j] += partial[chunk * c + j];

@@ -21,9 +21,8 @@ void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
       (factor != nullptr ? factor[loss_scale::scale] : 1.0f) * (1.0f / static_cast<float>(call.global_n));
   const std::int32_t* partners = context.data<std::int32_t>(call.partner_labels);  // or null
   const float share = partners ? context.state.blend.share : 1.0f;
-#pragma omp parallel for schedule(static)
-  for (int i = 0; i < call.n; ++i) {
-    const float* row = logits + std::int64_t{i} * classes;
+  context.threads().for_each(call.n, [&](std::int64_t i) {
+    const float* row = logits + i * classes;
     const std::int32_t label = labels[i], partner = partners ? partners[i] : label;
     int best = 0;
     bool nan = false;
@@ -46,12 +45,12 @@ void launch(const CpuContext& context, const SoftmaxCrossEntropy& call) {
     loss[i] = log_sum - on * labelled - smoothed;
     hits[i] = !nan && best == (share >= 0.5f ? label : partner);
     if (dlogits) {
-      float* gradient = dlogits + std::int64_t{i} * classes;
+      float* gradient = dlogits + i * classes;
       for (int c = 0; c < classes; ++c) gradient[c] = (std::exp(row[c] - largest) / sum - off) * scale;
       gradient[label] -= on * share * scale;
       gradient[partner] -= on * (1.0f - share) * scale;
     }
-  }
+  });
 }
 
 void launch(const CpuContext& context, const AccumulateMetrics& call) {

@@ -11,14 +11,13 @@ void launch(const CpuContext& context, const CheckGradients& call) {
   const float* gradients = context.data<float>(call.gradients);
   const std::int64_t count = call.gradients.count, runs = (count + run - 1) / run;
   std::vector<double> sums(static_cast<std::size_t>(runs));
-#pragma omp parallel for schedule(static)
-  for (std::int64_t r = 0; r < runs; ++r) {
+  context.threads().for_each(runs, [&](std::int64_t r) {
     double sum = 0;
     for (std::int64_t i = r * run; i < std::min(count, (r + 1) * run); ++i) {
       sum += static_cast<double>(gradients[i]) * static_cast<double>(gradients[i]);
     }
     sums[static_cast<std::size_t>(r)] = sum;
-  }
+  });
   double total = 0;
   for (const double sum : sums) total += sum;
   loss_scale::advance(context.data<float>(call.loss_scale), total, call.rules);

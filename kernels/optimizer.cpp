@@ -11,13 +11,12 @@ namespace {
 
 /// Calls body(first, end, decay factor) for every run of parameters with one decay factor.
 template <class Body>
-void for_each_run(std::int64_t count, const float* decay, Body&& body) {
+void for_each_run(ThreadPool& threads, std::int64_t count, const float* decay, const Body& body) {
   const std::int64_t runs = (count + parameter_alignment - 1) / parameter_alignment;
-#pragma omp parallel for schedule(static)
-  for (std::int64_t run = 0; run < runs; ++run) {
+  threads.for_each(runs, [=, &body](std::int64_t run) {
     const std::int64_t first = run * parameter_alignment;
     body(first, std::min(count, first + parameter_alignment), decay[run]);
-  }
+  });
 }
 
 /// What a loss scale asks for: to leave everything alone, or a factor for the gradients.
@@ -36,9 +35,9 @@ void copy_to_working(const CpuContext& context, const Tensor& parameters, const 
 }
 
 template <bool nesterov>
-void sgd_momentum(float* w, const float* g, float* m, const float* decay, std::int64_t count, float rate,
-                  float momentum, float scale) {
-  for_each_run(count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
+void sgd_momentum(ThreadPool& threads, float* w, const float* g, float* m, const float* decay,
+                  std::int64_t count, float rate, float momentum, float scale) {
+  for_each_run(threads, count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
     for (; i < end; ++i) {
       const float gradient = scale * g[i] + factor * w[i];
       const float velocity = momentum * m[i] + gradient;
@@ -49,13 +48,13 @@ void sgd_momentum(float* w, const float* g, float* m, const float* decay, std::i
 }
 
 template <bool decoupled>
-void adam(const AdamStep& call, float* w, const float* g, float* mean, float* variance, const float* decay,
-          float rate, double step, float scale) {
+void adam(ThreadPool& threads, const AdamStep& call, float* w, const float* g, float* mean, float* variance,
+          const float* decay, float rate, double step, float scale) {
   const float beta1 = call.beta1, beta2 = call.beta2, epsilon = call.epsilon;
   const auto correction1 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta1), step));
   const auto correction2 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta2), step));
   const float scaled_rate = rate / correction1, inv_root = 1.0f / std::sqrt(correction2);
-  for_each_run(call.parameters.count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
+  for_each_run(threads, call.parameters.count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
     for (; i < end; ++i) {
       const float gradient = decoupled ? scale * g[i] : scale * g[i] + factor * w[i];
       const float weight = decoupled ? w[i] - rate * factor * w[i] : w[i];
@@ -79,15 +78,15 @@ void launch(const CpuContext& context, const SgdStep& call) {
   const std::int64_t count = call.parameters.count;
   const float rate = context.state.learning_rate;
   if (!call.velocity) {
-    for_each_run(count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
+    for_each_run(context.threads(), count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
       for (; i < end; ++i) w[i] -= rate * (scale.factor * g[i] + factor * w[i]);
     });
   } else if (call.nesterov) {
-    sgd_momentum<true>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum,
-                       scale.factor);
+    sgd_momentum<true>(context.threads(), w, g, context.data<float>(call.velocity), decay, count, rate,
+                       call.momentum, scale.factor);
   } else {
-    sgd_momentum<false>(w, g, context.data<float>(call.velocity), decay, count, rate, call.momentum,
-                        scale.factor);
+    sgd_momentum<false>(context.threads(), w, g, context.data<float>(call.velocity), decay, count, rate,
+                        call.momentum, scale.factor);
   }
   copy_to_working(context, call.parameters, call.working);
 }
@@ -102,7 +101,7 @@ void launch(const CpuContext& context, const AdamStep& call) {
   const float* decay = context.data<float>(call.decay);
   const double step = static_cast<double>(context.state.step + 1) - static_cast<double>(scale.skipped_steps);
   const auto run = call.decoupled ? adam<true> : adam<false>;
-  run(call, w, g, mean, variance, decay, context.state.learning_rate, step, scale.factor);
+  run(context.threads(), call, w, g, mean, variance, decay, context.state.learning_rate, step, scale.factor);
   copy_to_working(context, call.parameters, call.working);
 }
 
@@ -111,8 +110,8 @@ void launch(const CpuContext& context, const AverageWeights& call) {
   const float* w = context.data<float>(call.parameters);
   float* average = context.data<float>(call.average);
   const float share = 1.0f - call.decay;
-#pragma omp parallel for simd schedule(static)
-  for (std::int64_t i = 0; i < call.parameters.count; ++i) average[i] += share * (w[i] - average[i]);
+  context.threads().for_each(call.parameters.count,
+                             [=](std::int64_t i) { average[i] += share * (w[i] - average[i]); });
   copy_to_working(context, call.average, call.working);
 }
 

@@ -17,8 +17,9 @@ void launch(const CpuContext& context, const MultiplyAdd& call) {
   constexpr int depth = multiply_add_length;
   const std::vector<GemmSegment> segments(static_cast<std::size_t>(call.length / depth), {0, 0, depth});
   float* out = context.data<float>(call.out);
-#pragma omp parallel
-  {
+  // One task a thread, each with operands of its own.
+  const std::int64_t tasks = context.threads().threads();
+  context.threads().for_each(tasks, [&](std::int64_t task) {
     std::vector<float> a(static_cast<std::size_t>(rows) * depth, 0.5f);
     std::vector<float> b(static_cast<std::size_t>(columns) * depth, 0.25f);
     std::vector<float> c(static_cast<std::size_t>(rows) * columns);
@@ -32,11 +33,10 @@ void launch(const CpuContext& context, const MultiplyAdd& call) {
     tile.a = a_rows.data(), tile.b = b.data(), tile.b_step = columns, tile.c = c_rows.data();
     tile.segments = segments.data(), tile.segment_count = static_cast<int>(segments.size());
     tile.columns = columns;
-#pragma omp for schedule(static)
-    for (std::int64_t i = 0; i < tiles; ++i) kernel.run[rows - 1](tile);
-#pragma omp single
-    *out = c[0];
-  }
+    for (std::int64_t i = tiles * task / tasks; i < tiles * (task + 1) / tasks; ++i)
+      kernel.run[rows - 1](tile);
+    if (task == 0) *out = c[0];
+  });
 }
 
 void launch(const CpuContext& context, const Copy& call) {
@@ -44,10 +44,10 @@ void launch(const CpuContext& context, const Copy& call) {
   const std::byte* from = context.arenas.raw(call.from);
   std::byte* to = context.arenas.raw(call.to);
   const std::int64_t bytes = call.to.bytes();
-#pragma omp parallel for schedule(static)
-  for (std::int64_t first = 0; first < bytes; first += chunk) {
+  context.threads().for_each((bytes + chunk - 1) / chunk, [=](std::int64_t i) {
+    const std::int64_t first = i * chunk;
     std::memcpy(to + first, from + first, static_cast<std::size_t>(std::min(chunk, bytes - first)));
-  }
+  });
 }
 
 }  // namespace convoy

@@ -65,9 +65,10 @@ class CONVOY_API Classifier {
   /// The `top` likeliest classes of each. Throws when `images` is no whole number of them.
   std::vector<std::vector<ClassScore>> classify(std::span<const std::uint8_t> images, int top = 5);
 
-  /// JPEG and PNG files of any size: the shorter side is resized and the middle cut out, as in evaluation;
-  /// colours become gray, and gray ones colours, as the network takes them. One answer per file, in their
-  /// order. Throws when the network takes no such images (volumes, or neither 1 nor 3 channels).
+  /// Files of JPEG, PNG, WebP, BMP and TIFF of any size: the shorter side is resized and the middle cut out,
+  /// as in evaluation; colours become gray, and gray ones colours, as the network takes them. One answer per
+  /// file, in their order. Throws when the network takes no such images (volumes, or neither 1 nor 3
+  /// channels).
   std::vector<FileAnswer> classify_files(const std::vector<std::filesystem::path>& files, int top = 5);
 
   /// The softmax of all scores, (N,classes), of images as `classify` takes them.

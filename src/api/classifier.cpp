@@ -1,14 +1,12 @@
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <exception>
 #include <numeric>
 
 #include "include/convoy/convoy.h"
+#include "src/core/thread_pool.h"
 #include "src/data/crops.h"
 #include "src/train/inference.h"
-#include "src/train/thread_limit.h"
 
 namespace convoy {
 namespace {
@@ -58,15 +56,10 @@ std::vector<float> softmax(std::vector<float> logits, int classes) {
 
 struct Classifier::Parts {
   Parts(const std::filesystem::path& path, const ClassifierOptions& options)
-      : threads(options.threads > 0 ? options.threads : omp_get_num_procs()),
-        model(load(path, options.best, threads)),
-        inference(model, device_of(options.device), options.batch, threads) {
+      : readers(options.threads > 0 ? options.threads : default_threads()),
+        model(load_trained_model(path, options.best, RankEnvironment::alone())),
+        inference(model, device_of(options.device), options.batch, readers.threads()) {
     model.weights = {};  // the engine has them
-  }
-
-  static TrainedModel load(const std::filesystem::path& path, bool best, int threads) {
-    const ThreadLimit limit(threads);
-    return load_trained_model(path, best, RankEnvironment::alone());
   }
 
   const FeatureShape& shape() const { return model.graph.input(); }
@@ -78,26 +71,15 @@ struct Classifier::Parts {
   }
 
   /// Where evaluation looks at a picture of this size.
-  Box box(ImageSize size) const {
-    const ImageSize out{shape().h, shape().w};
-    const DataConfig& data = model.config.data;
-    return centre_box(size, is_streamed(data.source) ? shorter_side(data) : std::max(out.height, out.width),
-                      out);
-  }
+  Box box(ImageSize size) const { return picture_view(model.config.data).box(size, {shape().h, shape().w}); }
 
   /// Resizes that part to the network's input, `pixels` (H,W,C).
   void cut(const ImageView& picture, const Box& part, std::uint8_t* pixels) const {
-    const ImageSize out{shape().h, shape().w};
-    if (shape().c == 3) return resize(picture, part, out, pixels);
-    const Image small = resized(picture, part, out);
-    to_gray(small.pixels.data(), shape().pixels(), pixels);
+    write_shown(picture, part, {shape().h, shape().w}, shape().c, pixels);
   }
 
   void read(const std::filesystem::path& file, std::uint8_t* pixels) const {
-    const std::vector<std::uint8_t> bytes = read_image_file(file);
-    const ImagePart part =
-        decode_part(bytes, file.string(), [&](ImageSize size) { return box(size); }, {shape().h, shape().w});
-    cut(part.image, part.box, pixels);
+    read_shown(file, picture_view(model.config.data), {shape().h, shape().w}, shape().c, pixels);
   }
 
   /// Logits (count,classes) of images that `fill(index, pixels)` makes one by one, several threads at a time.
@@ -108,11 +90,10 @@ struct Classifier::Parts {
     for (std::size_t first = 0; first < count; first += batch) {
       const std::size_t some = std::min(batch, count - first);
       std::vector<std::uint8_t> images(some * image_bytes());
-      {
-        const ThreadLimit limit(threads);
-#pragma omp parallel for schedule(dynamic) if (some > 1)
-        for (std::size_t i = 0; i < some; ++i) fill(first + i, images.data() + i * image_bytes());
-      }
+      readers.for_each(static_cast<std::int64_t>(some), [&](std::int64_t turn) {
+        const auto i = static_cast<std::size_t>(turn);
+        fill(first + i, images.data() + i * image_bytes());
+      });
       const std::vector<float> part = inference.logits(images);
       all.insert(all.end(), part.begin(), part.end());
     }
@@ -143,7 +124,7 @@ struct Classifier::Parts {
     return std::span(logits).subspan(i * width, width);
   }
 
-  const int threads;
+  ThreadPool readers;  ///< of pictures
   TrainedModel model;
   Inference inference;
 };

@@ -51,6 +51,7 @@ std::unique_ptr<Session> make_bench_session(const Config& config, const RankEnvi
     if (is_streamed(config.data.source) && config.data.resident == DataConfig::Resident::no) {
       data = load_dataset(config.data, config.seed);
       data.validation.clear();
+      data.test.clear();
     } else {
       data = random_dataset(graph.input(), graph.classes(), config.train.global_batch);
     }

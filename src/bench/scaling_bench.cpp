@@ -1,7 +1,5 @@
 #include "src/bench/scaling_bench.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <type_traits>
@@ -94,7 +92,7 @@ ScalingFigures bench_scaling(const Config& config, const RankEnvironment& ranks,
     const std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
     figures.engine = engine->describe();
     // A rank's threads are its share of the cores, and few ranks would get larger ones.
-    if (ranks.size() > 1) setenv("OMP_NUM_THREADS", std::to_string(omp_get_max_threads()).c_str(), 0);
+    if (ranks.size() > 1) setenv("OMP_NUM_THREADS", std::to_string(engine->threads()).c_str(), 0);
   }
   const int batch = config.train.global_batch;
   for (const int count : rank_counts(ranks.size())) {

@@ -2,11 +2,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
+#include <span>
+#include <sstream>
 
 #include "comm/agree.h"
 #include "comm/cores.h"
@@ -14,6 +18,8 @@
 #include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
+#include "src/data/inspection.h"
+#include "src/train/cautions.h"
 #include "src/train/cuda_build.h"
 #include "src/train/rank_checks.h"
 #include "src/train/setup.h"
@@ -146,7 +152,46 @@ void check_ranks(CheckList& list, Engine& engine, const RankEnvironment& ranks) 
   });
 }
 
-int check_all(const ConfigArguments& arguments, const std::string& output, const RankEnvironment& ranks) {
+/// Decodes pictures, each rank a share of them; collective. Throws AgreedError that names broken ones where
+/// there are more than data.max_bad.
+std::string look_at_pictures(const Dataset& data, const Config& config, bool all,
+                             const RankEnvironment& ranks) {
+  constexpr std::size_t sampled = 200, named = 10;
+  constexpr double sampling_seconds = 5;
+  const std::size_t count = data.labels.size();
+  std::vector<std::int32_t> samples, mine;
+  if (all) {
+    samples.resize(count);
+    std::iota(samples.begin(), samples.end(), 0);
+  } else {
+    samples = sample_evenly(data, sampled);
+  }
+  for (auto i = static_cast<std::size_t>(ranks.rank()); i < samples.size();
+       i += static_cast<std::size_t>(ranks.size()))
+    mine.push_back(samples[i]);
+  const PictureReport report =
+      inspect_pictures(data, mine, static_cast<int>(bound_cores().size()), all ? 0 : sampling_seconds);
+  std::array<double, 2> sums{static_cast<double>(report.looked_at()),
+                             static_cast<double>(report.problems.size())};
+  ranks.sum(sums);
+  const auto looked_at = static_cast<std::size_t>(sums[0]), broken = static_cast<std::size_t>(sums[1]);
+  const auto own = std::span(report.problems).first(std::min(report.problems.size(), named));
+  std::istringstream all_named(
+      fmt::format("{}", fmt::join(ranks.gather(fmt::format("{}", fmt::join(own, "\n"))), "\n")));
+  std::vector<std::string> lines;
+  for (std::string line; lines.size() < named && std::getline(all_named, line);)
+    if (!line.empty()) lines.push_back(line);
+  std::string text = fmt::format("{} of {} pictures decoded", looked_at, count);
+  if (broken == 0) return text + ", none is broken" + (looked_at < count ? " (--all-images: every one)" : "");
+  text += fmt::format(", {} of them broken; data.max_bad allows {} in all:\n{}", broken, config.data.max_bad,
+                      fmt::join(lines, "\n"));
+  if (broken > lines.size()) text += fmt::format("\nand {} more", broken - lines.size());
+  if (static_cast<std::int64_t>(broken) > config.data.max_bad) throw AgreedError(text);
+  return text;
+}
+
+int check_all(const ConfigArguments& arguments, const std::string& output, bool all_images,
+              const RankEnvironment& ranks) {
   CheckList list(ranks);
   list.warn("cores", launcher_problem(ranks));
   Config config;
@@ -165,9 +210,18 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
   const bool has_data = list.run_together("data", [&] {
     agree(ranks, [&] { data = load_dataset(config.data, config.seed); });
     require_same_data(data, ranks);
-    return fmt::format("{} training and {} validation images {}", data.train.size(), data.validation.size(),
+    return fmt::format("{} training and {} {} images{} {}", data.train.size(), data.validation.size(),
+                       name_of_validation(data),
+                       data.test.empty() ? "" : fmt::format(" and {} test images", data.test.size()),
                        to_string(data.image));
   });
+  if (has_data) list.warn("data", data.warning);
+  if (has_data && config.data.source == Source::folder)
+    list.run_together("pictures", [&] { return look_at_pictures(data, config, all_images, ranks); });
+  if (has_data) {
+    for (const Caution& caution : cautions(config, sample_counts(data), data.validation_is_test))
+      list.warn(caution.topic, caution.text);
+  }
   const bool fits = has_graph && has_data && list.run("fit", [&] {
     check_fit(config, data, graph);
     return fmt::format("{} classes, {} scores", data.classes, graph.classes());
@@ -191,8 +245,9 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
     PlanSet plans;
     const bool has_plans = list.run_together("batch", [&] {
       plans = make_plans(graph, config, sample_counts(data), *engine, ranks);
-      return fmt::format("{} of {} images in an epoch", plans.training_batches.size(),
-                         config.train.global_batch);
+      const std::size_t steps = plans.training_batches.size();
+      return fmt::format("{} step{} per epoch: {} images, global_batch {}", steps, steps == 1 ? "" : "s",
+                         data.train.size(), config.train.global_batch);
     });
     if (has_plans) {
       list.run("libraries", [&] { return libraries_note(plans, *engine, ranks); });
@@ -217,7 +272,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, const
 }  // namespace
 
 int run(const CommandContext& context, const CheckArguments& arguments) {
-  return check_all(arguments.config, arguments.output, context.ranks);
+  return check_all(arguments.config, arguments.output, arguments.all_images, context.ranks);
 }
 
 }  // namespace convoy

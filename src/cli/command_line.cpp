@@ -87,14 +87,29 @@ void add_export(CLI::App& app, Action& action) {
   auto& arguments = arguments_of<ExportArguments>(command, action);
   add_run(command, arguments.path);
   command
-      ->add_option("--format", arguments.format,
-                   "safetensors: PyTorch's names and layouts; onnx: the network too, for images (N,C,H,W) of "
-                   "floats in [0,1], which it normalises itself")
+      ->add_option(
+          "--format", arguments.format,
+          "safetensors: the weights, under PyTorch's names; onnx: the whole network, for pictures of any "
+          "size, which it resizes, crops and normalises itself")
       ->check(CLI::IsMember({"safetensors", "onnx"}))
       ->capture_default_str();
   command->add_option("--output", arguments.output, "the file (default: model.<format> in the run's folder)");
   command->add_flag("--best", arguments.best,
                     "of a run, not the newest checkpoint but the one with the best validation");
+  command->add_flag("--raw-input", arguments.raw_input,
+                    "of onnx: for images of the network's size, floats (N,C,H,W) in [0,1]");
+  CLI::Option* verify = command->add_flag(
+      "--verify", arguments.verify,
+      "of onnx: have onnxruntime answer the validation images and compare with this program's answers");
+  add_overrides(command, arguments.overrides, "with --verify: other data, e.g. data.path=DIR");
+  command->get_option("OVERRIDES")->needs(verify);
+  command->footer(
+      std::string(
+          "--verify needs Python 3 with onnxruntime, numpy and Pillow: the python3 on the PATH, or the one "
+          "that CONVOY_PYTHON names. Exit code 1 where fewer than 99.9 % of the answers agree, or "
+          "nothing could be compared. An answer agrees when the likeliest class is the same, or its "
+          "probability and that of this program's class are within 10 % of each other (a tie).\n\n") +
+      exit_codes);
 }
 
 void add_predict(CLI::App& app, Action& action) {
@@ -103,7 +118,7 @@ void add_predict(CLI::App& app, Action& action) {
   add_run(command, arguments.path);
   command
       ->add_option("IMAGE", arguments.images,
-                   "JPEG or PNG files of any size, folders of such, or - for names on standard input")
+                   "picture files of any size, folders of such, or - for names on standard input")
       ->option_text("IMAGE|DIR|- ...")
       ->required();
   command->add_option("--top", arguments.top, "so many of the likeliest classes")
@@ -127,14 +142,19 @@ void add_predict(CLI::App& app, Action& action) {
 
 void add_eval(CLI::App& app, Action& action) {
   CLI::App* command =
-      app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation data");
+      app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation or test data");
   auto& arguments = arguments_of<EvalArguments>(command, action);
   add_run(command, arguments.path);
   add_overrides(command, arguments.overrides, "replace values of its configuration, e.g. data.path=DIR");
   command->add_flag("--best", arguments.best,
                     "of a run, not the newest checkpoint but the one with the best validation");
   command->add_option("--logits", arguments.logits,
-                      "a safetensors file for the logits (images,classes) and labels of the validation data");
+                      "a safetensors file for the logits (images,classes) and labels of these images");
+  command
+      ->add_option("--part", arguments.part, "which images: those that were validated on, or the test part")
+      ->option_text("validation|test")
+      ->check(CLI::IsMember({"validation", "test"}))
+      ->capture_default_str();
 }
 
 void add_runs(CLI::App& app, Action& action) {
@@ -158,6 +178,8 @@ void add_check(CLI::App& app, Action& action) {
   auto& arguments = arguments_of<CheckArguments>(command, action);
   add_config_arguments(command, arguments.config);
   command->add_option("--output", arguments.output, "the run's folder (default: runs/<name>)");
+  command->add_flag("--all-images", arguments.all_images,
+                    "decode every picture of the data set, not a sample of 200");
 }
 
 void add_keys(CLI::App& app, Action& action) {
@@ -254,10 +276,10 @@ void add_bench(CLI::App& app, Action& action) {
 }
 
 void add_data_pack(CLI::App& data, Action& action) {
-  CLI::App* command = data.add_subcommand(
-      "pack",
-      "decode a folder of pictures (DIR/train/CLASS/*, DIR/val/CLASS/*; JPEG and PNG) once and for all: one "
-      "file of images that source: packed reads at full speed");
+  CLI::App* command = data.add_subcommand("pack",
+                                          "decode a folder of pictures (DIR/train/CLASS/*, DIR/val/CLASS/*, "
+                                          "or DIR/CLASS/*) once and for all: one "
+                                          "file of images that source: packed reads at full speed");
   auto& arguments = arguments_of<DataPackArguments>(command, action);
   command->add_option("DIR", arguments.folder, "the folder")->required();
   command->add_option("OUT", arguments.output, "the file; written whole or not at all")->required();
@@ -294,12 +316,18 @@ void add_data_fetch(CLI::App& data, Action& action) {
 }
 
 void add_data_info(CLI::App& data, Action& action) {
-  CLI::App* command = data.add_subcommand(
-      "info",
-      "what the data set of a configuration holds: images, counts per class, mean and standard deviation for "
-      "data.normalize");
+  CLI::App* command = data.add_subcommand("info",
+                                          "what a data set holds: images, counts per class, mean and "
+                                          "standard deviation for data.normalize; of files "
+                                          "without a configuration also a data: section for one");
   auto& arguments = arguments_of<DataInfoArguments>(command, action);
-  add_config_arguments(command, arguments.config);
+  command
+      ->add_option("DATA", arguments.config.path,
+                   "a configuration (YAML), or files: a folder of pictures, of MNIST's or CIFAR's files, or "
+                   "a packed file")
+      ->required();
+  add_overrides(command, arguments.config.overrides,
+                "replace values of the configuration, e.g. data.path=DIR");
   command->add_option("--sheet", arguments.sheet,
                       "also draw the first training images to this PNG file, a row per class");
   command->add_option("--columns", arguments.columns, "images per row of the sheet")

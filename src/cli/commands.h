@@ -38,7 +38,8 @@ struct TrainArguments {
 };
 struct ExportArguments {
   std::string path, format = "safetensors", output;
-  bool best = false;
+  bool best = false, raw_input = false, verify = false;
+  std::vector<std::string> overrides;  ///< of the data to verify with
 };
 struct PredictArguments {
   std::string path, device = "auto";
@@ -47,7 +48,7 @@ struct PredictArguments {
   bool json = false, csv = false, best = false;
 };
 struct EvalArguments {
-  std::string path, logits;
+  std::string path, logits, part = "validation";
   bool best = false;
   std::vector<std::string> overrides;
 };
@@ -57,6 +58,7 @@ struct PlanArguments {
 struct CheckArguments {
   ConfigArguments config;
   std::string output;
+  bool all_images = false;
 };
 struct KeysArguments {
   bool markdown = false;

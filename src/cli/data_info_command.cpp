@@ -1,53 +1,189 @@
-// `convoy data info`: what a configuration's data set holds.
+// `convoy data info`: what a data set holds, of a configuration or of files that have none yet.
 #include <algorithm>
 #include <string>
 #include <vector>
 
 #include "comm/agree_on_root.h"
+#include "comm/cores.h"
 #include "src/cli/commands.h"
+#include "src/config/config.h"
 #include "src/core/log.h"
+#include "src/data/class_names.h"
+#include "src/data/inspection.h"
+#include "src/data/recognise.h"
 #include "src/data/summary.h"
 #include "src/io/png_writer.h"
 
 namespace convoy {
 namespace {
 
-void print_summary(const DataConfig& config, const Dataset& data) {
-  const DataSummary summary = summarize(data);
-  const char* validation = name_of_validation(config);
-  fmt::print("{} images {} in {} classes: {} to train on, {} for {}\n", data.labels.size(),
-             to_string(data.image), data.classes, data.train.size(), data.validation.size(), validation);
-  std::vector<std::string> names = data.class_names;
-  for (std::size_t label = names.size(); label < summary.train.size(); ++label)
+std::vector<std::string> names_of(const Dataset& data, const DataConfig& config) {
+  std::vector<std::string> names =
+      data.class_names.empty() ? known_class_names(config.source) : data.class_names;
+  for (std::size_t label = names.size(); label < static_cast<std::size_t>(data.classes); ++label)
     names.push_back(fmt::format("{}", label));
-  std::size_t width = 10;
-  for (const std::string& name : names) width = std::max(width, name.size());
-  fmt::print("  {:>{}} {:>10} {:>10}\n", "class", width, "train", validation);
-  for (std::size_t label = 0; label < summary.train.size(); ++label) {
-    fmt::print("  {:>{}} {:>10} {:>10}\n", names[label], width, summary.train[label],
-               summary.validation[label]);
-  }
-  fmt::print("of the training images, for data:\n  normalize: {{mean: [{:.4f}], std: [{:.4f}]}}\n",
-             fmt::join(summary.mean, ", "), fmt::join(summary.std, ", "));
+  return names;
 }
 
-void look(const Config& config, const DataInfoArguments& arguments) {
-  const Dataset data = load_dataset(config.data, config.seed);
-  if (!data.warning.empty()) log_warn("{}", data.warning);
-  print_summary(config.data, data);
+/// How many images each class has in each part.
+void print_counts(const Dataset& data, const std::vector<std::string>& names) {
+  struct Column {
+    const char* name;
+    std::vector<std::int64_t> counts;
+  };
+  std::vector<Column> columns{{"train", counts_of(data, data.train)},
+                              {name_of_validation(data), counts_of(data, data.validation)}};
+  if (!data.test.empty()) columns.push_back({"test", counts_of(data, data.test)});
+  std::size_t width = 10;
+  for (const std::string& name : names) width = std::max(width, name.size());
+  fmt::print("  {:>{}}", "class", width);
+  for (const Column& column : columns) fmt::print(" {:>10}", column.name);
+  fmt::print("\n");
+  for (std::size_t label = 0; label < names.size(); ++label) {
+    fmt::print("  {:>{}}", names[label], width);
+    for (const Column& column : columns) fmt::print(" {:>10}", column.counts[label]);
+    fmt::print("\n");
+  }
+}
+
+/// "40 to train on, 12 for test"
+std::string text_of_parts(const Dataset& data) {
+  std::string text = fmt::format("{} to train on, {} for {}", data.train.size(), data.validation.size(),
+                                 name_of_validation(data));
+  if (!data.test.empty()) text += fmt::format(", {} for test", data.test.size());
+  return text;
+}
+
+/// As data.normalize takes it: a channel that is the same everywhere is not divided by zero.
+std::string normalize_of(const std::vector<double>& mean, std::vector<double> std) {
+  constexpr double least = 0.00005;
+  for (double& value : std) value = value < least ? 1 : value;
+  return fmt::format("normalize: {{mean: [{:.4f}], std: [{:.4f}]}}", fmt::join(mean, ", "),
+                     fmt::join(std, ", "));
+}
+
+void draw_sheet(const Dataset& data, const std::vector<std::string>& names,
+                const DataInfoArguments& arguments) {
   if (arguments.sheet.empty()) return;
-  const Picture sheet = contact_sheet(data, arguments.columns);
+  const Picture sheet = contact_sheet(data, arguments.columns, names);
   write_png(arguments.sheet, {sheet.height, sheet.width, sheet.channels, sheet.pixels});
   fmt::print("{}: {}x{} pixels; a row is a class, in the order of the table\n", arguments.sheet, sheet.width,
              sheet.height);
+}
+
+void look_at_configured(const Config& config, const DataInfoArguments& arguments) {
+  const Dataset data = load_dataset(config.data, config.seed);
+  if (!data.warning.empty()) log_warn("{}", data.warning);
+  const DataSummary summary = summarize(data);
+  const std::vector<std::string> names = names_of(data, config.data);
+  fmt::print("{} images {} in {} classes: {}\n", data.labels.size(), to_string(data.image), data.classes,
+             text_of_parts(data));
+  print_counts(data, names);
+  fmt::print("of the training images, for data:\n  {}\n", normalize_of(summary.mean, summary.std));
+  draw_sheet(data, names, arguments);
+}
+
+/// "height 20 to 26, median 23"
+std::string range_of(const char* what, std::vector<int> values) {
+  std::sort(values.begin(), values.end());
+  return fmt::format("{} {} to {}, median {}", what, values.front(), values.back(),
+                     values[values.size() / 2]);
+}
+
+void print_pictures(const PictureReport& report, std::size_t of) {
+  std::vector<std::string> formats;
+  for (int i = 0; i < image_format_count; ++i) {
+    const std::int64_t count = report.formats[static_cast<std::size_t>(i)];
+    if (count > 0) formats.push_back(fmt::format("{} {}", count, name_of(static_cast<ImageFormat>(i))));
+  }
+  fmt::print("looked at {} of {} pictures: {}\n", report.looked_at(), of,
+             formats.empty() ? "none can be read" : fmt::format("{}", fmt::join(formats, ", ")));
+  if (!report.sizes.empty()) {
+    std::vector<int> heights, widths;
+    for (const ImageSize& size : report.sizes) {
+      heights.push_back(size.height);
+      widths.push_back(size.width);
+    }
+    fmt::print("  {}; {} pixels\n", range_of("width", widths), range_of("height", heights));
+  }
+  constexpr std::size_t named = 10;
+  if (report.problems.empty()) return;
+  fmt::print("  {} broken:\n", report.problems.size());
+  for (const std::string& problem : std::span(report.problems).first(std::min(named, report.problems.size())))
+    fmt::print("    {}\n", problem);
+  if (report.problems.size() > named) fmt::print("    and {} more\n", report.problems.size() - named);
+}
+
+/// A text as YAML takes it.
+std::string in_quotes(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+  return out + "\"";
+}
+
+const char* word_of(Source source) {
+  switch (source) {
+    case Source::mnist:
+      return "mnist";
+    case Source::fashion_mnist:
+      return "fashion-mnist";
+    case Source::cifar10:
+      return "cifar10";
+    case Source::cifar100:
+      return "cifar100";
+    case Source::packed:
+      return "packed";
+    default:
+      return "folder";
+  }
+}
+
+void look_at_files(const DataInfoArguments& arguments) {
+  DataConfig config = recognise_data(arguments.config.path);
+  config.input = {3, 96, 96};  // in which pictures are shown on the sheet
+  const Dataset data = load_dataset(config, 1);
+  if (!data.warning.empty()) log_warn("{}", data.warning);
+  const std::vector<std::string> names = names_of(data, config);
+  const bool pictures = config.source == Source::folder;
+  fmt::print("source: {}, {} images{} in {} classes: {}\n", word_of(config.source), data.labels.size(),
+             is_streamed(config.source) ? "" : " " + to_string(data.image), data.classes,
+             text_of_parts(data));
+  print_counts(data, names);
+  constexpr std::size_t sampled = 200;
+  constexpr double seconds = 20;
+  ChannelStatistics channels;
+  if (pictures) {
+    const std::vector<std::int32_t> samples = sample_evenly(data, sampled);
+    const PictureReport report =
+        inspect_pictures(data, samples, static_cast<int>(bound_cores().size()), seconds);
+    print_pictures(report, data.labels.size());
+    channels = {{report.mean.begin(), report.mean.end()}, {report.std.begin(), report.std.end()}};
+  } else {
+    channels = channel_statistics(data, data.source ? sample_evenly(data, sampled) : data.train);
+  }
+  fmt::print(
+      "for a configuration (the last linear layer gives {} scores):\ndata:\n  source: {}\n  path: {}\n",
+      data.classes, word_of(config.source), in_quotes(config.path));
+  if (config.validation_fraction > 0) fmt::print("  validation: {}\n", config.validation_fraction);
+  fmt::print("  {}\n", normalize_of(channels.mean, channels.std));
+  draw_sheet(data, names, arguments);
 }
 
 }  // namespace
 
 int run(const CommandContext& context, const DataInfoArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
+  bool files = false;
+  agree_on_root(ranks, [&] {
+    files = is_data(arguments.config.path);
+    if (files && !arguments.config.overrides.empty())
+      fail_usage("{}: a data set has no keys to replace; these go with a configuration: {}",
+                 arguments.config.path, fmt::join(arguments.config.overrides, " "));
+    if (files) look_at_files(arguments);
+  });
+  if (ranks.max(files ? 1 : 0) != 0) return static_cast<int>(ExitCode::done);
   const Config config = load_agreed(arguments.config, ranks);
-  agree_on_root(ranks, [&] { look(config, arguments); });
+  agree_on_root(ranks, [&] { look_at_configured(config, arguments); });
   return static_cast<int>(ExitCode::done);
 }
 

@@ -16,17 +16,24 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
   agree(ranks, [&] { config = parse_config(config_in(checkpoint->file, name), name, arguments.overrides); });
   const std::unique_ptr<Session> session = make_session(config, ranks);
   agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
+  // Where validation has the test images, they are asked for by either name.
+  const bool test = arguments.part == "test" && !session->validation_is_test();
+  if (test && !session->has_test_part())
+    throw AgreedError(
+        fmt::format("{}: its data has no test part beside training and validation", arguments.path),
+        ExitCode::usage);
   Predictions predictions;
   const bool wanted = !arguments.logits.empty();
-  const Metrics metrics = session->evaluate(wanted ? &predictions : nullptr);
+  const Metrics metrics =
+      session->evaluate(wanted ? &predictions : nullptr, test ? Part::test : Part::validation);
   agree(ranks, [&] {
     if (wanted && ranks.is_root())
       write_file_atomically(arguments.logits, to_safetensors(predictions_file(predictions, name)));
   });
   if (ranks.is_root()) {
     fmt::print("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
-               name_of_validation(config.data), 100 * metrics.accuracy(), metrics.correct, metrics.count,
-               metrics.loss(), name);
+               test ? "test" : session->validation_name(), 100 * metrics.accuracy(), metrics.correct,
+               metrics.count, metrics.loss(), name);
   }
   return static_cast<int>(ExitCode::done);
 }

@@ -1,5 +1,9 @@
+#include <cstdio>
+
 #include "comm/agree.h"
 #include "src/cli/commands.h"
+#include "src/cli/onnx_verify.h"
+#include "src/data/crops.h"
 #include "src/io/atomic_file.h"
 #include "src/io/onnx.h"
 #include "src/train/trained_model.h"
@@ -21,25 +25,55 @@ std::vector<double> per_channel(const std::vector<float>& values, int channels, 
   return {values.begin(), values.end()};
 }
 
-std::string contents(const TrainedModel& model, const std::string& format) {
-  if (format == "safetensors") return to_safetensors(model.weights);
+/// How the model is fed: with pictures, or with what the network takes.
+std::optional<PictureView> pictures_for(const TrainedModel& model, bool raw_input) {
+  if (raw_input || !takes_pictures(model.graph)) return std::nullopt;
+  return picture_view(model.config.data);
+}
+
+std::string contents(const TrainedModel& model, const ExportArguments& arguments) {
+  if (arguments.format == "safetensors") return to_safetensors(model.weights);
   const int channels = model.graph.input().c;
   return to_onnx(model.graph, model.weights,
                  {model.config.name, per_channel(model.config.data.mean, channels, 0),
-                  per_channel(model.config.data.std, channels, 1), model.class_names, CONVOY_VERSION});
+                  per_channel(model.config.data.std, channels, 1), model.class_names, CONVOY_VERSION,
+                  pictures_for(model, arguments.raw_input)});
+}
+
+/// Compares the file with the program; says what has come of it. Throws Error where they disagree.
+void verify(const TrainedModel& model, const ExportArguments& arguments, const std::filesystem::path& file) {
+  const Config config = parse_config(to_yaml(model.config), model.checkpoint.string(), arguments.overrides);
+  const Dataset data = load_dataset(config.data, config.seed);
+  fmt::print("comparing with onnxruntime on {} {} images\n", data.validation.size(),
+             name_of_validation(data));
+  std::fflush(stdout);
+  const bool raw_input = !pictures_for(model, arguments.raw_input);
+  const Agreement agreement = verify_onnx(model, file, raw_input, data);
+  const std::string ties = agreement.ties > 0 ? fmt::format(" ({} of them a tie)", agreement.ties) : "";
+  fmt::print("{} of {} answers agree{}; largest difference of a logit {:.3g}, where they reach {:.3g} ({})\n",
+             agreement.agreeing, agreement.images, ties, agreement.largest, agreement.reach, agreement.worst);
+  for (const std::string& other : agreement.others) fmt::print("  {}\n", other);
+  if (!agreement.good())
+    fail("{} answers otherwise than this program; less than 99.9 % agreement is too little to use it",
+         file.string());
 }
 
 }  // namespace
 
 int run(const CommandContext& context, const ExportArguments& arguments) {
+  if (arguments.format != "onnx" && (arguments.verify || arguments.raw_input))
+    throw AgreedError("--verify and --raw-input: only with --format onnx", ExitCode::usage);
   const RankEnvironment& ranks = context.ranks;
   const TrainedModel model = load_trained_model(arguments.path, arguments.best, ranks);
   agree(ranks, [&] {
     if (!ranks.is_root()) return;
     const std::filesystem::path output = output_of(arguments);
-    write_file_atomically(output, contents(model, arguments.format));
+    write_file_atomically(output, contents(model, arguments));
     fmt::print("{} tensors of {} written to {}\n", model.weights.tensors.size(), model.checkpoint.string(),
                output.string());
+    if (arguments.format == "onnx")
+      fmt::print("{}\n", description_of_input(model.graph, pictures_for(model, arguments.raw_input)));
+    if (arguments.verify) verify(model, arguments, output);
   });
   return static_cast<int>(ExitCode::done);
 }

@@ -1,5 +1,3 @@
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -9,19 +7,14 @@
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
 #include "src/core/log.h"
+#include "src/core/thread_pool.h"
+#include "src/io/image_format.h"
 #include "src/io/json_line.h"
 
 namespace convoy {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool looks_like_image(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
-}
 
 /// The images in a folder and in those within it, sorted, hidden ones left out.
 std::vector<fs::path> images_below(const fs::path& folder) {
@@ -30,11 +23,11 @@ std::vector<fs::path> images_below(const fs::path& folder) {
        ++entry) {
     if (entry->path().filename().string().starts_with(".")) {
       if (entry->is_directory()) entry.disable_recursion_pending();
-    } else if (entry->is_regular_file() && looks_like_image(entry->path())) {
+    } else if (entry->is_regular_file() && has_picture_ending(entry->path())) {
       found.push_back(entry->path());
     }
   }
-  if (found.empty()) fail("{}: no .jpg, .jpeg or .png there", folder.string());
+  if (found.empty()) fail("{}: no {} file there", folder.string(), picture_endings);
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -65,7 +58,7 @@ std::vector<fs::path> files_of(const PredictArguments& arguments) {
 int threads_for(std::size_t images) {
   double busy = 0;
   if (images > 1 || std::getenv("OMP_NUM_THREADS") != nullptr || getloadavg(&busy, 1) != 1) return 0;
-  return std::max(1, static_cast<int>(omp_get_num_procs() - busy));
+  return std::max(1, static_cast<int>(default_threads() - busy));
 }
 
 std::string quoted_for_csv(const std::string& text) {

@@ -4,6 +4,7 @@
 #include "src/cli/commands.h"
 #include "src/config/config.h"
 #include "src/core/log.h"
+#include "src/train/cautions.h"
 #include "src/train/rank_checks.h"
 #include "src/train/setup.h"
 #include "src/train/stop_request.h"
@@ -68,6 +69,11 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   watchdog.record_in(options.output);
   const std::unique_ptr<Session> session = watchdog.guard([&] { return make_session(config, ranks); });
   watchdog.set_device(session->engine().describe());
+  if (ranks.is_root()) {
+    const bool on_test = session->validation_is_test();
+    for (const Caution& caution : cautions(config, session->plans().counts, on_test))
+      log_warn("{}", caution.text);
+  }
   const bool finished =
       watchdog.guard([&] { return Trainer(config, options, *session, ranks, console).run().has_value(); });
   return static_cast<int>(finished ? ExitCode::done : ExitCode::stopped);

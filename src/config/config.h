@@ -66,8 +66,11 @@ struct DataConfig {
   int resize = 0;   ///< of streamed sources: the shorter side before the middle is cut out; 0: 8/7 of input's
   int max_bad = 0;  ///< broken images that are replaced by others of their class
   std::vector<int> input;  ///< model.input, which tells streamed sources their size; not a key
-  /// 0: the test files ("validation: test"); else a share of the training set.
+  /// 0: the images that the source sets apart ("validation: test"); else a share of the training set.
   double validation_fraction = 0;
+  /// auto: images that the source sets apart for a test, and that validation does not take, are measured on
+  /// at the end.
+  enum class Test { automatic, none } test = Test::automatic;
   enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false
   Mark mark;
 
@@ -77,11 +80,6 @@ struct DataConfig {
     return crop_pad > 0 || flip || jitter.any() || erasing.probability > 0 || blends();
   }
 };
-/// What to call the images that are validated on.
-inline const char* name_of_validation(const DataConfig& data) {
-  return data.validation_fraction == 0 ? "test" : "validation";
-}
-
 /// One number for all axes or one per axis (2 for images, 3 for volumes).
 using AxisValues = std::vector<int>;
 
@@ -129,6 +127,7 @@ struct LayerConfig {
 struct ModelConfig {
   std::vector<int> input;  ///< C,H,W or C,D,H,W
   std::vector<LayerConfig> layers;
+  bool spare_scores = false;  ///< the last layer may give more scores than there are classes
   Mark mark;
 };
 

@@ -68,8 +68,10 @@ Table<DataConfig> data_table() {
                             {"folder", Source::folder},
                             {"packed", Source::packed}},
                            {"volumes"}),
-            "digits is built in, synthetic is noise; folder: JPEG and PNG files as PATH/train/CLASS/*, "
-            "PATH/val/CLASS/*; packed: what `convoy data pack` made of such a folder"),
+            "digits is built in, synthetic is noise; folder: picture files as PATH/train/CLASS/*, "
+            "PATH/val/CLASS/*, PATH/test/CLASS/* or all as PATH/CLASS/*; packed: what `convoy data pack` "
+            "made of "
+            "such a folder"),
       field("path", &D::path, string(),
             "folder of the data set's files (of packed the file); not used by digits and synthetic"),
       section("synthetic", &D::synthetic, synthetic_table())
@@ -86,7 +88,12 @@ Table<DataConfig> data_table() {
       inner_section("normalize", normalize),
       augment_field(),
       field("validation", &D::validation_fraction, validation(),
-            "the test files, or a share of the training set"),
+            "test: the images that the source sets apart (of folders val/, else test/); or a share of the "
+            "training set"),
+      field("test", &D::test, choice<D::Test>({{"auto", D::Test::automatic}, {"none", D::Test::none}}),
+            "auto: images that the source sets apart for a test, and that validation does not take, are "
+            "measured "
+            "on at the end; none: they are not read"),
       field("resident", &D::resident, choice<R>({{"auto", R::automatic}, {"true", R::yes}, {"false", R::no}}),
             "keep the whole data set in device memory"),
   };
@@ -108,7 +115,9 @@ Table<ModelConfig> model_table() {
   table.fields = {
       field("input", &M::input, one_or_list(number<int>(between(1, 65536)), 3, 4), "C, H, W or C, D, H, W")
           .require(),
-      field("layers", &M::layers, layer_list(false), "see below").require()};
+      field("layers", &M::layers, layer_list(false), "see below").require(),
+      field("spare_scores", &M::spare_scores, boolean(),
+            "the last layer may give more scores than the data set has classes")};
   return table;
 }
 

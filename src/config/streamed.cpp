@@ -7,8 +7,6 @@ void check_streamed(const DataConfig& data, const Place& place) {
   if (is_streamed(data.source)) {
     if (data.resident == DataConfig::Resident::yes)
       place.at("resident").refuse("true: pictures are read batch by batch with source: folder | packed");
-    if (data.source == Source::packed && data.validation_fraction > 0)
-      place.at("validation").refuse("a packed file says itself which of its images are for validation");
     return;
   }
   if (data.resized_crop.max_scale > 0)

@@ -15,6 +15,12 @@ int shorter_side(const DataConfig& config) {
   return static_cast<int>(std::lround(side * 8 / 7.0));
 }
 
+PictureView picture_view(const DataConfig& config) {
+  if (is_streamed(config.source)) return {shorter_side(config)};
+  const int side = std::max(config.input.at(1), config.input.at(2));
+  return {side, config.input[1] != config.input[2]};  // a square one is as it is by the other rule, too
+}
+
 Cropper::Cropper(const DataConfig& config, std::uint64_t seed) : random_(config.resized_crop), seed_(seed) {
   check(config.input.size() == 3 && (config.input[0] == 1 || config.input[0] == 3),
         "pictures for a network that takes none");
@@ -57,11 +63,22 @@ Box Cropper::random_box(ImageSize picture, std::int32_t sample, int epoch) const
 }
 
 void Cropper::write(const ImageView& picture, const Box& part, std::uint8_t* out) const {
-  if (channels_ == 3) return resize(picture, part, size_, out);
-  const auto pixels = static_cast<std::size_t>(size_.height) * static_cast<std::size_t>(size_.width);
-  std::vector<std::uint8_t> rgb(3 * pixels);
-  resize(picture, part, size_, rgb.data());
-  to_gray(rgb.data(), static_cast<std::int64_t>(pixels), out);
+  write_shown(picture, part, size_, channels_, out);
+}
+
+void write_shown(const ImageView& picture, const Box& box, ImageSize out, int channels,
+                 std::uint8_t* pixels) {
+  if (channels == 3) return resize(picture, box, out, pixels);
+  const Image small = resized(picture, box, out);
+  to_gray(small.pixels.data(), std::int64_t{out.height} * out.width, pixels);
+}
+
+void read_shown(const std::filesystem::path& file, const PictureView& view, ImageSize out, int channels,
+                std::uint8_t* pixels) {
+  const std::vector<std::uint8_t> bytes = read_image_file(file);
+  const ImagePart part = decode_part(
+      bytes, file.string(), [&](ImageSize size) { return view.box(size, out); }, out);
+  write_shown(part.image, part.box, out, channels, pixels);
 }
 
 }  // namespace convoy

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 
 #include "src/config/config.h"
 #include "src/core/shape.h"
@@ -12,6 +13,17 @@ namespace convoy {
 
 /// data.resize, or what stands for 0: 8/7 of the network's larger side, as 256 is to 224.
 int shorter_side(const DataConfig& config);
+
+/// How `predict` shows pictures to a network: as evaluation does, or, where the data set's images all have
+/// the network's size, such that they fill its larger side.
+PictureView picture_view(const DataConfig& config);
+
+/// Makes `box` of a picture the network's input, pixels (H,W,C) of `out` and 1 or 3 channels; one is luma.
+void write_shown(const ImageView& picture, const Box& box, ImageSize out, int channels, std::uint8_t* pixels);
+
+/// The same of the picture in a file, as it is shown. Throws Error that names the file.
+void read_shown(const std::filesystem::path& file, const PictureView& view, ImageSize out, int channels,
+                std::uint8_t* pixels);
 
 /// Pictures of any size in, images of the network's input out.
 class Cropper {

@@ -12,6 +12,7 @@
 #include "src/data/folder.h"
 #include "src/data/packed.h"
 #include "src/data/published.h"
+#include "src/data/source_info.h"
 #include "src/data/sources.h"
 
 namespace convoy {
@@ -61,8 +62,12 @@ Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
   if (config.source == Source::folder) return read_folder(config, seed);
   if (config.source == Source::packed) return read_packed(config, seed);
   const bool split = config.validation_fraction > 0;
-  Dataset data = read_source(config, seed, !split);
-  if (split) split_off_validation(data, config, seed);
+  Dataset data = read_source(config, seed, !split || keeps_test(config));
+  data.validation_is_test = !split;
+  if (split) {
+    data.test = std::exchange(data.validation, {});
+    split_off_validation(data, config, seed);
+  }
   return data;
 }
 

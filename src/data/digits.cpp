@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/core/random.h"
+#include "src/core/thread_pool.h"
 #include "src/data/sources.h"
 
 namespace convoy {
@@ -287,12 +288,11 @@ Dataset draw_digits(std::uint64_t seed, bool test) {
   }
   const int samples = static_cast<int>(data.labels.size());
   data.images.resize(static_cast<std::size_t>(samples) * pixels);
-#pragma omp parallel for schedule(static)
-  for (int i = 0; i < samples; ++i) {
+  ThreadPool(default_threads()).for_each(samples, [&](std::int64_t i) {
     const auto sample = static_cast<std::size_t>(i);
-    draw(variants[static_cast<std::size_t>(data.labels[sample])], Draws(seed, i),
+    draw(variants[static_cast<std::size_t>(data.labels[sample])], Draws(seed, static_cast<int>(i)),
          data.images.data() + sample * pixels);
-  }
+  });
   return data;
 }
 

@@ -1,17 +1,18 @@
 #include "src/data/folder.h"
 
 #include <algorithm>
-#include <cctype>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/core/log.h"
 #include "src/data/crops.h"
 #include "src/data/sources.h"
+#include "src/io/image_format.h"
 
 namespace convoy {
 namespace {
@@ -22,10 +23,9 @@ bool is_hidden(const fs::path& path) {
   return path.filename().string().starts_with('.');
 }
 
-bool is_picture(const fs::path& path) {
-  std::string ending = path.extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
 }
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
@@ -43,33 +43,46 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
 struct Others {
   std::string first;
   int count = 0;
+  std::map<std::string, int> endings;
   void add(const fs::path& path) {
     if (count++ == 0) first = path.string();
+    const std::string ending = lower_ending(path);
+    ++endings[is_folder(path) ? "folder" : ending.empty() ? "without an ending" : ending];
+  }
+  /// "a/note.txt and 3 more: left out, since ... (3 .heic, 1 .txt)"
+  std::string text() const {
+    if (count == 0) return {};
+    std::vector<std::string> kinds;
+    for (const auto& [ending, files] : endings) kinds.push_back(fmt::format("{} {}", files, ending));
+    return fmt::format("{}{}: left out, no {} file in a class's folder ({})", first,
+                       count > 1 ? fmt::format(" and {} more", count - 1) : "", picture_endings,
+                       fmt::join(kinds, ", "));
   }
 };
 
 using Classes = std::map<std::string, std::vector<std::string>>;  // name -> names of its pictures
 
 Classes classes_in(const fs::path& folder, Others& others) {
-  check_folder(folder, "a folder per class, each with .jpg, .jpeg or .png files");
   Classes classes;
   for (const fs::path& entry : entries_of(folder)) {
-    std::error_code ignored;
-    if (!fs::is_directory(entry, ignored)) {
+    if (!is_folder(entry)) {
       others.add(entry);
       continue;
     }
+    Others foreign;
     std::vector<std::string>& pictures = classes[entry.filename().string()];
     for (const fs::path& file : entries_of(entry)) {
-      if (is_picture(file) && !fs::is_directory(file, ignored))
+      if (has_picture_ending(file) && !is_folder(file)) {
         pictures.push_back(file.filename().string());
-      else
+      } else {
         others.add(file);
+        foreign.add(file);
+      }
     }
     if (pictures.empty())
-      fail("{}: the folder of a class without a .jpg, .jpeg or .png file", entry.string());
+      fail("{}: the folder of a class without a {} file{}", entry.string(), picture_endings,
+           foreign.count > 0 ? fmt::format("; it holds {}", foreign.first) : "");
   }
-  if (classes.empty()) fail("{}: no folders of classes there", folder.string());
   return classes;
 }
 
@@ -84,27 +97,30 @@ std::string missing_in(const Classes& classes, const Classes& others) {
                      count > most ? fmt::format(" and {} more", count - most) : "");
 }
 
-void require_same_classes(const Classes& train, const Classes& validation, const fs::path& path) {
-  const std::string only_train = missing_in(train, validation),
-                    only_validation = missing_in(validation, train);
-  if (only_train.empty() && only_validation.empty()) return;
+void require_same_classes(const Classes& train, const Classes& others, const std::string& part,
+                          const fs::path& path) {
+  const std::string only_train = missing_in(train, others), only_other = missing_in(others, train);
+  if (only_train.empty() && only_other.empty()) return;
   std::string text;
   if (!only_train.empty()) text += fmt::format("; only in train: {}", only_train);
-  if (!only_validation.empty()) text += fmt::format("; only in val: {}", only_validation);
-  fail("{}: train and val have different classes{}", path.string(), text);
+  if (!only_other.empty()) text += fmt::format("; only in {}: {}", part, only_other);
+  fail("{}: train and {} have different classes{}", path.string(), part, text);
 }
 
-void append(FolderListing& listing, const std::string& part, const Classes& classes) {
+/// Returns how many there are.
+std::int32_t append(FolderListing& listing, const std::string& part, const Classes& classes) {
+  const std::size_t before = listing.files.size();
   std::int32_t label = 0;
   for (const auto& [name, pictures] : classes) {
     for (const std::string& picture : pictures) {
-      listing.files.push_back(part + "/" + name + "/" + picture);
+      listing.files.push_back((part.empty() ? "" : part + "/") + name + "/" + picture);
       listing.labels.push_back(label);
     }
     ++label;
   }
   if (listing.files.size() > std::size_t{std::numeric_limits<std::int32_t>::max()})
     fail("{}: more than 2^31 - 1 pictures", listing.path.string());
+  return static_cast<std::int32_t>(listing.files.size() - before);
 }
 
 class FolderSource : public ImageSource {
@@ -114,7 +130,7 @@ class FolderSource : public ImageSource {
         cropper_(config, seed),
         max_bad_(static_cast<std::size_t>(config.max_bad)) {
     next_.resize(listing_.files.size());
-    for (const std::vector<std::int32_t>* set : {&sets.train, &sets.validation}) {
+    for (const std::vector<std::int32_t>* set : {&sets.train, &sets.validation, &sets.test}) {
       std::map<std::int32_t, std::vector<std::int32_t>> members;  // of each class
       for (const std::int32_t sample : *set)
         members[listing_.labels[static_cast<std::size_t>(sample)]].push_back(sample);
@@ -145,6 +161,7 @@ class FolderSource : public ImageSource {
     return {broken_.begin(), broken_.end()};
   }
   std::string name_of(std::int32_t sample) const override { return listing_.file(sample).string(); }
+  std::optional<fs::path> file_of(std::int32_t sample) const override { return listing_.file(sample); }
 
  private:
   /// Cut as `sample`, so that no other image's randomness is used twice. False when the picture is broken.
@@ -188,39 +205,89 @@ class FolderSource : public ImageSource {
 
 }  // namespace
 
-FolderListing list_folder(const fs::path& path, bool validation) {
-  check_folder(path, validation ? "train/CLASS/* and val/CLASS/*" : "train/CLASS/*");
+FolderLayout folder_layout(const fs::path& path) {
+  check_folder(path, "train/CLASS/* and val/CLASS/*, or CLASS/*");
+  FolderLayout layout;
+  for (const char* name : {"val", "valid", "validation"}) {
+    if (!is_folder(path / name)) continue;
+    if (!layout.validation.empty())
+      fail("{}: has {}/ and {}/; which of them is for validation?", path.string(), layout.validation, name);
+    layout.validation = name;
+  }
+  if (is_folder(path / "test")) layout.test = "test";
+  if (is_folder(path / "train")) {
+    layout.train = "train";
+    return layout;
+  }
+  const std::string part = layout.validation.empty() ? layout.test : layout.validation;
+  if (!part.empty()) fail("{}: has {}/ but no train/, which would hold train/CLASS/*", path.string(), part);
+  layout.flat = true;
+  return layout;
+}
+
+FolderListing list_folder(const fs::path& path, const FolderLayout& layout) {
   FolderListing listing;
   listing.path = path;
   Others others;
-  const Classes train = classes_in(path / "train", others);
+  const fs::path root = layout.flat ? path : path / layout.train;
+  const Classes train = classes_in(root, others);
+  if (train.empty())
+    fail("{}: no folders of classes there, each with {} files", root.string(), picture_endings);
   for (const auto& [name, pictures] : train) listing.classes.push_back(name);
-  append(listing, "train", train);
-  listing.train = static_cast<std::int32_t>(listing.files.size());
-  if (validation) {
-    const Classes held_out = classes_in(path / "val", others);
-    require_same_classes(train, held_out, path);
-    append(listing, "val", held_out);
+  listing.train = append(listing, layout.train, train);
+  if (!layout.validation.empty()) {
+    const Classes held_out = classes_in(path / layout.validation, others);
+    require_same_classes(train, held_out, layout.validation, path);
+    listing.validation = append(listing, layout.validation, held_out);
   }
-  if (others.count > 0)
-    listing.warning =
-        fmt::format("{}{}: no .jpg, .jpeg or .png file in a class's folder, left out", others.first,
-                    others.count > 1 ? fmt::format(" and {} more", others.count - 1) : "");
+  if (!layout.test.empty()) {
+    const Classes test = classes_in(path / layout.test, others);
+    if (!test.empty()) {
+      require_same_classes(train, test, layout.test, path);
+      listing.test = append(listing, layout.test, test);
+    }
+  }
+  listing.warning = others.text();
   return listing;
 }
 
+ChosenFolder choose_folder(const DataConfig& config) {
+  FolderLayout layout = folder_layout(config.path);
+  ChosenFolder chosen;
+  const auto refuse = [&](const std::string& why) {
+    fail_usage(
+        "{}: data.validation: {}: {}; set data.validation: 0.1 to validate on a tenth of the training "
+        "pictures",
+        config.mark.text(), config.path, why);
+  };
+  if (config.validation_fraction > 0) {
+    layout.validation.clear();
+  } else if (layout.flat) {
+    refuse("its folders are classes (there is no train/), so that no pictures are set apart to validate on");
+  } else if (layout.validation.empty()) {
+    if (layout.test.empty()) refuse("there is neither val/ nor test/ beside train/");
+    layout.validation = std::exchange(layout.test, "");
+    chosen.validation_is_test = true;
+  }
+  if (config.test == DataConfig::Test::none) layout.test.clear();
+  chosen.listing = list_folder(config.path, layout);
+  return chosen;
+}
+
 Dataset read_folder(const DataConfig& config, std::uint64_t seed) {
-  const bool split = config.validation_fraction > 0;
-  FolderListing listing = list_folder(config.path, !split);
+  ChosenFolder chosen = choose_folder(config);
+  FolderListing& listing = chosen.listing;
   Dataset data;
   data.image = Cropper(config, seed).shape();
   data.classes = static_cast<int>(listing.classes.size());
   data.class_names = listing.classes;
   data.labels = listing.labels;
   data.warning = listing.warning;
+  data.validation_is_test = chosen.validation_is_test;
   append_ids(data.train, 0, listing.train);
-  append_ids(data.validation, listing.train, std::ssize(listing.files) - listing.train);
-  if (split) split_off_validation(data, config, seed);
+  append_ids(data.validation, listing.train, listing.validation);
+  append_ids(data.test, listing.train + listing.validation, listing.test);
+  if (config.validation_fraction > 0) split_off_validation(data, config, seed);
   data.source = std::make_shared<FolderSource>(std::move(listing), data, config, seed);
   return data;
 }

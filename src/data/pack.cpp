@@ -51,24 +51,27 @@ void decode_rows(const FolderListing& listing, std::int64_t first, int size, int
 PackSummary pack_folder(const std::filesystem::path& folder, const std::filesystem::path& path,
                         const PackOptions& options) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(folder / "train", ignored))
-    fail("{}: not a folder that holds train/CLASS/*", folder.string());
+  const FolderLayout parts = folder_layout(folder);
   if (std::filesystem::is_directory(path, ignored))
     fail("{}: a folder, where the packed file would be written", path.string());
-  const bool validation = std::filesystem::exists(folder / "val", ignored);
-  const FolderListing listing = list_folder(folder, validation);
+  const FolderListing listing = list_folder(folder, parts);
   if (!listing.warning.empty()) log_warn("{}", listing.warning);
   const auto count = std::ssize(listing.files);
   const auto image_bytes =
       static_cast<std::uint64_t>(options.size) * static_cast<std::uint64_t>(options.size) * 3;
 
   // How many are broken is known at the end alone: the header gets room for any outcome.
-  const auto header_of = [&](std::int64_t train, std::int64_t held_out) {
-    return nlohmann::json{{"version", packed_version},  {"height", options.size}, {"width", options.size},
-                          {"classes", listing.classes}, {"train", train},         {"validation", held_out}}
+  const auto header_of = [&](std::int64_t train, std::int64_t validation, std::int64_t test) {
+    return nlohmann::json{{"version", packed_version},
+                          {"height", options.size},
+                          {"width", options.size},
+                          {"classes", listing.classes},
+                          {"train", train},
+                          {"validation", validation},
+                          {"test", test}}
         .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   };
-  const std::size_t text_bytes = header_of(count, count).size();
+  const std::size_t text_bytes = header_of(count, count, count).size();
   const PackedLayout layout(text_bytes, static_cast<std::uint64_t>(count), image_bytes);
 
   AtomicFile file(path);
@@ -93,15 +96,17 @@ PackSummary pack_folder(const std::filesystem::path& folder, const std::filesyst
       }
       file.write(as_bytes(rows[i]));
       labels.push_back(listing.labels[static_cast<std::size_t>(sample)]);
-      ++(sample < listing.train ? summary.train : summary.validation);
+      ++(sample < listing.train                        ? summary.train
+         : sample < listing.train + listing.validation ? summary.validation
+                                                       : summary.test);
     }
     if (options.progress) options.progress(first + std::ssize(rows), count);
   }
-  for (const std::int64_t images : {summary.train, validation ? summary.validation : 1})
-    if (images == 0) fail("{}: nothing is left to pack", folder.string());
+  if (summary.train == 0 || (listing.validation > 0 && summary.validation == 0))
+    fail("{}: nothing is left to pack", folder.string());
   const auto label_bytes = std::as_bytes(std::span(labels));
   file.write(label_bytes);
-  std::string text = header_of(summary.train, summary.validation);
+  std::string text = header_of(summary.train, summary.validation, summary.test);
   text.resize(text_bytes, ' ');
   const std::uint64_t facts[] = {text_bytes, packed_hash(std::as_bytes(std::span(text)), label_bytes)};
   file.overwrite(0, std::as_bytes(std::span(packed_magic)));

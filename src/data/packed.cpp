@@ -31,7 +31,8 @@ struct PackedFile {
   MappedFile file;
   ImageSize size;
   std::vector<std::string> classes;
-  std::int64_t train = 0, validation = 0;
+  std::int64_t train = 0, validation = 0, test = 0;
+  std::int64_t count() const { return train + validation + test; }
   std::uint64_t hash = 0;
   PackedLayout layout;
 
@@ -39,22 +40,24 @@ struct PackedFile {
     const std::uint64_t text_bytes = read_begin();
     const Json header = parse_header(text_bytes);
     try {
-      if (header.at("version") != packed_version)
-        fail("{}: a packed file of version {}; this program reads version {}", name_,
-             header.at("version").dump(), packed_version);
+      if (const Json& version = header.at("version"); version != 1 && version != packed_version)
+        fail("{}: a packed file of version {}; this program reads versions up to {}", name_, version.dump(),
+             packed_version);
       size = {header.at("height").get<int>(), header.at("width").get<int>()};
       train = header.at("train").get<std::int64_t>();
       validation = header.at("validation").get<std::int64_t>();
+      test = header.value("test", std::int64_t{0});
       classes = header.at("classes").get<std::vector<std::string>>();
     } catch (const Json::exception& error) {
       damaged(error.what());
     }
     constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
-    if (train < 1 || validation < 0 || train > most || validation > most - train)
-      damaged(fmt::format("{} and {} images", train, validation));
+    if (train < 1 || validation < 0 || test < 0 || train > most || validation > most - train ||
+        test > most - train - validation)
+      damaged(fmt::format("{}, {} and {} images", train, validation, test));
     if (size.height < 1 || size.width < 1 || size.height > packed_most_side || size.width > packed_most_side)
       damaged(fmt::format("images of {} x {}", size.height, size.width));
-    const auto samples = static_cast<std::uint64_t>(train + validation);  // times an image: below 2^63
+    const auto samples = static_cast<std::uint64_t>(count());  // times an image: below 2^63
     layout = PackedLayout(text_bytes, samples, 3u * static_cast<std::uint64_t>(size.height * size.width));
     if (file.bytes().size() != layout.end)
       damaged(fmt::format("it has {} bytes where {} were written", file.bytes().size(), layout.end));
@@ -62,8 +65,7 @@ struct PackedFile {
   }
 
   std::span<const std::uint8_t> labels() const {
-    return file.bytes().subspan(layout.labels,
-                                static_cast<std::size_t>(train + validation) * sizeof(std::int32_t));
+    return file.bytes().subspan(layout.labels, static_cast<std::size_t>(count()) * sizeof(std::int32_t));
   }
   ImageView image(std::int32_t sample) const {
     return {size.height, size.width,
@@ -123,6 +125,7 @@ class PackedSource : public ImageSource {
   std::string name_of(std::int32_t sample) const override {
     return fmt::format("image {} of {}", sample, name_);
   }
+  std::optional<ImageView> picture_of(std::int32_t sample) const override { return file_->image(sample); }
 
  private:
   std::unique_ptr<const PackedFile> file_;
@@ -136,18 +139,33 @@ std::uint64_t packed_hash(std::span<const std::byte> text, std::span<const std::
   return hash_of(text) + mix(hash_of(labels));
 }
 
+PackedParts read_packed_parts(const std::filesystem::path& path) {
+  const PackedFile file(path);
+  return {file.train, file.validation, file.test};
+}
+
 Dataset read_packed(const DataConfig& config, std::uint64_t seed) {
   auto file = std::make_unique<const PackedFile>(config.path);
-  if (file->validation == 0)
-    fail("{}: packed without images for validation, from a folder without val/", config.path);
+  const bool split = config.validation_fraction > 0;
+  const bool validates_on_test = !split && file->validation == 0;
+  if (validates_on_test && file->test == 0)
+    fail_usage(
+        "{}: data.validation: {} was packed from a folder without val/ and test/; set "
+        "data.validation: 0.1 to validate on a tenth of the training images",
+        config.mark.text(), config.path);
   Dataset data;
   data.image = Cropper(config, seed).shape();
   data.classes = static_cast<int>(file->classes.size());
   data.class_names = file->classes;
-  data.labels.resize(static_cast<std::size_t>(file->train + file->validation));
+  data.labels.resize(static_cast<std::size_t>(file->count()));
   std::memcpy(data.labels.data(), file->labels().data(), file->labels().size());
   append_ids(data.train, 0, file->train);
-  append_ids(data.validation, file->train, file->validation);
+  if (!split) append_ids(data.validation, file->train, file->validation);
+  append_ids(data.test, file->train + file->validation, file->test);
+  if (validates_on_test) data.validation.swap(data.test);
+  if (config.test == DataConfig::Test::none) data.test.clear();
+  data.validation_is_test = validates_on_test;
+  if (split) split_off_validation(data, config, seed);
   data.source = std::make_shared<PackedSource>(std::move(file), config.path, config, seed);
   return data;
 }

@@ -3,10 +3,10 @@
 //   bytes 0-7     "CONVOYIM"
 //   8-15          u64 H: bytes of the header's text
 //   16-23         u64 hash_of (src/core/hash.h) the header's text and the labels
-//   24-           the text, JSON: {"version": 1, "height": h, "width": w, "classes": [names], "train": n,
-//                 "validation": m}
-//   at the next multiple of 4096: images, u8 (n + m,h,w,3), the n to train on first
-//   right after them: labels, i32 (n + m); then the file ends
+//   24-           the text, JSON: {"version": 2, "height": h, "width": w, "classes": [names], "train": n,
+//                 "validation": m, "test": t}; version 1 has no "test"
+//   at the next multiple of 4096: images, u8 (n + m + t,h,w,3), the n to train on first, the t to test on
+//   last right after them: labels, i32 (n + m + t); then the file ends
 //
 // Integers are little-endian.
 #pragma once
@@ -28,15 +28,21 @@ struct PackOptions {
 
 /// What packing has come to.
 struct PackSummary {
-  std::int64_t train = 0, validation = 0, left_out = 0;
+  std::int64_t train = 0, validation = 0, test = 0, left_out = 0;
   int classes = 0;
   std::uint64_t bytes = 0;
 };
 
-/// Packs FOLDER/train/CLASS/* and FOLDER/val/CLASS/* (src/data/folder.h; a folder without val/ is packed
-/// without validation images, which then serves nobody). The file is whole or absent. Throws Error.
+/// Packs the pictures of a folder, whatever its layout (src/data/folder.h); without val/ and test/ all are to
+/// train on, and data.validation: FRACTION serves. The file is whole or absent. Throws Error.
 PackSummary pack_folder(const std::filesystem::path& folder, const std::filesystem::path& file,
                         const PackOptions& options);
+
+/// How many images a packed file has for what.
+struct PackedParts {
+  std::int64_t train = 0, validation = 0, test = 0;
+};
+PackedParts read_packed_parts(const std::filesystem::path& path);
 
 /// The data set of a packed file, mapped into memory: a rank reads the images of its batches alone. Throws
 /// Error that names the file for anything but a whole packed file.

@@ -9,7 +9,7 @@
 namespace convoy {
 
 inline constexpr std::array<char, 8> packed_magic{'C', 'O', 'N', 'V', 'O', 'Y', 'I', 'M'};
-inline constexpr int packed_version = 1;
+inline constexpr int packed_version = 2;
 inline constexpr std::uint64_t packed_text = 24, packed_alignment = 4096;
 inline constexpr int packed_most_side = 16384;
 

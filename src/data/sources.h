@@ -1,5 +1,5 @@
-// One reader per kind of source. Each fills in images, labels and which samples are for training and which
-// for testing; with `test` false the test files are neither opened nor needed.
+// One reader per kind of source. Each fills in images, labels and which samples are for training and, as
+// `validation`, which for testing; with `test` false the test files are neither opened nor needed.
 #pragma once
 
 #include <cstdint>

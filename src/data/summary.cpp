@@ -3,24 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace convoy {
 namespace {
 
-constexpr int largest_side = 96, gap = 2;
+constexpr int largest_side = 96, gap = 2, longest_label = 20, label_gap = 4;
 constexpr std::uint8_t ground = 255;
 
 /// A sample (D,H,W,C) as evaluation would see it.
 void read_image(const Dataset& data, std::int32_t sample, std::vector<std::uint8_t>& pixels) {
   pixels.resize(static_cast<std::size_t>(data.image.count()));
   fetch_image(data, sample, {}, pixels.data());
-}
-
-std::vector<std::int64_t> counts_of(const Dataset& data, const std::vector<std::int32_t>& samples) {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(data.classes), 0);
-  for (const std::int32_t sample : samples)
-    ++counts[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(sample)])];
-  return counts;
 }
 
 /// Copies a sample to `out`, a place in a picture of `stride` pixels per row, each pixel the mean of a square
@@ -45,12 +39,19 @@ void draw(const FeatureShape& image, const std::vector<std::uint8_t>& pixels, in
 
 }  // namespace
 
-DataSummary summarize(const Dataset& data) {
-  DataSummary summary{counts_of(data, data.train), counts_of(data, data.validation), {}, {}};
+std::vector<std::int64_t> counts_of(const Dataset& data, const std::vector<std::int32_t>& samples) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(data.classes), 0);
+  for (const std::int32_t sample : samples)
+    ++counts[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(sample)])];
+  return counts;
+}
+
+ChannelStatistics channel_statistics(const Dataset& data, const std::vector<std::int32_t>& samples) {
+  ChannelStatistics statistics;
   const auto channels = static_cast<std::size_t>(data.image.c);
   std::vector<std::array<std::int64_t, 256>> seen(channels);  // pixels of each value: sums without rounding
   std::vector<std::uint8_t> pixels;
-  for (const std::int32_t sample : data.train) {
+  for (const std::int32_t sample : samples) {
     read_image(data, sample, pixels);
     const std::uint8_t* pixel = pixels.data();
     for (std::int64_t i = 0; i < data.image.pixels(); ++i) {
@@ -66,26 +67,44 @@ DataSummary summarize(const Dataset& data) {
     const double mean = sum / std::max(count, 1.0);
     for (std::size_t v = 0; v < values.size(); ++v)
       squares += static_cast<double>(values[v]) * std::pow(static_cast<double>(v) / 255 - mean, 2);
-    summary.mean.push_back(mean);
-    summary.std.push_back(std::sqrt(squares / std::max(count, 1.0)));
+    statistics.mean.push_back(mean);
+    statistics.std.push_back(std::sqrt(squares / std::max(count, 1.0)));
   }
-  return summary;
+  return statistics;
 }
 
-Picture contact_sheet(const Dataset& data, int columns) {
+DataSummary summarize(const Dataset& data) {
+  ChannelStatistics statistics = channel_statistics(data, data.train);
+  return {counts_of(data, data.train), counts_of(data, data.validation), counts_of(data, data.test),
+          std::move(statistics.mean), std::move(statistics.std)};
+}
+
+Picture contact_sheet(const Dataset& data, int columns, const std::vector<std::string>& names) {
   const FeatureShape& image = data.image;
   const int shrink = (std::max(image.h, image.w) + largest_side - 1) / largest_side;
-  const int height = std::max(image.h / shrink, 1) + gap, width = std::max(image.w / shrink, 1) + gap;
-  Picture sheet{gap + data.classes * height, gap + columns * width, image.c == 3 ? 3 : 1, {}};
-  sheet.pixels.assign(static_cast<std::size_t>(std::int64_t{sheet.height} * sheet.width * sheet.channels),
-                      ground);
+  const int tile = std::max(image.h / shrink, 1), width = std::max(image.w / shrink, 1) + gap;
+  const int height = std::max(tile, text_height) + gap;
+  std::vector<std::string> labels;
+  int label_width = 0;
+  for (int label = 0; label < data.classes; ++label) {
+    const auto i = static_cast<std::size_t>(label);
+    labels.push_back(shortened(i < names.size() ? names[i] : std::to_string(label), longest_label));
+    label_width = std::max(label_width, text_width(labels.back()));
+  }
+  const int left = gap + label_width + label_gap;
+  Picture sheet =
+      plain_picture(gap + data.classes * height, left + columns * width, image.c == 3 ? 3 : 1, ground);
+  for (int label = 0; label < data.classes; ++label) {
+    draw_text(sheet, gap + label * height + (height - gap - text_height) / 2, gap,
+              labels[static_cast<std::size_t>(label)]);
+  }
   std::vector<std::uint8_t> pixels;
   std::vector<int> drawn(static_cast<std::size_t>(data.classes), 0);
   for (const std::int32_t sample : data.train) {
     const int label = data.labels[static_cast<std::size_t>(sample)];
     const int column = drawn[static_cast<std::size_t>(label)]++;
     if (column >= columns) continue;
-    const std::int64_t first = (gap + std::int64_t{label} * height) * sheet.width + gap + column * width;
+    const std::int64_t first = (gap + std::int64_t{label} * height) * sheet.width + left + column * width;
     read_image(data, sample, pixels);
     draw(image, pixels, shrink, sheet.channels, sheet.pixels.data() + first * sheet.channels, sheet.width);
   }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "src/core/error.h"
+#include "src/core/thread_pool.h"
 #include "src/data/sources.h"
 
 namespace convoy {
@@ -40,14 +41,13 @@ Dataset draw_noise(const SyntheticConfig& config, std::uint64_t seed, bool test)
   }
   append_ids(data.train, 0, config.train);
   if (test) append_ids(data.validation, config.train, config.test);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < samples; ++i) {
+  ThreadPool(default_threads()).for_each(samples, [&](std::int64_t i) {
     const auto sample = static_cast<std::size_t>(i);
     const std::uint32_t word = random4(seed, Purpose::synthetic, label_stream, sample).v[0];
     data.labels[sample] =
         static_cast<std::int32_t>(uniform_below(word, static_cast<std::uint32_t>(config.classes)));
     draw(seed, static_cast<std::uint32_t>(i), data.images.data() + sample * pixels, pixels);
-  }
+  });
   return data;
 }
 

@@ -1,27 +1,16 @@
 #include "src/io/image.h"
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 
 #include "src/core/error.h"
+#include "src/io/image_format.h"
 
 namespace convoy {
-namespace {
-
-constexpr std::array<std::uint8_t, 3> jpeg_begin{0xFF, 0xD8, 0xFF};
-constexpr std::array<std::uint8_t, 8> png_begin{0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
-
-bool begins_with(std::span<const std::uint8_t> bytes, std::span<const std::uint8_t> begin) {
-  return bytes.size() >= begin.size() && std::equal(begin.begin(), begin.end(), bytes.begin());
-}
-
-}  // namespace
 
 void check_image_size(std::int64_t height, std::int64_t width, std::size_t file_bytes,
-                      const std::string& name) {
+                      const std::string& name, std::int64_t believed) {
   if (height < 1 || width < 1) fail("{}: an image of {} x {} pixels", name, width, height);
   if (height > most_pixels || width > most_pixels / height)
     fail("{}: an image of {} x {} pixels is more than the {} that are accepted", name, width, height,
@@ -29,17 +18,39 @@ void check_image_size(std::int64_t height, std::int64_t width, std::size_t file_
   // Deflate packs 1,032 bytes into one (zlib's documentation), PNG eight pixels into each of these; JPEG
   // less.
   constexpr std::int64_t most_pixels_per_byte = 8 * 1032;
-  if (height * width / most_pixels_per_byte > static_cast<std::int64_t>(file_bytes))
+  if (height * width > believed &&
+      height * width / most_pixels_per_byte > static_cast<std::int64_t>(file_bytes))
     fail("{}: a damaged file: {} bytes cannot hold {} x {} pixels", name, file_bytes, width, height);
 }
+
+namespace {
+
+Image decode_whole(ImageFormat format, std::span<const std::uint8_t> bytes, const std::string& name) {
+  switch (format) {
+    case ImageFormat::png:
+      return decode_png(bytes, name);
+    case ImageFormat::webp:
+      return decode_webp(bytes, name);
+    case ImageFormat::bmp:
+      return decode_bmp(bytes, name);
+    case ImageFormat::tiff:
+      return decode_tiff(bytes, name);
+    case ImageFormat::jpeg:
+      break;  // decoded in parts
+  }
+  fail("internal error: a picture's format without a decoder");
+}
+
+}  // namespace
 
 ImagePart decode_part(std::span<const std::uint8_t> bytes, const std::string& name,
                       const std::function<Box(ImageSize)>& choose, ImageSize out) {
   if (bytes.empty()) fail("{}: the file is empty", name);
-  if (begins_with(bytes, jpeg_begin)) return decode_jpeg(bytes, name, choose, out);
-  if (!begins_with(bytes, png_begin)) fail("{}: neither a JPEG nor a PNG file", name);
+  const std::optional<ImageFormat> format = image_format(bytes);
+  if (!format) fail("{}: {}", name, describe_foreign_file(bytes));
+  if (format == ImageFormat::jpeg) return decode_jpeg(bytes, name, choose, out);
   ImagePart part;
-  part.image = decode_png(bytes, name);
+  part.image = decode_whole(*format, bytes, name);
   part.box = choose(part.image.size());
   return part;
 }

@@ -1,4 +1,4 @@
-// Pictures from JPEG and PNG files, whatever their names say they are.
+// Pictures from JPEG, PNG, WebP, BMP and TIFF files, whatever their names say they are.
 #pragma once
 
 #include <cstdint>
@@ -50,10 +50,13 @@ struct ImagePart {
 /// Pictures of more pixels are refused before memory is taken for them, and so are larger files.
 inline constexpr std::int64_t most_pixels = std::int64_t{1} << 27;
 inline constexpr std::uintmax_t most_file_bytes = std::uintmax_t{1} << 28;
+/// WebP and TIFF may store a plain picture in a few bytes: up to this size they are believed.
+inline constexpr std::int64_t believed_pixels = std::int64_t{1} << 24;
 
-/// The picture in `bytes`, a whole JPEG or PNG file. JPEG may be decoded to 1/2, 1/4 or 1/8 of its size, as
-/// long as the result has `at_least` that height and width; {0, 0} stands for the full size. Throws Error
-/// that names `name` and says what is wrong: neither format, damaged, cut short, too large.
+/// The picture in `bytes`, a whole file; of several in one file the first. JPEG may be decoded to 1/2, 1/4 or
+/// 1/8 of its size, as long as the result has `at_least` that height and width; {0, 0} stands for the full
+/// size. Throws Error that names `name` and says what is wrong: another format, damaged, cut short, too
+/// large.
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name, ImageSize at_least = {});
 
 /// The same, of a file.
@@ -72,10 +75,13 @@ std::vector<std::uint8_t> read_image_file(const std::filesystem::path& path);
 ImagePart decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name,
                       const std::function<Box(ImageSize)>& choose, ImageSize out);
 Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
+Image decode_webp(std::span<const std::uint8_t> bytes, const std::string& name);
+Image decode_bmp(std::span<const std::uint8_t> bytes, const std::string& name);
+Image decode_tiff(std::span<const std::uint8_t> bytes, const std::string& name);
 
-/// Throws Error that names the file when a picture of this size is refused: too large, or more than a file of
-/// so many bytes can hold.
+/// Throws Error that names the file when a picture of this size is refused: too large, or of more than
+/// `believed` pixels and more than a file of so many bytes can hold.
 void check_image_size(std::int64_t height, std::int64_t width, std::size_t file_bytes,
-                      const std::string& name);
+                      const std::string& name, std::int64_t believed = 0);
 
 }  // namespace convoy

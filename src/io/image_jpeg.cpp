@@ -10,61 +10,13 @@
 #include <jerror.h>
 
 #include "src/core/error.h"
+#include "src/io/exif.h"
 #include "src/io/image.h"
 
 namespace convoy {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-/// How a camera was held, as EXIF (CIPA DC-008, tag 0x0112 of the first directory) tells it: 1 is upright, 2
-/// to 8 are the other symmetries of a rectangle. 1 also where nothing, or nonsense, is said.
-int exif_orientation(Bytes marker) {
-  constexpr std::size_t header = 6, entry_bytes = 12;
-  if (marker.size() < header + 8 || std::memcmp(marker.data(), "Exif\0\0", header) != 0) return 1;
-  const Bytes tiff = marker.subspan(header);
-  const bool little = tiff[0] == 'I';
-  const auto number = [&](std::size_t at, std::size_t bytes) {
-    std::size_t value = 0;
-    for (std::size_t i = 0; i < bytes; ++i) value = value << 8 | tiff[at + (little ? bytes - 1 - i : i)];
-    return value;
-  };
-  const std::size_t directory = number(4, 4);
-  if (directory > tiff.size() - 2) return 1;
-  const std::size_t entries = number(directory, 2);
-  for (std::size_t i = 0; i < entries; ++i) {
-    const std::size_t entry = directory + 2 + i * entry_bytes;
-    if (entry + entry_bytes > tiff.size()) break;
-    if (number(entry, 2) != 0x0112) continue;
-    const std::size_t value = number(entry + 8, 2);
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
-  }
-  return 1;
-}
-
-/// The picture as it was seen: orientations 5 to 8 exchange rows and columns.
-Image upright(const Image& stored, int orientation) {
-  if (orientation == 1) return stored;
-  Image image;
-  const bool turned = orientation >= 5;
-  image.height = turned ? stored.width : stored.height;
-  image.width = turned ? stored.height : stored.width;
-  image.pixels.resize(stored.pixels.size());
-  const bool bottom_up = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-  const bool right_to_left = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-  std::uint8_t* out = image.pixels.data();
-  for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x, out += 3) {
-      // A turned picture's columns are stored rows.
-      const int column = right_to_left ? image.width - 1 - x : x, row = bottom_up ? image.height - 1 - y : y;
-      const auto at =
-          static_cast<std::size_t>(turned ? column : row) * static_cast<std::size_t>(stored.width) +
-          static_cast<std::size_t>(turned ? row : column);
-      std::memcpy(out, stored.pixels.data() + 3 * at, 3);
-    }
-  }
-  return image;
-}
 
 /// Whole pixels [begin, end) of one axis.
 struct Span {

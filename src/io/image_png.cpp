@@ -2,8 +2,10 @@
 
 #include <csetjmp>
 #include <cstring>
+#include <utility>
 
 #include "src/core/error.h"
+#include "src/io/exif.h"
 #include "src/io/image.h"
 
 namespace convoy {
@@ -42,9 +44,9 @@ class PngDecoder {
     png_bytepp all = rows.data();
     guarded([this, all] {
       png_read_image(png_, all);
-      png_read_end(png_, nullptr);
+      png_read_end(png_, info_);
     });
-    return image;
+    return upright(std::move(image), orientation());
   }
 
  private:
@@ -70,6 +72,14 @@ class PngDecoder {
     png_set_gray_to_rgb(png_);
     png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
+  }
+
+  /// Of the camera; its chunk may stand before or behind the pixels.
+  int orientation() const {
+    png_uint_32 size = 0;
+    png_bytep exif = nullptr;
+    if (png_get_eXIf_1(png_, info_, &size, &exif) == 0) return 1;
+    return exif_orientation({exif, size});
   }
 
   [[noreturn]] static void on_error(png_structp png, png_const_charp message) {

@@ -1,21 +1,21 @@
 #include "src/io/onnx.h"
 
 #include <fmt/format.h>
-#include <onnx.pb.h>
 
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <set>
 #include <utility>
 
 #include "src/core/error.h"
 #include "src/io/json_line.h"
+#include "src/io/onnx_model.h"
+#include "src/io/onnx_pictures.h"
 
 namespace convoy {
 namespace {
 
-constexpr int ir_version = 8, opset = 17;
+constexpr int ir_version = 8, opset = 18;
 
 /// Builds the model node by node: one `write` per operation of the graph, as src/plan/steps.cpp has its
 /// calls. An operation without one does not compile.
@@ -23,14 +23,15 @@ class Writer {
  public:
   Writer(const Graph& graph, const TensorFile& weights, const OnnxDescription& description)
       : graph_(graph), weights_(weights), description_(description), axes_(graph.input().d == 1 ? 2 : 3) {
-    out_.set_ir_version(ir_version);
-    out_.add_opset_import()->set_version(opset);
-    out_.set_producer_name("convoy");
-    out_.set_producer_version(description.version);
-    out_.mutable_graph()->set_name(description.name);
+    onnx::ModelProto& model = out_.proto;
+    model.set_ir_version(ir_version);
+    model.add_opset_import()->set_version(opset);
+    model.set_producer_name("convoy");
+    model.set_producer_version(description.version);
+    model.mutable_graph()->set_name(description.name);
   }
 
-  onnx::ModelProto run() {
+  std::string run() {
     write_input();
     for (std::size_t i = 1; i < graph_.nodes.size(); ++i) {
       current_ = i;
@@ -38,7 +39,7 @@ class Writer {
     }
     write_output();
     describe();
-    return std::move(out_);
+    return out_.proto.SerializeAsString();
   }
 
  private:
@@ -60,32 +61,13 @@ class Writer {
 
   // --- pieces of the file ---
 
-  /// A node `name` with that one output.
   onnx::NodeProto& emit(const std::string& type, const std::vector<std::string>& inputs,
                         const std::string& name) {
-    onnx::NodeProto& node = *out_.mutable_graph()->add_node();
-    node.set_op_type(type);
-    node.set_name(name);
-    for (const std::string& input : inputs) node.add_input(input);
-    node.add_output(name);
-    return node;
+    return out_.emit(type, inputs, name);
   }
-  static onnx::AttributeProto& attribute(onnx::NodeProto& node, const char* name,
-                                         onnx::AttributeProto::AttributeType type) {
-    onnx::AttributeProto& attribute = *node.add_attribute();
-    attribute.set_name(name);
-    attribute.set_type(type);
-    return attribute;
-  }
-  static void set(onnx::NodeProto& node, const char* name, std::int64_t value) {
-    attribute(node, name, onnx::AttributeProto::INT).set_i(value);
-  }
-  static void set(onnx::NodeProto& node, const char* name, float value) {
-    attribute(node, name, onnx::AttributeProto::FLOAT).set_f(value);
-  }
-  static void set(onnx::NodeProto& node, const char* name, const std::vector<std::int64_t>& values) {
-    onnx::AttributeProto& list = attribute(node, name, onnx::AttributeProto::INTS);
-    for (const std::int64_t value : values) list.add_ints(value);
+  template <class Value>
+  static void set(onnx::NodeProto& node, const char* name, const Value& value) {
+    OnnxModel::set(node, name, value);
   }
   /// The axes that the network has: (H,W), or (D,H,W).
   std::vector<std::int64_t> spatial(const Axes& axes) const { return {axes.end() - axes_, axes.end()}; }
@@ -96,25 +78,6 @@ class Writer {
     return both;
   }
 
-  template <class T>
-  std::string constant(const std::string& name, const std::vector<std::int64_t>& dims,
-                       const std::vector<T>& values) {
-    static_assert(std::is_same_v<T, float> || std::is_same_v<T, std::int64_t>);
-    if (!constants_.insert(name).second) return name;
-    onnx::TensorProto& tensor = *out_.mutable_graph()->add_initializer();
-    tensor.set_name(name);
-    tensor.set_data_type(std::is_same_v<T, float> ? onnx::TensorProto::FLOAT : onnx::TensorProto::INT64);
-    for (const std::int64_t dim : dims) tensor.add_dims(dim);
-    tensor.set_raw_data(values.data(), values.size() * sizeof(T));
-    bytes_ += values.size() * sizeof(T);
-    if (bytes_ > std::numeric_limits<std::int32_t>::max())
-      fail("more than 2 GiB of weights, which no ONNX file holds by itself: export to safetensors");
-    return name;
-  }
-  std::string number(float value) {
-    return constant(fmt::format("constant {}", value), {}, std::vector{value});
-  }
-
   std::vector<float> weights_of(const std::string& name, const std::vector<std::int64_t>& shape) const {
     const std::span<const float> values = floats_in(weights_, name, shape);
     return {values.begin(), values.end()};
@@ -123,11 +86,11 @@ class Writer {
     const Parameter& parameter = graph_.parameters[static_cast<std::size_t>(index)];
     std::vector<float> values = weights_of(parameter.name, parameter.file_shape);
     if (memory_order) values = from_file_order(parameter, values);
-    return constant(parameter.name, parameter.file_shape, values);
+    return out_.constant(parameter.name, parameter.file_shape, values);
   }
   std::string statistic(int index) {
     const Statistic& statistic = graph_.statistics[static_cast<std::size_t>(index)];
-    return constant(statistic.name, {statistic.count}, weights_of(statistic.name, {statistic.count}));
+    return out_.constant(statistic.name, {statistic.count}, weights_of(statistic.name, {statistic.count}));
   }
 
   /// As (N,C): of one pixel.
@@ -142,7 +105,8 @@ class Writer {
     if (!value.flat) return value;
     std::vector<std::int64_t> dims{0, shape.c};  // 0: as it is
     dims.resize(static_cast<std::size_t>(2 + axes_), 1);
-    const std::string to = constant(node().name + ".shape", {static_cast<std::int64_t>(dims.size())}, dims);
+    const std::string to =
+        out_.constant(node().name + ".shape", {static_cast<std::int64_t>(dims.size())}, dims);
     return {emit("Reshape", {value.name, to}, node().name + ".unflat").name()};
   }
 
@@ -202,12 +166,12 @@ class Writer {
         return like_x(emit("Tanh", {x().name}, name).name());
       case Activation::sigmoid:
         return like_x(emit("Sigmoid", {x().name}, name).name());
-      case Activation::gelu: {  // x/2 (1 + erf(x / sqrt 2)); opset 17 has no Gelu yet
-        emit("Mul", {x().name, number(1 / std::numbers::sqrt2_v<float>)}, name + ".scaled");
+      case Activation::gelu: {  // x/2 (1 + erf(x / sqrt 2)); opset 18 has no Gelu yet
+        emit("Mul", {x().name, out_.number(1 / std::numbers::sqrt2_v<float>)}, name + ".scaled");
         emit("Erf", {name + ".scaled"}, name + ".erf");
-        emit("Add", {name + ".erf", number(1)}, name + ".gate");
+        emit("Add", {name + ".erf", out_.number(1)}, name + ".gate");
         emit("Mul", {x().name, name + ".gate"}, name + ".twice");
-        return like_x(emit("Mul", {name + ".twice", number(0.5f)}, name).name());
+        return like_x(emit("Mul", {name + ".twice", out_.number(0.5f)}, name).name());
       }
     }
     fail("layer {}: its activation has no counterpart in ONNX", name);
@@ -241,7 +205,7 @@ class Writer {
       for (int axis = 0; axis < axes_; ++axis) channels_last.push_back(2 + axis);
       channels_last.push_back(1);
       in = emit("Transpose", {in}, node().name + ".channels_last").name();
-      set(*out_.mutable_graph()->mutable_node()->rbegin(), "perm", channels_last);
+      set(*out_.proto.mutable_graph()->mutable_node()->rbegin(), "perm", channels_last);
     }
     set(emit("Flatten", {in}, node().name), "axis", std::int64_t{1});
     return {node().name, true, memory_order};
@@ -255,21 +219,37 @@ class Writer {
 
   // --- ends ---
 
-  static void set_type(onnx::ValueInfoProto& value, const std::string& name,
+  static void set_type(onnx::ValueInfoProto& value, const std::string& name, onnx::TensorProto::DataType type,
                        const std::vector<std::int64_t>& dims) {
     value.set_name(name);
     onnx::TypeProto::Tensor& tensor = *value.mutable_type()->mutable_tensor_type();
-    tensor.set_elem_type(onnx::TensorProto::FLOAT);
+    tensor.set_elem_type(type);
     tensor.mutable_shape()->add_dim()->set_dim_param("N");
     for (const std::int64_t dim : dims) tensor.mutable_shape()->add_dim()->set_dim_value(dim);
   }
 
   void write_input() {
+    onnx::ValueInfoProto& input = *out_.proto.mutable_graph()->add_input();
     const FeatureShape& image = graph_.input();
-    std::vector<std::int64_t> dims{image.c};
-    for (const std::int64_t length : spatial({image.d, image.h, image.w})) dims.push_back(length);
-    set_type(*out_.mutable_graph()->add_input(), "images", dims);
-    const auto channels = static_cast<std::size_t>(image.c);
+    if (!description_.pictures) {
+      std::vector<std::int64_t> dims{image.c};
+      for (const std::int64_t length : spatial({image.d, image.h, image.w})) dims.push_back(length);
+      set_type(input, "images", onnx::TensorProto::FLOAT, dims);
+      return normalize("images");
+    }
+    check(takes_pictures(graph_), "pictures for a network that takes none");
+    set_type(input, "images", onnx::TensorProto::UINT8, {});
+    for (const char* length : {"H", "W", "C"})
+      input.mutable_type()->mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_param(length);
+    const std::string levels =
+        show_pictures(out_, "images", *description_.pictures, {image.h, image.w}, image.c);
+    emit("Div", {levels, out_.number(255)}, "pixels");
+    normalize("pixels");
+  }
+
+  /// The first node's value from pixels in [0,1].
+  void normalize(const std::string& pixels) {
+    const auto channels = static_cast<std::size_t>(graph_.input().c);
     check(description_.mean.size() == channels && description_.std.size() == channels, "a mean per channel");
     std::vector<float> mean, factor;
     for (std::size_t c = 0; c < channels; ++c) {
@@ -277,9 +257,9 @@ class Writer {
       factor.push_back(static_cast<float>(1.0 / description_.std[c]));
     }
     std::vector<std::int64_t> per_channel(static_cast<std::size_t>(2 + axes_), 1);
-    per_channel[1] = image.c;
-    emit("Sub", {"images", constant("normalize.mean", per_channel, mean)}, "normalize.centred");
-    emit("Mul", {"normalize.centred", constant("normalize.factor", per_channel, factor)}, "normalize");
+    per_channel[1] = graph_.input().c;
+    emit("Sub", {pixels, out_.constant("normalize.mean", per_channel, mean)}, "normalize.centred");
+    emit("Mul", {"normalize.centred", out_.constant("normalize.factor", per_channel, factor)}, "normalize");
     values_.push_back({"normalize"});
   }
 
@@ -287,40 +267,52 @@ class Writer {
     current_ = graph_.nodes.size() - 1;
     const Value last = flattened(values_.back());
     emit("Identity", {last.name}, "logits");
-    set_type(*out_.mutable_graph()->add_output(), "logits", {graph_.classes()});
+    set_type(*out_.proto.mutable_graph()->add_output(), "logits", onnx::TensorProto::FLOAT,
+             {graph_.classes()});
   }
 
   void describe() {
-    const std::string input = fmt::format(
-        "images: float (N,{}), channels first, pixels / 255 in [0,1], {}; the model normalises them itself",
-        axes_ == 2 ? "C,H,W" : "C,D,H,W", graph_.input().c == 3 ? "RGB" : "channels in the data's order");
-    out_.set_doc_string(input);
-    out_.mutable_graph()->mutable_input(0)->set_doc_string(input);
-    out_.mutable_graph()->mutable_output(0)->set_doc_string("one score per class, before softmax");
-    const auto add = [&](const std::string& key, const std::string& value) {
-      onnx::StringStringEntryProto& entry = *out_.add_metadata_props();
-      entry.set_key(key);
-      entry.set_value(value);
-    };
-    add("input", input);
+    const std::string input = description_of_input(graph_, description_.pictures);
+    onnx::GraphProto& graph = *out_.proto.mutable_graph();
+    out_.proto.set_doc_string(input);
+    graph.mutable_input(0)->set_doc_string(input);
+    graph.mutable_output(0)->set_doc_string("one score per class, before softmax");
+    out_.add_metadata("input", input);
     if (!description_.class_names.empty())
-      add("class_names", to_json_line(nlohmann::json(description_.class_names)));
+      out_.add_metadata("class_names", to_json_line(nlohmann::json(description_.class_names)));
   }
 
   const Graph& graph_;
   const TensorFile& weights_;
   const OnnxDescription& description_;
   const int axes_;  ///< 2 for images, 3 for volumes
-  onnx::ModelProto out_;
+  OnnxModel out_;
   std::vector<Value> values_;  ///< one per node
-  std::set<std::string> constants_, flattened_;
-  std::size_t bytes_ = 0, current_ = 0;
+  std::set<std::string> flattened_;
+  std::size_t current_ = 0;
 };
 
 }  // namespace
 
+bool takes_pictures(const Graph& graph) {
+  const FeatureShape& image = graph.input();
+  return image.d == 1 && (image.c == 1 || image.c == 3);
+}
+
+std::string description_of_input(const Graph& graph, const std::optional<PictureView>& pictures) {
+  const FeatureShape& image = graph.input();
+  if (pictures)
+    return fmt::format(
+        "images: uint8 (N,H,W,C), the pixels of pictures of any size, C = 3 (RGB) or 1 (gray); the model "
+        "resizes the shorter side to {}, cuts out the middle {} x {}{} and normalises it",
+        pictures->shorter, image.h, image.w, image.c == 1 ? ", makes it gray" : "");
+  return fmt::format(
+      "images: float (N,{}), channels first, pixels / 255 in [0,1], {}; the model normalises them itself",
+      image.d == 1 ? "C,H,W" : "C,D,H,W", image.c == 3 ? "RGB" : "channels in the data's order");
+}
+
 std::string to_onnx(const Graph& graph, const TensorFile& weights, const OnnxDescription& description) {
-  return Writer(graph, weights, description).run().SerializeAsString();
+  return Writer(graph, weights, description).run();
 }
 
 }  // namespace convoy

@@ -206,6 +206,11 @@ Box centre_box(ImageSize image, int shorter, ImageSize out) {
           out.height * down, out.width * across, false};
 }
 
+Box PictureView::box(ImageSize picture, ImageSize out) const {
+  if (!own_size_as_is || picture != out) return centre_box(picture, shorter, out);
+  return {0, 0, static_cast<double>(out.height), static_cast<double>(out.width), false};
+}
+
 void to_gray(const std::uint8_t* rgb, std::int64_t count, std::uint8_t* gray) {
   for (std::int64_t i = 0; i < count; ++i, rgb += channels)
     gray[i] = static_cast<std::uint8_t>((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + (1 << 15)) >> 16);

@@ -18,6 +18,15 @@ Image resized(const ImageView& image, const Box& box, ImageSize out);
 /// do.
 Box centre_box(ImageSize image, int shorter, ImageSize out);
 
+/// How a network is shown a picture of any size that it is to classify.
+struct PictureView {
+  int shorter = 0;  ///< centre_box's
+  /// A picture that has the size of the network's input is shown as it is.
+  bool own_size_as_is = false;
+
+  Box box(ImageSize picture, ImageSize out) const;
+};
+
 /// The luma of ITU-R BT.601 of `count` pixels: rgb (count,3), gray (count).
 void to_gray(const std::uint8_t* rgb, std::int64_t count, std::uint8_t* gray);
 

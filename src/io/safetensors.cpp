@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "src/core/error.h"
+#include "src/core/thread_pool.h"
 #include "src/io/atomic_file.h"
 
 namespace convoy {
@@ -68,8 +69,10 @@ uLong extend_checksum_together(uLong before, std::span<const std::byte> bytes) {
   const auto piece_at = [&](std::size_t i) {
     return bytes.subspan(i * piece, std::min(piece, bytes.size() - i * piece));
   };
-#pragma omp parallel for schedule(dynamic) if (sums.size() > 1)
-  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = extend_checksum(0, piece_at(i));
+  ThreadPool(default_threads()).for_each(std::ssize(sums), [&](std::int64_t turn) {
+    const auto i = static_cast<std::size_t>(turn);
+    sums[i] = extend_checksum(0, piece_at(i));
+  });
   for (std::size_t i = 0; i < sums.size(); ++i)
     before = crc32_combine(before, sums[i], static_cast<z_off_t>(piece_at(i).size()));
   return before;

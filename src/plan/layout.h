@@ -55,7 +55,7 @@ struct Layout {
 struct DataExtent {
   std::int64_t image_rows = 0;  ///< samples when resident, staged images otherwise
   std::int64_t samples = 0;
-  std::int64_t order = 0;  ///< training plus validation ids
+  std::int64_t order = 0;  ///< ids of training, validation and test
 };
 
 Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real,

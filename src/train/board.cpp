@@ -99,7 +99,7 @@ void add_pictures(EventWriter& events, const EpochEnd& end) {
   }
   if (end.predictions.labels.empty()) return;
   add_picture(events, "validation/confusion", step,
-              confusion_picture(end.predictions.classes, confusion_matrix(end.predictions)));
+              confusion_picture(end.predictions.classes, confusion_matrix(end.predictions), end.class_names));
   if (end.mistaken.empty()) return;
   const Picture& first = end.mistaken.front();
   const int scale = std::max(1, 96 / std::max(first.height, first.width));

@@ -25,6 +25,21 @@ std::string version_of(int number) {
   return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
 }
 
+/// What a program can run on, for a message: this chip and what to do about it.
+[[noreturn]] void fail_without_code(int device, const std::string& why) {
+  cudaDeviceProp chip{};
+  check_cuda(cudaGetDeviceProperties(&chip, device));
+  int driver = 0;
+  check_cuda(cudaDriverGetVersion(&driver));
+  const int number = 10 * chip.major + chip.minor;
+  fail(
+      "{}: this program has no code for it ({}). The chip is sm_{}, the driver is for CUDA {}, the program "
+      "was "
+      "built with CUDA {}. Build with -DCMAKE_CUDA_ARCHITECTURES={}{}-real, or install a newer release",
+      chip.name, why, number, version_of(driver), version_of(CUDART_VERSION), number,
+      number == 90 ? "a" : "");
+}
+
 /// Throws unless this rank has a device that can run this binary; makes it current.
 int select_device(const RankEnvironment& ranks) {
   cudaError_t status = cudaSuccess;
@@ -34,9 +49,8 @@ int select_device(const RankEnvironment& ranks) {
     check_cuda(cudaDriverGetVersion(&driver));
     if (driver == 0) fail("no NVIDIA driver on host {}", ranks.host());
     fail(
-        "the NVIDIA driver on host {} supports CUDA {}, this binary was built with CUDA {}: update the "
-        "driver, or "
-        "build with an older toolkit (12.2 or newer)",
+        "the NVIDIA driver on host {} is for CUDA {}, but this program was built with CUDA {}. Update the "
+        "driver, or use a program that was built with an older toolkit (12.2 or newer)",
         ranks.host(), version_of(driver), version_of(CUDART_VERSION));
   }
   if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
@@ -55,13 +69,10 @@ int select_device(const RankEnvironment& ranks) {
 
   status = probe_machine_code();
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) {
-    cudaDeviceProp properties{};
-    check_cuda(cudaGetDeviceProperties(&properties, device));
-    fail(
-        "this binary has no machine code for {} (compute capability {}.{}): rebuild with "
-        "-DCMAKE_CUDA_ARCHITECTURES={}{}-real",
-        properties.name, properties.major, properties.minor, properties.major, properties.minor);
+    fail_without_code(device, "no machine code, and no PTX that the driver could compile");
   }
+  if (status == cudaErrorUnsupportedPtxVersion || status == cudaErrorJitCompilerNotFound)
+    fail_without_code(device, "no machine code, and the driver is too old to compile the PTX");
   check_cuda(status);
   return device;
 }

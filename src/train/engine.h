@@ -1,4 +1,4 @@
-// What executes plans: one thread of plain loops, OpenMP, or CUDA. The trainer knows only this interface.
+// What executes plans: one thread of plain loops, threads, or CUDA. The trainer knows only this interface.
 #pragma once
 
 #include <cstddef>
@@ -88,6 +88,11 @@ class Engine {
   /// Waits for the work queued so far; throws what went wrong in it.
   virtual void synchronize() = 0;
   virtual Communicator& communicator() = 0;
+  /// Threads of the CPU that it computes with.
+  virtual int threads() const { return 1; }
+  /// From now on it computes with at most so many threads of the CPU, and never more than it has. Results
+  /// keep every bit. Nothing where a GPU computes.
+  virtual void limit_threads(int /*threads*/) {}
 };
 
 /// The one place that knows which engines this binary has. Throws (exit code 1) for CUDA without a usable

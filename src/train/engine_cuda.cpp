@@ -8,12 +8,12 @@
 #include <exception>
 #include <numeric>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "comm/agree.h"
 #include "comm/communicator_nccl.h"
+#include "comm/wait.h"
 #include "kernels/cuda_context.h"
 #include "kernels/cuda_step_state.h"
 #include "kernels/linear_narrow.h"
@@ -43,6 +43,7 @@ class CudaEngine final : public Engine {
   /// Collective. Without NCCL where there is one rank.
   CudaEngine(RankDevice device, const RankEnvironment& ranks)
       : device_(std::move(device)), is_root_(ranks.rank() == 0), activity_(ranks.activity()) {
+    shorten_naps();  // a step may take less time than Linux otherwise adds to a sleep
     if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
     Communicator* communicator = nccl_ ? static_cast<Communicator*>(nccl_.get()) : &single_;
     const auto context_of = [&](const GpuLane& lane) {
@@ -104,7 +105,8 @@ class CudaEngine final : public Engine {
   void wait_until_done(const Query& query) const {
     std::optional<Activity::Waiting> waiting;
     if (nccl_ != nullptr) waiting.emplace(activity_);
-    for (cudaError_t status; (status = query()) != cudaSuccess; std::this_thread::yield()) {
+    PatientWait wait;
+    for (cudaError_t status; (status = query()) != cudaSuccess; wait.pause()) {
       if (status != cudaErrorNotReady) check_cuda(status);
       if (nccl_ != nullptr) nccl_->check_health();
     }
@@ -316,7 +318,6 @@ void CudaEngine::read(const Tensor& tensor, void* host) {
 
 void CudaEngine::synchronize() {
   if (uploader_) uploader_->join(stream());
-  if (nccl_ == nullptr) return check_cuda(cudaStreamSynchronize(stream()));
   wait_until_done([&] { return cudaStreamQuery(stream()); });
 }
 

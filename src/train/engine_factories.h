@@ -7,7 +7,7 @@
 
 namespace convoy {
 
-/// The reference engines and the OpenMP engine. Collective: every rank calls it.
+/// The reference engines and the one with threads of the CPU. Collective: every rank calls it.
 std::unique_ptr<Engine> make_host_engine(EngineKind kind, const RankEnvironment& ranks);
 /// In engine_cuda.cpp; engine_no_cuda.cpp has the one that says what is missing. Collective.
 std::unique_ptr<Engine> make_cuda_engine(const RankEnvironment& ranks);

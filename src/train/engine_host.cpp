@@ -1,5 +1,4 @@
-// Engines that compute in host memory: the sequential reference and OpenMP.
-#include <omp.h>
+// Engines that compute in host memory: the sequential reference and threads of the CPU.
 #include <sched.h>
 #include <sys/mman.h>
 
@@ -19,6 +18,7 @@
 
 #include "comm/mpi_communicator.h"
 #include "kernels/gemm.h"
+#include "src/core/thread_pool.h"
 #include "src/train/engine_factories.h"
 #include "src/train/launch.h"
 #include "src/train/step_report.h"
@@ -87,7 +87,7 @@ int fair_share_of_threads(const RankEnvironment& ranks) {
   const bool known = sched_getaffinity(0, sizeof mine, &mine) == 0;
   for (int cpu = 0; known && cpu < CPU_SETSIZE; ++cpu) sharers[cpu] = CPU_ISSET(cpu, &mine) ? 1.0 : 0.0;
   ranks.sum(sharers);
-  if (!known || std::getenv("OMP_NUM_THREADS") != nullptr) return omp_get_max_threads();
+  if (!known || std::getenv("OMP_NUM_THREADS") != nullptr) return default_threads();
   const double hosts = static_cast<double>(ranks.size()) / ranks.local_size();
   double share = 0.0;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
@@ -106,14 +106,13 @@ class HostEngine final : public Engine {
  public:
   explicit HostEngine(const RankEnvironment& ranks)
       : communicator_(make_host_communicator(ranks)),
-        context_(communicator_.get()),
-        local_size_(ranks.local_size()) {
-    if constexpr (parallel) omp_set_num_threads(fair_share_of_threads(ranks));
-  }
+        threads_(parallel ? fair_share_of_threads(ranks) : 1),
+        context_(communicator_.get(), &threads_),
+        local_size_(ranks.local_size()) {}
 
   std::string describe() const override {
     if constexpr (parallel) {
-      const int threads = omp_get_max_threads();
+      const int threads = threads_.threads();
       return fmt::format("cpu, {} thread{}, {}", threads, threads == 1 ? "" : "s", gemm_kernel().name);
     } else {
       return fmt::format("sequential reference, {}", name_of(real()));
@@ -127,6 +126,8 @@ class HostEngine final : public Engine {
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<Context>(c); }, call);
   }
+  int threads() const override { return threads_.threads(); }
+  void limit_threads(int threads) override { threads_.limit(threads); }
   /// The ranks of one host share its memory evenly.
   std::int64_t free_bytes() const override { return available_memory() / local_size_; }
 
@@ -210,6 +211,7 @@ class HostEngine final : public Engine {
   ArenaSizes sizes_{};
   bool allocated_ = false;
   std::unique_ptr<Communicator> communicator_;  ///< gone before the arenas, in which it may be summing
+  ThreadPool threads_;
   Context context_;
   std::vector<Plan> plans_;
   int local_size_;

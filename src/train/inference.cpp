@@ -8,7 +8,6 @@
 #include "src/plan/fusion.h"
 #include "src/plan/passes.h"
 #include "src/train/tensor_values.h"
-#include "src/train/thread_limit.h"
 
 namespace convoy {
 namespace {
@@ -112,7 +111,7 @@ std::vector<float> Inference::logits(std::span<const std::uint8_t> images) {
     engine_->write(rows, images.data() + first * image_bytes_);
     const LoadedPlan& plan =
         plans_.at(now == 1 ? 1 : batch_);  // of a short batch the last rows are left over
-    const ThreadLimit limit(std::min(plan.threads, threads_));
+    engine_->limit_threads(std::min(plan.threads, threads_));
     engine_->run(plan.handle, {});
     const std::vector<double> values = read_values(*engine_, plan.logits);
     const auto classes = static_cast<std::int64_t>(values.size()) / (now == 1 ? 1 : batch_);

@@ -25,6 +25,11 @@ double log_sum(std::span<const double> logits) {
   return largest + std::log(sum);
 }
 
+std::string name_of_class(const std::vector<std::string>& names, int label) {
+  const auto i = static_cast<std::size_t>(label);
+  return i < names.size() ? names[i] : std::to_string(label);
+}
+
 }  // namespace
 
 Picture contact_sheet(const std::vector<Picture>& pictures, int scale) {
@@ -33,10 +38,7 @@ Picture contact_sheet(const std::vector<Picture>& pictures, int scale) {
   const int columns = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(pictures.size()))));
   const int rows = (static_cast<int>(pictures.size()) + columns - 1) / columns;
   const int row_pitch = first.height * scale + 1, column_pitch = first.width * scale + 1;
-  Picture sheet{rows * row_pitch - 1, columns * column_pitch - 1, first.channels, {}};
-  sheet.pixels.assign(std::size_t{1} * static_cast<std::size_t>(sheet.height) *
-                          static_cast<std::size_t>(sheet.width) * static_cast<std::size_t>(sheet.channels),
-                      255);
+  Picture sheet = plain_picture(rows * row_pitch - 1, columns * column_pitch - 1, first.channels, 255);
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const Picture& picture = pictures[i];
     check(
@@ -117,7 +119,8 @@ std::vector<std::int64_t> confusion_matrix(const Predictions& predictions) {
   return counts;
 }
 
-Picture confusion_picture(int classes, std::span<const std::int64_t> counts) {
+Picture confusion_picture(int classes, std::span<const std::int64_t> counts,
+                          const std::vector<std::string>& names) {
   std::vector<Picture> cells;
   const auto width = static_cast<std::size_t>(classes);
   for (std::size_t row = 0; row < width; ++row) {
@@ -133,7 +136,24 @@ Picture confusion_picture(int classes, std::span<const std::int64_t> counts) {
       cells.push_back({1, 1, 3, {shade(8), shade(48), shade(107)}});
     }
   }
-  return contact_sheet(cells, std::clamp(512 / classes, 2, 32));
+  constexpr int most_named = 200, longest_label = 20, gap = 4;
+  const bool named = classes <= most_named;
+  const int cell = std::clamp(512 / classes, named ? text_height : 2, 32);
+  const Picture matrix = contact_sheet(cells, cell);
+  if (!named) return matrix;
+  const auto label_of = [&](int label) { return shortened(name_of_class(names, label), longest_label); };
+  int margin = 0;
+  for (int label = 0; label < classes; ++label) margin = std::max(margin, text_width(label_of(label)));
+  margin += 2 * gap;
+  Picture picture = plain_picture(margin + matrix.height + gap, margin + matrix.width + gap, 3, 255);
+  paste(picture, margin, margin, matrix);
+  for (int label = 0; label < classes; ++label) {
+    const std::string text = label_of(label);
+    const int middle = margin + label * (cell + 1) + (cell - text_height) / 2;
+    draw_text(picture, middle, margin - gap - text_width(text), text);
+    draw_text(picture, margin - gap - text_width(text), middle, text, /*upwards=*/true);
+  }
+  return picture;
 }
 
 std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t most) {
@@ -157,15 +177,12 @@ std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t 
 }
 
 std::string list_of(const std::vector<Mistake>& mistakes, const std::vector<std::string>& names) {
-  const auto name_of_class = [&](int label) {
-    const auto i = static_cast<std::size_t>(label);
-    return i < names.size() ? names[i] : std::to_string(label);
-  };
   std::string out = "| | validation image | is | taken for | with probability |\n|---|---|---|---|---|\n";
   for (std::size_t i = 0; i < mistakes.size(); ++i) {
     const Mistake& mistake = mistakes[i];
-    out += fmt::format("| {} | {} | {} | {} | {:.4f} |\n", i + 1, mistake.image, name_of_class(mistake.label),
-                       name_of_class(mistake.answer), mistake.certainty);
+    out += fmt::format("| {} | {} | {} | {} | {:.4f} |\n", i + 1, mistake.image,
+                       name_of_class(names, mistake.label), name_of_class(names, mistake.answer),
+                       mistake.certainty);
   }
   return out;
 }

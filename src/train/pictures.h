@@ -7,15 +7,11 @@
 #include <vector>
 
 #include "src/core/shape.h"
+#include "src/io/picture.h"
 #include "src/model/graph.h"
 #include "src/train/session.h"
 
 namespace convoy {
-
-struct Picture {
-  int height = 0, width = 0, channels = 1;  ///< 1: gray, 3: red, green, blue
-  std::vector<std::uint8_t> pixels;         ///< (height,width,channels)
-};
 
 /// Pictures of one size side by side, about as many rows as columns, each pixel as a square of `scale`
 /// pixels, with a line between pictures.
@@ -34,8 +30,10 @@ Picture image_picture(const FeatureShape& shape, std::span<const std::uint8_t> p
 std::int64_t count_overflows(const Predictions& predictions);
 /// counts (classes,classes): row: what an image is, column: what the network takes it for.
 std::vector<std::int64_t> confusion_matrix(const Predictions& predictions);
-/// A square per count; the darker, the larger a share of its row it is.
-Picture confusion_picture(int classes, std::span<const std::int64_t> counts);
+/// A square per count; the darker, the larger a share of its row it is. The classes' names stand in front of
+/// rows and above columns (of more than 200 classes none do). `names`: of the classes, or none: then numbers.
+Picture confusion_picture(int classes, std::span<const std::int64_t> counts,
+                          const std::vector<std::string>& names);
 
 /// An image that the network takes for something else.
 struct Mistake {

@@ -39,14 +39,17 @@ void check_groups(const Graph& graph, const TrainConfig& train) {
 PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
                   const RankEnvironment& ranks, bool resident) {
   PlanSet set;
+  set.counts = counts;
   set.resident = resident;
   set.training_batches = batches_of(counts.train, config.train.global_batch, config.train.drop_last);
   const int at_once = config.train.micro_batch > 0 ? config.train.micro_batch : config.train.global_batch;
   set.evaluation_batches = batches_of(counts.validation, at_once, false);
+  set.test_batches = batches_of(counts.test, at_once, false);
   const std::int64_t staged =  // the first rank has the largest shards
       staging_slots * std::int64_t{staged_of(config, config.train.global_batch, 0, ranks.size())};
   set.layout = make_layout(
-      graph, config, {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation},
+      graph, config,
+      {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation + counts.test},
       engine.real(), gradient_blocks(config.train, ranks.size()));
 
   const auto has = [&](const Call& call) { return engine.has(call); };
@@ -78,7 +81,9 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
                               sums_itself ? 1 : ranks.size());
     set.training.emplace(batch.count, finish(std::move(plan)));
   }
-  for (const Range& batch : set.evaluation_batches) {
+  std::vector<Range> measured = set.evaluation_batches;
+  measured.insert(measured.end(), set.test_batches.begin(), set.test_batches.end());
+  for (const Range& batch : measured) {
     if (set.evaluation.contains(batch.count)) continue;
     const Shard shard = shard_of(batch.count, ranks.rank(), ranks.size());
     const MicroBatch all{batch.count, shard, ranks.size(), ranks.rank()};
@@ -98,14 +103,15 @@ std::int64_t PlanSet::total_bytes() const {
 
 SampleCounts sample_counts(const Dataset& dataset) {
   return {static_cast<int>(dataset.train.size()), static_cast<int>(dataset.validation.size()),
-          static_cast<int>(dataset.labels.size())};
+          static_cast<int>(dataset.test.size()), static_cast<int>(dataset.labels.size())};
 }
 
 SampleCounts nominal_counts(const DataConfig& config) {
   const SourceInfo info = source_info(config);
-  if (config.validation_fraction == 0) return {info.train, info.test, info.train + info.test};
+  const int samples = info.train + info.validation + info.test;
+  if (config.validation_fraction == 0) return {info.train, info.validation, info.test, samples};
   const int validation = static_cast<int>(validation_count(config, info.train));
-  return {info.train - validation, validation, info.train};
+  return {info.train - validation, validation, info.test, samples};
 }
 
 PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,

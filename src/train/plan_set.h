@@ -13,15 +13,17 @@ namespace convoy {
 
 /// How many samples there are, known from the loaded data set or, before, from its source.
 struct SampleCounts {
-  int train = 0, validation = 0, samples = 0;
+  int train = 0, validation = 0, test = 0, samples = 0;
 };
 SampleCounts sample_counts(const Dataset& dataset);
 SampleCounts nominal_counts(const DataConfig& config);
 
 struct PlanSet {
   Layout layout;
+  SampleCounts counts;
   bool resident = true;  ///< the whole data set is kept where the step runs
   std::vector<Range> training_batches, evaluation_batches;
+  std::vector<Range> test_batches;           ///< of the test part, counted within it
   std::map<int, Plan> training, evaluation;  ///< by the batch's global number of images
   Plan verification;                         ///< hashes of the weights
   ArenaSizes arenas{};                       ///< bytes that serve every plan

@@ -43,7 +43,8 @@ void require_same_data(const Dataset& dataset, const RankEnvironment& ranks) {
       {"the data sets' labels", hash_text(dataset.labels)},
       {"the data sets' images", hash_text(dataset.images)},
       {"what the data sets' images are for",
-       fmt::format("{} to train, {} to validate", hash_text(dataset.train), hash_text(dataset.validation))},
+       fmt::format("{} to train, {} to validate, {} to test", hash_text(dataset.train),
+                   hash_text(dataset.validation), hash_text(dataset.test))},
       {"the data sets' files", short_hash(dataset.source ? dataset.source->fingerprint() : 0)}};
   std::string all;
   for (const auto& [what, value] : facts) all += value + '\n';

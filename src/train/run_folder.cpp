@@ -110,6 +110,10 @@ void RunFolder::append(const SummaryRecord& record) {
   nlohmann::ordered_json json = {{"event", "summary"}};
   json.update(to_json(record.last));
   json["best_val_accuracy"] = record.best_val_accuracy;
+  if (record.test) {
+    json["test_loss"] = record.test->loss();
+    json["test_accuracy"] = record.test->accuracy();
+  }
   json["seconds"] = record.seconds;
   json["seconds_to_first_step"] = record.seconds_to_first_step;
   json["ranks"] = record.ranks;

@@ -33,6 +33,7 @@ struct StepRecord {
 struct SummaryRecord {
   EpochRecord last;
   double best_val_accuracy = 0;
+  std::optional<Metrics> test;       ///< of the last weights on the test part, where there is one
   double seconds = 0;                ///< of the whole run
   double seconds_to_first_step = 0;  ///< from process start until the first step was done
   int ranks = 1;

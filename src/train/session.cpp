@@ -57,6 +57,13 @@ void check_fit(const Config& config, const Dataset& dataset, const Graph& graph)
     fail_usage("{}: the last layer gives {} scores, but the data set has {} classes",
                config.model.mark.text(), graph.classes(), dataset.classes);
   }
+  if (dataset.classes < graph.classes() && !config.model.spare_scores) {
+    fail_usage(
+        "{0}: the last layer gives {1} scores, but the data set has {2} classes: give the last linear layer "
+        "{2} "
+        "outputs, or set model.spare_scores: true where scores of no class are meant",
+        config.model.mark.text(), graph.classes(), dataset.classes);
+  }
 }
 
 void Session::initialize() {
@@ -94,11 +101,12 @@ void Session::begin_epoch(int epoch, int first) {
   });
 }
 
-/// The epoch's training order, then the validation order, which never changes.
+/// The epoch's training order, then validation's and the test's, which never change.
 void Session::write_order(int epoch) {
   epoch_ = epoch;
   order_ = epoch_order(dataset_.train, config_.seed, epoch);
-  order_.insert(order_.end(), dataset_.validation.begin(), dataset_.validation.end());
+  for (const Part part : {Part::validation, Part::test})
+    order_.insert(order_.end(), ids_of(dataset_, part).begin(), ids_of(dataset_, part).end());
   engine_->write(plans_.layout.order, order_.data());
 }
 
@@ -147,21 +155,24 @@ StepVerdict Session::verdict(std::int64_t step) {
   return {report.loss, std::isfinite(report.loss), report.stop > 0};
 }
 
-Metrics Session::evaluate(Predictions* predictions) {
-  ranks_.activity().begin("validating");
+Metrics Session::evaluate(Predictions* predictions, Part part) {
+  ranks_.activity().begin(part == Part::test ? "testing" : "validating");
   if (order_.empty()) write_order(0);
-  const auto first = static_cast<std::int64_t>(dataset_.train.size());
-  stage(plans_.evaluation_batches, first, {false, 0},
+  const std::vector<std::int32_t>& ids = ids_of(dataset_, part);
+  const bool test = part == Part::test;
+  const std::vector<Range>& batches = test ? plans_.test_batches : plans_.evaluation_batches;
+  const std::int64_t first = std::ssize(dataset_.train) + (test ? std::ssize(dataset_.validation) : 0);
+  stage(batches, first, {false, 0},
         [&](const Range& batch) { return std::vector<Shard>{evaluation_shard(batch)}; });
   write_values(plans_.layout.validation_metrics, {0, 0, 0});
   if (predictions != nullptr) {
     predictions->classes = graph_.classes();
     predictions->labels.clear();
-    for (const std::int32_t id : dataset_.validation)
+    for (const std::int32_t id : ids)
       predictions->labels.push_back(dataset_.labels[static_cast<std::size_t>(id)]);
-    predictions->logits.assign(dataset_.validation.size() * static_cast<std::size_t>(graph_.classes()), 0.0);
+    predictions->logits.assign(ids.size() * static_cast<std::size_t>(graph_.classes()), 0.0);
   }
-  for (const Range& batch : plans_.evaluation_batches) {
+  for (const Range& batch : batches) {
     ranks_.activity().advance();
     StepState state;
     state.seed = config_.seed;

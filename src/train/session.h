@@ -25,7 +25,7 @@ struct Metrics {
   double accuracy() const { return correct / count; }  ///< not a number where nothing was counted, as loss()
 };
 
-/// What a network says of the validation images, in their order.
+/// What a network says of the images of a part, in their order.
 struct Predictions {
   int classes = 0;
   std::vector<double> logits;        ///< (images,classes)
@@ -61,8 +61,8 @@ struct LossScale {
   std::int64_t skipped_steps = 0;  ///< since the run began
 };
 
-/// Throws Error (exit code 2) when the network takes other images or gives fewer scores than there are
-/// classes.
+/// Throws Error (exit code 2) when the network takes other images or gives another number of scores than
+/// there are classes; more are all right with model.spare_scores.
 void check_fit(const Config& config, const Dataset& dataset, const Graph& graph);
 
 /// Throws AgreedError when the data does not fit the network or the plans do not fit the memory: labels
@@ -99,8 +99,12 @@ class Session {
   void reset_training_metrics();
   /// Waits for the steps queued so far; the same on every rank.
   std::optional<LossScale> read_loss_scale();
-  /// One pass over the validation set; collective. Fills in `predictions`, if asked for, on every rank.
-  Metrics evaluate(Predictions* predictions = nullptr);
+  /// One pass over the images of `part`; collective. Fills in `predictions`, if asked for, on every rank.
+  Metrics evaluate(Predictions* predictions = nullptr, Part part = Part::validation);
+  bool has_test_part() const { return !dataset_.test.empty(); }
+  bool validation_is_test() const { return dataset_.validation_is_test; }
+  /// What people call the images that are validated on: "test" or "validation".
+  const char* validation_name() const { return name_of_validation(dataset_); }
 
   /// Names of the images that any rank found broken since the run began, or was resumed, and replaced by
   /// others; none where images are in memory. Collective. Throws AgreedError for more than data.max_bad.

@@ -9,6 +9,10 @@ namespace convoy {
 /// While it lives, SIGUSR1, SIGTERM and SIGINT set a flag and do nothing else; a second SIGINT ends the
 /// process as if there were no handler. SIGXFSZ is ignored: a file-size limit fails a write, as a full disk
 /// does. One at a time in a process.
+///
+/// Under Open MPI a terminal's Ctrl-C reaches mpirun alone. It sends its ranks SIGCONT at once, SIGTERM after
+/// a second and SIGKILL after another one (odls_base_sigkill_timeout). So SIGCONT from there sets the flag,
+/// too: a rank then has twice the time to write a checkpoint.
 class StopRequest {
  public:
   StopRequest();
@@ -20,7 +24,8 @@ class StopRequest {
   bool made() const;
 
  private:
-  void handle(int signal, void (*handler)(int));
+  void handle(int signal, void (*handler)(int, siginfo_t*, void*));
+  void replace(int signal, const struct sigaction& action);
 
   struct Before {
     int signal;

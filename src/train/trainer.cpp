@@ -108,9 +108,7 @@ void Trainer::adapt_progress() {
 }
 
 std::string Trainer::order_of_data() const {
-  const PlanSet& plans = session_.plans();
-  const Range& last = plans.evaluation_batches.back();
-  return fmt::format("{} images, seed {}", plans.layout.order.count - last.first - last.count, config_.seed);
+  return fmt::format("{} images, seed {}", session_.plans().counts.train, config_.seed);
 }
 
 std::optional<std::size_t> Trainer::batch_after(std::int64_t images) const {
@@ -162,6 +160,7 @@ std::optional<SummaryRecord> Trainer::run() {
     if (is_finished()) {  // before its last checkpoint: who finds that one finds all
       if (symptoms_) summary.signs = symptoms_->present();
       summary.best_val_accuracy = best_val_accuracy_;
+      if (session_.has_test_part()) summary.test = session_.evaluate(nullptr, Part::test);
       summary.seconds = seconds_before_ + seconds_since(start_);
       summary.seconds_to_first_step = seconds_to_first_step_;
       append(summary);

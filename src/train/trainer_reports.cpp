@@ -14,8 +14,9 @@ std::string Trainer::outcome(const SummaryRecord& summary) const {
     return name == "chance" || name == "one_class";
   });
   const std::string where = fmt::format("run written to {}", folder_.path().string());
-  const std::string accuracy =
-      fmt::format("{} accuracy {:.2f} %", name_of_validation(config_.data), 100 * summary.last.val_accuracy);
+  std::string accuracy =
+      fmt::format("{} accuracy {:.2f} %", session_.validation_name(), 100 * summary.last.val_accuracy);
+  if (summary.test) accuracy += fmt::format(", test accuracy {:.2f} %", 100 * summary.test->accuracy());
   if (knows_nothing)
     return fmt::format("the network has learned nothing ({}; {}): see the warnings above for what to try; {}",
                        accuracy, fmt::join(signs, ", "), where);

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from data_files import write_mnist  # noqa: E402
+from data_files import png, write_mnist  # noqa: E402
 from launch import ProgramTest, environment, main, mpirun  # noqa: E402
 from patience import patience  # noqa: E402
 from networks import SMALL  # noqa: E402
@@ -99,6 +99,87 @@ class Check(ProgramTest):
         code, out = self.check(2, bind=f"taskset -c {core}")
         self.assertEqual(code, 0, self.said)
         self.assertRegex(out, rf"(?m)^warn  cores .*bound all 2 ranks on host \S+ to core {core}, of")
+
+
+PICTURES = """
+name: pictures
+data: {source: folder, path: pictures}
+model: {input: [3, 8, 8], layers: [flatten, linear: 2]}
+train: {epochs: 1, global_batch: 4}
+device: cpu
+"""
+
+
+class Pictures(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        for part, count in (("train", 6), ("val", 2)):
+            for kind in ("a", "b"):
+                place = self.folder / "pictures" / part / kind
+                place.mkdir(parents=True)
+                for i in range(count):
+                    (place / f"{i}.png").write_bytes(png(9, 9, lambda y, x: (y, x, i)))
+        self.write(PICTURES)
+
+    def check(self, *arguments, code=0, ranks=1):
+        result = self.launch("check", "net.yaml", *arguments, ranks=ranks)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        return result.stdout
+
+    def spoil(self, *names):
+        for name in names:
+            path = self.folder / "pictures" / name
+            path.write_bytes(path.read_bytes()[:50])
+
+    def test_pictures_are_decoded(self):
+        out = self.check()
+        self.assertRegex(out, r"(?m)^ok    pictures   16 of 16 pictures decoded, none is broken$")
+        self.assertRegex(out, r"(?m)^ok    batch      3 steps per epoch: 12 images, global_batch 4$")
+        self.assertEqual(out.splitlines()[-1], "ready to train")
+
+    def test_broken_pictures_are_named(self):
+        self.spoil("train/a/3.png", "val/b/1.png")
+        for ranks in (1, 2):
+            out = self.check(code=1, ranks=ranks)
+            self.assertRegex(out, r"(?m)^FAIL  pictures   16 of 16 pictures decoded, 2 of them broken; data\.max_bad allows 0")
+            self.assertIn("train/a/3.png: a damaged PNG file", out)
+            self.assertIn("val/b/1.png: a damaged PNG file", out)
+            self.assertRegex(out.splitlines()[-1], r"^not ready: 1 of \d+ checks failed$")
+        out = self.check("data.max_bad=2")
+        self.assertRegex(out, r"(?m)^ok    pictures .*2 of them broken; data\.max_bad allows 2")
+
+    def test_the_first_ten_are_named(self):
+        self.spoil(*[f"train/{kind}/{i}.png" for kind in "ab" for i in range(6)])
+        for ranks in (1, 2):
+            out = self.check(code=1, ranks=ranks)
+            self.assertEqual(out.count("a damaged PNG file"), 10)
+            self.assertIn("and 2 more", out)
+
+    def test_a_sample_or_all(self):
+        for i in range(6, 250):
+            (self.folder / "pictures" / "train" / "a" / f"{i:03}.png").symlink_to("5.png")
+        self.spoil("train/a/4.png")  # not in the sample: one in three of this class is
+        out = self.check()
+        self.assertRegex(out, r"pictures   108 of 260 pictures decoded, none is broken \(--all-images: every one\)")
+        self.assertIn("260 of 260 pictures decoded, 1 of them broken", self.check("--all-images", code=1))
+
+    def test_more_scores_than_classes(self):
+        three = ["model.layers=[flatten, linear: 3]"]
+        self.assertRegex(self.check(*three, code=2), r"(?m)^FAIL  fit .*gives 3 scores, but the data set has 2 classes: give the "
+                         r"last linear layer 2 outputs, or set model\.spare_scores: true")
+        self.refuse(2, ["gives 3 scores, but the data set has 2 classes"], "train", "net.yaml", *three)
+        self.check(*three, "model.spare_scores=true")
+        self.assertIn("gives 1 scores, but", self.check("model.layers=[flatten, linear: 1]", "model.spare_scores=true", code=2))
+
+    def test_what_is_mostly_a_mistake(self):
+        out = self.check("train.global_batch=256")
+        self.assertRegex(out, r"(?m)^warn  steps      1 step per epoch: 12 images, global_batch 256; with train\.global_batch: 1 ")
+        self.assertEqual(out.splitlines()[-1], "ready to train")
+        self.assertNotIn("warn", self.check("checkpoint.best=true"))
+        (self.folder / "pictures" / "val").rename(self.folder / "pictures" / "test")
+        out = self.check("checkpoint.best=true")
+        self.assertRegex(out, r"(?m)^warn  validation checkpoint\.best chooses by the test images")
+        self.assertIn("12 training and 4 test images", out)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,70 @@ class FolderTest(ProgramTest):
         self.assertNotIn("bad_images", last)
         done = self.launch("eval", self.folder / "run")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(f"test accuracy {100 * last['val_accuracy']:.2f} %", done.stdout)
+        self.assertIn(f"validation accuracy {100 * last['val_accuracy']:.2f} %", done.stdout)
+        self.refuse(2, ["no test part"], "eval", self.folder / "run", "--part", "test", ranks=(1,))
+
+    def test_a_test_part_is_measured_at_the_end(self):
+        (self.pictures / "val").rename(self.pictures / "test")
+        for ranks in (1, 2):
+            done = self.train("data.validation=0.25", "train.epochs=2", name=f"ranks{ranks}", ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            summary = read_metrics(self.folder / f"ranks{ranks}")[-1]
+            self.assertRegex(done.stdout, rf"validation accuracy .* %, test accuracy {100 * summary['test_accuracy']:.2f} %")
+            self.assertIn(round(18 * summary["test_accuracy"], 6), range(19))
+            self.assertGreater(summary["test_loss"], 0)
+            done = self.launch("eval", self.folder / f"ranks{ranks}", "--part", "test")
+            self.assertIn(f"test accuracy {100 * summary['test_accuracy']:.2f} % ", done.stdout)
+            self.assertRegex(done.stdout, r"\(\d+ of 18 correct\)")
+            done = self.launch("eval", self.folder / f"ranks{ranks}")
+            self.assertRegex(done.stdout, r"^validation accuracy .* of 12 correct\)")
+        done = self.train("data.validation=0.25", "data.test=none", "train.epochs=1", name="untested")
+        self.assertNotIn("test_loss", read_metrics(self.folder / "untested")[-1])
+        self.assertNotIn("test accuracy", done.stdout)
+
+    def test_a_test_folder_that_is_validated_on(self):
+        (self.pictures / "val").rename(self.pictures / "test")
+        done = self.train("train.epochs=1", "checkpoint.best=true")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("checkpoint.best chooses by the test images"), 1, done.stderr)
+        self.assertIn("test accuracy", done.stdout)
+        done = self.launch("eval", self.folder / "run", "--part", "test")
+        self.assertRegex(done.stdout, r"^test accuracy .* of 18 correct\)")
+
+    def test_a_flat_folder(self):
+        flat = self.pictures / "train"
+        self.refuse(2, ["data.validation", "its folders are classes", "data.validation: 0.1"], "train", self.config,
+                    f"data.path={flat}")
+        done = self.train(f"data.path={flat}", "data.validation=0.25")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(self.epochs()[-1]["val_accuracy"], 0.6)
+        packed = self.folder / "flat.packed"
+        self.succeed("data", "pack", flat, packed, "--size", 20)
+        from_packed = ["data.source=packed", f"data.path={packed}"]
+        self.refuse(2, ["packed from a folder without val/", "data.validation: 0.1"], "train", self.config, *from_packed,
+                    ranks=(1,))
+        done = self.train(*from_packed, "data.validation=0.25", name="packed")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_pictures_of_every_format(self):
+        try:
+            from PIL import Image
+        except ImportError:
+            self.skipTest("needs Pillow")
+        for i, (ending, options) in enumerate([("webp", {}), ("bmp", {}), ("tif", {"compression": "tiff_lzw"}), ("jpg", {})]):
+            old = self.pictures / "train" / "red" / f"{i}.png"
+            Image.open(old).save(old.with_suffix("." + ending), **options)
+            old.unlink()
+        done = self.train("train.epochs=2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        run = self.folder / "run"
+        names = [self.pictures / "train" / "red" / name for name in ("0.webp", "1.bmp", "2.tif")]
+        answers = [json.loads(line) for line in self.succeed("predict", run, *names, "--json").stdout.splitlines()]
+        self.assertEqual([len(answer["top"]) for answer in answers], [3, 3, 3])
+        whole = self.succeed("predict", run, self.pictures / "train" / "red", "--json").stdout
+        self.assertEqual(len(whole.splitlines()), 16)
+        done = self.launch("data", "pack", self.pictures, "all.packed")
+        self.assertIn("48 training", done.stdout)
 
     def test_ranks_train_to_the_same_bits(self):
         for ranks in (1, 2):
@@ -123,7 +186,7 @@ class FolderTest(ProgramTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("train and val have different classes; only in train: red", done.stderr)
         (self.pictures / "val" / "red").mkdir()
-        self.assertIn("val/red: the folder of a class without a .jpg, .jpeg or .png file", self.train().stderr)
+        self.assertIn("val/red: the folder of a class without a .jpg, .jpeg, .png, .webp", self.train().stderr)
 
     def test_configurations_that_are_wrong(self):
         for overrides, message in [
@@ -161,7 +224,7 @@ class FolderTest(ProgramTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("red/1.png: the file is empty", done.stderr)
         self.assertEqual([path.name for path in self.folder.glob("other*")], [])
-        self.refuse(1, ["nowhere: not a folder that holds train/CLASS/*"], "data", "pack", "nowhere", "other.packed")
+        self.refuse(1, ["nowhere is not a folder that can be read", "train/CLASS/*"], "data", "pack", "nowhere", "other.packed")
         self.refuse(1, ["pictures: a folder, where"], "data", "pack", self.pictures, "pictures", ranks=(1,))
 
     def test_packing_that_is_interrupted_leaves_nothing(self):

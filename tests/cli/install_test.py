@@ -95,6 +95,14 @@ class Install(unittest.TestCase):
         wrong = self.call([build / "client", self.folder / "nothing"], returncode=3)
         self.assertRegex(wrong.stderr, r"client: .*nothing")
 
+    def test_the_program_finds_its_plugins(self):
+        built = sorted(path.name for path in (CONVOY.parent / "lib" / "convoy").glob("convoy_mpi_*.so"))
+        self.assertEqual(sorted(path.name for path in (self.prefix / "lib" / "convoy").iterdir()) if built else [], built)
+        for name in built:
+            mpi = name.removeprefix("convoy_mpi_").removesuffix(".so")
+            said = self.call([self.prefix / "bin" / "convoy", "--version"], env=dict(os.environ, CONVOY_MPI=mpi)).stdout
+            self.assertNotIn("has no convoy_mpi", said)
+
     def test_only_its_own_functions_show(self):
         if not shutil.which("nm"):
             self.skipTest("no nm")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `convoy export --format onnx` writes gives, in onnxruntime, the scores that `convoy eval` gives.
+"""What `convoy export --format onnx` writes gives, in onnxruntime, the scores that `convoy eval` gives; and --verify says so.
 
 usage: onnx_test.py CONVOY [unittest arguments]
 """
@@ -14,6 +14,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
+from data_files import png  # noqa: E402
 from patience import patience  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
@@ -22,6 +23,7 @@ try:
     import numpy
     import synthetic_noise
     import onnxruntime
+    import PIL  # noqa: F401
     MISSING = ""
 except ImportError as error:
     MISSING = str(error).replace("'", "")
@@ -114,8 +116,43 @@ device: cpu
 """
 
 
-def convoy(*arguments):
-    environment = dict(os.environ, OMP_NUM_THREADS="2")
+PICTURES = """
+name: pictures
+data:
+  source: folder
+  path: PATH
+  resize: 20
+  normalize: {mean: [0.4, 0.5, 0.3], std: [0.3, 0.2, 0.25]}
+model: {input: [3, 16, 12], layers: [conv: {out: 4, kernel: 3}, relu, flatten, linear: 3]}
+train: {epochs: 1, global_batch: 6}
+optimizer: {name: adam, lr: 0.01}
+device: cpu
+"""
+# Height and width: smaller and larger than the network, upright and not, margins that are odd and even.
+SIZES = [(16, 12), (20, 20), (33, 21), (21, 33), (100, 37), (7, 5), (19, 64), (151, 200), (20, 27)]
+# In place of Python: the Python that is asked for, whose answers are then turned round.
+LIAR = f"""#!{sys.executable}
+import os, subprocess, sys
+code = subprocess.run([{sys.executable!r}, *sys.argv[1:]]).returncode
+with open(sys.argv[4], "rb") as file:
+    answers = file.read()
+with open(sys.argv[4], "wb") as file:
+    file.write(b"".join(answers[i:i + 4] for i in range(len(answers) - 4, -1, -4)))
+sys.exit(code)
+"""
+
+
+def noise(seed, *shape):
+    return numpy.random.RandomState(seed).randint(0, 256, shape).astype(numpy.uint8)
+
+
+def write_png(path, pixels):
+    """(H,W,3)"""
+    path.write_bytes(png(*pixels.shape[:2], lambda y, x: pixels[y, x].tolist()))
+
+
+def convoy(*arguments, python=sys.executable):
+    environment = dict(os.environ, OMP_NUM_THREADS="2", CONVOY_PYTHON=str(python))
     return subprocess.run([CONVOY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=patience(120))
 
 
@@ -148,9 +185,9 @@ class Onnx(unittest.TestCase):
         return session, logits, labels
 
     def check(self, text, images):
-        """`images`: bytes (N,C,...) of the validation set."""
+        """`images`: bytes (N,C,...) of the validation set, fed as the network takes them."""
         self.train(text)
-        session, expected, _ = self.model()
+        session, expected, _ = self.model("--raw-input")
         pixels = images.astype(numpy.float32) / 255
         self.assertEqual(session.get_inputs()[0].shape, ["N", *images.shape[1:]])
         (logits,) = session.run(None, {"images": pixels})
@@ -177,6 +214,100 @@ class Onnx(unittest.TestCase):
             images = numpy.frombuffer(file.read(), numpy.uint8, offset=16).reshape(-1, 1, 28, 28)
         session = self.check(LENET.replace("PATH", str(MNIST)), images)
         self.assertEqual(json.loads(session.get_modelmeta().custom_metadata_map["class_names"]), list("0123456789"))
+
+    def make_pictures(self):
+        """val/ holds a picture of each size; returns their pixels in the order of eval."""
+        pictures = {}
+        for label in range(3):
+            for part in ("train", "val"):
+                (self.folder / "pictures" / part / f"{label}").mkdir(parents=True)
+            for i in range(2):
+                write_png(self.folder / "pictures" / "train" / f"{label}" / f"{i}.png", noise(10 * label + i, 20, 20, 3))
+        for i, size in enumerate(SIZES):
+            path = self.folder / "pictures" / "val" / f"{i % 3}" / f"{i}.png"
+            pictures[path] = noise(100 + i, *size, 3)
+            write_png(path, pictures[path])
+        return [pictures[path] for path in sorted(pictures)]
+
+    def train_on_pictures(self, text=PICTURES):
+        pictures = self.make_pictures()
+        self.train(text.replace("PATH", str(self.folder / "pictures")))
+        return pictures
+
+    def verify(self, *options, returncode=0, **more):
+        result = convoy("export", self.run, "--format", "onnx", "--verify", *options, **more)
+        self.assertEqual(result.returncode, returncode, result.stdout + result.stderr)
+        return result
+
+    def check_pictures(self, session, pictures, expected):
+        """A pixel may be one level of 255 off where the float sum of a filter lies half-way between two."""
+        self.assertGreater(numpy.abs(expected - expected.mean(0)).max(), 0.2, "a network that sees nothing")
+        for picture, row in zip(pictures, expected):
+            (logits,) = session.run(None, {"images": picture[None]})
+            self.assertLess(numpy.abs(logits[0] - row).max(), 0.02, picture.shape)
+
+    def test_pictures_of_any_size(self):
+        pictures = self.train_on_pictures()
+        session, expected, _ = self.model()
+        self.assertEqual((session.get_inputs()[0].type, session.get_inputs()[0].shape), ("tensor(uint8)", ["N", "H", "W", "C"]))
+        self.check_pictures(session, pictures, expected)
+        both = numpy.stack([pictures[0], pictures[0][::-1]])
+        (logits,) = session.run(None, {"images": both})
+        for picture, row in zip(both, logits):
+            self.assertLess(numpy.abs(session.run(None, {"images": picture[None]})[0] - row).max(), 1e-4)
+        gray = noise(5, 1, 40, 30, 1)  # one channel stands for three equal ones
+        one, three = (session.run(None, {"images": pixels})[0] for pixels in (gray, gray.repeat(3, 3)))
+        self.assertEqual(one.tolist(), three.tolist())
+        self.assertRegex(self.verify().stdout, r"\n9 of 9 answers agree; largest difference of a logit [\d.e-]+, where they reach [\d.e+]+ \(.*/val/\d/\d\.png\)\n")
+        self.assertIn("\n9 of 9 answers agree", self.verify("--raw-input").stdout)
+
+    def test_gray_pictures_and_packed_ones(self):
+        gray = PICTURES.replace("input: [3", "input: [1").replace("mean: [0.4, 0.5, 0.3], std: [0.3, 0.2, 0.25]",
+                                                                   "mean: [0.4], std: [0.2]")
+        pictures = self.train_on_pictures(gray)
+        session, expected, _ = self.model()
+        self.check_pictures(session, pictures, expected)
+        packed = self.folder / "packed"
+        self.succeed("data", "pack", self.folder / "pictures", packed, "--size", "24")
+        self.assertIn("\n9 of 9 answers agree", self.verify(f"data={{source: packed, path: {packed}}}").stdout)
+
+    def test_images_of_the_networks_own_size(self):
+        """They are not resized, also where the network's input is not square; others are as predict has them."""
+        self.train(IMAGES)
+        session, expected, _ = self.model()
+        images = synthetic_noise.images(1, 64, 37, (3, 13, 11)).transpose(0, 2, 3, 1)
+        self.assertLess(numpy.abs(session.run(None, {"images": images})[0] - expected).max(), 1e-4)
+        write_png(self.folder / "other.png", noise(1, 20, 31, 3))
+        answer = json.loads(self.succeed("predict", self.run, self.folder / "other.png", "--json").stdout)["top"]
+        (logits,) = session.run(None, {"images": noise(1, 1, 20, 31, 3)})
+        probabilities = numpy.exp(logits[0]) / numpy.exp(logits[0]).sum()
+        for score in answer:
+            self.assertAlmostEqual(score["probability"], probabilities[score["label"]], delta=0.005)
+        self.assertIn("\n37 of 37 answers agree", self.verify().stdout)
+
+    def test_verify_of_volumes(self):
+        self.train(VOLUMES)
+        self.assertIn("\n20 of 20 answers agree", self.verify().stdout)
+
+    def test_verify_finds_other_answers(self):
+        self.train(IMAGES)
+        liar = self.folder / "liar"
+        liar.write_text(LIAR)
+        liar.chmod(0o755)
+        result = self.verify(python=liar, returncode=1)
+        self.assertRegex(result.stdout, r"\n\d+ of 37 answers agree.*\n  image \d+: \d here, \d by onnxruntime\n")
+        self.assertIn("answers otherwise than this program", result.stderr)
+
+    def test_verify_says_what_is_missing(self):
+        self.train(VOLUMES)
+        self.assertIn("install Python 3", self.verify(python=self.folder / "nowhere", returncode=1).stderr)
+        bare = self.folder / "bare"  # a Python that sees no packages
+        bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I -S \"$@\"\n")
+        bare.chmod(0o755)
+        self.assertIn("has no numpy; pip install onnxruntime numpy pillow", self.verify(python=bare, returncode=1).stderr)
+        result = convoy("export", self.run, "--verify")
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertIn("only with --format onnx", result.stderr)
 
     def test_what_cannot_be_written(self):
         self.train(VOLUMES)

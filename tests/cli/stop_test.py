@@ -6,6 +6,7 @@ usage: stop_test.py CONVOY [unittest arguments]
 import os
 import pathlib
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from depth import DEEP  # noqa: E402
 from launch import ProgramTest, finish, main  # noqa: E402
 from networks import STEADY  # noqa: E402
 from run_files import checkpoints, differing, read_metrics  # noqa: E402
@@ -25,6 +27,17 @@ def process_of_rank(launcher, rank):
         if f"OMPI_COMM_WORLD_RANK={rank}".encode() in environment:
             return int(pid)
     raise AssertionError(f"rank {rank} is not there")
+
+
+def children(pid):
+    return [int(child) for child in subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()]
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def handles(process, number):
@@ -65,6 +78,60 @@ class Stop(ProgramTest):
                 self.assertEqual(differing(run / last, whole[ranks] / last), [])
                 if ranks == 1:
                     self.assertEqual(read_metrics(run), read_metrics(whole[ranks]))
+
+    def start_group(self, *arguments, ranks):
+        """As a terminal or a notebook starts a command: as the leader of a process group, which its keys or its stop button
+        signal."""
+        return self.start(*arguments, ranks=ranks, start_new_session=True)
+
+    def signal_at_random_moments(self, ranks, *signals):
+        """Stops runs that write a checkpoint every step, some at their first steps, by signals to their group with pauses
+        between them: yields what each left, and goes on with the next from there."""
+        config, run, dice = self.write(STEADY), self.folder / f"run-{ranks}-{len(signals)}", random.Random(1)
+        always = ["train", config, "checkpoint={every_steps: 1, keep: 3}", "train.epochs=500", "--output", run, "--resume", "auto"]
+        for moment in range(30 if DEEP else 4):
+            process = self.start_group(*always, ranks=ranks)
+            before = checkpoints(run)
+            while process.poll() is None and checkpoints(run) == before:
+                time.sleep(0.001)
+            time.sleep(dice.uniform(0, 0.5) if moment % 3 else 0)
+            own = children(process.pid) if ranks > 1 else []
+            for pause, number in signals:
+                time.sleep(pause)
+                try:
+                    os.killpg(process.pid, number)
+                except ProcessLookupError:
+                    break  # it has ended
+            yield run, finish(process), own
+        last = int(checkpoints(run)[-1].split("-")[-1].split(".")[0])
+        self.succeed(*always, f"train.epochs={last // 20 + 1}", ranks=ranks)
+        self.assertEqual(list((run / "checkpoints").glob("*.tmp")), [])
+
+    def test_ctrl_c_under_mpirun_ends_at_a_checkpoint(self):
+        version = subprocess.run(["mpirun", "--version"], capture_output=True, text=True).stdout
+        if not re.search(r"Open MPI\) 4\.", version):
+            self.skipTest(f"what Ctrl-C does is known of Open MPI 4, this is {version.splitlines()[0]}")
+        for run, stopped, _ in self.signal_at_random_moments(2, (0, signal.SIGINT)):
+            said = [line for line in stopped.stdout.splitlines() if "stopped on request" in line]
+            self.assertEqual(len(said), 1, stopped.stdout + stopped.stderr)
+            self.assertIn(f"step {int(checkpoints(run)[-1].split('-')[-1].split('.')[0])}", said[0])
+            self.assertNotIn("killed or crashed", stopped.stderr)
+            self.assertEqual(stopped.returncode, 1, "mpirun's own, whatever its ranks end with")
+
+    def test_sigusr1_to_mpirun_ends_with_the_ranks_exit_code(self):
+        for _, stopped, _ in self.signal_at_random_moments(2, (0, signal.SIGUSR1)):
+            self.assertEqual(stopped.returncode, 75, stopped.stderr)
+            self.assertIn("stopped on request", stopped.stdout)
+
+    def test_a_notebooks_stop_button_leaves_a_checkpoint_to_go_on_from(self):
+        for ranks in (1, 2):
+            with self.subTest(ranks=ranks):
+                button = (0, signal.SIGINT), (0.1, signal.SIGTERM), (0.1, signal.SIGKILL)
+                for run, stopped, own in self.signal_at_random_moments(ranks, *button):
+                    end = time.monotonic() + 20
+                    while any(alive(pid) for pid in own) and time.monotonic() < end:
+                        time.sleep(0.02)
+                    self.assertEqual([pid for pid in own if alive(pid)], [], "ranks outlive their mpirun")
 
     def test_a_second_interrupt_ends_the_run_at_once(self):
         config, run = self.write(STEADY), self.folder / "run"

@@ -88,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"data: {source: volumes, path: x}", "volumes is not available in this version"},
         Case{"data: {source: folder}", "net.yaml:4: data.path: missing; this source is read from a folder"},
         Case{"data: {source: packed}", "net.yaml:4: data.path: missing; this source is read from a file"},
-        Case{"data: {source: packed, path: x, validation: 0.1}", "a packed file says itself"},
+        Case{"data: {test: 0.1}", "data.test: expected auto | none, got"},
         Case{"data: {source: packed, path: x, max_bad: 1}", "data.max_bad: only with source: folder"},
         Case{"data: {source: folder, path: x, resize: 20}",
              "data.resize: 20 is less than model.input's larger"},

@@ -50,9 +50,10 @@ auto members(const SyntheticConfig& c) {
 }
 auto members(const DataConfig& c) {
   const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, jitter, erasing, mixup, cutmix,
-               part, resize, max_bad, input, validation, resident, mark] = c;
+               part, resize, max_bad, input, validation, test, resident, mark] = c;
   return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, mixup, cutmix, part.min_scale,
-                  part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, resident);
+                  part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, test,
+                  resident);
 }
 auto members(const ColorJitter& c) {
   const auto& [brightness, contrast, saturation, hue] = c;
@@ -231,6 +232,7 @@ class Dice {
     if (coin()) c.data.mixup = share<float>();
     if (coin()) c.data.cutmix = share<float>();
     c.data.validation_fraction = coin() ? 0 : share<double>();
+    c.data.test = any({DataConfig::Test::automatic, DataConfig::Test::none});
     c.data.resident =
         any({DataConfig::Resident::automatic, DataConfig::Resident::yes, DataConfig::Resident::no});
     if (coin()) {
@@ -239,11 +241,11 @@ class Dice {
       c.model.input = {3, 3 + below(50), 3 + below(50)};
       c.data.resize = any({0, 64});
       if (c.data.source == Source::folder) c.data.max_bad = below(9);
-      if (c.data.source == Source::packed) c.data.validation_fraction = 0;
       if (coin()) c.data.resized_crop = {share<float>(), 1, share<float>(), 1 + share<float>()};
       c.data.resident = any({DataConfig::Resident::automatic, DataConfig::Resident::no});
     }
     c.model.layers = layers(3, 1);
+    c.model.spare_scores = coin();
     c.train.epochs = 2 + below(100);
     c.train.global_batch = 1 + below(5000);
     c.device = any({Device::automatic, Device::cpu, Device::cuda, Device::reference});

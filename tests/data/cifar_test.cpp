@@ -76,6 +76,7 @@ TEST_F(Cifar, AValidationFractionNeedsNoTestFile) {
   folder.remove("test_batch.bin");
   DataConfig fraction = config(Source::cifar10);
   fraction.validation_fraction = 0.2;
+  fraction.test = DataConfig::Test::none;
   EXPECT_EQ(load_dataset(fraction, 1).validation.size(), 2u);
   expect_contains(message(Source::cifar10), {path("test_batch.bin"), "data_batch_1.bin to data_batch_5.bin"});
 }

@@ -1,6 +1,5 @@
 // The built-in data set.
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "src/data/sources.h"
+#include "tests/thread_variable.h"
 
 namespace convoy::testing {
 namespace {
@@ -60,12 +60,10 @@ TEST_F(Digits, AreBalancedAndMixed) {
 }
 
 TEST_F(Digits, AreAFunctionOfTheSeedNotOfThreadsOrTheTestPart) {
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(3);
+  ThreadVariable threads(3);
   const Dataset again = draw_digits(1, true);
-  omp_set_num_threads(1);
+  threads.set(1);
   const Dataset train = draw_digits(1, false);
-  omp_set_num_threads(threads);
   EXPECT_TRUE(again.images == data.images);
   EXPECT_TRUE(again.labels == data.labels);
   EXPECT_TRUE(train.validation.empty());

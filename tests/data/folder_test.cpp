@@ -43,7 +43,7 @@ TEST(Folder, OnlyPicturesCount) {
   EXPECT_EQ(data.train.size(), 5u);
   EXPECT_EQ(data.source->name_of(2), (folder.path() / "train/class1/000.jpg").string());
   EXPECT_EQ(data.source->name_of(4), (folder.path() / "train/class1/B.JPEG").string());
-  expect_contains(data.warning, {"note.txt and 1 more", "left out"});
+  expect_contains(data.warning, {"note.txt and 1 more: left out", "1 .md, 1 .txt"});
 }
 
 TEST(Folder, AFractionIsSplitOffTheTrainingPictures) {
@@ -54,6 +54,80 @@ TEST(Folder, AFractionIsSplitOffTheTrainingPictures) {
   EXPECT_EQ(data.train.size(), 15u);
   EXPECT_EQ(data.validation.size(), 5u);
   EXPECT_EQ(load_dataset(config, 1).validation, data.validation);
+}
+
+TEST(Folder, AFlatFolderIsSplitBySeed) {
+  const PictureFolder folder(0, 0, 0);
+  for (int kind = 0; kind < 2; ++kind)
+    for (int i = 0; i < 10; ++i) folder.add(fmt::format("class{}/{:03}.jpg", kind, i), kind, i);
+  DataConfig config = folder.config();
+  EXPECT_TRUE(folder_layout(config.path).flat);
+  expect_contains(message_of_loading(config, ExitCode::usage),
+                  {"data.validation", "its folders are classes", "data.validation: 0.1"});
+  config.validation_fraction = 0.2;
+  const Dataset data = load_dataset(config, 1);
+  EXPECT_EQ(data.class_names, (std::vector<std::string>{"class0", "class1"}));
+  EXPECT_EQ(data.train.size(), 16u);
+  EXPECT_EQ(data.validation.size(), 4u);
+  EXPECT_FALSE(data.validation_is_test);
+  EXPECT_EQ(data.source->name_of(11), (folder.path() / "class1/001.jpg").string());
+  EXPECT_EQ(load_dataset(config, 1).validation, data.validation);
+  EXPECT_NE(load_dataset(config, 2).validation, data.validation);
+}
+
+TEST(Folder, ValidationFoldersHaveSeveralNames) {
+  for (const char* name : {"valid", "validation"}) {
+    const PictureFolder folder(2, 3, 2);
+    std::filesystem::rename(folder.path() / "val", folder.path() / name);
+    EXPECT_EQ(load_dataset(folder.config(), 1).validation.size(), 4u) << name;
+    folder.add("val/class0/1.jpg", 0, 0);
+    expect_contains(message_of_loading(folder.config()), {std::string("has val/ and ") + name});
+  }
+}
+
+TEST(Folder, ATestFolderIsAPartOfItsOwn) {
+  const PictureFolder folder(2, 5, 2);
+  for (int kind = 0; kind < 2; ++kind) folder.add(fmt::format("test/class{}/9.jpg", kind), kind, 3);
+  DataConfig config = folder.config();
+  const Dataset data = load_dataset(config, 1);
+  EXPECT_EQ(data.validation.size(), 4u);
+  EXPECT_EQ(data.test, (std::vector<std::int32_t>{14, 15}));
+  EXPECT_FALSE(data.validation_is_test);
+  EXPECT_EQ(data.source->file_of(15).value(), folder.path() / "test/class1/9.jpg");
+  config.test = DataConfig::Test::none;
+  EXPECT_TRUE(load_dataset(config, 1).test.empty());
+  config.test = DataConfig::Test::automatic;
+  config.validation_fraction = 0.2;
+  const Dataset split = load_dataset(config, 1);
+  EXPECT_EQ(split.train.size(), 8u);
+  EXPECT_EQ(split.validation.size(), 2u) << "of train/; val/ is not read";
+  EXPECT_EQ(split.test, (std::vector<std::int32_t>{10, 11}));
+  config.validation_fraction = 0;
+  std::filesystem::remove_all(folder.path() / "val");
+  const Dataset tested = load_dataset(config, 1);
+  EXPECT_TRUE(tested.validation_is_test);
+  EXPECT_EQ(tested.validation, (std::vector<std::int32_t>{10, 11}));
+  EXPECT_TRUE(tested.test.empty());
+}
+
+TEST(Folder, ATestFolderWithoutClassesIsLeftOut) {
+  const PictureFolder folder(2, 3, 1);
+  folder.put("test/1.jpg", {1});
+  const Dataset data = load_dataset(folder.config(), 1);
+  EXPECT_TRUE(data.test.empty());
+  expect_contains(data.warning, {"test/1.jpg: left out"});
+}
+
+TEST(Folder, EveryFormatIsReadWhateverItsNameSays) {
+  const PictureFolder folder(1, 1, 1);
+  folder.put("train/class0/a.webp", encode_jpeg(make_picture(30, 30)));
+  folder.put("train/class0/b.TIFF", encode_jpeg(make_picture(30, 30)));
+  folder.put("train/class0/c.bmp", encode_jpeg(make_picture(30, 30)));
+  folder.put("train/class0/d.heic", {1});
+  const Dataset data = load_dataset(folder.config(), 1);
+  EXPECT_EQ(data.train.size(), 4u);
+  EXPECT_EQ(image_of(data, 1, {}), image_of(data, 3, {}));
+  expect_contains(data.warning, {"d.heic: left out", "1 .heic"});
 }
 
 TEST(Folder, ValidationShowsTheMiddleOfTheResizedPicture) {
@@ -207,10 +281,11 @@ TEST(Folder, ABrokenPictureEndsTheRunUnlessItMayBeReplaced) {
   DataConfig config = folder.config();
   {
     const Dataset data = load_dataset(config, 1);
-    expect_contains(message_of([&] {
-                      image_of(data, 4, {true, 1});
-                    }),
-                    {"train/class1/001.jpg: neither a JPEG nor a PNG", "data.max_bad allows 0"});
+    expect_contains(
+        message_of([&] {
+          image_of(data, 4, {true, 1});
+        }),
+        {"train/class1/001.jpg: not a JPEG, PNG, WebP, BMP or TIFF file", "data.max_bad allows 0"});
   }
   config.max_bad = 1;
   const Dataset data = load_dataset(config, 1);
@@ -259,11 +334,12 @@ TEST(Folder, NamesWhatIsWrongWithTheFolders) {
   folder.add("train/cats/1.jpg", 0, 0);
   expect_contains(message_of_loading(config),
                   {"train and val have different classes; only in train: cats; only in val: dogs"});
-  std::filesystem::remove_all(folder.path() / "val");
-  expect_contains(message_of_loading(config), {"val is not a folder"});
   std::filesystem::remove_all(folder.path() / "train");
+  expect_contains(message_of_loading(config), {"has val/ but no train/"});
   std::filesystem::create_directory(folder.path() / "train");
   expect_contains(message_of_loading(config), {"train: no folders of classes"});
+  std::filesystem::remove_all(folder.path() / "val");
+  expect_contains(message_of_loading(config, ExitCode::usage), {"neither val/ nor test/ beside train/"});
   DataConfig elsewhere = config;
   elsewhere.path = (folder.path() / "nowhere").string();
   expect_contains(message_of_loading(elsewhere), {"nowhere is not a folder", "train/CLASS/*"});

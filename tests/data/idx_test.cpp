@@ -61,14 +61,28 @@ TEST_F(Idx, ReadsGzippedFilesAndNamesWithADot) {
   EXPECT_EQ(packed.labels, plain.labels);
 }
 
-TEST_F(Idx, AValidationFractionNeedsNoTestFiles) {
+TEST_F(Idx, BesideAValidationFractionTheTestFilesAreTheTestPart) {
+  EXPECT_TRUE(load_dataset(config(), 1).validation_is_test);
+  EXPECT_TRUE(load_dataset(config(), 1).test.empty());
+  DataConfig fraction = config();
+  fraction.validation_fraction = 0.34;
+  const Dataset data = load_dataset(fraction, 1);
+  EXPECT_FALSE(data.validation_is_test);
+  EXPECT_EQ(data.train.size() + data.validation.size(), 3u);
+  EXPECT_EQ(data.test, (std::vector<std::int32_t>{3, 4}));
+}
+
+TEST_F(Idx, AValidationFractionWithoutATestPartNeedsNoTestFiles) {
   folder.remove("t10k-images-idx3-ubyte");
   folder.remove("t10k-labels-idx1-ubyte");
   DataConfig fraction = config();
   fraction.validation_fraction = 0.34;
+  expect_contains(message_of_loading(fraction), {"t10k-images-idx3-ubyte"});
+  fraction.test = DataConfig::Test::none;
   const Dataset data = load_dataset(fraction, 1);
   EXPECT_EQ(data.train.size(), 2u);
   EXPECT_EQ(data.validation.size(), 1u);
+  EXPECT_TRUE(data.test.empty());
   expect_contains(message(), {"t10k-images-idx3-ubyte", folder.path().string()});
 }
 

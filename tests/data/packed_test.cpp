@@ -23,13 +23,13 @@ class Packed : public ::testing::Test {
   }
   /// What reading the file says after `change`.
   template <class Change>
-  std::string problem_after(Change&& change) const {
+  std::string problem_after(Change&& change, ExitCode code = ExitCode::failure) const {
     Bytes bytes = folder.read("all.packed");
     change(bytes);
     folder.write("changed", bytes);
     DataConfig changed = config();
     changed.path = (folder.path() / "changed").string();
-    return message_of_loading(changed);
+    return message_of_loading(changed, code);
   }
 
   const PictureFolder folder{3, 5, 2};
@@ -56,6 +56,28 @@ TEST_F(Packed, HoldsTheMiddleOfEveryPicture) {
     EXPECT_EQ(image_of(packed, sample, {}),
               resized(picture, centre_box(picture.size(), 32, {32, 32}), {32, 32}).pixels);
   }
+}
+
+TEST_F(Packed, HoldsATestPartAndSplitsTheTrainingPart) {
+  for (int kind = 0; kind < 3; ++kind) folder.add(fmt::format("test/class{}/9.jpg", kind), kind, 4);
+  EXPECT_EQ(pack().test, 3);
+  EXPECT_EQ(read_packed_parts(config().path).test, 3);
+  const Dataset data = load_dataset(config(), 1);
+  EXPECT_EQ(data.validation.size(), 6u);
+  EXPECT_EQ(data.test, (std::vector<std::int32_t>{21, 22, 23}));
+  EXPECT_EQ(data.labels[22], 1);
+  DataConfig fraction = config();
+  fraction.validation_fraction = 0.2;
+  const Dataset split = load_dataset(fraction, 1);
+  EXPECT_EQ(split.train.size(), 12u);
+  EXPECT_EQ(split.validation.size(), 3u);
+  EXPECT_EQ(split.test, data.test);
+  std::filesystem::remove_all(folder.path() / "val");
+  pack();
+  const Dataset tested = load_dataset(config(), 1);
+  EXPECT_TRUE(tested.validation_is_test);
+  EXPECT_EQ(tested.validation.size(), 3u);
+  EXPECT_TRUE(tested.test.empty());
 }
 
 TEST_F(Packed, IsCutAsFoldersAre) {
@@ -110,24 +132,27 @@ TEST_F(Packed, RefusesWhatIsDamaged) {
 
 TEST_F(Packed, RefusesAbsurdHeaders) {
   pack();
-  const auto with = [&](const std::string& text, Bytes rest) {
-    return problem_after([&](Bytes& bytes) {
-      const std::uint64_t facts[] = {
-          text.size(), packed_hash(std::as_bytes(std::span(text)), std::as_bytes(std::span(rest)))};
-      bytes.assign(packed_magic.begin(), packed_magic.end());
-      const auto* raw = reinterpret_cast<const std::uint8_t*>(facts);
-      bytes.insert(bytes.end(), raw, raw + sizeof facts);
-      bytes.insert(bytes.end(), text.begin(), text.end());
-      bytes.resize(packed_alignment);
-      bytes.resize(packed_alignment + 3);  // an image of 1 x 1
-      bytes.insert(bytes.end(), rest.begin(), rest.end());
-    });
+  const auto with = [&](const std::string& text, Bytes rest, ExitCode code = ExitCode::failure) {
+    return problem_after(
+        [&](Bytes& bytes) {
+          const std::uint64_t facts[] = {
+              text.size(), packed_hash(std::as_bytes(std::span(text)), std::as_bytes(std::span(rest)))};
+          bytes.assign(packed_magic.begin(), packed_magic.end());
+          const auto* raw = reinterpret_cast<const std::uint8_t*>(facts);
+          bytes.insert(bytes.end(), raw, raw + sizeof facts);
+          bytes.insert(bytes.end(), text.begin(), text.end());
+          bytes.resize(packed_alignment);
+          bytes.resize(packed_alignment + 3);  // an image of 1 x 1
+          bytes.insert(bytes.end(), rest.begin(), rest.end());
+        },
+        code);
   };
   const std::string rest = R"(, "classes": ["a"], "train": 1, "validation": 0})";
-  expect_contains(with(R"({"version": 1, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}),
-                  {"packed without images for validation"});  // all else is in order
+  expect_contains(
+      with(R"({"version": 1, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}, ExitCode::usage),
+      {"was packed from a folder without val/ and test/", "data.validation: 0.1"});  // all else is in order
   expect_contains(with(R"({"version": 1, "height": 1, "width": 1)" + rest, {1, 0, 0, 0}), {"label 1 of 1"});
-  expect_contains(with(R"({"version": 2, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}), {"version 2"});
+  expect_contains(with(R"({"version": 3, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}), {"version 3"});
   expect_contains(with(R"({"version": 1, "height": 0, "width": 1)" + rest, {0, 0, 0, 0}),
                   {"images of 0 x 1"});
   expect_contains(with(R"({"version": 1, "height": 99999, "width": 1)" + rest, {0, 0, 0, 0}), {"images of"});
@@ -141,7 +166,7 @@ TEST_F(Packed, RefusesAbsurdHeaders) {
       with(R"({"version": 1, "height": 1, "width": 1, "classes": ["a"], "train": 9223372036854775807,
                        "validation": 1})",
            {}),
-      {"and 1 images"});
+      {"1 and 0 images"});
   expect_contains(with(std::string(3000, '['), {}), {"cannot be read"});
   expect_contains(with("{" + std::string(3000, '['), {}), {"cannot be read"});
 }

@@ -91,6 +91,7 @@ TEST(Shards, LeaveTheLastRanksWithoutImages) {
 class Validation : public ::testing::Test {
  protected:
   Validation() : config(data_config(Source::mnist, folder.path())) {
+    config.test = DataConfig::Test::none;
     folder.write("train-images-idx3-ubyte", idx_images(200, 1, 1, 0));
     folder.write("train-labels-idx1-ubyte", idx_labels(Bytes(200, 3)));
   }

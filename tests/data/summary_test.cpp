@@ -28,6 +28,7 @@ TEST(DataSummary, CountsClassesAndChannels) {
   const DataSummary summary = summarize(striped({1, 4, 5, 2}, 9));
   EXPECT_EQ(summary.train, (std::vector<std::int64_t>{3, 3, 0}));
   EXPECT_EQ(summary.validation, (std::vector<std::int64_t>{0, 0, 3}));
+  EXPECT_EQ(summary.test, (std::vector<std::int64_t>{0, 0, 0}));
   const double values[] = {0, 10, 30, 40, 60, 70};  // of training images alone
   double mean = 0, square = 0;
   for (const double v : values) mean += v / 255 / 6, square += v * v / 255 / 255 / 6;
@@ -44,14 +45,18 @@ TEST(DataSummary, OfNoTrainingImageIsZero) {
   EXPECT_EQ(summarize(data).mean, (std::vector<double>{0}));
 }
 
+/// Where tiles begin: behind the names of classes, of which the longest has five letters.
+constexpr int left_of_tiles = 2 + 5 * 6 - 1 + 4;
+const std::vector<std::string> names{"a", "b", "three"};
+
 TEST(ContactSheet, HasARowPerClass) {
-  const Picture sheet = contact_sheet(striped({1, 4, 5, 3}, 12), 3);
+  const Picture sheet = contact_sheet(striped({1, 9, 5, 3}, 12), 3, names);
   ASSERT_EQ(sheet.channels, 3);
-  ASSERT_EQ(sheet.height, 2 + 3 * 6);
-  ASSERT_EQ(sheet.width, 2 + 3 * 7);
+  ASSERT_EQ(sheet.height, 2 + 3 * 11);
+  ASSERT_EQ(sheet.width, left_of_tiles + 3 * 7);
   const auto at = [&](int row, int column, int channel) {  // the corner of a tile
-    return int{
-        sheet.pixels[static_cast<std::size_t>(((2 + row * 6) * sheet.width + 2 + column * 7) * 3 + channel)]};
+    return int{sheet.pixels[static_cast<std::size_t>(
+        ((2 + row * 11) * sheet.width + left_of_tiles + column * 7) * 3 + channel)]};
   };
   EXPECT_EQ(at(0, 0, 0), 0);
   EXPECT_EQ(at(0, 1, 0), 30);
@@ -63,15 +68,33 @@ TEST(ContactSheet, HasARowPerClass) {
     EXPECT_EQ(int{sheet.pixels[static_cast<std::size_t>(y * sheet.width * 3)]}, 255) << "the gap, row " << y;
 }
 
+TEST(ContactSheet, NamesRows) {
+  const Dataset data = striped({1, 9, 5, 1}, 12);
+  const Picture named = contact_sheet(data, 1, names), numbered = contact_sheet(data, 1, {});
+  const auto black = [](const Picture& sheet, int row, int width) {
+    int count = 0;
+    for (int y = 2 + row * 11; y < 2 + row * 11 + 9; ++y)
+      for (int x = 2; x < 2 + width; ++x)
+        count += sheet.pixels[static_cast<std::size_t>(y * sheet.width + x)] == 0;
+    return count;
+  };
+  for (int row = 0; row < 3; ++row) {
+    EXPECT_GT(black(named, row, 5), 5) << row;
+    EXPECT_GT(black(numbered, row, 5), 5) << row;
+  }
+  EXPECT_EQ(black(named, 0, 29) - black(named, 0, 5), 0) << "a letter alone";
+  EXPECT_GT(black(named, 2, 29), 30) << "five letters";
+}
+
 TEST(ContactSheet, ShrinksLargeImagesAndSlicesVolumes) {
-  const Picture large = contact_sheet(striped({1, 200, 100, 1}, 3), 1);
+  const Picture large = contact_sheet(striped({1, 200, 100, 1}, 3), 1, {});
   EXPECT_EQ(large.height, 2 + 3 * (66 + 2));  // a third
-  EXPECT_EQ(large.width, 2 + 33 + 2);
-  Dataset data = striped({3, 2, 2, 2}, 1);
-  data.images[2 * 4] = 99;  // the first pixel of the middle slice
-  const Picture volume = contact_sheet(data, 1);
+  EXPECT_EQ(large.width, 2 + 5 + 4 + 33 + 2);
+  Dataset data = striped({3, 9, 2, 2}, 1);
+  data.images[2 * 18] = 99;  // the first pixel of the middle slice
+  const Picture volume = contact_sheet(data, 1, {});
   EXPECT_EQ(volume.channels, 1);
-  EXPECT_EQ(int{volume.pixels[static_cast<std::size_t>(2 * volume.width + 2)]}, 99);
+  EXPECT_EQ(int{volume.pixels[static_cast<std::size_t>(2 * volume.width + 2 + 5 + 4)]}, 99);
 }
 
 }  // namespace

@@ -94,8 +94,8 @@ std::string message_of(Work&& work, ExitCode code = ExitCode::failure) {
 }
 
 /// The same for reading a data set.
-inline std::string message_of_loading(const DataConfig& config) {
-  return message_of([&] { load_dataset(config, 1); });
+inline std::string message_of_loading(const DataConfig& config, ExitCode code = ExitCode::failure) {
+  return message_of([&] { load_dataset(config, 1); }, code);
 }
 
 inline void expect_contains(const std::string& text, const std::vector<std::string>& parts) {

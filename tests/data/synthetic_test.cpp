@@ -1,6 +1,5 @@
 // Noise in the shape of a data set.
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +8,7 @@
 
 #include "src/data/source_info.h"
 #include "tests/data/support.h"
+#include "tests/thread_variable.h"
 
 namespace convoy::testing {
 namespace {
@@ -32,7 +32,7 @@ TEST_F(Synthetic, HasTheShapeThatIsKnownBeforehand) {
   EXPECT_EQ(data.image, info.image);
   EXPECT_EQ(data.classes, info.classes);
   EXPECT_EQ(data.train.size(), static_cast<std::size_t>(info.train));
-  EXPECT_EQ(data.validation.size(), static_cast<std::size_t>(info.test));
+  EXPECT_EQ(data.validation.size(), static_cast<std::size_t>(info.validation));
   EXPECT_EQ(data.images.size(), (train + test) * pixels);
   EXPECT_EQ(data.train.front(), 0);
   EXPECT_EQ(data.validation.front(), train);
@@ -61,13 +61,15 @@ TEST_F(Synthetic, IsUniformInEveryBytePositionAndLabel) {
 }
 
 TEST_F(Synthetic, IsAFunctionOfTheSeedNotOfThreadsOrTheTestPart) {
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(3);
+  ThreadVariable threads(3);
   const Dataset data = load_dataset(config, 1);
-  omp_set_num_threads(1);
-  config.validation_fraction = 0.1;  // for which the test part is not made
+  threads.set(1);
+  config.validation_fraction = 0.1;
+  EXPECT_EQ(load_dataset(config, 1).test.size(), static_cast<std::size_t>(test));
+  EXPECT_EQ(source_info(config).test, test);
+  config.test = DataConfig::Test::none;  // it is not made then
+  EXPECT_EQ(source_info(config).test, 0);
   const Dataset alone = load_dataset(config, 1);
-  omp_set_num_threads(threads);
   ASSERT_EQ(alone.images.size(), train * pixels);
   EXPECT_EQ(alone.train.size() + alone.validation.size(), static_cast<std::size_t>(train));
   EXPECT_TRUE(std::equal(alone.images.begin(), alone.images.end(), data.images.begin()));

@@ -8,46 +8,12 @@ are double. A golden file is a safetensors file; its metadata holds torch's vers
 Tensors are in this project's layouts: activations (N,D,H,W,C), filters (K,T,R,S,C).
 """
 
-import json
-import pathlib
-import struct
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-HERE = pathlib.Path(__file__).resolve().parent
-TYPES = {"float64": "F64", "float32": "F32", "int32": "I32", "uint8": "U8"}
-
-
-class Golden:
-    """Cases and their tensors, named "<case>/<tensor>"."""
-
-    def __init__(self):
-        self.cases, self.tensors = [], {}
-
-    def add(self, name, op, attributes, **tensors):
-        self.cases.append({"name": name, "op": op, **attributes})
-        for key, value in tensors.items():
-            if value is not None:
-                self.tensors[f"{name}/{key}"] = np.ascontiguousarray(value)
-
-    def write(self, path):
-        header = {"__metadata__": {"torch": torch.__version__, "cases": json.dumps(self.cases)}}
-        offset = 0
-        for key, value in self.tensors.items():
-            header[key] = {"dtype": TYPES[value.dtype.name], "shape": list(value.shape),
-                           "data_offsets": [offset, offset + value.nbytes]}
-            offset += value.nbytes
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        with open(path, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for value in self.tensors.values():
-                file.write(value.tobytes())
-        print(f"{path.name}: {len(self.cases)} cases, {path.stat().st_size} bytes")
-
+from golden_writer import HERE, Golden
 
 def random(seed, *shape, low=-1.0, high=1.0):
     """Uniform doubles that float32 holds exactly."""
@@ -221,7 +187,7 @@ def layers():
               lambda groups, rate: torch.optim.Adam(groups, rate, betas, epsilon))
     optimizer(golden, "adamw", {"kind": "adamw"},
               lambda groups, rate: torch.optim.AdamW(groups, rate, betas, epsilon))
-    golden.write(HERE / "layers.safetensors")
+    golden.write(HERE / "layers.safetensors", torch=torch.__version__)
 
 
 class Residual(nn.Module):
@@ -355,7 +321,7 @@ def whole_steps():
     golden = Golden()
     steps(golden, "lenet", lenet(), LENET_YAML, (1, 12, 12), 10, [0.1307], [0.3081])
     steps(golden, "residual", residual_net(), RESIDUAL_YAML, (3, 8, 8), 5, [0.49, 0.48, 0.45], [0.25, 0.24, 0.26])
-    golden.write(HERE / "steps.safetensors")
+    golden.write(HERE / "steps.safetensors", torch=torch.__version__)
 
 
 if __name__ == "__main__":

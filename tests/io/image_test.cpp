@@ -32,16 +32,42 @@ std::string problem_of(const Bytes& bytes) {
   return message_of([&] { decode_image(bytes, "a.file"); });
 }
 
+/// WebP, BMP, TIFF, and PNG that few programs write.
+const GoldenFile& formats() {
+  static const GoldenFile file = read_golden("formats.safetensors");
+  return file;
+}
+
+Bytes file_of(const std::string& name) {
+  const GoldenFile& file = formats().has(name + "/file") ? formats() : golden();
+  return bytes_of(file.at(name + "/file"));
+}
+
 TEST(Image, DecodesAsPillowDoes) {
   int decoded = 0;
-  for (const auto& [name, attributes] : golden().cases) {
-    if (attributes.at("op") != "decode") continue;
-    const Image image = decode_image(bytes_of(golden().at(name + "/file")), name);
-    EXPECT_LE(difference(image, image_of(golden(), name + "/pixels")), attributes.at("tolerance").get<int>())
-        << name;
-    ++decoded;
+  for (const GoldenFile* file : {&golden(), &formats()}) {
+    for (const auto& [name, attributes] : file->cases) {
+      if (attributes.at("op") != "decode") continue;
+      try {
+        const Image image = decode_image(file_of(name), name);
+        EXPECT_LE(difference(image, image_of(*file, name + "/pixels")), attributes.at("tolerance").get<int>())
+            << name;
+      } catch (const Error& error) {
+        ADD_FAILURE() << error.what();
+      }
+      ++decoded;
+    }
   }
-  EXPECT_GE(decoded, 20);
+  EXPECT_GE(decoded, 56);
+}
+
+TEST(Image, PartsOfOtherFormatsAreThoseOfTheWhole) {
+  for (const char* name : {"webp_lossless", "tiff_tiff_lzw", "bmp_rgb"}) {
+    const Image whole = image_of(formats(), std::string(name) + "/pixels");
+    const Box box{2, 3, 8, 9, true};
+    const ImagePart part = decode_part(file_of(name), name, [&](ImageSize) { return box; }, {4, 4});
+    EXPECT_EQ(difference(resized(part.image, part.box, {4, 4}), resized(whole, box, {4, 4})), 0) << name;
+  }
 }
 
 TEST(Image, ResizesAsPillowDoes) {
@@ -115,18 +141,33 @@ TEST(Image, OrientationOfASmallerScaleAndItsBox) {
 
 TEST(Image, NamesWhatIsNoImage) {
   EXPECT_EQ(problem_of({}), "a.file: the file is empty");
-  EXPECT_EQ(problem_of({'G', 'I', 'F', '8', '9', 'a'}), "a.file: neither a JPEG nor a PNG file");
+  EXPECT_EQ(problem_of({'G', 'I', 'F', '8', '9', 'a'}),
+            "a.file: a GIF file; Convoy reads JPEG, PNG, WebP, BMP and TIFF");
+  const auto of_text = [](const std::string& text) { return problem_of(Bytes(text.begin(), text.end())); };
+  expect_contains(of_text(std::string("\0\0\0\x18", 4) + "ftypheic"), {"a HEIC file"});
+  expect_contains(of_text(std::string("\0\0\0\x18", 4) + "ftypavif"), {"an AVIF file"});
+  expect_contains(of_text("version https://git-lfs.github.com/spec/v1\noid sha256:1"),
+                  {"a Git LFS pointer", "git lfs pull"});
+  expect_contains(of_text("\n <!DOCTYPE HTML><html>"), {"an HTML page"});
+  expect_contains(of_text("<?xml version=\"1.0\"?><svg/>"), {"SVG"});
+  expect_contains(of_text("BM is how this text begins"), {"not a JPEG, PNG, WebP, BMP or TIFF file"});
+  expect_contains(problem_of(Bytes(100)), {"nothing but zero bytes"});
+  expect_contains(problem_of(file_of("webp_animated")), {"a.file: an animated WebP file"});
   const TemporaryFolder folder;
   expect_contains(message_of([&] { read_image(folder.path()); }), {"a folder, not an image"});
   expect_contains(message_of([&] { read_image(folder.path() / "none.png"); }), {"none.png", "No such file"});
   folder.write("text.jpg", {'h', 'e', 'l', 'l', 'o'});
-  expect_contains(message_of([&] { read_image(folder.path() / "text.jpg"); }), {"text.jpg: neither"});
+  expect_contains(message_of([&] { read_image(folder.path() / "text.jpg"); }),
+                  {"text.jpg: not a JPEG, PNG, WebP, BMP or TIFF file"});
 }
 
 TEST(Image, EveryShorterFileIsDamaged) {
-  for (const char* name : {"jpeg_420/file", "jpeg_progressive/file", "png_palette/file", "png_16/file"}) {
-    Bytes file = bytes_of(golden().at(name));
-    while (file.size() > 8) {
+  for (const char* name :
+       {"jpeg_420", "jpeg_progressive", "png_palette", "png_16", "webp_lossy", "webp_lossless", "tiff_raw",
+        "tiff_tiff_lzw", "tiff_jpeg", "bmp_rgb", "bmp_palette"}) {
+    Bytes file = file_of(name);
+    const std::size_t least = std::string_view(name).starts_with("bmp") ? 26 : 12;  // what tells the format
+    while (file.size() > least) {
       file.pop_back();
       expect_contains(problem_of(file), {"a.file: a damaged"});
       if (::testing::Test::HasFailure()) FAIL() << name << " of " << file.size() << " bytes";
@@ -147,8 +188,10 @@ TEST(Image, AShorterFileIsDamagedWhateverPartOfItIsWanted) {
 
 TEST(Image, DamagedBytesAreAnErrorOrAnImage) {
   int refused = 0;
-  for (const char* name : {"jpeg_420/file", "jpeg_orientation_5/file", "jpeg_inks/file", "png_rgb/file"}) {
-    const Bytes file = bytes_of(golden().at(name));
+  for (const char* name :
+       {"jpeg_420", "jpeg_orientation_5", "jpeg_inks", "png_rgb", "webp_lossy", "webp_orientation_6",
+        "tiff_tiff_lzw", "tiff_palette", "tiff_bits", "bmp_16_colours", "bmp_565"}) {
+    const Bytes file = file_of(name);
     for (std::size_t i = 0; i < file.size(); ++i) {
       Bytes damaged = file;
       damaged[i] = static_cast<std::uint8_t>(damaged[i] ^ (1u << (i % 8)));
@@ -176,11 +219,25 @@ TEST(Image, RefusesAbsurdSizesBeforeTakingMemory) {
   EXPECT_TRUE(said.find("more than the 134217728") != std::string::npos ||
               said.find("a damaged JPEG file") != std::string::npos)
       << said;  // libjpeg itself accepts no more than 65,500 along an axis
+  Bytes bmp = file_of("bmp_rgb");
+  bmp[19] = bmp[23] = 0x20;  // the second byte of its width and height
+  expect_contains(problem_of(bmp), {"a.file: ", "cannot hold"});
+  Bytes tiff = file_of("tiff_raw");
+  ASSERT_EQ(tiff[0], 'I');
+  for (std::size_t at = 0; at + 12 < tiff.size();
+       ++at) {  // tags 256 and 257, of one number each: width and height
+    if (tiff[at + 1] == 1 && tiff[at] <= 1 && tiff[at + 3] == 0 && (tiff[at + 2] == 3 || tiff[at + 2] == 4) &&
+        tiff[at + 4] == 1)
+      tiff[at + 8] = tiff[at + 9] = 0xFF;
+  }
+  expect_contains(problem_of(tiff), {"a.file: an image of 65535 x 65535 pixels is more than the 134217728"});
   Bytes png = bytes_of(golden().at("png_rgb/file"));
   png[16] = png[20] = 0x07;  // 2^27 x 2^27; the header's checksum no longer fits either
   expect_contains(problem_of(png), {"a.file: "});
   EXPECT_THROW(check_image_size(1 << 14, (1 << 13) + 1, 1 << 20, "a"), Error);
   EXPECT_NO_THROW(check_image_size(1 << 14, 1 << 13, 1 << 20, "a"));
+  EXPECT_NO_THROW(check_image_size(1 << 12, 1 << 12, 100, "a", believed_pixels));
+  EXPECT_THROW(check_image_size(1 << 12, (1 << 12) + 1, 100, "a", believed_pixels), Error);
   EXPECT_THROW(check_image_size(1 << 14, 1 << 13, 1 << 13, "a"), Error)
       << "so few bytes hold no such picture";
 }

@@ -53,5 +53,26 @@ TEST(Onnx, NamesAWeightThatIsMissing) {
   }
 }
 
+TEST(Onnx, TakesPicturesWhereTheNetworkDoes) {
+  const auto takes = [](const std::string& input) {
+    return takes_pictures(build_graph(
+        parse_config("model: {input: [" + input + "], layers: [flatten, linear: 2]}", "net.yaml", {}).model));
+  };
+  EXPECT_TRUE(takes("1, 2, 2"));
+  EXPECT_TRUE(takes("3, 4, 5"));
+  EXPECT_FALSE(takes("2, 4, 5")) << "two channels are no colours";
+  EXPECT_FALSE(takes("3, 4, 5, 6")) << "a volume is no picture";
+}
+
+TEST(Onnx, SaysWhatItsInputIs) {
+  const Graph graph = graph_of("[flatten, linear: 2]");
+  const std::string pictures = description_of_input(graph, PictureView{3}),
+                    raw = description_of_input(graph, std::nullopt);
+  EXPECT_NE(pictures.find("uint8 (N,H,W,C)"), std::string::npos) << pictures;
+  EXPECT_NE(pictures.find("shorter side to 3, cuts out the middle 2 x 2, makes it gray"), std::string::npos)
+      << pictures;
+  EXPECT_NE(raw.find("float (N,C,H,W)"), std::string::npos) << raw;
+}
+
 }  // namespace
 }  // namespace convoy::testing

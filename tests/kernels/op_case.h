@@ -102,6 +102,7 @@ class OpRunner {
   std::vector<Values> run();
   /// The input that the next run starts from.
   Values& initial(const Tensor& declared) { return initial_.at(static_cast<std::size_t>(declared.offset)); }
+  Engine& engine() { return *engine_; }
   /// All memory after the last run, for comparisons bit by bit.
   const std::vector<std::byte>& bytes() const { return after_; }
 

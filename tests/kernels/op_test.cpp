@@ -1,11 +1,10 @@
 // What is asked of every case: right gradients, and the same results from every engine.
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "tests/kernels/op_case.h"
+#include "tests/thread_variable.h"
 
 namespace convoy::testing {
 namespace {
@@ -79,17 +78,17 @@ TEST_P(OpTest, cpu) {
 }
 
 TEST_P(OpTest, cpu_threads_do_not_change_bits) {
-  const int threads_before = omp_get_max_threads();
+  const ThreadVariable variable(3);
   OpRunner runner(GetParam(), EngineKind::cpu);
-  omp_set_num_threads(1);
+  runner.engine().limit_threads(1);
   runner.run();
   const std::vector<std::byte> alone = runner.bytes();
   for (const int threads : {2, 3}) {
-    omp_set_num_threads(threads);
+    runner.engine().limit_threads(threads);
+    ASSERT_EQ(runner.engine().threads(), threads);
     runner.run();
     EXPECT_TRUE(runner.bytes() == alone) << threads << " threads give other bits than one";
   }
-  omp_set_num_threads(threads_before);
 }
 
 TEST_P(OpTest, cuda) {

@@ -40,7 +40,7 @@ TEST_P(Configs, PlanAndTakeTwoSteps) {
   const Config config = load_config(CONVOY_SOURCE_DIR "/configs/" + GetParam(), {"train.global_batch=2"});
   // Folders of pictures know neither size nor classes before they are read.
   const SourceInfo info = is_streamed(config.data.source)
-                              ? SourceInfo{feature_shape(config.model.input), 10, 4, 2}
+                              ? SourceInfo{feature_shape(config.model.input), 10, 4, 2, 0}
                               : source_info(config.data);
   Dataset data;
   data.image = info.image;

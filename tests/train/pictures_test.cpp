@@ -59,7 +59,23 @@ TEST(Pictures, ConfusionsAndMistakesAreCounted) {
   predictions.logits = {2, 1, /**/ 3, 1, /**/ 0, 5, /**/ 1, 1.5};
   const std::vector<std::int64_t> counts = confusion_matrix(predictions);
   EXPECT_EQ(counts, (std::vector<std::int64_t>{1, 1, 1, 1}));
-  EXPECT_EQ(confusion_picture(2, counts).width, 2 * 32 + 1);
+  const Picture confusion = confusion_picture(2, counts, {"cat", "horse"});
+  constexpr int margin = 4 + 29 + 4;  // a name of five letters
+  ASSERT_EQ(confusion.width, margin + 2 * 32 + 1 + 4);
+  ASSERT_EQ(confusion.height, confusion.width);
+  const auto dark = [&](int top, int left, int bottom, int right) {
+    int count = 0;
+    for (int y = top; y < bottom; ++y)
+      for (int x = left; x < right; ++x)
+        count += confusion.pixels[static_cast<std::size_t>((y * confusion.width + x) * 3)] == 0;
+    return count;
+  };
+  EXPECT_GT(dark(margin, 0, margin + 32, margin), 20) << "the first row's name";
+  EXPECT_EQ(dark(margin, 0, margin + 32, margin), dark(0, margin, margin, margin + 32))
+      << "and its column's, turned";
+  EXPECT_GT(dark(margin + 33, 0, margin + 65, margin), dark(margin, 0, margin + 32, margin));
+  EXPECT_EQ(confusion_picture(201, std::vector<std::int64_t>(201 * 201), {}).width, 201 * 3 - 1)
+      << "no names fit";
   const Predictions one_taken_for_zero{2, {3, 1}, {1}};
   EXPECT_EQ(confusion_matrix(one_taken_for_zero), (std::vector<std::int64_t>{0, 0, 1, 0}))
       << "a row per label";

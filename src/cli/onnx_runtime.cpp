@@ -1,0 +1,126 @@
+#include "src/cli/onnx_runtime.h"
+
+#include <fmt/ranges.h>
+#include <onnx_answers_py.h>  // made by CMakeLists.txt of onnx_answers.py
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "src/core/error.h"
+
+extern char** environ;
+
+namespace convoy {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int package_is_missing = 3;  // onnx_answers.py's exit code
+
+std::string chosen_python() {
+  const char* chosen = std::getenv("CONVOY_PYTHON");
+  return chosen != nullptr && *chosen != '\0' ? chosen : "python3";
+}
+
+std::string contents_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+OnnxRuntime::Folder::Folder() {
+  std::string name = (fs::temp_directory_path() / "convoy-verify-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) fail("cannot verify: {}: {}", name, std::strerror(errno));
+  path = name;
+}
+OnnxRuntime::Folder::~Folder() {
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+}
+
+OnnxRuntime::OnnxRuntime(const fs::path& model) : python_(chosen_python()) {
+  std::vector<std::string> words{python_, "-c", onnx_answers_py, model.string(), answers_file().string()};
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  std::array<int, 2> ends{};  // ours and its: a socket, since writing to one raises no signal
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    fail("cannot verify: {}", std::strerror(errno));
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDIN_FILENO);
+  const int problem =
+      ::posix_spawnp(&process_, python_.c_str(), &actions, nullptr, arguments.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  if (problem != 0) {
+    ::close(ends[0]);
+    fail("cannot verify: {} cannot be started ({}); install Python 3, or name one in CONVOY_PYTHON", python_,
+         std::strerror(problem));
+  }
+  stream_ = ends[0];
+}
+
+OnnxRuntime::~OnnxRuntime() {
+  finish();
+}
+
+fs::path OnnxRuntime::answers_file() const {
+  return folder_.path / "logits";
+}
+
+int OnnxRuntime::finish() {
+  if (process_ < 0) return 0;
+  ::close(std::exchange(stream_, -1));
+  int status = 0;
+  while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
+  }
+  process_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void OnnxRuntime::send(std::string_view bytes) {
+  while (listening_ && !bytes.empty()) {
+    const ssize_t sent = ::send(stream_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent >= 0)
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    else if (errno != EINTR)
+      listening_ = false;  // it has ended: answers() finds out why
+  }
+}
+
+void OnnxRuntime::ask(const fs::path& file) {
+  const std::string& name = file.native();
+  send(fmt::format("{{\"file\": {}}}\n{}", name.size(), name));
+}
+
+void OnnxRuntime::ask(std::span<const std::uint8_t> pixels, const std::vector<int>& shape) {
+  send(fmt::format("{{\"shape\": [{}]}}\n", fmt::join(shape, ", ")));
+  send({reinterpret_cast<const char*>(pixels.data()), pixels.size()});
+}
+
+std::vector<float> OnnxRuntime::answers() {
+  const int code = finish();
+  const std::string bytes = contents_of(answers_file());
+  if (code == package_is_missing)
+    fail(
+        "cannot verify: {} has no {}; pip install onnxruntime numpy pillow, or name another Python in "
+        "CONVOY_PYTHON",
+        python_, bytes);
+  if (code != 0) fail("cannot verify: {} ended with exit code {}, after its message above", python_, code);
+  std::vector<float> logits(bytes.size() / sizeof(float));
+  std::memcpy(logits.data(), bytes.data(), logits.size() * sizeof(float));
+  return logits;
+}
+
+}  // namespace convoy

@@ -1,0 +1,36 @@
+// What is allowed and mostly a mistake.
+#include "src/train/cautions.h"
+
+#include <gtest/gtest.h>
+
+namespace convoy::testing {
+namespace {
+
+Config config_of(const std::string& more) {
+  return parse_config("model: {input: [1, 2, 2], layers: [flatten, linear: 2]}\n" + more, "t", {});
+}
+
+TEST(Cautions, EpochsOfOneStep) {
+  const Config config = config_of("train: {global_batch: 256}");
+  const std::vector<Caution> found = cautions(config, {15, 5, 0, 20}, false);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_NE(found[0].text.find("1 step per epoch: 15 images, global_batch 256; with train.global_batch: 1 "),
+            std::string::npos)
+      << found[0].text;
+  EXPECT_TRUE(cautions(config, {257, 5, 0, 262}, false).empty());
+}
+
+TEST(Cautions, TestImagesThatChoose) {
+  const SampleCounts counts{1000, 100, 0, 1100};
+  const Config best = config_of("checkpoint: {best: true}"),
+               both = config_of("checkpoint: {best: true}\ntrain: {early_stop: {}}");
+  ASSERT_EQ(cautions(best, counts, true).size(), 1u);
+  EXPECT_EQ(cautions(best, counts, true)[0].text.rfind("checkpoint.best chooses by the test images", 0), 0u);
+  EXPECT_EQ(cautions(both, counts, true)[0].text.rfind("train.early_stop and checkpoint.best choose by", 0),
+            0u);
+  EXPECT_TRUE(cautions(both, counts, false).empty()) << "validation has images of its own";
+  EXPECT_TRUE(cautions(config_of(""), counts, true).empty()) << "nothing is chosen";
+}
+
+}  // namespace
+}  // namespace convoy::testing
