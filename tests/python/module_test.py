@@ -142,7 +142,7 @@ class Predict(ModuleTest):
 
 class Train(ModuleTest):
     def test_epochs_as_they_come(self):
-        output = self.folder / "epochs"
+        output = self.folder / "several" / "epochs"
         epochs = list(convoy.train(self.write("small.yaml", SMALL), {"train.epochs": 3}, output=output))
         self.assertEqual([row["epoch"] for row in epochs], [1, 2, 3])
         self.assertGreater(epochs[-1]["val_accuracy"], 0.2)
@@ -156,7 +156,7 @@ class Train(ModuleTest):
         more = list(convoy.train(self.folder / "small.yaml", ["train.epochs=4"], output=output, resume="auto"))
         self.assertEqual([row["epoch"] for row in more], [3, 4])
 
-        records = convoy.runs(self.folder)
+        records = convoy.runs(self.folder / "several")
         mine = [row for row in records if row["run"] == str(output) and "event" not in row]
         self.assertEqual([row["epoch"] for row in mine], [1, 2, 3, 4])
         self.assertEqual({row["run"] for row in records}, {str(output), f"{output}.1"})

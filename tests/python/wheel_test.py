@@ -19,6 +19,8 @@ import zipfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from depth import DEEP  # noqa: E402
+from networks import DIGITS  # noqa: E402
+from patience import patience  # noqa: E402
 
 MOST_BYTES = 80_000_000
 # What every system has that is new enough for the wheel's tag.
@@ -35,7 +37,7 @@ class Wheel(unittest.TestCase):
         if not named and not DEEP:
             raise unittest.SkipTest("for tools/test --deep, or CONVOY_WHEEL=FILE")
         if not named:
-            subprocess.run([ROOT / "tools" / "wheel", "--cpu"], env=dict(os.environ, DIST=str(cls.folder)), check=True, timeout=3600)
+            subprocess.run([ROOT / "tools" / "wheel", "--cpu"], env=dict(os.environ, DIST=str(cls.folder)), check=True, timeout=patience(3600))
         cls.wheel = pathlib.Path(named) if named else next(cls.folder.glob("convoy-*.whl"))
         cls.content = cls.folder / "content"
         with zipfile.ZipFile(cls.wheel) as archive:
@@ -74,16 +76,17 @@ class Wheel(unittest.TestCase):
     def test_in_an_environment_of_its_own(self):
         place = self.folder / "env"
         venv.create(place, with_pip=True)
-        subprocess.run([place / "bin" / "pip", "install", "-q", "--no-index", "--no-deps", self.wheel], check=True, timeout=300)
+        subprocess.run([place / "bin" / "pip", "install", "-q", "--no-index", "--no-deps", self.wheel], check=True, timeout=patience(120))
 
         def call(command, *arguments):
             return subprocess.run([place / "bin" / command, *arguments], env={"PATH": "/usr/bin:/bin"}, cwd=self.folder,
-                                  capture_output=True, text=True, timeout=300)
+                                  capture_output=True, text=True, timeout=patience(120))
 
         self.assertRegex(call("convoy", "--version").stdout, r"^convoy [\d.]+\n")
         self.assertEqual(call("convoy", "nonsense").returncode, 2)
-        trained = call("python", "-c", "import convoy; print(len(list(convoy.train(convoy.configs() / 'quickstart.yaml', "
-                       "['train.epochs=1', 'device=cpu'], output='run'))), convoy.load('run', device='cpu').classes)")
+        (self.folder / "digits.yaml").write_text(DIGITS)
+        trained = call("python", "-c", "import convoy; print(len(list(convoy.train('digits.yaml', output='run'))), "
+                       "convoy.load('run', device='cpu').classes)")
         self.assertEqual(trained.stdout, "1 ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']\n", trained.stderr)
 
 
