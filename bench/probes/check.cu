@@ -38,12 +38,6 @@ struct Report {
   }
 };
 
-template <class L, class T>
-void poison(const L& layer, T* y) {
-  check_cuda(cudaMemset(y, 0xff, layer.count() * sizeof(T)));
-  check_cuda(cudaMemset(layer.moments(), 0xff, std::size_t(layer.tiles()) * L::Channels * sizeof(float2)));
-}
-
 /// The worst relative error of a channel's sum of squares, and of its sum in units of the root of count times
 /// that.
 template <class T>
@@ -66,65 +60,70 @@ double moments_error(const std::vector<float2>& moments, const std::vector<T>& y
 }
 
 template <Pass pass, class L, class T>
-void check_convolution(const L& layer, const Tensors<T>& t, Report& report) {
-  const T* source = pass == Pass::fprop ? t.x.get() : t.y.get();
-  auto wanted = allocate_device<float>(layer.count());
-  reference_kernel<T, pass><<<static_cast<unsigned>(layer.count() / 256), 256>>>(
-      source, t.filters.get(), L::Side, L::Channels, wanted.get());
+void check_convolution(const L& layer, const Tensors<T>& t, const std::vector<Variant>& variants,
+                       Report& report) {
+  constexpr bool forward = pass == Pass::fprop;
+  const std::size_t count = forward ? layer.y_count() : layer.x_count();
+  T* result = forward ? t.y.get() : t.x.get();
+  const auto kept = to_host(result, count);  // the source of the checks that follow
+  auto wanted = allocate_device<float>(count);
+  reference_kernel<T, pass><<<static_cast<unsigned>(count / 256), 256>>>(
+      forward ? t.x.get() : t.y.get(), t.filters.get(), layer.shape(), wanted.get());
   check_launch();
-  const auto reference = to_host(wanted.get(), layer.count());
-  const double limit = std::is_same_v<T, __half> ? 5e-4 : 4e-3;
-  // Into a tensor of its own: the next check needs the source and the gradient as they are.
-  Tensors<T> into = layer.make_tensors(99);
-  check_cuda(
-      cudaMemcpy(into.filters.get(), t.filters.get(), L::filter_count * sizeof(T), cudaMemcpyDeviceToDevice));
-  T* from = pass == Pass::fprop ? into.x.get() : into.y.get();
-  T* to = pass == Pass::fprop ? into.y.get() : into.x.get();
-  check_cuda(cudaMemcpy(from, source, layer.count() * sizeof(T), cudaMemcpyDeviceToDevice));
-  for (const Variant variant : {Variant{1, false}, Variant{L::Channels == 64 ? 1 : 2, false},
-                                Variant{L::Channels == 64 ? 1 : 2, true}}) {
-    poison(layer, to);
-    layer.template convolve<pass>(into, variant, nullptr);
-    const auto y = to_host(to, layer.count());
-    layer.template convolve<pass>(into, variant, nullptr);
-    const auto again = to_host(to, layer.count());
+  const auto reference = to_host(wanted.get(), count);
+  const auto run = [&](Variant variant) {
+    check_cuda(cudaMemset(result, 0xff, count * sizeof(T)));
+    check_cuda(cudaMemset(layer.moments(), 0xff, layer.moment_count() * sizeof(float2)));
+    if (forward)
+      layer.fprop(t, variant, nullptr);
+    else
+      layer.dgrad(t, variant, nullptr);
+    return to_host(result, count);
+  };
+  for (const Variant variant : variants) {
+    const auto y = run(variant), again = run(variant);
     char what[64];
-    std::snprintf(what, sizeof what, "%s, cluster %d%s", pass == Pass::fprop ? "fprop" : "dgrad",
-                  variant.cluster, variant.moments ? ", moments" : "");
-    report(what, relative_error(y, reference), limit,
-           std::memcmp(y.data(), again.data(), y.size() * sizeof(T)) == 0);
-    if (variant.moments)
-      report(
-          "  its moments",
-          moments_error(to_host(layer.moments(), std::size_t(layer.tiles()) * L::Channels), y, L::Channels),
-          1e-5, true);
+    std::snprintf(what, sizeof what, "%s%s%s", forward ? "fprop" : "dgrad",
+                  variant.cluster > 1 ? ", cluster of 2" : "", variant.moments ? ", moments" : "");
+    report(what, relative_error(y, reference), std::is_same_v<T, __half> ? 5e-4 : 4e-3,
+           std::memcmp(y.data(), again.data(), count * sizeof(T)) == 0);
+    if (variant.moments) {
+      const int channels = forward ? layer.shape().filters : layer.shape().channels;
+      report("  its moments", moments_error(to_host(layer.moments(), layer.moment_count()), y, channels),
+             1e-5, true);
+    }
   }
+  check_cuda(cudaMemcpy(result, kept.data(), count * sizeof(T), cudaMemcpyHostToDevice));
 }
 
 template <class L, class T>
 void check_wgrad(const L& layer, const Tensors<T>& t, Report& report) {
   auto wanted = allocate_device<float>(L::filter_count);
-  reference_wgrad_kernel<<<L::filter_count, 256>>>(t.x.get(), t.y.get(), layer.images(), L::Side, L::Channels,
-                                                   wanted.get());
+  reference_wgrad_kernel<<<L::filter_count, 256>>>(t.x.get(), t.y.get(), layer.shape(), wanted.get());
   check_launch();
-  check_cuda(cudaMemset(t.dw.get(), 0xff, L::filter_count * sizeof(float)));
-  layer.wgrad(t, true, nullptr);
-  const auto dw = to_host(t.dw.get(), L::filter_count);
-  layer.wgrad(t, true, nullptr);
-  const auto again = to_host(t.dw.get(), L::filter_count);
+  const auto run = [&] {
+    check_cuda(cudaMemset(t.dw.get(), 0xff, L::filter_count * sizeof(float)));
+    layer.wgrad(t, true, nullptr);
+    return to_host(t.dw.get(), L::filter_count);
+  };
+  const auto dw = run(), again = run();
   report("wgrad", relative_error(dw, to_host(wanted.get(), L::filter_count)), 1e-4,
          std::memcmp(dw.data(), again.data(), dw.size() * sizeof(float)) == 0);
 }
 
-template <class T, int Side, int Channels>
+template <class T, int Side, int Channels, int Filters = Channels, int Stride = 1>
 void check_layer(int images, int grid, Report& report) {
-  std::printf("%s %d -> %d, %d images of %d x %d\n", std::is_same_v<T, __half> ? "fp16" : "bf16", Channels,
-              Channels, images, Side, Side);
-  const Layer<T, Side, Channels> layer(images, grid);
+  using L = Layer<T, Side, Channels, Filters, Stride>;
+  std::printf("%s %d -> %d, %d images, result %d x %d, stride %d\n",
+              std::is_same_v<T, __half> ? "fp16" : "bf16", Channels, Filters, images, Side, Side, Stride);
+  const L layer(images, grid);
   const Tensors<T> t = layer.make_tensors(1);
-  check_convolution<Pass::fprop>(layer, t, report);
-  check_convolution<Pass::dgrad>(layer, t, report);
-  check_wgrad(layer, t, report);
+  std::vector<Variant> variants{{}, {1, true}};
+  if (!L::resident) variants.push_back({2, false});
+  check_convolution<Pass::fprop>(layer, t, variants, report);
+  if (Stride != 1) variants = {{}, {2, false}};
+  if (L::has_dgrad) check_convolution<Pass::dgrad>(layer, t, variants, report);
+  if constexpr (L::has_wgrad) check_wgrad(layer, t, report);
 }
 
 }  // namespace
@@ -138,6 +137,8 @@ int main(int argc, char** argv) {
     check_layer<__half, 32, 64>(small ? 4 : 512, small ? 2 : 0, report);
     check_layer<__half, 16, 128>(small ? 8 : 512, small ? 2 : 0, report);
     check_layer<__half, 8, 256>(small ? 16 : 512, small ? 2 : 0, report);
+    check_layer<__half, 16, 64, 128, 2>(small ? 8 : 512, small ? 2 : 0, report);
+    check_layer<__half, 8, 128, 256, 2>(small ? 16 : 512, small ? 2 : 0, report);
     if (!small) check_layer<__nv_bfloat16, 16, 128>(256, 0, report);
   } catch (const std::exception& error) {
     std::printf("probe_check: %s\n", error.what());

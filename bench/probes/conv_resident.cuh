@@ -19,7 +19,8 @@ struct ResidentLayout {
   static constexpr int threads = 128 * (groups + 1);
   // In bytes from the beginning of shared memory. What the copy engine swizzles begins at multiples of 1024
   // where it is not moved by whole rows.
-  static constexpr int filters = 0, stages = 9 * 64 * 128, patches = stages + groups * S::tile_bytes;
+  using TileStage = Stage<S, 4>;
+  static constexpr int filters = 0, stages = 9 * 64 * 128, patches = stages + groups * TileStage::bytes;
   static constexpr int barriers = patches + S::ring_bytes(groups), bytes = barriers + 64;
   static_assert(bytes <= 232448);
 };
@@ -27,10 +28,10 @@ struct ResidentLayout {
 /// source and result (N,Side,Side,64), filters (64,3,3,64). `moments` (tiles,64) of the result, if
 /// WithMoments.
 template <class T, int Side, Pass pass, bool WithMoments>
-__global__ void __launch_bounds__(384, 1)
-    conv_resident_kernel(const __grid_constant__ CUtensorMap source,
-                         const __grid_constant__ CUtensorMap filters,
-                         const __grid_constant__ CUtensorMap result, int tiles, float2* moments) {
+__global__ void __launch_bounds__(384, 1) conv_resident_kernel(const __grid_constant__ CUtensorMap source,
+                                                               const __grid_constant__ CUtensorMap filters,
+                                                               const __grid_constant__ CUtensorMap result,
+                                                               int tiles, float2* moments, LoopTime* time) {
   using S = Strip<Side>;
   using L = ResidentLayout<S>;
   extern __shared__ __align__(1024) std::byte shared[];
@@ -69,6 +70,7 @@ __global__ void __launch_bounds__(384, 1)
     const std::uint32_t patch = patch_address<S>(ring, group);
     float sums[128] = {};
     wait(filters_full, 0);
+    const LoopTimer timer;
     if (group == 1 && count > 0) arrive_threads(other_turn, 256);  // the first tile's turn
     for (int i = group; i < count; i += L::groups) {
       wait(full + 8 * group, i / L::groups & 1);
@@ -76,18 +78,22 @@ __global__ void __launch_bounds__(384, 1)
       pin(sums);
       fence_products();
 #pragma unroll
-      for (int tap = 0; tap < 9; ++tap)
-        multiply_tap<T, S, pass>(sums, base + L::filters + FilterBox<pass>::tap(tap) * FilterBox<pass>::bytes,
-                                 patch + S::tap_bytes(tap), tap > 0);
+      for (int tap = 0; tap < 9; ++tap) {
+        const int filter_tap = pass == Pass::fprop ? tap : 8 - tap;
+        multiply_tap<T, S, pass>(sums, base + L::filters + filter_tap * FilterBox<pass>::bytes,
+                                 patch + S::tap_bytes(tap / 3 - 1, tap % 3 - 1), tap > 0);
+      }
       commit_products();
       if (i + 1 < count) arrive_threads(other_turn, 256);
       wait_products<0>();
       pin(sums);
       if (thread % 32 == 0) arrive(empty + 8 * group);
       const int tile = first + i * stride;
-      store_tile<T, S, WithMoments>(sums, result, base + L::stages + group * S::tile_bytes, 3 + group, 0,
-                                    tile, moments + static_cast<std::ptrdiff_t>(tile) * 64);
+      store_tile<T, S, typename L::TileStage, WithMoments>(
+          sums, result, base + L::stages + group * L::TileStage::bytes, 3 + group, 0, tile,
+          moments + static_cast<std::ptrdiff_t>(tile) * 64);
     }
+    if (blockIdx.x == 0 && thread == 128) timer.write(time);
     if (thread % 128 == 0) wait_stores_done();
   }
 }

@@ -133,9 +133,11 @@ __device__ __forceinline__ void store_box(const CUtensorMap& map, std::uint32_t 
       : "memory");
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
-/// Waits until this thread's stores have read their source: it may be overwritten.
+/// Waits until all but the `Pending` latest of this thread's stores have read their source, which may then be
+/// overwritten.
+template <int Pending>
 __device__ __forceinline__ void wait_stores_read() {
-  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(Pending) : "memory");
 }
 __device__ __forceinline__ void wait_stores_done() {
   asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
@@ -151,6 +153,32 @@ template <int Registers>
 __device__ __forceinline__ void take_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
 }
+
+/// How long a warpgroup's loop took, to tell the clock rate and how busy the tensor cores were. Written by
+/// block 0.
+struct LoopTime {
+  long long cycles, nanoseconds;
+};
+class LoopTimer {
+ public:
+  __device__ __forceinline__ LoopTimer() : cycles_(cycles()), nanoseconds_(nanoseconds()) {}
+  __device__ __forceinline__ void write(LoopTime* to) const {
+    *to = {cycles() - cycles_, nanoseconds() - nanoseconds_};
+  }
+
+ private:
+  __device__ __forceinline__ static long long cycles() {
+    long long t;
+    asm volatile("mov.u64 %0, %%clock64;" : "=l"(t));
+    return t;
+  }
+  __device__ __forceinline__ static long long nanoseconds() {
+    long long t;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t));
+    return t;
+  }
+  long long cycles_, nanoseconds_;
+};
 
 /// Two sums rounded to 16 bits each, `low` at the lower address.
 template <class T>

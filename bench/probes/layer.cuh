@@ -8,6 +8,7 @@
 
 #include "bench/probes/conv_resident.cuh"
 #include "bench/probes/conv_streamed.cuh"
+#include "bench/probes/tensor_map.h"
 #include "bench/probes/wgrad.cuh"
 #include "src/core/cuda.h"
 
@@ -25,41 +26,57 @@ __global__ void fill_kernel(T* to, std::size_t count, unsigned seed, float scale
   }
 }
 
-/// y (N,Side,Side,C), a value a thread. dgrad: of source dy and mirrored taps, summed over filters.
+/// The sizes of a 3 x 3 convolution with padding 1: x (images,in,in,channels), filters
+/// (filters,3,3,channels), y (images,side,side,filters), in = side x stride.
+struct Shape {
+  int images, side, channels, filters, stride;
+};
+
+/// y of fprop or x of dgrad, a value a thread.
 template <class T, Pass pass>
-__global__ void reference_kernel(const T* source, const T* filters, int side, int channels, float* y) {
-  const std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x;
-  const int out = static_cast<int>(i % channels), w = static_cast<int>(i / channels % side),
-            h = static_cast<int>(i / channels / side % side);
-  const std::size_t image = i / channels / side / side;
+__global__ void reference_kernel(const T* source, const T* filters, Shape shape, float* result) {
+  const int in = shape.side * shape.stride, side = pass == Pass::fprop ? shape.side : in;
+  const int outputs = pass == Pass::fprop ? shape.filters : shape.channels;
+  const int depth = pass == Pass::fprop ? shape.channels : shape.filters;
+  const int source_side = pass == Pass::fprop ? in : shape.side;
+  const std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x, pixel = i / outputs;
+  const int output = static_cast<int>(i % outputs), w = static_cast<int>(pixel % side),
+            h = static_cast<int>(pixel / side % side);
+  const std::size_t image = pixel / side / side;
   float sum = 0;
   for (int r = 0; r < 3; ++r) {
     for (int s = 0; s < 3; ++s) {
-      const int y_in = h + r - 1, x_in = w + s - 1;
-      if (y_in < 0 || y_in >= side || x_in < 0 || x_in >= side) continue;
-      const T* pixel = source + ((image * side + y_in) * side + x_in) * channels;
-      for (int c = 0; c < channels; ++c) {
-        const std::size_t at = pass == Pass::fprop ? (std::size_t(out) * 9 + r * 3 + s) * channels + c
-                                                   : (std::size_t(c) * 9 + 8 - r * 3 - s) * channels + out;
-        sum += static_cast<float>(pixel[c]) * static_cast<float>(filters[at]);
+      int from_h = h * shape.stride + r - 1, from_w = w * shape.stride + s - 1;
+      if constexpr (pass == Pass::dgrad) {
+        if ((h + 1 - r) % shape.stride != 0 || (w + 1 - s) % shape.stride != 0) continue;
+        from_h = (h + 1 - r) / shape.stride, from_w = (w + 1 - s) / shape.stride;
+      }
+      if (from_h < 0 || from_h >= source_side || from_w < 0 || from_w >= source_side) continue;
+      const T* from = source + ((image * source_side + from_h) * source_side + from_w) * depth;
+      for (int d = 0; d < depth; ++d) {
+        const std::size_t filter = pass == Pass::fprop ? output : d,
+                          channel = pass == Pass::fprop ? d : output;
+        sum += static_cast<float>(from[d]) *
+               static_cast<float>(filters[(filter * 9 + 3 * r + s) * shape.channels + channel]);
       }
     }
   }
-  y[i] = sum;
+  result[i] = sum;
 }
 
-/// dw (C,3,3,C), a value a block of 256 threads, in double.
+/// dw (filters,3,3,channels) of stride 1, a value a block of 256 threads, in double.
 template <class T>
-__global__ void reference_wgrad_kernel(const T* x, const T* dy, int images, int side, int channels,
-                                       float* dw) {
+__global__ void reference_wgrad_kernel(const T* x, const T* dy, Shape shape, float* dw) {
+  const int channels = shape.channels, side = shape.side;
   const int c = static_cast<int>(blockIdx.x) % channels, tap = static_cast<int>(blockIdx.x) / channels % 9,
             k = static_cast<int>(blockIdx.x) / channels / 9;
   double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < images * side * side; i += static_cast<int>(blockDim.x)) {
+  for (int i = static_cast<int>(threadIdx.x); i < shape.images * side * side;
+       i += static_cast<int>(blockDim.x)) {
     const int w = i % side + tap % 3 - 1, h = i / side % side + tap / 3 - 1;
     if (w < 0 || w >= side || h < 0 || h >= side) continue;
     const std::size_t pixel = (std::size_t(i / side / side) * side + h) * side + w;
-    sum += static_cast<double>(static_cast<float>(dy[std::size_t(i) * channels + k])) *
+    sum += static_cast<double>(static_cast<float>(dy[std::size_t(i) * shape.filters + k])) *
            static_cast<float>(x[pixel * channels + c]);
   }
   __shared__ double sums[256];
@@ -70,14 +87,7 @@ __global__ void reference_wgrad_kernel(const T* x, const T* dy, int images, int 
   dw[blockIdx.x] = static_cast<float>(sum);
 }
 
-/// The tensor (images,side,side,channels) as the copy engine's (C,W,image,H), in boxes of 64 channels x
-/// `width` x the images and rows of a tile.
-CUtensorMap image_map(const void* tensor, CUtensorMapDataType type, int images, int side, int channels,
-                      int width, int box_images);
-/// Filters (channels,3,3,channels) as (C,tap,K), in boxes of 64 x 1 x 64.
-CUtensorMap filter_map(const void* tensor, CUtensorMapDataType type, int channels);
-
-/// Tensors of a layer and what its kernels write; nothing is initialised.
+/// Tensors of a layer; dw is what wgrad writes.
 template <class T>
 struct Tensors {
   DeviceMemory<T> x, y, filters;
@@ -86,111 +96,164 @@ struct Tensors {
 
 struct Variant {
   int cluster = 1;       ///< blocks that share filters, of the streamed kernel
-  bool moments = false;  ///< sums and sums of squares of what is stored
+  bool moments = false;  ///< sums and sums of squares of what is stored, without a cluster
 };
 
-template <class T, int Side_, int Channels_>
+/// A layer whose y is Side x Side.
+template <class T, int Side, int Channels, int Filters, int Stride>
 class Layer {
  public:
-  static constexpr int Side = Side_, Channels = Channels_;
   using S = Strip<Side>;
   static constexpr CUtensorMapDataType type =
       std::is_same_v<T, __half> ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
-  static constexpr int filter_count = Channels * 9 * Channels;
+  static constexpr int filter_count = Filters * 9 * Channels;
+  static constexpr bool has_wgrad = Stride == 1 && Channels == Filters;
+  static constexpr bool resident = Channels == 64 && Filters == 64 && Stride == 1;
+  static constexpr bool has_dgrad = resident || Channels % 128 == 0;
 
   /// `grid` blocks; 0: one per multiprocessor.
-  Layer(int images, int grid) : images_(images), tiles_(images / S::images * S::strips) {
-    int device = 0, processors = 0;
+  Layer(int images, int grid)
+      : tiles_(images / S::images * S::strips), shape_{images, Side, Channels, Filters, Stride} {
+    int device = 0;
     check_cuda(cudaGetDevice(&device));
-    check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
-    grid_ = grid > 0 ? grid : processors;
+    check_cuda(cudaDeviceGetAttribute(&processors_, cudaDevAttrMultiProcessorCount, device));
+    if (grid > 0) processors_ = grid;
     check(images % (2 * S::images) == 0, "tiles come in pairs");
-    partial_ = allocate_device<float>(std::size_t{wgrad_splits(Channels)} * filter_count);
-    moments_ = allocate_device<float2>(std::size_t(tiles_) * Channels);
+    if constexpr (has_wgrad)
+      partial_ = allocate_device<float>(std::size_t{wgrad_splits(Channels)} * filter_count);
+    moments_ = allocate_device<float2>(moment_count());
+    time_ = allocate_device<LoopTime>(1);
   }
 
-  std::size_t count() const { return std::size_t(images_) * Side * Side * Channels; }
-  int images() const { return images_; }
-  int tiles() const { return tiles_; }
-  double operations() const { return 2.0 * static_cast<double>(count()) * 9 * Channels; }
+  const Shape& shape() const { return shape_; }
+  std::size_t x_count() const { return y_count() / Filters * Channels * Stride * Stride; }
+  std::size_t y_count() const { return std::size_t(shape_.images) * Side * Side * Filters; }
+  std::size_t moment_count() const { return std::size_t(tiles_) * Filters; }
+  double operations() const { return 2.0 * static_cast<double>(y_count()) * 9 * Channels; }
   float2* moments() const { return moments_.get(); }
+  LoopTime* time() const { return time_.get(); }
+  int processors() const { return processors_; }
 
   Tensors<T> make_tensors(unsigned seed) const {
-    Tensors<T> t{allocate_device<T>(count()), allocate_device<T>(count()), allocate_device<T>(filter_count),
-                 allocate_device<float>(filter_count)};
-    fill_kernel<<<1056, 256>>>(t.x.get(), count(), 3 * seed, 1.0f);
-    fill_kernel<<<1056, 256>>>(t.y.get(), count(), 3 * seed + 1, 1.0f);
+    Tensors<T> t{allocate_device<T>(x_count()), allocate_device<T>(y_count()),
+                 allocate_device<T>(filter_count), allocate_device<float>(filter_count)};
+    fill_kernel<<<1056, 256>>>(t.x.get(), x_count(), 3 * seed, 1.0f);
+    fill_kernel<<<1056, 256>>>(t.y.get(), y_count(), 3 * seed + 1, 1.0f);
     fill_kernel<<<1056, 256>>>(t.filters.get(), filter_count, 3 * seed + 2, 0.25f);
     check_launch();
     return t;
   }
 
-  /// y = x * filters, or x = y * mirrored filters.
-  template <Pass pass>
-  void convolve(const Tensors<T>& t, Variant variant, cudaStream_t stream) const {
-    const T* from = pass == Pass::fprop ? t.x.get() : t.y.get();
-    T* to = pass == Pass::fprop ? t.y.get() : t.x.get();
-    const CUtensorMap source = map(from, S::width + 2), result = map(to, S::width);
-    const CUtensorMap filters = filter_map(t.filters.get(), type, Channels);
-    if constexpr (Channels == 64) {
-      constexpr int bytes = ResidentLayout<S>::bytes;
-      if (variant.moments)
-        launch(conv_resident_kernel<T, Side, pass, true>, tiles_, 1, bytes, stream, source, filters, result);
-      else
-        launch(conv_resident_kernel<T, Side, pass, false>, tiles_, 1, bytes, stream, source, filters, result);
+  void fprop(const Tensors<T>& t, Variant variant, cudaStream_t stream) const {
+    const CUtensorMap filters = filter_map(t.filters.get(), type, Channels, Filters);
+    if constexpr (resident) {
+      launch_resident<Pass::fprop>(map_x(t, box_of_patch), filters, map_y(t, box_of_piece), variant, stream);
+    } else if constexpr (Stride == 1) {
+      launch_streamed<Stride1<Side, Pass::fprop>, Channels, Filters, Pass::fprop>(
+          {map_x(t, box_of_patch)}, filters, {map_y(t, box_of_piece)}, variant, stream);
     } else {
-      constexpr int bytes = StreamedLayout<S>::bytes;
-      const int items = tiles_ * (Channels / 128);
-      if (variant.cluster == 2 && variant.moments)
-        launch(conv_streamed_kernel<T, Side, Channels, pass, 2, true>, items, 2, bytes, stream, source,
-               filters, result);
-      else if (variant.cluster == 2)
-        launch(conv_streamed_kernel<T, Side, Channels, pass, 2, false>, items, 2, bytes, stream, source,
-               filters, result);
-      else
-        launch(conv_streamed_kernel<T, Side, Channels, pass, 1, false>, items, 1, bytes, stream, source,
-               filters, result);
+      launch_streamed<Stride2<Side>, Channels, Filters, Pass::fprop>(
+          planes_of_x(t, box_of_patch), filters, {map_y(t, box_of_piece)}, variant, stream);
+    }
+  }
+
+  void dgrad(const Tensors<T>& t, Variant variant, cudaStream_t stream) const {
+    const CUtensorMap filters = filter_map(t.filters.get(), type, Channels, Filters);
+    if constexpr (resident) {
+      launch_resident<Pass::dgrad>(map_y(t, box_of_patch), filters, map_x(t, box_of_piece), variant, stream);
+    } else if constexpr (Stride == 1) {
+      launch_streamed<Stride1<Side, Pass::dgrad>, Filters, Channels, Pass::dgrad>(
+          {map_y(t, box_of_patch)}, filters, {map_x(t, box_of_piece)}, variant, stream);
+    } else if constexpr (has_dgrad) {
+      launch_streamed<Stride2Dgrad<Side>, Filters, Channels, Pass::dgrad>(
+          {map_y(t, box_of_patch)}, filters, planes_of_x(t, box_of_piece), variant, stream);
     }
   }
 
   /// dw of x and y, which stands for dy. `sum`: with the second kernel.
   void wgrad(const Tensors<T>& t, bool sum, cudaStream_t stream) const {
-    constexpr int bytes = WgradLayout<Side>::bytes, splits = wgrad_splits(Channels);
+    using L = WgradLayout<Side>;
     const auto kernel = wgrad_kernel<T, Side, Channels>;
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-    kernel<<<wgrad_blocks, WgradLayout<Side>::threads, bytes, stream>>>(
-        map(t.x.get(), S::width + 2), map(t.y.get(), S::width), tiles_, partial_.get());
+    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, L::bytes));
+    kernel<<<wgrad_blocks, L::threads, L::bytes, stream>>>(map_x(t, box_of_patch), map_y(t, box_of_tile),
+                                                           tiles_, partial_.get(), time_.get());
     check_launch();
     if (!sum) return;
-    wgrad_sum_kernel<splits><<<filter_count / 128, 256, 0, stream>>>(
+    wgrad_sum_kernel<wgrad_splits(Channels)><<<filter_count / 128, 256, 0, stream>>>(
         reinterpret_cast<const float4*>(partial_.get()), filter_count, reinterpret_cast<float4*>(t.dw.get()));
     check_launch();
   }
 
  private:
-  CUtensorMap map(const T* tensor, int width) const {
-    return image_map(tensor, type, images_, Side, Channels, width, S::images);
+  static constexpr Box box_of_patch{S::width + 2, S::images, Side}, box_of_tile{S::width, S::images, Side},
+      box_of_piece{S::width, S::images, Side / 4};
+
+  CUtensorMap map_y(const Tensors<T>& t, Box box) const {
+    return image_map({t.y.get(), type, shape_.images, Side, Filters}, box);
   }
-  template <class Kernel>
-  void launch(Kernel kernel, int items, int cluster, int bytes, cudaStream_t stream,
-              const CUtensorMap& source, const CUtensorMap& filters, const CUtensorMap& result) const {
+  CUtensorMap map_x(const Tensors<T>& t, Box box) const {
+    return image_map({t.x.get(), type, shape_.images, Side * Stride, Channels}, box);
+  }
+  /// Rows and columns of x by parity.
+  Maps<4> planes_of_x(const Tensors<T>& t, Box box) const {
+    Maps<4> maps;
+    for (int i = 0; i < 4; ++i)
+      maps.map[i] =
+          image_map({t.x.get(), type, shape_.images, Side * Stride, Channels, 2, i / 2, i % 2}, box);
+    return maps;
+  }
+
+  template <Pass pass>
+  void launch_resident(const CUtensorMap& source, const CUtensorMap& filters, const CUtensorMap& result,
+                       Variant variant, cudaStream_t stream) const {
+    constexpr int bytes = ResidentLayout<S>::bytes;
+    if (variant.moments)
+      launch(conv_resident_kernel<T, Side, pass, true>, tiles_, 1, bytes, stream, source, filters, result);
+    else
+      launch(conv_resident_kernel<T, Side, pass, false>, tiles_, 1, bytes, stream, source, filters, result);
+  }
+  template <class Walk, int Depth, int Outputs, Pass pass>
+  void launch_streamed(const Maps<Walk::sources>& source, const CUtensorMap& filters,
+                       const Maps<Walk::classes>& result, Variant variant, cudaStream_t stream) const {
+    constexpr int bytes = StreamedLayout<Walk>::bytes,
+                  output_blocks = Outputs / StreamedLayout<Walk>::outputs;
+    const int items = tiles_ * output_blocks;
+    if (variant.cluster == 2) {
+      launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 2, false>, items, 2, bytes, stream, source,
+             filters, result);
+    } else if (variant.moments) {
+      if constexpr (Walk::classes == 1)
+        launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 1, true>, items, 1, bytes, stream, source,
+               filters, result);
+    } else {
+      launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 1, false>, items, 1, bytes, stream, source,
+             filters, result);
+    }
+  }
+  template <class Kernel, class Source, class Result>
+  void launch(Kernel kernel, int items, int cluster, int bytes, cudaStream_t stream, const Source& source,
+              const CUtensorMap& filters, const Result& result) const {
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
     cudaLaunchAttribute attribute{};
     attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+    attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
+    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
     cudaLaunchConfig_t config{};
-    config.gridDim = dim3(static_cast<unsigned>(std::min(grid_, items) / cluster * cluster));
+    config.gridDim = dim3(static_cast<unsigned>(std::min(processors_, items) / cluster * cluster));
     config.blockDim = dim3(384);
     config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
     config.stream = stream;
     config.attrs = &attribute;
     config.numAttrs = cluster > 1 ? 1 : 0;
-    check_cuda(cudaLaunchKernelEx(&config, kernel, source, filters, result, tiles_, moments_.get()));
+    check_cuda(
+        cudaLaunchKernelEx(&config, kernel, source, filters, result, tiles_, moments_.get(), time_.get()));
   }
 
-  int images_, tiles_, grid_;
+  int tiles_, processors_ = 0;
+  Shape shape_;
   DeviceMemory<float> partial_;
   DeviceMemory<float2> moments_;
+  DeviceMemory<LoopTime> time_;
 };
 
 }  // namespace convoy::probe

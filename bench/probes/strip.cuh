@@ -23,7 +23,7 @@ namespace convoy::probe {
 template <int Side>
 struct Strip {
   static_assert(Side % 8 == 0 && 32 % Side == 0);
-  static constexpr int width = 8, groups = 32, pixels = groups * width;
+  static constexpr int side = Side, width = 8, groups = 32, pixels = groups * width;
   static constexpr int images = groups / Side;  ///< of a tile
   static constexpr int strips = Side / width;   ///< of an image
   static constexpr int row_bytes = 128;         ///< of a pixel: 64 channels of 16 bits
@@ -32,8 +32,8 @@ struct Strip {
   static constexpr int tile_bytes = pixels * row_bytes;  ///< of 64 channels, without the pixels around
 
   static constexpr int ring_bytes(int patches) { return patches * patch_stride + halo_bytes; }
-  /// From where a patch begins to what tap (r, s) reads.
-  static constexpr int tap_bytes(int tap) { return (tap / 3 - 1) * halo_bytes + tap % 3 * row_bytes; }
+  /// From where a patch begins to what a tap reads that lies `h` rows and `w` columns from its output.
+  static constexpr int tap_bytes(int h, int w) { return h * halo_bytes + (w + 1) * row_bytes; }
 
   /// A tile's first column and image.
   struct Place {
@@ -80,8 +80,6 @@ struct FilterBox {
   static constexpr int bytes = 64 * 128;
   static constexpr int k16_bytes = pass == Pass::fprop ? 32 : 16 * 128;  ///< to the next 16 of what is summed
   static constexpr std::uint64_t layout = layout_of(bytes, 8 * 128);
-  /// The tap of the filters that goes with tap `tap` of the patch.
-  static constexpr int tap(int tap) { return pass == Pass::fprop ? tap : 8 - tap; }
 };
 
 /// sums (64 outputs, 256 pixels) += one tap's filters (64 outputs x 64) x pixels (64 x 256): four products.
@@ -96,41 +94,54 @@ __device__ __forceinline__ void multiply_tap(float (&sums)[128], std::uint32_t f
                                                    k > 0 || add);
 }
 
-/// By a warpgroup: rounds its sums (64 outputs, 256 pixels) and stores them through `stage`, 32 KiB of shared
-/// memory that it owns, at output channel `channel` of a tile. `name` is a hardware barrier of its own. With
-/// `moments` (tile, outputs) not null, writes each output's sum and sum of squares over the tile, of the
-/// rounded values.
-template <class T, class S, bool WithMoments>
+/// Shared memory through which a warpgroup stores a tile of 64 outputs, a quarter of the pixels at a time:
+/// `Buffers` of 8 KiB, which the copy engine empties while the next is filled.
+template <class S, int Buffers>
+struct Stage {
+  static constexpr int pieces = 4, buffers = Buffers;
+  static constexpr int piece_groups = S::groups / pieces, piece_rows = S::side / pieces;
+  static constexpr int piece_bytes = piece_groups * S::width * S::row_bytes, bytes = Buffers * piece_bytes;
+  static_assert(pieces % Buffers == 0 && S::side % pieces == 0);
+};
+
+/// By a warpgroup: rounds its sums (64 outputs, 256 pixels) and stores them through `stage`, which it owns,
+/// at output channel `channel` of a tile. `name` is a hardware barrier of its own. WithMoments: writes each
+/// output's sum and sum of squares over the tile, of the rounded values, to `moments` (64).
+template <class T, class S, class Stage, bool WithMoments>
 __device__ __forceinline__ void store_tile(const float (&sums)[128], const CUtensorMap& result,
                                            std::uint32_t stage, int name, int channel, int tile,
                                            float2* moments) {
   const int thread = static_cast<int>(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
-  if (thread == 0) wait_stores_read();  // of the tile before
-  sync_threads(name, 128);
   // The lane's matrix of the four, its pixel there, and the 16 bytes of eight outputs that the matrix covers.
-  const int matrix = lane / 8, pixel = matrix / 2 * 8 + lane % 8, piece = 2 * warp + matrix % 2;
-  const std::uint32_t to = stage + pixel * S::row_bytes + ((piece ^ lane % 8) << 4);
+  const int matrix = lane / 8, pixel = matrix / 2 * 8 + lane % 8, piece_of_row = 2 * warp + matrix % 2;
+  const std::uint32_t to = stage + pixel * S::row_bytes + ((piece_of_row ^ lane % 8) << 4);
+  const auto place = S::place(tile);
   float2 low{}, high{};  // sum and sum of squares of outputs lane / 4 and lane / 4 + 8
 #pragma unroll
-  for (int j = 0; j < 32; j += 2) {
-    std::uint32_t pairs[4];
+  for (int piece = 0; piece < Stage::pieces; ++piece) {
+    const int buffer = piece % Stage::buffers * Stage::piece_bytes;
+    if (thread == 0) wait_stores_read<Stage::buffers - 1>();  // what lay in this buffer
+    sync_threads(name, 128);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      pairs[i] = rounded_pair<T>(sums[4 * j + 2 * i], sums[4 * j + 2 * i + 1]);
-      if constexpr (WithMoments) {
-        const float2 v = unpacked<T>(pairs[i]);
-        float2& into = i % 2 == 0 ? low : high;
-        into.x += v.x + v.y;
-        into.y = fmaf(v.x, v.x, fmaf(v.y, v.y, into.y));
+    for (int j = 0; j < Stage::piece_groups; j += 2) {
+      std::uint32_t pairs[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int sum = 4 * (piece * Stage::piece_groups + j) + 2 * i;
+        pairs[i] = rounded_pair<T>(sums[sum], sums[sum + 1]);
+        if constexpr (WithMoments) {
+          const float2 v = unpacked<T>(pairs[i]);
+          float2& into = i % 2 == 0 ? low : high;
+          into.x += v.x + v.y;
+          into.y = fmaf(v.x, v.x, fmaf(v.y, v.y, into.y));
+        }
       }
+      store_transposed(to + buffer + j * S::width * S::row_bytes, pairs);
     }
-    store_transposed(to + j * 8 * S::row_bytes, pairs);
-  }
-  publish_stores();
-  sync_threads(name, 128);
-  if (thread == 0) {
-    const auto place = S::place(tile);
-    store_box(result, stage, channel, place.w, place.image, 0);
+    publish_stores();
+    sync_threads(name, 128);
+    if (thread == 0)
+      store_box(result, stage + buffer, channel, place.w, place.image, piece * Stage::piece_rows);
   }
   if constexpr (WithMoments) {
 #pragma unroll

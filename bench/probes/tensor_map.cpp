@@ -1,5 +1,6 @@
-// Tensor maps of the copy engine. The driver's function is asked for by name, so that nothing links libcuda.
-#include <cuda.h>
+#include "bench/probes/tensor_map.h"
+
+#include <cstddef>
 
 #include "src/core/cuda.h"
 
@@ -8,7 +9,7 @@ namespace {
 
 CUtensorMap encode(const void* tensor, CUtensorMapDataType type, cuuint32_t rank, const cuuint64_t* extents,
                    const cuuint64_t* strides, const cuuint32_t* box) {
-  void* entry = nullptr;
+  void* entry = nullptr;  // asked for by name: nothing links libcuda
   cudaDriverEntryPointQueryResult found{};
   check_cuda(
       cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found));
@@ -25,19 +26,24 @@ CUtensorMap encode(const void* tensor, CUtensorMapDataType type, cuuint32_t rank
 
 }  // namespace
 
-CUtensorMap image_map(const void* tensor, CUtensorMapDataType type, int images, int side, int channels,
-                      int width, int box_images) {
-  const cuuint64_t c = static_cast<cuuint64_t>(channels), s = static_cast<cuuint64_t>(side), pixel = 2 * c;
-  const cuuint64_t extents[] = {c, s, static_cast<cuuint64_t>(images), s},
-                   strides[] = {pixel, s * s * pixel, s * pixel};
-  const cuuint32_t box[] = {64, static_cast<cuuint32_t>(width), static_cast<cuuint32_t>(box_images),
-                            static_cast<cuuint32_t>(side)};
-  return encode(tensor, type, 4, extents, strides, box);
+CUtensorMap image_map(const ImageView& view, Box box) {
+  const auto c = static_cast<cuuint64_t>(view.channels), side = static_cast<cuuint64_t>(view.side),
+             pixel = 2 * c;
+  const auto step = static_cast<cuuint64_t>(view.step), images = static_cast<cuuint64_t>(view.images);
+  const cuuint64_t extents[] = {c, side / step, images, side / step};
+  const cuuint64_t strides[] = {step * pixel, side * side * pixel, step * side * pixel};
+  const cuuint32_t extents_of_box[] = {64, static_cast<cuuint32_t>(box.width),
+                                       static_cast<cuuint32_t>(box.images),
+                                       static_cast<cuuint32_t>(box.rows)};
+  const auto first =
+      (static_cast<cuuint64_t>(view.row) * side + static_cast<cuuint64_t>(view.column)) * pixel;
+  return encode(static_cast<const std::byte*>(view.tensor) + first, view.type, 4, extents, strides,
+                extents_of_box);
 }
 
-CUtensorMap filter_map(const void* tensor, CUtensorMapDataType type, int channels) {
-  const cuuint64_t c = static_cast<cuuint64_t>(channels);
-  const cuuint64_t extents[] = {c, 9, c}, strides[] = {2 * c, 9 * 2 * c};
+CUtensorMap filter_map(const void* tensor, CUtensorMapDataType type, int channels, int filters) {
+  const auto c = static_cast<cuuint64_t>(channels);
+  const cuuint64_t extents[] = {c, 9, static_cast<cuuint64_t>(filters)}, strides[] = {2 * c, 9 * 2 * c};
   const cuuint32_t box[] = {64, 1, 64};
   return encode(tensor, type, 3, extents, strides, box);
 }

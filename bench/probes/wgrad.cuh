@@ -21,10 +21,18 @@ template <int Side>
 struct WgradLayout {
   using S = Strip<Side>;
   static constexpr int groups = 3, threads = 128 * (groups + 1);
-  static constexpr int stages = Side == 8 ? 2 : 3;  ///< as many as fit
+  static constexpr int stages = 3;
+  /// Products of 16 pixels, two groups, that taps of row r leave out at the top (r = 0) or bottom (r = 2):
+  /// they would read zeros. A single group, of side 32, is no product: then zeros stay between the patches.
+  static constexpr int left_out = S::images / 2, halo_bytes = S::images % 2 * S::halo_bytes;
+  static constexpr int patch_stride = S::patch_bytes + halo_bytes;
   static constexpr int gradients = 0, patches = stages * S::tile_bytes;
-  static constexpr int barriers = patches + S::ring_bytes(stages), bytes = barriers + 16 * stages;
+  static constexpr int barriers = patches + stages * patch_stride + halo_bytes,
+                       bytes = barriers + 16 * stages;
   static_assert(bytes <= 232448);
+  __device__ __forceinline__ static std::uint32_t patch(std::uint32_t ring, int stage) {
+    return ring + halo_bytes + stage * patch_stride;
+  }
 };
 
 /// Blocks of the first kernel, all resident at once, and of these the splits of each pair.
@@ -36,16 +44,47 @@ constexpr int wgrad_splits(int channels) {
   return wgrad_blocks / wgrad_pairs(channels);
 }
 
+/// Sums of taps (r, 0 ... 2) over a split's tiles, by one warpgroup.
+template <class T, class L, int R>
+__device__ __forceinline__ void sum_tiles(float (&sums)[96], std::uint32_t base, std::uint32_t full,
+                                          std::uint32_t empty, int count) {
+  using S = typename L::S;
+  constexpr int begin = R == 0 ? L::left_out : 0, end = S::groups / 2 - (R == 2 ? L::left_out : 0);
+  const bool arrives = threadIdx.x % 32 == 0;
+  Ring at_stage;
+  int last = 0;  // stage that the products under way read
+  for (int i = 0; i < count; ++i) {
+    const int stage = at_stage.stage;
+    wait(full + 8 * stage, at_stage.parity);
+    const std::uint32_t pixels =
+        L::patch(base + L::patches, stage) + static_cast<std::uint32_t>(S::tap_bytes(R - 1, -1));
+    const std::uint64_t a =
+        layout_of(S::tile_bytes, 8 * S::row_bytes) + at(base + L::gradients + stage * S::tile_bytes);
+    const std::uint64_t b = layout_of(S::row_bytes, S::group_bytes) + at(pixels);
+    fence_products();
+#pragma unroll
+    for (int k = begin; k < end; ++k)
+      multiply<T, Major::across, Major::across, 192>(sums, a + k * (2 * 8 * S::row_bytes >> 4),
+                                                     b + k * (2 * S::group_bytes >> 4), true);
+    commit_products();
+    wait_products<1>();
+    if (i > 0 && arrives) arrive(empty + 8 * last);
+    last = stage;
+    at_stage.advance(L::stages);
+  }
+  wait_products<0>();
+}
+
 /// x and dy (N,Side,Side,Channels); partial (splits,Channels,3,3,Channels). At least as many tiles as splits.
 template <class T, int Side, int Channels>
 __global__ void __launch_bounds__(512, 1)
     wgrad_kernel(const __grid_constant__ CUtensorMap x, const __grid_constant__ CUtensorMap dy, int tiles,
-                 float* partial) {
+                 float* partial, LoopTime* time) {
   using L = WgradLayout<Side>;
   using S = Strip<Side>;
   constexpr int blocks = Channels / 64, pairs = wgrad_pairs(Channels), splits = wgrad_splits(Channels);
   extern __shared__ __align__(1024) std::byte shared[];
-  const std::uint32_t base = shared_address(shared), ring = base + L::patches;
+  const std::uint32_t base = shared_address(shared);
   const std::uint32_t full = base + L::barriers, empty = full + 8 * L::stages;
   const int thread = static_cast<int>(threadIdx.x);
   const int role = __shfl_sync(~0u, thread / 128, 0);
@@ -54,24 +93,26 @@ __global__ void __launch_bounds__(512, 1)
       init_barrier(full + 8 * i, 1), init_barrier(empty + 8 * i, 4 * L::groups);
     publish_barriers();
   }
-  clear_halos<S>(ring, L::stages);
+  if constexpr (L::halo_bytes > 0) clear_halos<S>(base + L::patches, L::stages);
   __syncthreads();
 
   // Blocks that run side by side share a split's tiles.
   const int pair = static_cast<int>(blockIdx.x) % pairs, split = static_cast<int>(blockIdx.x) / pairs;
   const int filter = pair / blocks * 64, channel = pair % blocks * 64;
+  const int count = (tiles - split + splits - 1) / splits;
   if (role == 0) {
     give_registers<32>();
     if (thread == 0) {
       Ring at_stage;
-      for (int tile = split; tile < tiles; tile += splits) {
+      for (int i = 0; i < count; ++i) {
+        const int tile = split + i * splits;
         const int stage = at_stage.stage;
         wait(empty + 8 * stage, at_stage.parity ^ 1);
         arrive_expecting(full + 8 * stage, S::tile_bytes + S::patch_bytes);
         const auto place = S::place(tile);
         load_box(base + L::gradients + stage * S::tile_bytes, dy, full + 8 * stage, filter, place.w,
                  place.image, 0);
-        load_patch<S>(patch_address<S>(ring, stage), x, full + 8 * stage, channel, tile);
+        load_patch<S>(L::patch(base + L::patches, stage), x, full + 8 * stage, channel, tile);
         at_stage.advance(L::stages);
       }
     }
@@ -80,27 +121,12 @@ __global__ void __launch_bounds__(512, 1)
     const int r = role - 1, lane = thread % 32, warp = thread / 32 % 4;
     float sums[96] = {};
     pin(sums);
-    Ring at_stage;
-    int last = -1;  // stage that the products under way read
-    for (int tile = split; tile < tiles; tile += splits) {
-      wait(full + 8 * at_stage.stage, at_stage.parity);
-      const std::uint32_t pixels = patch_address<S>(ring, at_stage.stage) + S::tap_bytes(3 * r);
-      const std::uint64_t a =
-          layout_of(S::tile_bytes, 8 * S::row_bytes) + at(base + at_stage.stage * S::tile_bytes);
-      const std::uint64_t b = layout_of(S::row_bytes, S::group_bytes) + at(pixels);
-      fence_products();
-#pragma unroll
-      for (int k = 0; k < S::groups / 2; ++k)  // 16 pixels: two groups
-        multiply<T, Major::across, Major::across, 192>(sums, a + k * (2 * 8 * S::row_bytes >> 4),
-                                                       b + k * (2 * S::group_bytes >> 4), true);
-      commit_products();
-      wait_products<1>();
-      if (last >= 0 && lane == 0) arrive(empty + 8 * last);
-      last = at_stage.stage;
-      at_stage.advance(L::stages);
-    }
-    wait_products<0>();
+    const LoopTimer timer;
+    if (r == 0) sum_tiles<T, L, 0>(sums, base, full, empty, count);
+    if (r == 1) sum_tiles<T, L, 1>(sums, base, full, empty, count);
+    if (r == 2) sum_tiles<T, L, 2>(sums, base, full, empty, count);
     pin(sums);
+    if (blockIdx.x == 0 && thread == 128) timer.write(time);
     // Column n is tap s = n / 64 of channel n % 64.
     float* to =
         partial +
