@@ -98,7 +98,7 @@ struct CudnnProblem {
 /// cuDNN's graph of one convolution, and the ways to execute it.
 class CudnnConvolution {
  public:
-  /// `memory`: x, w and y, or their gradients.
+  /// `memory`: x, w and y, or their gradients; not owned.
   CudnnConvolution(cudnnHandle_t handle, const CudnnProblem& problem, const std::array<void*, 3>& memory)
       : handle_(handle),
         type_(problem.type),

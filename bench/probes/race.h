@@ -14,7 +14,8 @@ namespace convoy::probe {
 enum class State {
   hot,   ///< back to back on one set of tensors: the most power, the lowest clocks
   cold,  ///< back to back, another set each time
-  mixed  ///< each after a copy of 268 MB, whose own time is subtracted: as in a training step
+  mixed  ///< each after a copy that reads and writes 281 MB, whose own time is subtracted: as in a training
+         ///< step
 };
 
 struct Runner {
