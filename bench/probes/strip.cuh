@@ -1,0 +1,159 @@
+// Tiles of 256 pixels, and the patches of the source that a 3 x 3 convolution with padding 1 reads for them.
+//
+// A tile is a strip eight pixels wide, as high as the image, of as many images as make 32 groups of eight
+// pixels:
+//
+//   side 32: one image, four strips    side 16: two images, two strips    side 8: four images, one strip
+//
+// Its groups are ordered (row h, image), its pixels (h, image, w of 8). Its patch is ten pixels wide, one to
+// the left and one to the right, and is one box of the tensor map (C, W, image, H): 32 groups of ten pixels,
+// 128 bytes (64 channels) each. Outside the image the copy engine writes zeros. Above the first row and below
+// the last, zeros stay in shared memory between the patches ("halo"), so that they are never copied:
+//
+//   | halo | patch 0 | halo | patch 1 | halo |
+//
+// Tap (r, s) reads, for pixel (group g, w), the patch's pixel (group g + (r - 1) images, w + s): all 256
+// addresses move by the same distance, so a tap is a distance in the operand's descriptor.
+#pragma once
+
+#include "bench/probes/products.cuh"
+
+namespace convoy::probe {
+
+template <int Side>
+struct Strip {
+  static_assert(Side % 8 == 0 && 32 % Side == 0);
+  static constexpr int side = Side, width = 8, groups = 32, pixels = groups * width;
+  static constexpr int images = groups / Side;  ///< of a tile
+  static constexpr int strips = Side / width;   ///< of an image
+  static constexpr int row_bytes = 128;         ///< of a pixel: 64 channels of 16 bits
+  static constexpr int group_bytes = (width + 2) * row_bytes, patch_bytes = groups * group_bytes;
+  static constexpr int halo_bytes = images * group_bytes, patch_stride = patch_bytes + halo_bytes;
+  static constexpr int tile_bytes = pixels * row_bytes;  ///< of 64 channels, without the pixels around
+
+  static constexpr int ring_bytes(int patches) { return patches * patch_stride + halo_bytes; }
+  /// From where a patch begins to what a tap reads that lies `h` rows and `w` columns from its output.
+  static constexpr int tap_bytes(int h, int w) { return h * halo_bytes + (w + 1) * row_bytes; }
+
+  /// A tile's first column and image.
+  struct Place {
+    int w, image;
+  };
+  __device__ __forceinline__ static Place place(int tile) {
+    return {tile % strips * width, tile / strips * images};
+  }
+};
+
+/// The ring of patches in shared memory. By all threads, before a barrier of the block: writes the halos'
+/// zeros.
+template <class S>
+__device__ __forceinline__ void clear_halos(std::uint32_t ring, int patches) {
+  for (int i = 0; i <= patches; ++i) {
+    for (int byte = static_cast<int>(threadIdx.x) * 16; byte < S::halo_bytes;
+         byte += static_cast<int>(blockDim.x) * 16)
+      asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(ring + i * S::patch_stride + byte), "r"(0)
+                   : "memory");
+  }
+  publish_stores();
+}
+template <class S>
+__device__ __forceinline__ std::uint32_t patch_address(std::uint32_t ring, int patch) {
+  return ring + S::halo_bytes + patch * S::patch_stride;
+}
+
+/// By one thread: 64 channels of the patch of a tile.
+template <class S>
+__device__ __forceinline__ void load_patch(std::uint32_t to, const CUtensorMap& source, std::uint32_t full,
+                                           int channel, int tile) {
+  const auto place = S::place(tile);
+  load_box(to, source, full, channel, place.w - 1, place.image, 0);
+}
+
+/// What a convolution's filters (K, 3 x 3, C) are for: fprop sums over channels, dgrad over filters, with
+/// taps mirrored. Both read the same boxes of 64 filters x one tap x 64 channels; in fprop they lie along K,
+/// in dgrad across.
+enum class Pass { fprop, dgrad };
+
+template <Pass pass>
+struct FilterBox {
+  static constexpr Major major = pass == Pass::fprop ? Major::along : Major::across;
+  static constexpr int bytes = 64 * 128;
+  static constexpr int k16_bytes = pass == Pass::fprop ? 32 : 16 * 128;  ///< to the next 16 of what is summed
+  static constexpr std::uint64_t layout = layout_of(bytes, 8 * 128);
+};
+
+/// sums (64 outputs, 256 pixels) += one tap's filters (64 outputs x 64) x pixels (64 x 256): four products.
+template <class T, class S, Pass pass>
+__device__ __forceinline__ void multiply_tap(float (&sums)[128], std::uint32_t filters, std::uint32_t pixels,
+                                             bool add) {
+  using Filters = FilterBox<pass>;
+  const std::uint64_t a = Filters::layout + at(filters), b = layout_of(16, S::group_bytes) + at(pixels);
+#pragma unroll
+  for (int k = 0; k < 4; ++k)
+    multiply<T, Filters::major, Major::along, 256>(sums, a + k * (Filters::k16_bytes >> 4), b + k * (32 >> 4),
+                                                   k > 0 || add);
+}
+
+/// Shared memory through which a warpgroup stores a tile of 64 outputs, a quarter of the pixels at a time:
+/// `Buffers` of 8 KiB, which the copy engine empties while the next is filled.
+template <class S, int Buffers>
+struct Stage {
+  static constexpr int pieces = 4, buffers = Buffers;
+  static constexpr int piece_groups = S::groups / pieces, piece_rows = S::side / pieces;
+  static constexpr int piece_bytes = piece_groups * S::width * S::row_bytes, bytes = Buffers * piece_bytes;
+  static_assert(pieces % Buffers == 0 && S::side % pieces == 0);
+};
+
+/// By a warpgroup: rounds its sums (64 outputs, 256 pixels) and stores them through `stage`, which it owns,
+/// at output channel `channel` of a tile. `name` is a hardware barrier of its own. WithMoments: writes each
+/// output's sum and sum of squares over the tile, of the rounded values, to `moments` (64).
+template <class T, class S, class Stage, bool WithMoments>
+__device__ __forceinline__ void store_tile(const float (&sums)[128], const CUtensorMap& result,
+                                           std::uint32_t stage, int name, int channel, int tile,
+                                           float2* moments) {
+  const int thread = static_cast<int>(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
+  // The lane's matrix of the four, its pixel there, and the 16 bytes of eight outputs that the matrix covers.
+  const int matrix = lane / 8, pixel = matrix / 2 * 8 + lane % 8, piece_of_row = 2 * warp + matrix % 2;
+  const std::uint32_t to = stage + pixel * S::row_bytes + ((piece_of_row ^ lane % 8) << 4);
+  const auto place = S::place(tile);
+  float2 low{}, high{};  // sum and sum of squares of outputs lane / 4 and lane / 4 + 8
+#pragma unroll
+  for (int piece = 0; piece < Stage::pieces; ++piece) {
+    const int buffer = piece % Stage::buffers * Stage::piece_bytes;
+    if (thread == 0) wait_stores_read<Stage::buffers - 1>();  // what lay in this buffer
+    sync_threads(name, 128);
+#pragma unroll
+    for (int j = 0; j < Stage::piece_groups; j += 2) {
+      std::uint32_t pairs[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int sum = 4 * (piece * Stage::piece_groups + j) + 2 * i;
+        pairs[i] = rounded_pair<T>(sums[sum], sums[sum + 1]);
+        if constexpr (WithMoments) {
+          const float2 v = unpacked<T>(pairs[i]);
+          float2& into = i % 2 == 0 ? low : high;
+          into.x += v.x + v.y;
+          into.y = fmaf(v.x, v.x, fmaf(v.y, v.y, into.y));
+        }
+      }
+      store_transposed(to + buffer + j * S::width * S::row_bytes, pairs);
+    }
+    publish_stores();
+    sync_threads(name, 128);
+    if (thread == 0)
+      store_box(result, stage + buffer, channel, place.w, place.image, piece * Stage::piece_rows);
+  }
+  if constexpr (WithMoments) {
+#pragma unroll
+    for (int other = 1; other <= 2; other *= 2) {
+      low.x += __shfl_xor_sync(~0u, low.x, other), low.y += __shfl_xor_sync(~0u, low.y, other);
+      high.x += __shfl_xor_sync(~0u, high.x, other), high.y += __shfl_xor_sync(~0u, high.y, other);
+    }
+    if (lane % 4 == 0) {
+      moments[16 * warp + lane / 4] = low;
+      moments[16 * warp + lane / 4 + 8] = high;
+    }
+  }
+}
+
+}  // namespace convoy::probe
