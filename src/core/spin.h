@@ -5,8 +5,9 @@
 
 namespace convoy {
 
-/// Longer than most pauses between two loops and than it takes to hand work from one core to another, shorter than anybody else's turn on the core.
-/// Who waits longer than this must sleep: on a shared core it would take the time of those that it waits for.
+/// Longer than most pauses between two loops and than it takes to hand work from one core to another, shorter
+/// than anybody else's turn on the core. Who waits longer than this must sleep: on a shared core it would
+/// take the time of those that it waits for.
 constexpr std::chrono::microseconds longest_spin{50};
 
 /// Tells the core that this thread only waits.
