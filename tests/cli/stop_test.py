@@ -103,8 +103,8 @@ class Stop(ProgramTest):
                 except ProcessLookupError:
                     break  # it has ended
             yield run, finish(process), own
-        last = int(checkpoints(run)[-1].split("-")[-1].split(".")[0])
-        self.succeed(*always, f"train.epochs={last // 20 + 1}", ranks=ranks)
+        epoch = int(checkpoints(run)[-1].split("-")[1].split(".")[0])  # the one under way, or the last that is done
+        self.succeed(*always, f"train.epochs={epoch + 1}", ranks=ranks)
         self.assertEqual(list((run / "checkpoints").glob("*.tmp")), [])
 
     def test_ctrl_c_under_mpirun_ends_at_a_checkpoint(self):
@@ -114,7 +114,9 @@ class Stop(ProgramTest):
         for run, stopped, _ in self.signal_at_random_moments(2, (0, signal.SIGINT)):
             said = [line for line in stopped.stdout.splitlines() if "stopped on request" in line]
             self.assertEqual(len(said), 1, stopped.stdout + stopped.stderr)
-            self.assertIn(f"step {int(checkpoints(run)[-1].split('-')[-1].split('.')[0])}", said[0])
+            newest = checkpoints(run)[-1]
+            kind = "step" if "step" in newest else "epoch"
+            self.assertIn(f"after {kind} {int(newest.split('-')[-1].split('.')[0])};", said[0])
             self.assertNotIn("killed or crashed", stopped.stderr)
             self.assertEqual(stopped.returncode, 1, "mpirun's own, whatever its ranks end with")
 
