@@ -26,11 +26,12 @@ def differing(one, other):
 
 
 def read_metrics(run):
-    """The epochs and the summary of metrics.jsonl, without times and without the steps in between, which come by the clock."""
+    """The epochs and the summary of metrics.jsonl, without times, signs (which a resumed run has not all seen) and the steps in
+    between, which come by the clock."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     records = [record for record in records if record.get("event") != "step"]
     for record in records:
-        for key in ("seconds", "images_per_second", "seconds_to_first_step"):
+        for key in ("seconds", "images_per_second", "seconds_to_first_step", "signs"):
             record.pop(key, None)
     return records
 

@@ -17,7 +17,8 @@ constexpr double chance_band = 0.02;         ///< as a share of the loss at chan
 constexpr double most_units = 0.75;
 constexpr double few_gradients =
     1e-6;  ///< of a layer's, as a share of the largest layer's; or of all, as such
-constexpr double clipped_too_much = 10;  ///< times train.clip_norm; some clipping is what it is for
+constexpr double clipped_too_much = 10;     ///< times train.clip_norm; some clipping is what it is for
+constexpr std::int64_t telling_batch = 32;  ///< images: of fewer, many units are silent in good health
 constexpr std::int64_t short_batch = 64;
 constexpr std::int64_t looks_per_epoch = 8;
 
@@ -167,6 +168,7 @@ SymptomWatch::SymptomWatch(const Config& config, Session& session) : config_(con
   const bool is_short =
       last > 0 && batches.back().count < std::min<std::int64_t>(batches.front().count, short_batch);
   whole_batch_ = is_short ? last - 1 : last;
+  if (batches[static_cast<std::size_t>(whole_batch_)].count < telling_batch) whole_batch_ = -1;
   evidence_.classes = session.graph().classes();
   evidence_.steps = session.steps_per_epoch();
   evidence_.learnable = config.data.source != Source::synthetic;

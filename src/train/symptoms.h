@@ -61,7 +61,7 @@ class SymptomWatch {
 
   const Config& config_;
   Session& session_;
-  std::int64_t whole_batch_ = 0;  ///< index of the epoch's last batch that is not a short one
+  std::int64_t whole_batch_ = 0;  ///< index of the epoch's last batch that is not a short one; -1: all are
   EpochEvidence evidence_;        ///< of the epoch so far
   std::set<std::string> said_;
   std::vector<std::string> present_;

@@ -18,8 +18,8 @@ struct Case {
 
 class ShippedConfigs : public ::testing::TestWithParam<Case> {};
 
-/// So many steps of the epoch are enough to tell a network that learns from one whose units have died.
-constexpr std::size_t steps = 40;
+/// So many images of the epoch are enough to tell a network that learns from one whose units have died.
+constexpr std::size_t images = 12'800;
 
 TEST_P(ShippedConfigs, LearnInAnEpochAsTheyAre) {
   std::vector<std::string> overrides = GetParam().overrides;
@@ -32,7 +32,7 @@ TEST_P(ShippedConfigs, LearnInAnEpochAsTheyAre) {
   config.device = Device::cpu;
   config.train.tensorboard = false;
   Dataset dataset = load_dataset(config.data, config.seed);
-  dataset.train.resize(steps * static_cast<std::size_t>(config.train.global_batch));
+  dataset.train.resize(images);
   dataset.validation.resize(500);
   const RankEnvironment alone = RankEnvironment::alone();
   Session session(config, std::move(dataset), make_engine(EngineKind::cpu, alone), alone);

@@ -147,7 +147,7 @@ class Signs : public ::testing::Test {
   /// What the run's summary says is wrong; the console's lines are left in `said_`.
   Names signs(std::vector<std::string> overrides) {
     overrides.insert(overrides.begin(),
-                     {"train={epochs: 2, global_batch: 16, label_smoothing: 0}", "data.augment=[]",
+                     {"train={epochs: 2, global_batch: 32, label_smoothing: 0}", "data.augment=[]",
                       "optimizer={name: sgd, lr: 0.05, momentum: 0.9}", "checkpoint.every_epochs=100"});
     const Config config = tiny_config(overrides);
     const RankEnvironment alone = RankEnvironment::alone();
