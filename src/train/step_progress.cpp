@@ -53,11 +53,11 @@ std::string clock_text(double seconds) {
 std::string progress_bar(const StepProgress& progress, int width) {
   const StepRecord& record = progress.record;
   // What comes behind the bar, and how early it is given up where columns are short.
-  struct Part {
+  struct Piece {
     std::string text;
     int rank;
   };
-  std::vector<Part> parts{{fmt::format("{}/{}", progress.step, progress.steps), 0},
+  std::vector<Piece> parts{{fmt::format("{}/{}", progress.step, progress.steps), 0},
                           {loss_text(record), 1},
                           {accuracy_text(record), 3}};
   if (record.images_per_second > 0)
@@ -69,7 +69,7 @@ std::string progress_bar(const StepProgress& progress, int width) {
     if (bar_width > 0)
       text += fmt::format(
           " {}", bar(static_cast<double>(progress.step) / static_cast<double>(progress.steps), bar_width));
-    for (const Part& part : parts)
+    for (const Piece& part : parts)
       if (part.rank <= last_rank) text += fmt::format("  {}", part.text);
     return text;
   };
