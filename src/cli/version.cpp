@@ -4,6 +4,7 @@
 #include <git_commit.h>  // made by cmake/git_commit.cmake
 
 #include "kernels/gemm.h"
+#include "src/io/image.h"
 #include "src/train/cuda_build.h"
 
 namespace convoy {
@@ -31,11 +32,12 @@ std::string version_text(const RankEnvironment& ranks) {
       "MPI       {}\n"
       "CUDA      {}\n"
       "{}"
-      "CPU       {} instructions for products here",
+      "CPU       {} instructions for products here\n"
+      "pictures  JPEG, PNG, BMP{}{}",
       CONVOY_VERSION, CONVOY_COMMIT, compiler(), CONVOY_BUILD_TYPE, ranks.describe_mpi(),
       cuda.empty() ? "none: built for CPUs alone"
                    : fmt::format("{}, machine code for {}", cuda, CONVOY_CUDA_ARCHITECTURES),
-      libraries, gemm_kernel().name);
+      libraries, gemm_kernel().name, reads_webp ? ", WebP" : "", reads_tiff ? ", TIFF" : "");
 }
 
 }  // namespace convoy

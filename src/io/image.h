@@ -74,6 +74,9 @@ std::vector<std::uint8_t> read_image_file(const std::filesystem::path& path);
 // One decoder per format, as decode_part. `bytes` begin as the format's files do.
 ImagePart decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name,
                       const std::function<Box(ImageSize)>& choose, ImageSize out);
+/// Whether the library for it was there when this program was built; without it decode_... says so and
+/// throws.
+extern const bool reads_webp, reads_tiff;
 Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
 Image decode_webp(std::span<const std::uint8_t> bytes, const std::string& name);
 Image decode_bmp(std::span<const std::uint8_t> bytes, const std::string& name);

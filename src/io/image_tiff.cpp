@@ -11,6 +11,9 @@
 #include "src/io/image.h"
 
 namespace convoy {
+
+const bool reads_tiff = true;
+
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;

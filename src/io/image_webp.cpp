@@ -8,6 +8,9 @@
 #include "src/io/image.h"
 
 namespace convoy {
+
+const bool reads_webp = true;
+
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;

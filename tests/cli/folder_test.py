@@ -128,14 +128,17 @@ class FolderTest(ProgramTest):
             from PIL import Image
         except ImportError:
             self.skipTest("needs Pillow")
+        version = self.succeed("--version").stdout
         for i, (ending, options) in enumerate([("webp", {}), ("bmp", {}), ("tif", {"compression": "tiff_lzw"}), ("jpg", {})]):
+            if ending in ("webp", "tif") and {"webp": "WebP", "tif": "TIFF"}[ending] not in version:
+                continue
             old = self.pictures / "train" / "red" / f"{i}.png"
             Image.open(old).save(old.with_suffix("." + ending), **options)
             old.unlink()
         done = self.train("train.epochs=2")
         self.assertEqual(done.returncode, 0, done.stderr)
         run = self.folder / "run"
-        names = [self.pictures / "train" / "red" / name for name in ("0.webp", "1.bmp", "2.tif")]
+        names = [next((self.pictures / "train" / "red").glob(f"{i}.*")) for i in range(3)]
         answers = [json.loads(line) for line in self.succeed("predict", run, *names, "--json").stdout.splitlines()]
         self.assertEqual([len(answer["top"]) for answer in answers], [3, 3, 3])
         whole = self.succeed("predict", run, self.pictures / "train" / "red", "--json").stdout
