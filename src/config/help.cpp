@@ -185,16 +185,23 @@ std::vector<std::string> schema_keys() {
   return keys;
 }
 
+constexpr const char* page_begin = R"(# Configuration reference
+
+Every key, what it accepts and its default. `convoy keys --markdown` writes this page from the tables that read the
+file; `convoy keys SECTION` prints a part of it. An unknown, repeated or mistyped key is an error that names its line
+and the nearest valid key.
+
+The command line changes any of it: `convoy train FILE train.epochs=5`. Entries of lists are counted from 0:
+`model.layers.0.conv.out=32` or `model.layers[0].conv.out=32`. `~train.epochs` removes a key, so that it has its
+default. With `optimizer.name=adamw` the keys of the file that belong to another optimizer are left out; so with
+`schedule.name` and `data.source`.
+
+)";
+
 std::string schema_markdown() {
-  return "# Configuration reference\n\n"
-         "Every key, what it accepts and its default. `convoy keys --markdown` writes this page from the "
-         "tables that "
-         "read\nthe file. An unknown, repeated or mistyped key is an error that names its line and the "
-         "nearest "
-         "valid key. Any\nkey can be given on the command line, too: `convoy train FILE "
-         "train.epochs=5`.\n\n" +
-         tables_of(help_rows(config_table(), "", Config{})) + "## Entries of `data.augment`\n\n" +
-         sections_of(augment_kinds()) + "## Entries of `model.layers`\n\n" +
+  return page_begin + tables_of(help_rows(config_table(), "", Config{})) +
+         "## Entries of `data.augment`\n\n" + sections_of(augment_kinds()) +
+         "## Entries of `model.layers`\n\n" +
          "`name`, `name: value` where a short form is given, or `name: {key: value, ...}`. YAML's anchors "
          "and aliases "
          "repeat\nwhat was written before: `- residual: &block {body: [...]}`, later `- residual: "
