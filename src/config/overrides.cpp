@@ -200,6 +200,7 @@ std::vector<std::string> drop_replaced(Value& root) {
     if (!field.idle_keys || found == root.keys.end()) continue;
     Value& section = root.items[static_cast<std::size_t>(found - root.keys.begin())];
     if (section.kind != Value::Kind::map) continue;
+    if (std::none_of(section.items.begin(), section.items.end(), is_override)) continue;
     std::vector<std::string> dropped;
     std::string where, conditions;
     for (const auto& [key, condition] : field.idle_keys(section)) {

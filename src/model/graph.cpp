@@ -324,7 +324,8 @@ Graph build_graph(const ModelConfig& config) {
         "{}: model.layers: the last layer gives {}, but one score per class is needed: end with linear",
         config.mark.text(), to_string(out));
   }
-  if (graph.parameters.empty()) fail_usage("{}: model.layers: no layer has weights to train; add linear or conv", config.mark.text());
+  if (graph.parameters.empty())
+    fail_usage("{}: model.layers: no layer has weights to train; add linear or conv", config.mark.text());
   return graph;
 }
 

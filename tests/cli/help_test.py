@@ -72,7 +72,7 @@ class Help(unittest.TestCase):
     def test_a_terminal_wider_than_80_is_used_up_to_100(self):
         def widest(columns):
             script = f"stty cols {columns}; exec '{CONVOY}' train --help"
-            result = subprocess.run(["script", "-qec", script, "/dev/null"], capture_output=True, text=True, timeout=60)
+            result = subprocess.run(["script", "-qec", script, "/dev/null"], capture_output=True, text=True, timeout=patience(60))
             return max(len(line.rstrip()) for line in result.stdout.splitlines())
         if not shutil.which("script"):
             self.skipTest("no script(1)")
