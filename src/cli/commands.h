@@ -61,6 +61,7 @@ struct CheckArguments {
   bool all_images = false;
 };
 struct KeysArguments {
+  std::string section;  ///< empty: all of it
   bool markdown = false;
 };
 struct BenchStepArguments {

@@ -5,25 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace convoy {
+#include "src/cli/command_node.h"
 
-/// A command with what it takes.
-struct CommandNode {
-  struct Option {
-    std::vector<std::string> names;  ///< "--output"
-    std::string help;
-    bool takes_value = false;
-    std::vector<std::string> choices;  ///< the values it takes, where they are few
-  };
-  struct Positional {
-    std::string name;  ///< "CONFIG", "OVERRIDES"
-    std::vector<std::string> choices;
-  };
-  std::string name, help;
-  std::vector<Option> options;
-  std::vector<Positional> positionals;
-  std::vector<CommandNode> commands;
-};
+namespace convoy {
 
 /// The script for "bash", "zsh" or "fish". `keys`: of a configuration, offered where a command takes
 /// OVERRIDES and has its first argument. Everything else is completed as a file's name.

@@ -1,6 +1,7 @@
 #include "comm/agree.h"
 #include "src/cli/commands.h"
-#include "src/config/config.h"
+#include "src/config/overrides.h"
+#include "src/core/log.h"
 #include "src/io/atomic_file.h"
 #include "src/train/checkpoint_files.h"
 #include "src/train/setup.h"
@@ -10,10 +11,14 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   const std::optional<LoadedCheckpoint> checkpoint =
       load_checkpoint(chosen_checkpoint(arguments.path, arguments.best), ranks);
-  if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", arguments.path));
+  if (!checkpoint) throw AgreedError(no_checkpoint_at(arguments.path));
   const std::string name = checkpoint->path.string();
   Config config;
-  agree(ranks, [&] { config = parse_config(config_in(checkpoint->file, name), name, arguments.overrides); });
+  std::vector<std::string> notes;
+  agree(ranks,
+        [&] { config = parse_config(config_in(checkpoint->file, name), name, arguments.overrides, notes); });
+  if (ranks.is_root())
+    for (const std::string& note : notes) log_info("{}", note);
   const std::unique_ptr<Session> session = make_session(config, ranks);
   agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
   // Where validation has the test images, they are asked for by either name.

@@ -15,7 +15,7 @@ std::filesystem::path output_of(const ExportArguments& arguments) {
   if (!arguments.output.empty()) return arguments.output;
   const std::filesystem::path run = arguments.path;
   if (!std::filesystem::is_directory(run))
-    fail_usage("--output: missing; the weights of a single checkpoint have no folder to go to");
+    fail_usage("--output: missing; a single checkpoint needs it (of a run's folder, the file goes there)");
   return run / ("model." + arguments.format);
 }
 

@@ -1,12 +1,17 @@
 // `convoy keys`: what a configuration can say.
+#include "comm/agree.h"
 #include "src/cli/commands.h"
+#include "src/config/help.h"
+#include "src/core/wrap.h"
 
 namespace convoy {
 
 int run(const CommandContext& context, const KeysArguments& arguments) {
-  if (context.ranks.is_root()) {
-    fmt::print("{}", arguments.markdown ? schema_markdown() : schema_help());
-  }
+  agree(context.ranks, [&] {
+    const std::string text =
+        arguments.markdown ? schema_markdown() : keys_help(arguments.section, output_width());
+    if (context.ranks.is_root()) fmt::print("{}", text);
+  });
   return static_cast<int>(ExitCode::done);
 }
 

@@ -2,7 +2,7 @@
 #include "comm/cores.h"
 #include "comm/watchdog.h"
 #include "src/cli/commands.h"
-#include "src/config/config.h"
+#include "src/config/overrides.h"
 #include "src/core/log.h"
 #include "src/train/cautions.h"
 #include "src/train/rank_checks.h"
@@ -14,8 +14,11 @@ namespace convoy {
 
 Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks) {
   Config config;
-  agree(ranks, [&] { config = load_config(arguments.path, arguments.overrides); });
+  std::vector<std::string> notes;
+  agree(ranks, [&] { config = load_config(arguments.path, arguments.overrides, notes); });
   require_same_config(config, ranks);
+  if (ranks.is_root())
+    for (const std::string& note : notes) log_info("{}", note);
   return config;
 }
 
@@ -38,8 +41,9 @@ void check_paths(const TrainOptions& options) {
   if (!options.init.empty() && !fs::exists(options.init))
     fail("--init {}: there is no such file", options.init.string());
   if (!options.init.empty() && !options.resume.empty() && options.resume != "auto")
-    fail_usage("--init and --resume both say where to begin");
-  if (options.init.empty() && !options.init_except.empty()) fail_usage("--init-except goes with --init");
+    fail_usage(
+        "--init goes with --resume auto only; with --resume FILE the weights come from that checkpoint");
+  if (options.init.empty() && !options.init_except.empty()) fail_usage("--init-except needs --init");
 }
 
 }  // namespace

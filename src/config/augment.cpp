@@ -52,21 +52,22 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   flip.help = "mirror half of the images";
   flip.table.short_key = "direction";
   flip.table.fields = {
-      field("direction", &D::flip, choice<bool>({{"horizontal", true}}), "left and right change places")
-          .require()};
+      field("direction", &D::flip, choice<bool>({{"horizontal", true}}), "mirror left and right").require()};
   using J = ColorJitter;
   using E = RandomErasing;
   Kind<D> jitter;
   jitter.name = "color_jitter";
   jitter.help =
-      "change colours by random factors, each from 1 - s to 1 + s for its strength s, and turn the hue";
+      "multiply brightness, contrast and saturation by random factors, from 1 - s to 1 + s for a strength s, "
+      "and shift the hue";
   const Codec<float> strength = number<float>(between(0, 10));
   jitter.table.fields = {
       inner_field("brightness", &D::jitter, &J::brightness, strength, "of all values"),
       inner_field("contrast", &D::jitter, &J::contrast, strength, "of distances from the image's mean gray"),
       inner_field("saturation", &D::jitter, &J::saturation, strength, "of distances from the pixel's gray"),
-      inner_field("hue", &D::jitter, &J::hue, number<float>(between(0, 0.5)),
-                  "turned by up to this share of its circle either way, in images of three channels")};
+      inner_field(
+          "hue", &D::jitter, &J::hue, number<float>(between(0, 0.5)),
+          "shifted by up to this share of the colour circle either way, in images of three channels")};
   jitter.table.check = [](const D& data, const Place& place) {
     if (!data.jitter.any()) place.refuse("needs a strength: brightness, contrast, saturation or hue");
   };
@@ -86,12 +87,12 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   mixup.help = "blend each image and its label with another's, by a share from Beta(alpha, alpha)";
   mixup.table.short_key = "alpha";
   const Codec<float> alpha = number<float>(Interval{.low = 0, .high = 8, .low_open = true});
-  mixup.table.fields = {field("alpha", &D::mixup, alpha, "the larger, the more even").require()};
+  mixup.table.fields = {field("alpha", &D::mixup, alpha, "larger: more even blends").require()};
   Kind<D> cutmix;
   cutmix.name = "cutmix";
   cutmix.help = "replace a box by another image's; its share of the area is from Beta(alpha, alpha)";
   cutmix.table.short_key = "alpha";
-  cutmix.table.fields = {field("alpha", &D::cutmix, alpha, "1: all sizes alike").require()};
+  cutmix.table.fields = {field("alpha", &D::cutmix, alpha, "1: every share is equally likely").require()};
   using R = RandomResizedCrop;
   Kind<D> part;
   part.name = "random_resized_crop";

@@ -2,26 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
-#include <numeric>
 
 namespace convoy {
 namespace {
-
-/// Levenshtein's distance: insertions, deletions and replacements that lead from a to b.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
 
 /// Whether YAML reads the text back as it stands, outside quotes.
 bool is_plain(const std::string& text) {
@@ -33,20 +16,6 @@ bool is_plain(const std::string& text) {
 }
 
 }  // namespace
-
-std::string did_you_mean(const std::string& text, const std::vector<std::string>& words) {
-  if (text.size() > 64) return "";
-  std::size_t best = std::max<std::size_t>(2, text.size() / 2) + 1;
-  const std::string* nearest = nullptr;
-  for (const std::string& word : words) {
-    const std::size_t distance = edit_distance(text, word);
-    if (distance < best && distance < word.size()) {
-      best = distance;
-      nearest = &word;
-    }
-  }
-  return nearest == nullptr ? "" : fmt::format(" (did you mean {}?)", quote(*nearest));
-}
 
 std::string Interval::text() const {
   if (std::isinf(low) && std::isinf(high)) return "";

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/config/hints.h"
 #include "src/config/value.h"
 
 namespace convoy {
@@ -59,9 +60,6 @@ class Problems {
   std::string text_;
   std::size_t count_ = 0;
 };
-
-/// The word nearest to `text` by edit distance, as ` (did you mean "epochs"?)`; empty when none is near.
-std::string did_you_mean(const std::string& text, const std::vector<std::string>& words);
 
 /// Of numbers, each end closed, open or at infinity.
 struct Interval {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "src/config/overrides.h"
 #include "src/config/schema.h"
 
 namespace convoy {
@@ -19,6 +20,18 @@ std::string in_path(const std::string& key) {
   return plain && !key.empty() && key.size() <= 60 ? key : quote(key, 60);
 }
 
+/// For an unknown key: the one that may be meant, of this section (`valid`) or of another one.
+std::string nearest_key(const std::string& key, const std::vector<std::string>& valid,
+                        const std::string& section) {
+  if (std::find(valid.begin(), valid.end(), key_for(key, valid)) != valid.end())
+    return did_you_mean(key, valid);
+  const bool in_list = section.find('[') != std::string::npos;
+  const std::string elsewhere = in_list ? "" : key_for(key, schema_keys());
+  if (!elsewhere.empty()) return fmt::format(" (did you mean {}?)", quote(elsewhere));
+  const std::string near = did_you_mean(key, valid);
+  return near.empty() ? fmt::format("; expected one of {}", fmt::join(valid, ", ")) : near;
+}
+
 }  // namespace
 
 void check_keys(const Place& place, const std::vector<std::string>& valid, Problems& problems) {
@@ -31,20 +44,25 @@ void check_keys(const Place& place, const std::vector<std::string>& valid, Probl
       if (&first != &map.items[i]) at.refuse("given twice, first at {}", first.mark.text());
       if (std::find(valid.begin(), valid.end(), key) != valid.end()) return;
       if (key == "<<") at.refuse("merge keys are not supported; a plain alias (*name) is");
-      const std::string near = did_you_mean(key, valid);
-      at.refuse("unknown key{}",
-                near.empty() ? fmt::format("; expected one of {}", fmt::join(valid, ", ")) : near);
+      at.refuse("unknown key{}", nearest_key(key, valid, place.path));
     });
   }
 }
 
 Config parse_config(const std::string& text, const std::string& name,
                     const std::vector<std::string>& overrides) {
+  std::vector<std::string> notes;
+  return parse_config(text, name, overrides, notes);
+}
+
+Config parse_config(const std::string& text, const std::string& name,
+                    const std::vector<std::string>& overrides, std::vector<std::string>& notes) {
   Value root = parse_yaml(text, name);
   if (root.kind == Value::Kind::null) fail_usage("{}: empty; expected a configuration", name);
   if (root.kind != Value::Kind::map)
     fail_usage("{}: expected `key: value` lines, got {}", name, describe(root));
   for (const std::string& assignment : overrides) apply_override(root, assignment);
+  for (std::string& note : drop_replaced(root)) notes.push_back(std::move(note));
   Config config;
   config.data.mark.source =
       std::make_shared<const std::string>(name);  // stands when the file says nothing about the data
@@ -54,16 +72,31 @@ Config parse_config(const std::string& text, const std::string& name,
 }
 
 Config load_config(const std::string& path, const std::vector<std::string>& overrides) {
+  std::vector<std::string> notes;
+  return load_config(path, overrides, notes);
+}
+
+Config load_config(const std::string& path, const std::vector<std::string>& overrides,
+                   std::vector<std::string>& notes) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) fail_usage("{}: no such file", path);
-  if (std::filesystem::is_directory(status)) fail_usage("{}: a directory; expected a YAML file", path);
+  if (std::filesystem::is_directory(status)) {
+    const std::filesystem::path inner = std::filesystem::path(path) / "config.yaml";
+    if (std::filesystem::exists(inner, error))
+      fail_usage("{}: a run's folder; its configuration is {} (`--resume auto` goes on with it)", path,
+                 inner.string());
+    fail_usage("{}: a directory; expected a YAML file", path);
+  }
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   // An empty file sets failbit on `text`; only the file itself tells whether it could be read.
   if (!file) fail_usage("{}: cannot be read", path);
-  return parse_config(text.str(), path, overrides);
+  const std::string bytes = text.str();
+  if (bytes.size() > 8 && bytes[8] == '{' && path.ends_with(".safetensors"))
+    fail_usage("{}: weights or a checkpoint; expected a YAML file, such as config.yaml of its run", path);
+  return parse_config(bytes, path, overrides, notes);
 }
 
 std::string to_yaml(const Config& config) {

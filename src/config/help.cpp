@@ -1,23 +1,29 @@
-// The schema as text for `--help`.
+#include "src/config/help.h"
+
 #include <map>
 
 #include "src/config/schema.h"
+#include "src/core/wrap.h"
 
 namespace convoy {
 namespace {
 
-std::string format_rows(const std::vector<HelpRow>& rows) {
-  std::size_t key = 0, type = 0, initial = 0;
-  for (const HelpRow& row : rows) {
-    key = std::max(key, row.key.size());
-    type = std::max(type, row.type.size());
-    initial = std::max(initial, row.initial.size());
-  }
+/// `key: default`, what it accepts beside it, and below them what it means.
+std::string format_row(const HelpRow& row, std::size_t width, std::size_t indent) {
+  constexpr std::size_t types_at = 40;
+  std::string out(indent, ' ');
+  out += row.key + ": " + row.initial;
+  if (out.size() + 2 > types_at) out += '\n';
+  const std::size_t written = out.ends_with('\n') ? 0 : out.size();
+  out.append(types_at - written, ' ');
+  out += wrapped(row.type, width, types_at, types_at) + "\n";
+  out.append(indent + 4, ' ');
+  return out + wrapped(row.help, width, indent + 4, indent + 4) + "\n";
+}
+
+std::string format_rows(const std::vector<HelpRow>& rows, std::size_t width, std::size_t indent = 2) {
   std::string out;
-  for (const HelpRow& row : rows) {
-    out += fmt::format("  {:<{}}  {:<{}}  {:<{}}  {}\n", row.key, key, row.type,
-                       std::min<std::size_t>(type, 36), row.initial, initial, row.help);
-  }
+  for (const HelpRow& row : rows) out += format_row(row, width, indent);
   return out;
 }
 
@@ -30,16 +36,15 @@ std::string meaning(const Kind<S>& kind) {
 }
 
 template <class S>
-std::string format_kind(const Kind<S>& kind) {
-  std::vector<HelpRow> rows = help_rows(kind.table, "", kind.prototype);
-  for (HelpRow& row : rows) row.key = "  " + row.key;
-  return fmt::format("  {}: {}\n", kind.name, meaning(kind)) + format_rows(rows);
+std::string format_kind(const Kind<S>& kind, std::size_t width) {
+  return "  " + wrapped(fmt::format("{}: {}", kind.name, meaning(kind)), width, 2, 6) + "\n" +
+         format_rows(help_rows(kind.table, "", kind.prototype), width, 6);
 }
 
 template <class S>
-std::string format_kinds(const std::vector<Kind<S>>& kinds) {
+std::string format_kinds(const std::vector<Kind<S>>& kinds, std::size_t width) {
   std::string out;
-  for (const Kind<S>& kind : kinds) out += format_kind(kind);
+  for (const Kind<S>& kind : kinds) out += format_kind(kind, width);
   return out;
 }
 
@@ -92,12 +97,86 @@ std::string tables_of(const std::vector<HelpRow>& rows) {
 
 }  // namespace
 
+namespace {
+
+constexpr const char* layers_title = "Entries of model.layers:\n";
+constexpr const char* augment_title = "Entries of data.augment:\n";
+
+std::vector<HelpRow> all_rows() {
+  return help_rows(config_table(), "", Config{});
+}
+
+std::string layers_help(std::size_t width) {
+  return layers_title + format_kinds(layer_kinds(), width) + format_kind(repeat_kind(), width);
+}
+
+std::string augment_help(std::size_t width) {
+  return augment_title + format_kinds(augment_kinds(), width);
+}
+
+/// The names of sections that can be asked for.
+std::vector<std::string> topics() {
+  std::vector<std::string> names;
+  for (const Field<Config>& field : config_table().fields) {
+    if (field.rows.empty()) continue;
+    names.push_back(field.key);
+    if (field.key == "data") names.emplace_back("augment");
+    if (field.key == "model") names.emplace_back("layers");
+  }
+  return names;
+}
+
+/// Of the layer or augmentation of that name; empty when there is none.
+std::string kind_help(const std::string& name, std::size_t width) {
+  std::string out;
+  const auto look_in = [&](const auto& kinds, const char* title) {
+    for (const auto& kind : kinds)
+      if (kind.name == name) out += title + format_kind(kind, width);
+  };
+  look_in(layer_kinds(), layers_title);
+  look_in(augment_kinds(), augment_title);
+  if (name == repeat_kind().name) out += layers_title + format_kind(repeat_kind(), width);
+  return out;
+}
+
+}  // namespace
+
+std::string keys_help(const std::string& topic, std::size_t width) {
+  const std::string title = "Keys, their defaults and what they accept:\n";
+  if (topic.empty()) {
+    return title + format_rows(all_rows(), width) + "\n" + augment_help(width) + "\n" + layers_help(width);
+  }
+  if (topic == "layers" || topic == "model.layers") return layers_help(width);
+  if (topic == "augment" || topic == "data.augment") return augment_help(width);
+  std::vector<HelpRow> rows;
+  const std::vector<std::string> keys = schema_keys();
+  const auto add_where = [&](const auto& holds) {
+    if (!rows.empty()) return;
+    for (const HelpRow& row : all_rows())
+      if (holds(row.key)) rows.push_back(row);
+  };
+  add_where([&](const std::string& key) { return key.starts_with(topic + "."); });
+  add_where([&](const std::string& key) { return key == topic; });
+  if (rows.empty()) {
+    if (const std::string kind = kind_help(topic, width); !kind.empty()) return kind;
+  }
+  add_where([&](const std::string& key) { return key.ends_with("." + topic); });
+  if (rows.empty()) {
+    const std::vector<std::string> names = topics();
+    const std::string key = key_for(topic, keys);
+    const std::string near =
+        key.empty() ? did_you_mean(topic, names) : fmt::format(" (did you mean {}?)", quote(key));
+    fail_usage("no section, layer or key is called {}{}; the sections are {}", quote(topic, 60), near,
+               fmt::join(names, ", "));
+  }
+  std::string more;
+  if (topic == "data") more = "\n" + augment_help(width);
+  if (topic == "model") more = "\n" + layers_help(width);
+  return title + format_rows(rows, width) + more;
+}
+
 std::string schema_help() {
-  return fmt::format(
-      "Configuration keys, what they accept, their defaults:\n{}\nEntries of data.augment:\n{}\nEntries of "
-      "model.layers:\n{}{}",
-      format_rows(help_rows(config_table(), "", Config{})), format_kinds(augment_kinds()),
-      format_kinds(layer_kinds()), format_kind(repeat_kind()));
+  return keys_help("", 80);
 }
 
 std::vector<std::string> schema_keys() {
@@ -106,16 +185,23 @@ std::vector<std::string> schema_keys() {
   return keys;
 }
 
+constexpr const char* page_begin = R"(# Configuration reference
+
+Every key, what it accepts and its default. `convoy keys --markdown` writes this page from the tables that read the
+file; `convoy keys SECTION` prints a part of it. An unknown, repeated or mistyped key is an error that names its line
+and the nearest valid key.
+
+The command line changes any of it: `convoy train FILE train.epochs=5`. Entries of lists are counted from 0:
+`model.layers.0.conv.out=32` or `model.layers[0].conv.out=32`. `~train.epochs` removes a key, so that it has its
+default. With `optimizer.name=adamw` the keys of the file that belong to another optimizer are left out; so with
+`schedule.name` and `data.source`.
+
+)";
+
 std::string schema_markdown() {
-  return "# Configuration reference\n\n"
-         "Every key, what it accepts and its default. `convoy keys --markdown` writes this page from the "
-         "tables that "
-         "read\nthe file. An unknown, repeated or mistyped key is an error that names its line and the "
-         "nearest "
-         "valid key. Any\nkey can be given on the command line, too: `convoy train FILE "
-         "train.epochs=5`.\n\n" +
-         tables_of(help_rows(config_table(), "", Config{})) + "## Entries of `data.augment`\n\n" +
-         sections_of(augment_kinds()) + "## Entries of `model.layers`\n\n" +
+  return page_begin + tables_of(help_rows(config_table(), "", Config{})) +
+         "## Entries of `data.augment`\n\n" + sections_of(augment_kinds()) +
+         "## Entries of `model.layers`\n\n" +
          "`name`, `name: value` where a short form is given, or `name: {key: value, ...}`. YAML's anchors "
          "and aliases "
          "repeat\nwhat was written before: `- residual: &block {body: [...]}`, later `- residual: "

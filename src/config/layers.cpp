@@ -85,7 +85,7 @@ Kind<LayerConfig> pool_kind(const char* name, const char* help, bool max) {
       {field("kernel", &P::kernel, axes(between(1, 1024)), "window, one number or one per axis").require(),
        field("stride", &P::stride, axes(between(1, 1024)), "step of the window; none: the kernel"),
        field("pad", &P::pad, axes(between(0, 1024)),
-             max ? "border that never wins" : "border of counted zeros")});
+             max ? "border, which is never the largest" : "border of zeros, which count")});
 }
 
 Kind<LayerConfig> activation_kind(const char* name, const char* help, Activation activation) {
@@ -124,8 +124,8 @@ std::vector<Kind<LayerConfig>> make_layer_kinds() {
               {field("rate", &D::rate, number<float>(half_open(0, 1)), "share that is dropped")}),
       kind<FlattenConfig>("flatten", "pixels and channels into one axis", {}),
       kind<R>("residual", "sum of two branches", {}, "body",
-              {field("body", &R::body, layer_list(false), "the one branch").require(),
-               field("shortcut", &R::shortcut, layer_list(true), "the other; none: identity")}),
+              {field("body", &R::body, layer_list(false), "first branch").require(),
+               field("shortcut", &R::shortcut, layer_list(true), "second branch; none: identity")}),
   };
 }
 
@@ -169,7 +169,7 @@ void read_entry(const Place& entry, std::vector<LayerConfig>& layers) {
   Repeat repeat;
   read_table(repeat_kind().table, repeat, Place{arguments, entry.path + "." + name});
   if (count(layers) + count(repeat.layers) * static_cast<std::size_t>(repeat.times) > most_layers) {
-    entry.refuse("these are more than {} layers", most_layers);
+    entry.refuse("more than {} layers", most_layers);
   }
   for (int time = 0; time < repeat.times; ++time) {
     layers.insert(layers.end(), repeat.layers.begin(), repeat.layers.end());
@@ -186,12 +186,13 @@ const std::vector<Kind<LayerConfig>>& layer_kinds() {
 const Kind<Repeat>& repeat_kind() {
   static const Kind<Repeat> kind = {
       .name = "repeat",
-      .help = "its layers, so many times over, each with parameters of its own",
-      .table = {.fields = {field("times", &Repeat::times, number<int>(between(1, most_layers)), "how often")
-                               .require(),
-                           field("layers", &Repeat::layers, layer_list(false), "what is repeated").require()},
-                .check = {},
-                .short_key = {}},
+      .help = "its layers several times over, each time with parameters of their own",
+      .table =
+          {.fields = {field("times", &Repeat::times, number<int>(between(1, most_layers)), "how many times")
+                          .require(),
+                      field("layers", &Repeat::layers, layer_list(false), "the layers to repeat").require()},
+           .check = {},
+           .short_key = {}},
       .prototype = {}};
   return kind;
 }

@@ -25,6 +25,9 @@ struct Field {
   std::function<void(S&, const Place&)> read;
   std::function<std::optional<Value>(const S&)> write;
   std::vector<HelpRow> rows;  ///< of a section: its keys
+  std::string short_key;      ///< of a section: see Table
+  /// Of a section: its keys in `map` that mean nothing beside the others, each with its condition.
+  std::function<std::vector<std::pair<std::string, std::string>>(const Value& map)> idle_keys;
   bool required = false;
   std::string condition;                  ///< of a key that only sometimes means something: "name: sgd"
   std::function<bool(const S&)> applies;  ///< empty: always
@@ -127,6 +130,26 @@ std::vector<HelpRow> help_rows(const Table<S>& table, const std::string& path, c
   return rows;
 }
 
+/// The keys in `map` that do not apply, each with its condition. What cannot be read is passed over.
+template <class S>
+std::vector<std::pair<std::string, std::string>> idle_keys(const Table<S>& table, const Value& map) {
+  std::vector<std::pair<std::string, std::string>> idle;
+  S target{};
+  for (const Field<S>& field : table.fields) {
+    const Value* value = map.find(field.key);
+    if (value == nullptr) continue;
+    if (field.applies && !field.applies(target)) {
+      idle.emplace_back(field.key, field.condition);
+      continue;
+    }
+    try {
+      field.read(target, Place{*value, field.key});
+    } catch (const Error&) {  // is told when the table is read
+    }
+  }
+  return idle;
+}
+
 /// Binds a key to a member.
 template <class S, class T>
 Field<S> field(std::string key, T S::*member, const Codec<T>& codec, std::string help) {
@@ -150,6 +173,8 @@ Field<S> section(std::string key, T S::*member, const Table<T>& table) {
     read_table(table, target.*member, place);
   };
   field.write = [=](const S& source) { return write_table(table, source.*member); };
+  field.short_key = table.short_key;
+  field.idle_keys = [=](const Value& map) { return idle_keys(table, map); };
   for (HelpRow& row : help_rows(table, "", T{})) {
     row.key = "." + row.key;
     field.rows.push_back(std::move(row));
@@ -196,6 +221,10 @@ struct Kind {
   S prototype{};
 };
 
+/// What the entries of a list are called in messages.
+template <class S>
+inline constexpr const char* entry_noun = std::is_same_v<S, LayerConfig> ? "layer" : "augmentation";
+
 /// The kind that an entry names, and where its arguments are (an empty map for a bare word). `names`: of what
 /// else may stand there, for messages.
 template <class S>
@@ -214,9 +243,8 @@ std::pair<const Kind<S>*, Value> find_kind(const std::vector<Kind<S>>& kinds, co
   const std::string& name = word ? value.text : value.keys[0];
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) {
-    const std::string near = did_you_mean(name, names);
-    place.refuse("unknown {}{}", quote(name, 60),
-                 near.empty() ? fmt::format("; expected one of {}", fmt::join(names, ", ")) : near);
+    place.refuse("unknown {0} {1}{2}; the {0}s are {3}", entry_noun<S>, quote(name, 60),
+                 did_you_mean(name, names), fmt::join(names, ", "));
   }
   Value arguments = word ? Value::map() : value.items[0];
   if (word) arguments.mark = value.mark;
@@ -259,6 +287,8 @@ struct Repeat {
 
 // The tables.
 const Table<Config>& config_table();                   // sections.cpp
+Table<OptimizerConfig> optimizer_table();              // optimizer_section.cpp
+Table<ScheduleConfig> schedule_table();                // optimizer_section.cpp
 const std::vector<Kind<LayerConfig>>& layer_kinds();   // layers.cpp
 const Kind<Repeat>& repeat_kind();                     // layers.cpp
 const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp

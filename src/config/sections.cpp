@@ -1,4 +1,4 @@
-// The schema of everything but the layers.
+// The schema of everything but augmentations, layers, optimizer and schedule.
 #include <cctype>
 
 #include "src/config/schema.h"
@@ -30,7 +30,8 @@ Table<SyntheticConfig> synthetic_table() {
   Table<S> table;
   table.fields = {
       field("image", &S::image, one_or_list(number<int>(between(1, 65536)), 3, 4), "C, H, W or C, D, H, W"),
-      field("classes", &S::classes, number<int>(between(1, 1 << 20)), "labels are below it"),
+      field("classes", &S::classes, number<int>(between(1, 1 << 20)),
+            "number of classes; labels are 0 to classes - 1"),
       field("train", &S::train, number<int>(samples), "images to train on"),
       field("test", &S::test, number<int>(samples), "images to validate on")};
   table.check = [](const S& s, const Place& place) {
@@ -82,7 +83,7 @@ Table<DataConfig> data_table() {
           "random_resized_crop; 0: 8/7 of model.input's larger side")
           .only("source: folder | packed", [](const D& d) { return is_streamed(d.source); }),
       field("max_bad", &D::max_bad, number<int>(at_least(0)),
-            "so many broken pictures are named, counted and replaced by others of their class; one more ends "
+            "up to so many broken pictures are named and replaced by others of their class; one more ends "
             "the run")
           .only("source: folder", [](const D& d) { return d.source == Source::folder; }),
       inner_section("normalize", normalize),
@@ -115,7 +116,7 @@ Table<ModelConfig> model_table() {
   table.fields = {
       field("input", &M::input, one_or_list(number<int>(between(1, 65536)), 3, 4), "C, H, W or C, D, H, W")
           .require(),
-      field("layers", &M::layers, layer_list(false), "see below").require(),
+      field("layers", &M::layers, layer_list(false), "the layers in their order").require(),
       field("spare_scores", &M::spare_scores, boolean(),
             "the last layer may give more scores than the data set has classes")};
   return table;
@@ -139,7 +140,7 @@ Table<TrainConfig> train_table() {
   early_stop.fields = {
       field("metric", &E::metric,
             choice<E::Metric>({{"val_loss", E::Metric::val_loss}, {"val_accuracy", E::Metric::val_accuracy}}),
-            "what must improve for training to go on; without train.early_stop it always does"),
+            "training ends when this no longer improves; without train.early_stop it never ends early"),
       field("patience", &E::patience, number<int>(at_least(1)),
             "epochs without improvement before training stops")};
 
@@ -152,8 +153,9 @@ Table<TrainConfig> train_table() {
             "images per pass, over all ranks together; a step adds up the gradients of its passes. 0: one "
             "pass"),
       field("reproducible_across_ranks", &T::reproducible_across_ranks, number<int>(between(0, 1024)),
-            "a power of two: cut the batch into so many logical shards, and every rank count that divides it "
-            "ends with the same bits; 0: off"),
+            "a power of two: the batch is cut into so many logical shards, and every rank count that divides "
+            "it "
+            "gives the same bits; 0: off"),
       field(
           "precision", &T::precision,
           choice<Precision>({{"fp32", Precision::fp32},
@@ -167,12 +169,13 @@ Table<TrainConfig> train_table() {
             "share of the target spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
       field("on_nan", &T::on_nan, choice<T::OnNan>({{"stop", T::OnNan::stop}, {"skip", T::OnNan::skip}}),
-            "a loss that is not finite ends the run, or its step is left out"),
+            "what a NaN or infinite loss does. stop: it ends the run; skip: its step is left out"),
       field("clip_norm", &T::clip_norm, number<float>(at_least(0)),
-            "make longer gradients this long (2-norm over all of them); 0: off"),
+            "scale the gradient down to this 2-norm, over all parameters, where it is longer; 0: off"),
       field("ema", &T::ema, number<float>(half_open(0, 1)),
             "validate with a moving average of the weights that keeps this share of itself per step; 0: off"),
-      field("fusion", &T::fusion, boolean(), "join calls of a step that hand each other tensors"),
+      field("fusion", &T::fusion, boolean(),
+            "merge calls of a step where one reads what another has just written"),
       field("recompute", &T::recompute, boolean(),
             "save memory: compute activations again for backward, where that is cheap, instead of keeping "
             "them"),
@@ -194,76 +197,8 @@ Table<TrainConfig> train_table() {
     if (parts > t.global_batch)
       place.at("reproducible_across_ranks").refuse("larger than train.global_batch");
     if (parts > 0 && t.micro_batch > 0)
-      place.at("micro_batch").refuse("logical shards are passes already: not with reproducible_across_ranks");
-  };
-  return table;
-}
-
-Table<OptimizerConfig> optimizer_table() {
-  using O = OptimizerConfig;
-  using N = O::Name;
-  const auto sgd = [](const O& o) { return o.name == N::sgd; };
-  const auto adam = [](const O& o) { return o.name != N::sgd; };
-  Table<O> table;
-  table.short_key = "name";
-  table.fields = {
-      field("name", &O::name, choice<N>({{"sgd", N::sgd}, {"adam", N::adam}, {"adamw", N::adamw}}),
-            "update rule"),
-      field("lr", &O::lr, number<float>(above(0)), "learning rate, at its peak"),
-      field("momentum", &O::momentum, number<float>(half_open(0, 1)), "share of the last update that is kept")
-          .only("name: sgd", sgd),
-      field("nesterov", &O::nesterov, boolean(), "look ahead along the momentum").only("name: sgd", sgd),
-      field("beta1", &O::beta1, number<float>(half_open(0, 1)), "decay of the mean gradient")
-          .only("name: adam | adamw", adam),
-      field("beta2", &O::beta2, number<float>(half_open(0, 1)), "decay of the mean square")
-          .only("name: adam | adamw", adam),
-      field("epsilon", &O::epsilon, number<float>(above(0)), "added to the root")
-          .only("name: adam | adamw", adam),
-      field("weight_decay", &O::weight_decay, number<float>(at_least(0)), "pull towards zero"),
-      field("decay_all", &O::decay_all, boolean(), "decay biases and normalisation parameters too")};
-  table.check = [](const O& o, const Place& place) {
-    if (o.nesterov && o.momentum == 0) place.at("nesterov").refuse("needs momentum > 0");
-  };
-  return table;
-}
-
-Table<ScheduleConfig> schedule_table() {
-  using S = ScheduleConfig;
-  using N = S::Name;
-  const auto is = [](auto... names) { return [=](const S& s) { return ((s.name == names) || ...); }; };
-  const Interval share = between(0, 1);
-  Table<S> table;
-  table.short_key = "name";
-  table.fields = {
-      field("name", &S::name,
-            choice<N>({{"constant", N::constant},
-                       {"step", N::step},
-                       {"linear", N::linear},
-                       {"cosine", N::cosine},
-                       {"one_cycle", N::one_cycle}}),
-            "how the learning rate changes"),
-      field("warmup_epochs", &S::warmup_epochs, number<double>(at_least(0)),
-            "linear rise from zero; at most half of the run")
-          .only("any name but one_cycle", is(N::constant, N::step, N::linear, N::cosine)),
-      field("milestones", &S::milestones, one_or_list(number<double>(above(0)), 1, 1000),
-            "epochs at which lr is multiplied by gamma")
-          .only("name: step", is(N::step)),
-      field("gamma", &S::gamma, number<double>(above(0)), "see milestones").only("name: step", is(N::step)),
-      field("final_factor", &S::final_factor, number<double>(share), "lr at the end, as a share of the peak")
-          .only("name: linear | cosine", is(N::linear, N::cosine)),
-      field("start_factor", &S::start_factor, number<double>(share),
-            "lr at the start, as a share of the peak")
-          .only("name: one_cycle", is(N::one_cycle)),
-      field("peak_at", &S::peak_at,
-            number<double>(Interval{.low = 0, .high = 1, .low_open = true, .high_open = true}),
-            "when lr peaks, as a share of the run")
-          .only("name: one_cycle", is(N::one_cycle))};
-  table.check = [](const S& s, const Place& place) {
-    const auto falls = std::adjacent_find(s.milestones.begin(), s.milestones.end(), std::greater_equal<>());
-    if (falls != s.milestones.end())
-      place.at("milestones").refuse("must ascend; {} stands before {}", falls[0], falls[1]);
-    if (s.name == N::step && s.milestones.empty())
-      place.at("milestones").refuse("missing; name: step needs them");
+      place.at("micro_batch")
+          .refuse("not with reproducible_across_ranks, whose logical shards are the passes");
   };
   return table;
 }
@@ -275,16 +210,16 @@ Table<DistributedConfig> distributed_table() {
       field("timeout", &D::timeout, number<double>(between(0.5, 86'400)),
             "seconds without a sign of life from a rank after which the run ends"),
       field("step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
-            "seconds a step or a batch of evaluation may take before the run ends; 0: any"),
+            "seconds a step or a batch of evaluation may take before the run ends; 0: no limit"),
       field("verify_every", &D::verify_every, number<std::int64_t>(between(0, 1e12)),
             "steps after which ranks compare hashes of their weights, as at the end of epochs and "
             "before checkpoints; 0: never"),
       field("gradient_dtype", &D::gradient_dtype,
             choice<Precision>(
                 {{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}),
-            "what gradients are rounded to on the way to other ranks; sums of 16 bits are rounded, too"),
+            "type in which gradients travel between ranks; in 16 bits their sums are rounded, too"),
       field("bind", &D::bind, choice<bool>({{"auto", true}, {"none", false}}),
-            "auto: a GPU's rank that may run on all cores keeps to those near its GPU")};
+            "auto: the rank of a GPU runs on the cores near it, unless the launcher has bound it")};
   return table;
 }
 
@@ -325,9 +260,9 @@ void check_config(const Config& config, const Place& place) {
     const Precision wire = config.distributed.gradient_dtype;
     const Place at = place.at("distributed").at("gradient_dtype");
     if (wire == Precision::fp16 && config.train.precision != Precision::fp16)
-      at.refuse("fp16 overflows where no loss scale adapts: bf16, or train.precision: fp16");
+      at.refuse("fp16 gradients overflow without loss scaling; use bf16, or train.precision: fp16");
     if (wire != Precision::fp32 && config.train.reproducible_across_ranks > 0)
-      at.refuse("{} rounds on the way: not with train.reproducible_across_ranks", name_of(wire));
+      at.refuse("{} rounds gradients; train.reproducible_across_ranks needs fp32", name_of(wire));
   });
   const auto channels = static_cast<std::size_t>(config.model.input[0]);
   const auto check_channels = [&](const std::vector<float>& values, const char* key) {
@@ -365,16 +300,18 @@ Table<Config> make_config_table() {
   using C = Config;
   Table<CheckpointConfig> checkpoint;
   checkpoint.fields = {
-      field("every_epochs", &CheckpointConfig::every_epochs, number<int>(at_least(1)), "epochs between two"),
+      field("every_epochs", &CheckpointConfig::every_epochs, number<int>(at_least(1)),
+            "epochs between checkpoints"),
       field("every_steps", &CheckpointConfig::every_steps, number<std::int64_t>(at_least(0)),
-            "steps between two, within epochs, too; 0: after epochs alone"),
-      field("keep", &CheckpointConfig::keep, number<int>(at_least(0)), "newest kept; 0: all"),
+            "steps between checkpoints, within epochs too; 0: only after epochs"),
+      field("keep", &CheckpointConfig::keep, number<int>(at_least(0)),
+            "how many of the newest to keep; 0: all"),
       field("best", &CheckpointConfig::best, boolean(),
-            "keep that of the epoch with the best early_stop.metric, too, as best.safetensors")};
+            "also keep the checkpoint of the epoch with the best early_stop.metric, as best.safetensors")};
 
   Table<C> table;
-  table.fields = {field("name", &C::name, file_name(), "of the run's folder"),
-                  field("seed", &C::seed, number<std::uint64_t>(at_least(0)), "of everything random"),
+  table.fields = {field("name", &C::name, file_name(), "name of the run; its folder is runs/<name>"),
+                  field("seed", &C::seed, number<std::uint64_t>(at_least(0)), "seed of everything random"),
                   section("data", &C::data, data_table()),
                   section("model", &C::model, model_table()).require(),
                   section("train", &C::train, train_table()),
@@ -385,7 +322,7 @@ Table<Config> make_config_table() {
                                         {"cpu", Device::cpu},
                                         {"cuda", Device::cuda},
                                         {"reference", Device::reference}}),
-                        "auto: cuda where there is one; reference: plain loops"),
+                        "auto: cuda where there is a GPU, else cpu; reference: plain loops, which are slow"),
                   section("checkpoint", &C::checkpoint, checkpoint),
                   section("distributed", &C::distributed, distributed_table())};
   table.check = check_config;

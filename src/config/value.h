@@ -38,9 +38,6 @@ std::string quote(std::string_view text, std::size_t longest = std::string_view:
 /// at all.
 Value parse_yaml(const std::string& text, const std::string& source, bool numbered = true);
 
-/// Sets what "key.path=value" says in `root`, replacing a section as a whole when the value is one.
-void apply_override(Value& root, const std::string& assignment);
-
 /// Block style outside, flow style for what fits a line.
 std::string write_yaml(const Value& map);
 /// On one line, in flow style.

@@ -53,8 +53,7 @@ class Builder : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark& at) override {
     if (begun_) {
-      fail_usage("{}: a second YAML document, or what does not belong to the first; expected one",
-                 mark(at).text());
+      fail_usage("{}: a second YAML document, or text behind the first; expected one", mark(at).text());
     }
     begun_ = true;
   }
@@ -69,7 +68,8 @@ class Builder : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& at, YAML::anchor_t anchor) override {
     const auto found = anchored_.find(anchor);
-    if (found == anchored_.end()) fail_usage("{}: an alias inside of what it stands for", mark(at).text());
+    if (found == anchored_.end())
+      fail_usage("{}: an alias inside the value that it repeats", mark(at).text());
     put(mark(at), found->second, 0);
   }
 
@@ -189,36 +189,6 @@ Value parse_yaml(const std::string& text, const std::string& source, bool number
   } catch (const YAML::Exception& error) {
     fail_usage("{}: not valid YAML: {}", builder.mark(error.mark).text(), error.msg);
   }
-}
-
-void apply_override(Value& root, const std::string& assignment) {
-  const std::string where = "command line: " + assignment;
-  const std::size_t equals = assignment.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    fail_usage("{}: expected key=value, e.g. train.epochs=5", where);
-  }
-  const std::string path = assignment.substr(0, equals);
-  Value* at = &root;
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('.', begin), path.size());
-    const std::string key = path.substr(begin, end - begin);
-    if (key.empty()) fail_usage("{}: empty key in {}", where, quote(path));
-    if (at->kind == Value::Kind::null) at->kind = Value::Kind::map;
-    if (at->kind != Value::Kind::map) {
-      fail_usage("{}: {} is {} and has no keys; give the whole of it", where,
-                 begin == 0 ? "the configuration" : quote(path.substr(0, begin - 1)), describe(*at));
-    }
-    auto found = std::find(at->keys.begin(), at->keys.end(), key);
-    if (found == at->keys.end()) {
-      Value section = Value::map();
-      section.mark.source = std::make_shared<const std::string>(where);
-      at->add(key, std::move(section));
-      found = at->keys.end() - 1;
-    }
-    at = &at->items[static_cast<std::size_t>(found - at->keys.begin())];
-    begin = end + 1;
-  }
-  *at = parse_yaml(assignment.substr(equals + 1), where, false);
 }
 
 }  // namespace convoy

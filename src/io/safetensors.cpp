@@ -13,6 +13,7 @@
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
 #include "src/io/atomic_file.h"
+#include "src/io/foreign_file.h"
 
 namespace convoy {
 namespace {
@@ -208,7 +209,7 @@ TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name, c
   std::uint64_t length = 0;
   if (bytes.size() >= length_bytes) std::memcpy(&length, bytes.data(), length_bytes);
   if (bytes.size() > length_bytes && std::memcmp(bytes.data() + length_bytes, "{", 1) != 0)
-    fail("{}: not a safetensors file", name);
+    fail("{}: not a safetensors file{}", name, foreign_kind(bytes, name));
   if (bytes.size() < length_bytes || length > bytes.size() - length_bytes) {
     fail("{}: truncated at byte {}, inside its header", name, bytes.size());
   }
@@ -276,7 +277,8 @@ TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name, c
 std::span<const float> floats_in(const TensorFile& file, const std::string& tensor,
                                  const std::vector<std::int64_t>& shape) {
   const auto found = file.tensors.find(tensor);
-  if (found == file.tensors.end()) fail("no tensor {}: the weights are of another model", tensor);
+  if (found == file.tensors.end())
+    fail("the weights do not match this network: there is no tensor {}", tensor);
   const FileTensor& stored = found->second;
   if (stored.shape != shape || stored.dtype != DType::f32) {
     fail("tensor {} is {} of shape [{}], the model's is f32 of shape [{}]", tensor, name_of(stored.dtype),

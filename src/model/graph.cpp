@@ -63,7 +63,7 @@ class Builder {
     double elements = 1;
     for (const std::int64_t dim : parameter.dims) elements *= static_cast<double>(dim);
     if (elements > most_elements) {
-      fail_usage("{}: model.layers.{}: {:.0f} elements are more than 2^31 - 1", layer_->mark.text(),
+      fail_usage("{}: model.layers.{}: {:.0f} elements; the limit is 2^31 - 1", layer_->mark.text(),
                  parameter.name, elements);
     }
     graph_.parameters.push_back(std::move(parameter));
@@ -324,7 +324,8 @@ Graph build_graph(const ModelConfig& config) {
         "{}: model.layers: the last layer gives {}, but one score per class is needed: end with linear",
         config.mark.text(), to_string(out));
   }
-  if (graph.parameters.empty()) fail_usage("{}: model.layers: nothing to train", config.mark.text());
+  if (graph.parameters.empty())
+    fail_usage("{}: model.layers: no layer has weights to train; add linear or conv", config.mark.text());
   return graph;
 }
 

@@ -69,7 +69,12 @@ void require_float(const FileTensor& tensor, const std::string& tensor_name, con
 /// `key` is no std::string: g++ 13 would take the result for a part of that temporary (-Wdangling-reference).
 const std::string& metadata(const TensorFile& file, const char* key, const std::string& name) {
   const auto it = file.metadata.find(key);
-  if (it == file.metadata.end()) fail("{}: not a Convoy checkpoint: its metadata has no \"{}\"", name, key);
+  if (it == file.metadata.end())
+    fail(
+        "{}: not a Convoy checkpoint: its metadata has no \"{}\" (weights alone begin a run: `convoy train "
+        "CONFIG "
+        "--init FILE`)",
+        name, key);
   return it->second;
 }
 
@@ -229,19 +234,49 @@ void require_known_order(const TensorFile& file, const Graph& graph, const std::
 
 namespace {
 
+auto find_tensor(const TensorFile& file, const NamedTensor& named) {
+  const auto it = file.tensors.find(named.name);
+  return it == file.tensors.end() && named.optional ? file.tensors.find(named.stand_in) : it;
+}
+
+/// "a, b, c, ..."
+std::string first_of(const std::vector<std::string>& names) {
+  constexpr std::size_t shown = 4;
+  const std::vector<std::string> first(
+      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), shown)));
+  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > shown ? ", ..." : "");
+}
+
+/// Refuses a file that lacks some of the tensors.
+void require_names(const std::vector<NamedTensor>& tensors, const TensorFile& file, const std::string& name) {
+  std::vector<std::string> missing, wanted;
+  for (const NamedTensor& named : tensors) {
+    if (named.optional) continue;
+    wanted.push_back(named.name);
+    if (!file.tensors.contains(named.name)) missing.push_back(named.name);
+  }
+  if (missing.empty()) return;
+  const auto of_optimizer = [](const std::string& tensor) { return tensor.starts_with(optimizer_prefix); };
+  const bool other_optimizer = std::all_of(missing.begin(), missing.end(), of_optimizer);
+  if (other_optimizer)
+    std::erase_if(wanted, [&](const std::string& tensor) { return !of_optimizer(tensor); });
+  std::vector<std::string> in_file;
+  for (const auto& [tensor, contents] : file.tensors)
+    if (of_optimizer(tensor) == other_optimizer) in_file.push_back(tensor);
+  fail("{}: does not match this {}: {} of {} names found (missing: {}; the file has {})", name,
+       other_optimizer ? "optimizer" : "network", wanted.size() - missing.size(), wanted.size(),
+       first_of(missing), in_file.empty() ? "none such" : first_of(in_file));
+}
+
 void restore_tensors(Session& session, const std::vector<NamedTensor>& tensors, const TensorFile& file,
                      const std::string& name) {
   require_known_order(file, session.graph(), name, [&](const std::string& parameter) {
     return std::any_of(tensors.begin(), tensors.end(), [&](auto& named) { return named.name == parameter; });
   });
+  require_names(tensors, file, name);
   for (const NamedTensor& named : tensors) {
-    auto it = file.tensors.find(named.name);
-    if (it == file.tensors.end() && named.optional) {
-      if (named.stand_in.empty()) continue;
-      it = file.tensors.find(named.stand_in);
-    }
-    if (it == file.tensors.end())
-      fail("{}: has no tensor {}: it is of another model or optimizer", name, named.name);
+    const auto it = find_tensor(file, named);
+    if (it == file.tensors.end()) continue;
     const FileTensor& tensor = it->second;
     if (tensor.shape != named.file_shape) {
       fail("{}: tensor {} has shape [{}], the model's is [{}]", name, named.name,
@@ -288,10 +323,11 @@ void restore_weights(Session& session, const TensorFile& file, const std::string
   const auto excepted = [&](const std::string& tensor) {
     return std::any_of(except.begin(), except.end(), [&](auto& layer) { return is_of_layer(tensor, layer); });
   };
-  for (const auto& [tensor, contents] : file.tensors) {
+  std::vector<std::string> foreign;
+  for (const auto& [tensor, contents] : file.tensors)
     if (!known.contains(tensor) && !belongs_to_training(tensor) && !excepted(tensor))
-      fail("{}: has a tensor {}, which the model has not", name, tensor);
-  }
+      foreign.push_back(tensor);
+  if (!foreign.empty()) fail("{}: does not match this network, which has no {}", name, first_of(foreign));
 }
 
 TensorFile exported_weights(TensorFile checkpoint) {

@@ -172,6 +172,12 @@ SharedBytes shared(const SharedBytes& bytes, const RankEnvironment& ranks) {
 
 }  // namespace
 
+std::string no_checkpoint_at(const fs::path& path) {
+  return fmt::format(
+      "{}: no checkpoint there; give the folder of a run (runs/NAME) or one of its checkpoints",
+      path.string());
+}
+
 TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
   SharedBytes bytes;
   TensorFile file;

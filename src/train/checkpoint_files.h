@@ -42,6 +42,9 @@ struct LoadedCheckpoint {
 std::optional<LoadedCheckpoint> load_checkpoint(const std::filesystem::path& path,
                                                 const RankEnvironment& ranks, bool with_optimizer = true);
 
+/// What to say of a path where load_checkpoint() finds none.
+std::string no_checkpoint_at(const std::filesystem::path& path);
+
 /// A safetensors file of anybody's making, read by rank 0 and shared in the same way. Throws AgreedError.
 TensorFile load_weights(const std::filesystem::path& path, const RankEnvironment& ranks);
 

@@ -24,7 +24,7 @@ std::vector<std::string> class_names_of(const TensorFile& file, const Config& co
 
 TrainedModel load_trained_model(const std::filesystem::path& path, bool best, const RankEnvironment& ranks) {
   auto checkpoint = load_checkpoint(chosen_checkpoint(path, best), ranks, /*with_optimizer=*/false);
-  if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", path.string()));
+  if (!checkpoint) throw AgreedError(no_checkpoint_at(path));
   TrainedModel model;
   model.checkpoint = checkpoint->path;
   agree(ranks, [&] {

@@ -45,7 +45,7 @@ void Trainer::start_or_resume() {
     if (ranks_.max(exists ? 1 : 0) != 0) checkpoint = load_checkpoint(folder_.path(), ranks_);
   } else if (!options_.resume.empty()) {
     checkpoint = load_checkpoint(options_.resume, ranks_);
-    if (!checkpoint) throw AgreedError(fmt::format("{}: no checkpoint there", options_.resume));
+    if (!checkpoint) throw AgreedError(no_checkpoint_at(options_.resume));
   }
   Progress stored;
   if (!checkpoint && !options_.init.empty()) {

@@ -24,26 +24,26 @@ def help_of(path):
     """(subcommands, options) of a command's help: {name: description} each, "--name" for options."""
     result = run(*path, "--help")
     assert result.returncode == 0, result.stderr
-    tables, title, last = {"Subcommands": {}, "Options": {}, "Positionals": {}}, None, None
+    tables, title, last = {"Commands": {}, "Options": {}, "Arguments": {}}, None, None
     for line in result.stdout.splitlines():
-        heading = re.fullmatch(r"(\w+):", line)
+        heading = re.fullmatch(r"([A-Z][a-z ]+):", line)
         if heading:
-            title = heading[1] if heading[1] in tables else None
+            title = heading[1] if heading[1] in tables else "Commands"
         elif line and not line.startswith(" "):
             title = None
         elif title and re.match(r"  \S", line):
-            name, _, description = line.strip().partition("  ")
-            last = name.split()[0].split("|")[0] if title == "Positionals" else name.split()[0]
+            names, _, description = line.strip().partition("  ")
+            last = " ".join(re.findall(r"-[\w-]+", names)) if title == "Options" else names
             tables[title][last] = description.strip()
         elif title and last and line.strip():
-            tables[title][last] += " " + line.strip()
+            tables[title][last] = (tables[title][last] + " " + line.strip()).strip()
     return tables
 
 
 def every_command(path=()):
     tables = help_of(path)
     yield path, tables
-    for name in tables["Subcommands"]:
+    for name in tables["Commands"]:
         yield from every_command((*path, name))
 
 
@@ -56,13 +56,39 @@ class Help(unittest.TestCase):
         for path in self.commands:
             self.assertIn("Exit codes: 0 done", run(*path, "--help").stdout, path)
 
+    def test_every_help_fits_a_screen(self):
+        for path in self.commands:
+            lines = run(*path, "--help").stdout.splitlines()
+            self.assertLessEqual(len(lines), 42, path)
+            self.assertLessEqual(max(map(len, lines)), 80, path)
+            self.assertTrue(lines[0].startswith("Usage: " + " ".join(("convoy", *path))), lines[0])
+
+    def test_the_usage_line_reads_as_one_types_it(self):
+        for path, usage in ((("train",), "convoy train CONFIG [key=value ...] [options]"), (("eval",), "convoy eval RUN [key=value ...] [options]"),
+                            (("predict",), "convoy predict RUN IMAGE|DIR|- ... [options]"), (("keys",), "convoy keys [SECTION] [options]"),
+                            (("bench",), "convoy bench COMMAND ..."), ((), "convoy COMMAND ...")):
+            self.assertEqual(run(*path, "--help").stdout.splitlines()[0], "Usage: " + usage)
+
+    def test_a_terminal_wider_than_80_is_used_up_to_100(self):
+        def widest(columns):
+            script = f"stty cols {columns}; exec '{CONVOY}' train --help"
+            result = subprocess.run(["script", "-qec", script, "/dev/null"], capture_output=True, text=True, timeout=patience(60))
+            return max(len(line.rstrip()) for line in result.stdout.splitlines())
+        if not shutil.which("script"):
+            self.skipTest("no script(1)")
+        self.assertIn(widest(300), range(90, 101))
+        self.assertIn(widest(64), range(50, 65))
+
     def test_an_unknown_subcommand_is_named_with_what_may_be_meant(self):
         for arguments, message in ((["trian", "x.yaml"], 'unknown subcommand "trian" (did you mean "train"?)'),
                                    (["bench", "stpe"], 'unknown subcommand "stpe" (did you mean "step"?)')):
             result = run(*arguments)
             self.assertEqual(result.returncode, 2)
             self.assertIn(message, result.stderr)
-        self.assertNotIn("unknown", run("bench").stderr)
+        for path in ((), ("bench",)):  # their help
+            result = run(*path)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertEqual(result.stderr, run(*path, "--help").stdout)
 
     def test_every_subcommand_option_and_argument_is_described(self):
         self.assertIn(("train",), self.commands)
@@ -74,10 +100,53 @@ class Help(unittest.TestCase):
                     words = re.sub(r"\b(REQUIRED|TEXT|INT|UINT|FLOAT|Needs:.*|Excludes:.*|:|\.\.\.)", " ", description)
                     self.assertRegex(words, r"[a-z]{3,}", f"{' '.join(path)} {name} is not described")
 
-    def test_help_lists_every_key(self):
+    def test_help_leads_to_the_keys(self):
         text = run("train", "--help").stdout
-        for key in ("global_batch", "every_steps", "label_smoothing", "weight_decay", "warmup_epochs", "--resume", "--output"):
+        for part in ("--resume", "--output", "`convoy keys`"):
+            self.assertIn(part, text)
+
+    def test_keys_of_a_section_a_layer_or_a_name(self):
+        text = run("keys").stdout
+        for key in ("global_batch", "every_steps", "label_smoothing", "weight_decay", "warmup_epochs", "leaky_relu", "color_jitter"):
             self.assertIn(key, text)
+        for topic, some, other in (("train", "train.epochs: 1 ", "optimizer.lr"), ("data", "random_erasing", "leaky_relu"), ("layers", "leaky_relu", "optimizer.lr"),
+                                   ("model", "model.input", "optimizer.lr"), ("augment", "color_jitter", "data.source"), ("optimizer", "optimizer.lr", "train.epochs"),
+                                   ("conv", "dilation: 1", "leaky_relu"), ("lr", "learning rate", "momentum"), ("device", "device: auto", "seed"),
+                                   ("data.normalize", "data.normalize.std", "data.source"), ("repeat", "times: required", "leaky_relu")):
+            result = run("keys", topic)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(some, result.stdout, topic)
+            self.assertNotIn(other, result.stdout, topic)
+        for line in text.splitlines():
+            self.assertLessEqual(len(line), 80, line)
+
+    def test_an_unknown_section_lists_those_that_there_are(self):
+        for topic, near in (("trian", 'did you mean "train"?'), ("batch_size", 'did you mean "train.global_batch"?'), ("zzzzzzz", "the sections are")):
+            result = run("keys", topic)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertIn(near, result.stderr)
+            self.assertIn("the sections are data, augment, model, layers, train, optimizer", result.stderr)
+
+    def refused(self, *arguments):
+        result = run(*arguments)
+        self.assertEqual((result.returncode, result.stdout), (2, ""), arguments)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        return result.stderr
+
+    def test_an_option_that_is_a_key_is_told_how_to_set_it(self):
+        for words, meant in ((("--lr", "0.1"), "optimizer.lr=0.1"), (("--epochs=5",), "train.epochs=5"), (("--batch-size", "64"), "train.global_batch=64"),
+                             (("--learning-rate",), "optimizer.lr=VALUE"), (("--train.epochs", "3"), "train.epochs=3"), (("--device", "cpu"), "device=cpu")):
+            message = self.refused("train", "x.yaml", *words)
+            self.assertIn(f"convoy train: unknown option {words[0].partition('=')[0]!r};".replace("'", '"'), message)
+            self.assertIn(f"(did you mean {meant}?)", message)
+            self.assertIn("`convoy train --help` says what it takes", message)
+
+    def test_what_is_wrong_with_options_is_one_line(self):
+        self.assertIn('(did you mean "--output"?)', self.refused("train", "x.yaml", "--ouput", "x"))
+        self.assertIn('unknown option "-x"', self.refused("bench", "step", "x.yaml", "-x"))
+        self.assertIn("convoy train: CONFIG is required", self.refused("train"))
+        self.assertIn("--top", self.refused("predict", "run", "x.png", "--top", "many"))
+        self.assertIn("--csv", self.refused("predict", "run", "x.png", "--csv", "--json"))
 
     def test_help_lists_exit_codes(self):
         text = run("--help").stdout
@@ -94,10 +163,10 @@ class Help(unittest.TestCase):
 
     def test_bash_offers_every_subcommand_and_option(self):
         for path, tables in self.commands.items():
-            names = {name for names in tables["Options"] for name in names.split(",")}
+            names = {name for names in tables["Options"] for name in names.split()}
             self.assertEqual(set(self.complete(*path, "-")), names, path)
-            if tables["Subcommands"]:
-                self.assertEqual(set(self.complete(*path, "")), set(tables["Subcommands"]), path)
+            if tables["Commands"]:
+                self.assertEqual(set(self.complete(*path, "")), set(tables["Commands"]), path)
 
     def test_bash_offers_values_and_keys(self):
         self.assertEqual(self.complete("tr"), ["train"])
@@ -115,8 +184,8 @@ class Help(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             words = set(re.findall(r"[\w.-]+", result.stdout))
             for path, tables in self.commands.items():
-                options = {name for names in tables["Options"] for name in names.split(",")}
-                for name in [*tables["Subcommands"], *options]:
+                options = {name for names in tables["Options"] for name in names.split()}
+                for name in [*tables["Commands"], *options]:
                     self.assertIn(name.lstrip("-") if shell == "fish" else name, words)
             self.assertIn("train.global_batch", words)
             if shutil.which(shell):

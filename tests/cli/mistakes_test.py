@@ -4,8 +4,12 @@ half-written.
 
 usage: mistakes_test.py CONVOY [unittest arguments]
 """
+import json
 import pathlib
+import pickle
+import struct
 import sys
+import zipfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from data_files import write_mnist  # noqa: E402
@@ -101,6 +105,49 @@ class Mistakes(ProgramTest):
         self.refuse(1, ["epoch-0002", "altered"], "eval", checkpoint, ranks=(1,))
         checkpoint.write_bytes(b"not a checkpoint at all")
         self.refuse(1, ["epoch-0002"], "eval", checkpoint, ranks=(1,))
+
+    # --- files of another kind ---
+
+    def test_files_of_pytorch_are_told_how_to_convert(self):
+        config, zipped, legacy = self.write(SMALL), self.folder / "net.pth", self.folder / "old.pt"
+        with zipfile.ZipFile(zipped, "w") as archive:  # what torch.save has written since 1.6
+            archive.writestr("archive/data.pkl", pickle.dumps({"conv1.weight": [0.0] * 100}))
+        legacy.write_bytes(pickle.dumps(0x1950a86a20f9469cfc6c, protocol=2) + pickle.dumps({"fc.weight": [0.0] * 100}, protocol=2))
+        for path in (zipped, legacy):
+            parts = [path.name, "not a safetensors file but one of PyTorch", "save_file(torch.load(", f"{path.stem}.safetensors"]
+            self.refuse(1, parts, "train", config, "--init", path)
+            self.refuse(1, parts, "eval", path, ranks=(1,))
+            self.refuse(1, parts, "predict", path, "x.png", ranks=(1,))
+
+    def test_weights_of_another_network_are_told_by_their_names(self):
+        config, path = self.write(SMALL), self.folder / "resnet.safetensors"
+        names = ["bn1.weight", "bn1.bias", "conv1.weight", "fc.bias", "fc.weight"]
+        header = json.dumps({name: {"dtype": "F32", "shape": [1], "data_offsets": [4 * i, 4 * i + 4]} for i, name in enumerate(names)}).encode()
+        path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4 * len(names)))
+        self.refuse(1, ["resnet.safetensors: does not match this network: 0 of 2 names found",
+                        "missing: 2.weight, 2.bias; the file has bn1.bias, bn1.weight, conv1.weight, fc.bias, ..."], "train", config, "--init", path)
+        for command in (["eval", path], ["predict", path, "x.png"], ["export", path, "--output", "y"]):
+            self.refuse(1, ["not a Convoy checkpoint", "--init FILE"], *command, ranks=(1,))
+        self.refuse(2, ["resnet.safetensors", "weights or a checkpoint; expected a YAML file"], "train", path)
+
+    def test_another_optimizer_cannot_go_on(self):
+        config, data, run = self.write(SMALL), write_mnist(self.folder / "mnist"), self.folder / "run"
+        self.succeed("train", config, data, "optimizer.momentum=0.9", "--output", run)
+        self.refuse(1, ["does not match this optimizer: 0 of 4 names found", "the file has optimizer.velocity."], "train", config, data, "optimizer.name=adamw",
+                    "train.epochs=3", "--resume", "auto", "--output", run, ranks=(1,))
+
+    def test_a_configuration_and_a_run_are_told_apart(self):
+        config, data, run = self.write(SMALL), write_mnist(self.folder / "mnist"), self.folder / "run"
+        for command in (["eval", config], ["predict", config, "x.png"], ["export", config, "--output", "y"]):
+            self.refuse(1, ["net.yaml: not a safetensors file but a configuration", "runs/NAME"], *command, ranks=(1,))
+        self.succeed("train", config, data, "--output", run)
+        for command in ("train", "plan"):
+            self.refuse(2, ["a run's folder; its configuration is", "run/config.yaml", "--resume auto"], command, run, ranks=(1,))
+
+    def test_what_an_override_leaves_out_is_said_once(self):
+        config = self.write(SMALL.replace("name: sgd, lr: 0.1", "name: sgd, lr: 0.1, momentum: 0.9, nesterov: true"))
+        result = self.succeed("plan", config, "optimizer.name=adamw", ranks=2)
+        self.assertEqual(result.stderr.count("optimizer.name=adamw: leaves out momentum, nesterov of the file"), 1, result.stderr)
 
     def test_missing_run(self):
         self.refuse(1, ["nowhere"], "eval", "nowhere")

@@ -28,6 +28,15 @@ INSTANTIATE_TEST_SUITE_P(
     Config, BadKey,
     ::testing::Values(
         // Unknown and repeated keys.
+        // What other trainers call things, and keys of other sections.
+        Case{"train: {batch_size: 3}", R"(train.batch_size: unknown key (did you mean "global_batch"?))"},
+        Case{"batch: 3", R"(net.yaml:4: batch: unknown key (did you mean "train.global_batch"?))"},
+        Case{"lr: 3", R"(net.yaml:4: lr: unknown key (did you mean "optimizer.lr"?))"},
+        Case{"epochs: 3", R"(net.yaml:4: epochs: unknown key (did you mean "train.epochs"?))"},
+        Case{"train: {lr: 3}", R"(train.lr: unknown key (did you mean "optimizer.lr"?))"},
+        Case{"optimizer: {learning-rate: 3}", R"(unknown key (did you mean "lr"?))"},
+        Case{"train: {precision: float16}", R"(got "float16" (did you mean "fp16"?))"},
+        Case{"device: CUDA", R"(got "CUDA" (did you mean "cuda"?))"},
         Case{"tarin: {epochs: 3}", R"(net.yaml:4: tarin: unknown key (did you mean "train"?))"},
         Case{"train:\n  epoch: 3", R"(net.yaml:5: train.epoch: unknown key (did you mean "epochs"?))"},
         Case{"train: {zzzzzzzzz: 3}",
@@ -80,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"checkpoint: {every_steps: -1}", "checkpoint.every_steps: out of range"},
         Case{"checkpoint: {every_epochs: 0}", "checkpoint.every_epochs: out of range"},
         // Words.
-        Case{"device: gpu", "device: expected auto | cpu | cuda | reference, got \"gpu\""},
+        Case{"device: gpu",
+             "device: expected auto | cpu | cuda | reference, got \"gpu\" (did you mean \"cuda\"?)"},
         Case{"optimizer: {name: adan}", "got \"adan\" (did you mean \"adam\"?)"},
         Case{"optimizer: adagrad", "optimizer.name: expected sgd | adam | adamw, got \"adagrad\""},
         Case{"train: {precision: fp8}",
@@ -131,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"data: {augment: [{flip: horizontal}, {flip: horizontal}]}",
              "data.augment[1]: flip given twice"},
         Case{"data: {augment: [{rotate: 5}]}",
-             "data.augment[0]: unknown \"rotate\"; expected one of crop, flip"},
+             "data.augment[0]: unknown augmentation \"rotate\"; the augmentations are crop, flip"},
         Case{"data: {augment: [{color_jitter: {}}]}", "data.augment[0].color_jitter: needs a strength"},
         Case{"data: {augment: [{color_jitter: {contrast: -1}}]}", "color_jitter.contrast: out of range"},
         Case{"data: {augment: [random_erasing]}", "random_erasing.probability: missing"},
@@ -148,7 +158,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"optimizer: {beta1: 0.9}", "optimizer.beta1: only with name: adam | adamw"},
         Case{"schedule: {gamma: 0.5}", "schedule.gamma: only with name: step"},
         Case{"schedule: {name: one_cycle, warmup_epochs: 0.5}",
-             "schedule.warmup_epochs: only with any name but one_cycle"},
+             "schedule.warmup_epochs: only with name: constant | step | linear | cosine"},
         Case{"schedule: step", "schedule.milestones: missing"},
         Case{"schedule: {name: step, milestones: [3, 2]}",
              "schedule.milestones: must ascend; 3 stands before 2"},
@@ -190,7 +200,7 @@ TEST(BadConfig, SyntaxNamesTheLine) {
   EXPECT_NE(refusal("a: [1\nb: 2\n").find("net.yaml:2: not valid YAML"), std::string::npos);
   EXPECT_NE(refusal("a: *nowhere\n").find("net.yaml:1: not valid YAML"), std::string::npos);
   EXPECT_EQ(refusal("a: 1\n---\nb: 2\n"),
-            "net.yaml:2: a second YAML document, or what does not belong to the first; expected one");
+            "net.yaml:2: a second YAML document, or text behind the first; expected one");
   // What yaml-cpp takes for a document without end.
   for (const char* endless : {",", "&ab,\nname: x\n", "a: 1\n...\n,"}) {
     EXPECT_NE(refusal(endless).find("expected one"), std::string::npos) << endless;
@@ -214,7 +224,7 @@ TEST(BadConfig, WhatIsNoConfiguration) {
 }
 
 TEST(BadConfig, AliasesCannotBlowUp) {
-  EXPECT_EQ(refusal("b: 1\na: &a [*a]\n"), "net.yaml:2: an alias inside of what it stands for");
+  EXPECT_EQ(refusal("b: 1\na: &a [*a]\n"), "net.yaml:2: an alias inside the value that it repeats");
   // Each is shallow by itself.
   const std::string forty(40, '['), end(40, ']');
   EXPECT_NE(refusal("a: &a " + forty + end + "\nb: " + forty + "*a" + end).find("nested more than 64 deep"),
@@ -258,10 +268,50 @@ TEST(BadOverride, WhatIsNoAssignment) {
     EXPECT_NE(refusal(minimal, {text}).find("empty key"), std::string::npos);
   }
   EXPECT_NE(refusal(minimal, {"seed=[1"}).find("command line: seed=[1: not valid YAML"), std::string::npos);
-  EXPECT_NE(refusal(minimal + "seed: 3\n", {"seed.x=1"}).find("\"seed\" is \"3\" and has no keys"),
+  EXPECT_NE(refusal(minimal + "seed: 3\n", {"seed.x=1"}).find("seed is \"3\" and has no keys"),
             std::string::npos);
-  EXPECT_NE(refusal(minimal, {"model.layers.0=relu"}).find("\"model.layers\" is a list and has no keys"),
-            std::string::npos);
+}
+
+TEST(BadOverride, EntriesOfLists) {
+  const auto message = [](const std::string& assignment) {
+    const std::string text = refusal(
+        "model:\n  input: [1, 8, 8]\n  layers: [{conv: {out: 2, kernel: 3}}, relu, flatten, linear: 10]\n",
+        {assignment});
+    EXPECT_EQ(text.find("command line: " + assignment + ": "), 0u);
+    return text.substr(std::min(text.size(), assignment.size() + 16));
+  };
+  EXPECT_EQ(message("model.layers.4.linear.out=3"),
+            "model.layers has 4 entries, counted from 0; there is no entry 4");
+  EXPECT_EQ(message("model.layers[99999999999999999999].linear.out=3"),
+            "model.layers has 4 entries, counted from 0; there is no entry 99999999999999999999");
+  EXPECT_EQ(message("model.layers.0.maxpool.kernel=3"), "model.layers[0] is \"conv\", not \"maxpool\"");
+  EXPECT_EQ(message("model.layers.1.gelu.x=3"), "model.layers[1] is \"relu\", not \"gelu\"");
+  EXPECT_EQ(
+      message("model.layers.conv.kernel=3"),
+      "model.layers is a list; say which of its 4 entries is meant, counted from 0: model.layers[0].conv");
+  EXPECT_EQ(message("model.layers[x].conv.kernel=3"), "expected the number of an entry in [], got \"x\"");
+  EXPECT_EQ(message("model.layers[].conv.kernel=3"), "empty key in \"model.layers[].conv.kernel\"");
+  EXPECT_EQ(message("model.layers.1.relu.slope=3"),
+            "model.layers[1].relu: takes no arguments, got a map of keys");
+  EXPECT_EQ(message("model.layers.0.conv.kernel=x"),
+            "model.layers[0].conv.kernel: expected integer in [1, 1024], got \"x\"");
+  EXPECT_EQ(message("model.layers.0.conv.kernal=5"),
+            "model.layers[0].conv.kernal: unknown key (did you mean \"kernel\"?)");
+}
+
+TEST(BadOverride, KeysThatCannotBeRemoved) {
+  const auto message = [](const std::string& removal) { return refusal(minimal, {removal}); };
+  EXPECT_EQ(
+      message("~train.epoch"),
+      "command line: ~train.epoch: train.epoch: the file does not set it (did you mean \"train.epochs\"?)");
+  EXPECT_EQ(message("~zzz.zzzzzzz"), "command line: ~zzz.zzzzzzz: zzz.zzzzzzz: the file does not set it");
+  EXPECT_EQ(message("~train.epochs=3"),
+            "command line: ~train.epochs=3: ~key removes a key and takes no value");
+  EXPECT_EQ(message("~"), "command line: ~: empty key in \"\"");
+  EXPECT_EQ(
+      message("~model.layers[7]"),
+      "command line: ~model.layers[7]: model.layers has 2 entries, counted from 0; there is no entry 7");
+  EXPECT_NE(message("~model.input").find("model.input: missing"), std::string::npos);
 }
 
 TEST(BadFile, MissingOrDirectory) {

@@ -1,4 +1,5 @@
 // What a well-formed configuration is read as.
+#include "src/config/overrides.h"
 #include "tests/config/support.h"
 
 namespace convoy {
@@ -162,6 +163,83 @@ TEST(Override, ReplacesAWholeSection) {
 
 TEST(Override, TheLastOneWins) {
   EXPECT_EQ(parse(minimal, {"seed=2", "seed=3"}).seed, 3u);
+}
+
+TEST(Override, ReachesEntriesOfLists) {
+  const std::string text = R"(model:
+  input: [1, 28, 28]
+  layers:
+    - conv: {out: 2, kernel: 3}
+    - maxpool: 2
+    - residual: [conv: {out: 2, kernel: 1}, relu]
+    - dropout
+    - flatten
+    - linear: 10
+)";
+  const Config config =
+      parse(text, {"model.layers.0.conv.kernel=5", "model.layers[1].maxpool.stride=1",
+                   "model.layers.2.residual.body.0.conv.kernel=7", "model.layers.3.dropout.rate=0.25",
+                   "model.layers.4=relu", "model.layers[5].linear.bias=false", "model.input[1]=30"});
+  const auto& layers = config.model.layers;
+  EXPECT_EQ(std::get<ConvConfig>(layers[0].layer).kernel, AxisValues{5});
+  EXPECT_EQ(std::get<ConvConfig>(layers[0].layer).out, 2);
+  EXPECT_EQ(std::get<PoolConfig>(layers[1].layer).kernel, AxisValues{2});
+  EXPECT_EQ(std::get<PoolConfig>(layers[1].layer).stride, AxisValues{1});
+  const auto& body = std::get<ResidualConfig>(layers[2].layer).body;
+  EXPECT_EQ(std::get<ConvConfig>(body[0].layer).kernel, AxisValues{7});
+  EXPECT_EQ(body.size(), 2u);
+  EXPECT_EQ(std::get<DropoutConfig>(layers[3].layer).rate, 0.25f);
+  EXPECT_TRUE(std::holds_alternative<ActivationConfig>(layers[4].layer));
+  EXPECT_EQ(std::get<LinearConfig>(layers[5].layer).out, 10);
+  EXPECT_FALSE(std::get<LinearConfig>(layers[5].layer).bias);
+  EXPECT_EQ(config.model.input, (std::vector<int>{1, 30, 28}));
+}
+
+TEST(Override, AddsToASectionInShortForm) {
+  const Config config = parse(minimal + "optimizer: adamw\n", {"optimizer.lr=0.5"});
+  EXPECT_EQ(config.optimizer.name, OptimizerConfig::Name::adamw);
+  EXPECT_EQ(config.optimizer.lr, 0.5f);
+}
+
+TEST(Override, RemovesAKey) {
+  const std::string text = minimal + "train: {epochs: 3, global_batch: 7}\noptimizer: {lr: 0.5}\n";
+  const Config config = parse(
+                   text, {"~train.epochs", "~optimizer", "~seed", "~train.early_stop", "~model.layers[0]"}),
+               initial;
+  EXPECT_EQ(config.train.epochs, initial.train.epochs);
+  EXPECT_EQ(config.train.global_batch, 7);
+  EXPECT_EQ(config.optimizer.lr, initial.optimizer.lr);
+  EXPECT_EQ(config.model.layers.size(), 1u);
+  EXPECT_EQ(parse(text, {"~train.epochs", "train.epochs=9"}).train.epochs, 9);
+}
+
+TEST(Override, AnotherOptimizerOrScheduleDropsKeysOfTheFile) {
+  const std::string text =
+      minimal +
+      "optimizer: {name: sgd, lr: 0.5, momentum: 0.9, nesterov: true, weight_decay: 0.1}\n"
+      "schedule: {name: step, milestones: [1], gamma: 0.5}\n";
+  std::vector<std::string> notes, none;
+  const Config config = parse_config(
+      text, "net.yaml", {"optimizer.name=adamw", "schedule.name=cosine", "optimizer.beta1=0.8"}, notes);
+  EXPECT_EQ(config.optimizer.name, OptimizerConfig::Name::adamw);
+  EXPECT_EQ(config.optimizer.lr, 0.5f);
+  EXPECT_EQ(config.optimizer.weight_decay, 0.1f);
+  EXPECT_EQ(config.optimizer.beta1, 0.8f);
+  EXPECT_EQ(config.schedule.name, ScheduleConfig::Name::cosine);
+  EXPECT_EQ(notes,
+            (std::vector<std::string>{"command line: optimizer.name=adamw: leaves out momentum, nesterov of "
+                                      "the file, which go only with name: sgd",
+                                      "command line: schedule.name=cosine: leaves out milestones, gamma of "
+                                      "the file, which go only with name: step"}));
+  parse_config(text, "net.yaml", {"optimizer.lr=1"}, none);
+  EXPECT_TRUE(none.empty());
+  // What the command line itself says must fit, and so must what the file says by itself.
+  EXPECT_NE(testing::refusal(text, {"optimizer.name=adamw", "optimizer.momentum=0.5"})
+                .find("optimizer.momentum: only with name: sgd"),
+            std::string::npos);
+  EXPECT_NE(testing::refusal(minimal + "optimizer: {name: adam, momentum: 0.9}\n", {"optimizer.lr=1"})
+                .find("optimizer.momentum: only with name: sgd"),
+            std::string::npos);
 }
 
 TEST(Override, LeavesItsOwnMark) {

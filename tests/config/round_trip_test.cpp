@@ -333,7 +333,9 @@ TEST(RoundTrip, EveryShippedConfiguration) {
 }
 
 TEST(Help, ListsEveryKeyThatToYamlWrites) {
-  const std::string help = schema_help();
+  std::istringstream words(schema_help());
+  std::string help;  // in one line
+  for (std::string word; words >> word;) help += word + " ";
   for (const char* key : {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
                           "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "distributed.timeout",
                           "conv", "leaky_relu", "residual", "not used by digits and synthetic",

@@ -71,7 +71,7 @@ TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
   expect(refusal("[1, 8, 8]",
                  "    - residual: {body: [{conv: {out: 4, kernel: 3}}]}\n    - flatten\n    - linear: 2\n"),
          "shortcut");
-  expect(refusal("[1, 8, 8]", "    - flatten\n"), "nothing to train");
+  expect(refusal("[1, 8, 8]", "    - flatten\n"), "no layer has weights to train");
   const std::string classifier = "    - globalavgpool\n    - linear: 2\n";
   expect(refusal("[64, 65536, 65536]", classifier), "model.input: an image (65536,65536,64) has more than");
   expect(refusal("[1, 4096, 4096]", "    - conv: {out: 1024, kernel: 1}\n" + classifier),

@@ -1,0 +1,90 @@
+// The options of `convoy data`.
+#include "src/cli/options.h"
+
+namespace convoy {
+namespace {
+
+void add_data_pack(CLI::App& data, Action& action) {
+  CLI::App* command = data.add_subcommand(
+      "pack",
+      "decode a folder of pictures (DIR/train/CLASS/*, DIR/val/CLASS/*, or DIR/CLASS/*) once and for all "
+      "into one file, which source: packed reads at full speed");
+  auto& arguments = arguments_of<DataPackArguments>(command, action);
+  command->add_option("DIR", arguments.folder, "the folder of pictures")->required();
+  command->add_option("OUT", arguments.output, "the file to write; it appears once it is complete")
+      ->required();
+  command
+      ->add_option("--size", arguments.size,
+                   "height and width of the images: the shorter side is resized to it, the middle cut out")
+      ->option_text("PIXELS")
+      ->check(CLI::Range(1, 16384))
+      ->capture_default_str();
+  command
+      ->add_option("--max-bad", arguments.max_bad,
+                   "leave out up to so many broken pictures, each of them named; one more is an error")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1'000'000'000))
+      ->capture_default_str();
+}
+
+void add_data_fetch(CLI::App& data, Action& action) {
+  CLI::App* command = data.add_subcommand(
+      "fetch",
+      "download a data set, check its SHA-256 sums and unpack it; files that are there already are kept");
+  auto& arguments = arguments_of<DataFetchArguments>(command, action);
+  command->add_option("NAME", arguments.name, "the data set, as data.source names it")
+      ->required()
+      ->option_text("mnist|fashion-mnist|cifar10|cifar100");
+  command->add_option("--output", arguments.output, "the folder for its files (default: data/NAME)")
+      ->option_text("DIR");
+  command
+      ->add_option("--mirror", arguments.mirror, "download from URL/<file name> instead of the authors' site")
+      ->option_text("URL");
+  command
+      ->add_option("--sums", arguments.sums,
+                   "check against the SHA-256 sums of this file (made by sha256sum) instead of the published "
+                   "ones: for a mirror that packed the files anew")
+      ->option_text("FILE");
+  command
+      ->add_option("--timeout", arguments.timeout,
+                   "give up after so many seconds in which the server sends nothing")
+      ->option_text("S")
+      ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
+}
+
+void add_data_info(CLI::App& data, Action& action) {
+  CLI::App* command = data.add_subcommand(
+      "info",
+      "what a data set holds: images, counts per class, mean and standard deviation for data.normalize; of "
+      "files without a configuration also a data: section for one");
+  auto& arguments = arguments_of<DataInfoArguments>(command, action);
+  command
+      ->add_option("DATA", arguments.config.path,
+                   "a configuration (YAML), or files: a folder of pictures, of MNIST's or CIFAR's files, or "
+                   "a packed file")
+      ->required();
+  add_overrides(command, arguments.config.overrides,
+                "replace values of the configuration, e.g. data.path=DIR");
+  command
+      ->add_option("--sheet", arguments.sheet,
+                   "also draw the first training images to this PNG file, a row per class")
+      ->option_text("FILE");
+  command->add_option("--columns", arguments.columns, "images per row of the sheet")
+      ->option_text("N")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_data(CLI::App& app, Action& action) {
+  CLI::App* data = app.add_subcommand("data", "download data sets, look at them, pack folders of pictures");
+  data->group("Data and speed");
+  data->require_subcommand(1);
+  add_data_fetch(*data, action);
+  add_data_info(*data, action);
+  add_data_pack(*data, action);
+}
+
+}  // namespace convoy

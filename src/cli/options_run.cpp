@@ -1,0 +1,176 @@
+// The options of the commands that train a network, say what would be trained, or use a trained one.
+#include "src/cli/options.h"
+
+namespace convoy {
+namespace {
+
+void add_output_folder(CLI::App* command, std::string& output) {
+  command->add_option("--output", output, "the run's folder (default: runs/<name>)")->option_text("DIR");
+}
+
+void add_train(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("train", "train a network; under mpirun or srun, on all ranks");
+  command->group("Train a network");
+  auto& arguments = arguments_of<TrainArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  add_output_folder(command, arguments.output);
+  command
+      ->add_option("--resume", arguments.resume,
+                   "go on from a checkpoint; auto: the newest good one of the run, if there is one")
+      ->option_text("auto|FILE");
+  command
+      ->add_option("--init", arguments.init,
+                   "begin with the weights of a safetensors file under PyTorch's names; with --resume auto "
+                   "where there is no checkpoint yet. Every tensor must be there in the network's shape; for "
+                   "other classes see --init-except")
+      ->option_text("FILE");
+  CLI::Option* except =
+      command->add_option("--init-except", arguments.init_except,
+                          "layers that begin with random weights all the same, by their names in the file: "
+                          "12 for 12.weight and 12.bias");
+  except->delimiter(',')->allow_extra_args(false)->option_text("LAYER,...");
+  CLI::Option* profile = command->add_flag("--profile", arguments.profile,
+                                           "time every call of some steps, print where the time goes, and "
+                                           "write trace.json to the run's folder for chrome://tracing or "
+                                           "ui.perfetto.dev; the results stay the same to the bit");
+  command->add_option("--profile-steps", arguments.profile_steps, "steps to time, after two to warm up")
+      ->option_text("N")
+      ->needs(profile)
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+}
+
+void add_check(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("check", "run everything that can fail before the first step; trains nothing");
+  command->group("Train a network");
+  auto& arguments = arguments_of<CheckArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  add_output_folder(command, arguments.output);
+  command->add_flag("--all-images", arguments.all_images,
+                    "decode every picture of the data set, not a sample of 200");
+}
+
+void add_plan(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("plan", "print every call of a step and every byte of memory; trains nothing");
+  command->group("Train a network");
+  add_config_arguments(command, arguments_of<PlanArguments>(command, action).config);
+}
+
+void add_keys(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("keys", "list the keys of a configuration and what each accepts");
+  command->group("Train a network");
+  auto& arguments = arguments_of<KeysArguments>(command, action);
+  command
+      ->add_option("SECTION", arguments.section,
+                   "a section (train, data, augment, model, layers, optimizer, schedule, checkpoint, "
+                   "distributed), a layer (conv) or a key (train.epochs, lr); without it, all keys")
+      ->option_text("SECTION");
+  command->add_flag("--markdown", arguments.markdown, "print the page docs/configuration.md");
+}
+
+void add_eval(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation or test data");
+  command->group("Use a trained network");
+  auto& arguments = arguments_of<EvalArguments>(command, action);
+  add_run(command, arguments.path);
+  add_overrides(command, arguments.overrides, "replace values of its configuration, e.g. data.path=DIR");
+  add_best(command, arguments.best);
+  command
+      ->add_option("--logits", arguments.logits,
+                   "write the logits (images,classes) and labels of these images to this safetensors file")
+      ->option_text("FILE");
+  add_choices(command
+                  ->add_option("--part", arguments.part,
+                               "which images: those that were validated on, or the test part")
+                  ->capture_default_str(),
+              {"validation", "test"});
+}
+
+void add_predict(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("predict", "the classes that a run's network sees in images");
+  command->group("Use a trained network");
+  auto& arguments = arguments_of<PredictArguments>(command, action);
+  add_run(command, arguments.path);
+  command
+      ->add_option("IMAGE", arguments.images,
+                   "picture files of any size, folders of such, or - for names on standard input")
+      ->option_text("IMAGE|DIR|- ...")
+      ->required();
+  command->add_option("--top", arguments.top, "how many of the likeliest classes to print")
+      ->option_text("N")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  CLI::Option* json = command->add_flag("--json", arguments.json, "print a line of JSON per image");
+  command->add_flag("--csv", arguments.csv, "print a table: file,rank,label,class,probability")
+      ->excludes(json);
+  add_choices(command->add_option("--device", arguments.device, "auto: a GPU where there is one")
+                  ->capture_default_str(),
+              {"auto", "cpu", "cuda"});
+  add_best(command, arguments.best);
+  command->footer(
+      std::string(
+          "Images are resized and cropped as in evaluation, and converted to gray or colour as the network "
+          "needs. An image that cannot be read is named, the others are still answered, and the exit code is "
+          "1. On the CPU a single image takes only idle cores, unless OMP_NUM_THREADS says how many.\n") +
+      exit_codes);
+}
+
+void add_export(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("export", "write a run's weights or its network as a file for other programs");
+  command->group("Use a trained network");
+  auto& arguments = arguments_of<ExportArguments>(command, action);
+  add_run(command, arguments.path);
+  add_choices(
+      command
+          ->add_option("--format", arguments.format,
+                       "safetensors: the weights, under PyTorch's names; onnx: the whole network, for "
+                       "pictures of any size, which it resizes, crops and normalises itself")
+          ->capture_default_str(),
+      {"safetensors", "onnx"});
+  command->add_option("--output", arguments.output, "the file (default: model.<format> in the run's folder)")
+      ->option_text("FILE");
+  add_best(command, arguments.best);
+  command->add_flag("--raw-input", arguments.raw_input,
+                    "of onnx: for images of the network's size, floats (N,C,H,W) in [0,1]");
+  CLI::Option* verify = command->add_flag(
+      "--verify", arguments.verify,
+      "of onnx: have onnxruntime answer the validation images and compare with this program's answers");
+  add_overrides(command, arguments.overrides, "with --verify: other data, e.g. data.path=DIR");
+  command->get_option("OVERRIDES")->needs(verify);
+  command->footer(
+      std::string(
+          "--verify needs Python 3 with onnxruntime, numpy and Pillow: the python3 on the PATH, or the one "
+          "that CONVOY_PYTHON names. Exit code 1 where fewer than 99.9 % of the answers agree, or nothing "
+          "could be compared. An answer agrees when the likeliest class is the same, or its probability and "
+          "that of this program's class are within 10 % of each other (a tie).\n") +
+      exit_codes);
+}
+
+void add_runs(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("runs", "a table of runs, the newest first, with their best figures");
+  command->group("Use a trained network");
+  auto& arguments = arguments_of<RunsArguments>(command, action);
+  command->add_option("DIR", arguments.folder, "a folder of runs, or a run's (default: runs)");
+  CLI::Option* csv = command->add_flag("--csv", arguments.csv, "as comma-separated values");
+  command->add_flag("--json", arguments.json, "as JSON, accuracies as shares of one")->excludes(csv);
+}
+
+}  // namespace
+
+void add_run_commands(CLI::App& app, Action& action) {
+  add_train(app, action);
+  add_check(app, action);
+  add_plan(app, action);
+  add_keys(app, action);
+  add_eval(app, action);
+  add_predict(app, action);
+  add_export(app, action);
+  add_runs(app, action);
+}
+
+}  // namespace convoy

@@ -1,0 +1,200 @@
+#include "src/config/hints.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "src/config/value.h"
+
+namespace convoy {
+namespace {
+
+/// Levenshtein's distance: insertions, deletions and replacements that lead from a to b.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+/// Small letters and digits alone: "Batch-Norm" and "batch_norm" are the same word.
+std::string normalized(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) != 0 || c == '.') out += static_cast<char>(std::tolower(byte));
+  }
+  return out;
+}
+
+/// What PyTorch, Keras and other trainers call things, normalized, and their names here. Where a word has
+/// several names here, the first that is valid in its place counts.
+constexpr std::pair<const char*, const char*> other_names[] = {
+    // devices, numbers
+    {"gpu", "cuda"},
+    {"cuda0", "cuda"},
+    {"nvidia", "cuda"},
+    {"half", "fp16"},
+    {"float16", "fp16"},
+    {"mixed", "fp16"},
+    {"amp", "fp16"},
+    {"bfloat16", "bf16"},
+    {"float", "fp32"},
+    {"float32", "fp32"},
+    {"single", "fp32"},
+    {"double", "fp64"},
+    {"float64", "fp64"},
+    // layers and their keys
+    {"conv1d", "conv"},
+    {"conv2d", "conv"},
+    {"conv3d", "conv"},
+    {"convolution", "conv"},
+    {"fc", "linear"},
+    {"dense", "linear"},
+    {"fullyconnected", "linear"},
+    {"bn", "batchnorm"},
+    {"batchnorm1d", "batchnorm"},
+    {"batchnorm2d", "batchnorm"},
+    {"batchnorm3d", "batchnorm"},
+    {"batchnormalization", "batchnorm"},
+    {"syncbatchnorm", "batchnorm"},
+    {"maxpool2d", "maxpool"},
+    {"maxpool3d", "maxpool"},
+    {"maxpooling2d", "maxpool"},
+    {"avgpool2d", "avgpool"},
+    {"avgpool3d", "avgpool"},
+    {"averagepooling2d", "avgpool"},
+    {"adaptiveavgpool2d", "globalavgpool"},
+    {"adaptiveavgpool", "globalavgpool"},
+    {"globalaveragepooling2d", "globalavgpool"},
+    {"gap", "globalavgpool"},
+    {"dropout2d", "dropout"},
+    {"lrelu", "leaky_relu"},
+    {"skip", "residual"},
+    {"block", "residual"},
+    {"outchannels", "out"},
+    {"outfeatures", "out"},
+    {"filters", "out"},
+    {"channels", "out"},
+    {"units", "out"},
+    {"kernelsize", "kernel"},
+    {"poolsize", "kernel"},
+    {"strides", "stride"},
+    {"padding", "pad"},
+    {"dilationrate", "dilation"},
+    {"usebias", "bias"},
+    {"eps", "epsilon"},
+    {"negativeslope", "slope"},
+    {"p", "rate"},
+    {"p", "probability"},
+    {"main", "body"},
+    {"downsample", "shortcut"},
+    // augmentations
+    {"randomcrop", "crop"},
+    {"hflip", "flip"},
+    {"randomhorizontalflip", "flip"},
+    {"horizontalflip", "flip"},
+    {"colorjitter", "color_jitter"},
+    {"cutout", "random_erasing"},
+    // keys of training
+    {"batch", "global_batch"},
+    {"batchsize", "global_batch"},
+    {"bs", "global_batch"},
+    {"microbatchsize", "micro_batch"},
+    {"accumulate", "micro_batch"},
+    {"epoch", "epochs"},
+    {"maxepochs", "epochs"},
+    {"numepochs", "epochs"},
+    {"nepochs", "epochs"},
+    {"learningrate", "lr"},
+    {"baselr", "lr"},
+    {"wd", "weight_decay"},
+    {"l2", "weight_decay"},
+    {"dtype", "precision"},
+    {"gradclip", "clip_norm"},
+    {"clipgradnorm", "clip_norm"},
+    {"maxgradnorm", "clip_norm"},
+    {"smoothing", "label_smoothing"},
+    {"dataset", "source"},
+    {"data", "path"},
+    {"dir", "path"},
+    {"datadir", "path"},
+    {"datapath", "path"},
+    {"warmup", "warmup_epochs"},
+    {"opt", "optimizer.name"},
+    {"optim", "optimizer.name"},
+    {"optimizer", "optimizer.name"},
+    {"scheduler", "schedule.name"},
+    {"lrscheduler", "schedule.name"},
+    {"lrschedule", "schedule.name"},
+    {"schedule", "schedule.name"},
+    {"arch", "model.layers"},
+    {"randomseed", "seed"},
+    // schedules and data sets
+    {"cosineannealing", "cosine"},
+    {"cosineannealinglr", "cosine"},
+    {"cos", "cosine"},
+    {"onecyclelr", "one_cycle"},
+    {"multistep", "step"},
+    {"multisteplr", "step"},
+    {"steplr", "step"},
+    {"imagefolder", "folder"},
+    {"imagenet", "folder"},
+    {"fmnist", "fashion-mnist"},
+};
+
+std::optional<std::string> nearest(const std::string& text, const std::vector<std::string>& words) {
+  const std::string plain = normalized(text);
+  for (const std::string& word : words)
+    if (normalized(word) == plain) return word;
+  for (const auto& [other, here] : other_names) {
+    if (plain == other && std::find(words.begin(), words.end(), here) != words.end()) return here;
+  }
+  std::size_t best = std::max<std::size_t>(2, text.size() / 2) + 1;
+  std::optional<std::string> found;
+  for (const std::string& word : words) {
+    const std::size_t distance = edit_distance(text, word);
+    if (distance < best && distance < word.size()) {
+      best = distance;
+      found = word;
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+std::string did_you_mean(const std::string& text, const std::vector<std::string>& words) {
+  if (text.size() > 64) return "";
+  const auto found = nearest(text, words);
+  return found && *found != text ? fmt::format(" (did you mean {}?)", quote(*found)) : "";
+}
+
+std::string key_for(const std::string& name, const std::vector<std::string>& keys) {
+  const std::string plain = normalized(name);
+  if (plain.empty()) return "";
+  std::vector<std::string> wanted = {plain};
+  for (const auto& [other, here] : other_names)
+    if (plain == other) wanted.push_back(normalized(here));
+  for (const std::string& word : wanted) {
+    for (const std::string& key : keys) {
+      const std::string whole = normalized(key);
+      if (whole == word || whole.ends_with("." + word)) return key;
+    }
+  }
+  return "";
+}
+
+}  // namespace convoy
