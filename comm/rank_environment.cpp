@@ -12,6 +12,7 @@
 #include "comm/launcher.h"
 #include "comm/mpi_group.h"
 #include "comm/mpi_library.h"
+#include "comm/wait.h"
 #include "src/core/error.h"
 
 namespace convoy {
@@ -34,6 +35,7 @@ RankEnvironment::RankEnvironment(int* argc, char*** argv) : host_(host_name()) {
   MpiInterface& mpi = library->calls();
   bool threads = false;
   check_mpi(mpi, mpi.initialise(argc, argv, threads));
+  shorten_naps();  // this thread sleeps while it waits for other ranks
   library_ = std::move(library);
   group_ = std::make_shared<MpiGroup>(MpiGroup{mpi, mpi.world()});
   find_place();

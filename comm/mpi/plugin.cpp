@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "comm/mpi_interface.h"
+#include "comm/wait.h"
 #include "src/core/half.h"
 
 namespace convoy {
@@ -105,11 +106,14 @@ class Plugin final : public MpiInterface {
   }
 
   int all_reduce(void* values, int count, MpiType type, MpiOp op, MpiComm comm) override {
-    return MPI_Allreduce(MPI_IN_PLACE, values, count, native(type), op == MpiOp::sum ? MPI_SUM : MPI_MAX,
-                         unwrap(comm));
+    return complete([&](MPI_Request* made) {
+      return MPI_Iallreduce(MPI_IN_PLACE, values, count, native(type), op == MpiOp::sum ? MPI_SUM : MPI_MAX,
+                            unwrap(comm), made);
+    });
   }
   int broadcast(void* data, int bytes, int root, MpiComm comm) override {
-    return MPI_Bcast(data, bytes, MPI_BYTE, root, unwrap(comm));
+    return complete(
+        [&](MPI_Request* made) { return MPI_Ibcast(data, bytes, MPI_BYTE, root, unwrap(comm), made); });
   }
 
   int start_barrier(MpiComm comm, MpiRequest& request) override {
@@ -150,6 +154,18 @@ class Plugin final : public MpiInterface {
     if (const int status = make(&made)) return status;
     result = wrap<MpiComm>(made);
     return MPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN);
+  }
+  /// Begins something and waits for its end. MPI's blocking calls keep a core busy for as long as they wait.
+  template <class Begin>
+  static int complete(const Begin& begin) {
+    MPI_Request made = MPI_REQUEST_NULL;
+    int status = begin(&made), done = 0;
+    for (const PatientWait wait; status == MPI_SUCCESS;) {
+      status = MPI_Test(&made, &done, MPI_STATUS_IGNORE);
+      if (done != 0) break;
+      wait.pause();
+    }
+    return status;
   }
   template <class Begin>
   static int start(MpiRequest& request, const Begin& begin) {

@@ -105,16 +105,33 @@ def _follow(command, config, options, environment, output, resume):
 
 
 def _stop(process, several):
-    """Ends it at a checkpoint. mpirun itself would kill ranks on SIGTERM, but hands SIGUSR1 on."""
+    """Ends it at a checkpoint. Of several ranks one is asked, which tells the others; mpirun would kill them on SIGTERM, and
+    not every mpirun hands SIGUSR1 on."""
     if process.poll() is not None:
         return
-    process.send_signal(signal.SIGUSR1 if several else signal.SIGTERM)
+    if several:
+        rank = _a_rank_of(process.pid)
+        os.kill(rank, signal.SIGUSR1) if rank else process.send_signal(signal.SIGUSR1)
+    else:
+        process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except BaseException:  # too late, or interrupted once more
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
+
+
+def _a_rank_of(session):
+    """The number of a process of this session that runs the program; None where there is none (other hosts)."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()  # state, parent, group, session, ...
+            if int(fields[3]) == session and os.readlink(folder / "exe") == os.path.realpath(_files.program()):
+                return int(folder.name)
+        except (OSError, IndexError):  # it has ended, or is somebody else's
+            pass
+    return None
 
 
 class _Metrics:

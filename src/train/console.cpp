@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <system_error>
 #include <utility>
 
@@ -78,15 +79,14 @@ Console::~Console() {
 void Console::log_to(const std::filesystem::path& path) {
   if (!is_root_) return;
   const Lock lock(mutex_);
-  log_.reset(std::fopen(path.c_str(), "ae"));
-  if (!log_) {
+  log_ = path;
+  if (!std::ofstream(path, std::ios::app)) {
     log_warn("cannot write {}: {}; the run goes on without", path.string(), std::strerror(errno));
     return;
   }
-  flock(fileno(log_.get()), LOCK_EX | LOCK_NB);
-  std::fputs(unlogged_.c_str(), log_.get());
-  std::fflush(log_.get());
-  unlogged_.clear();
+  log_lock_.reset(std::fopen(path.c_str(), "re"));
+  if (log_lock_) flock(fileno(log_lock_.get()), LOCK_EX | LOCK_NB);
+  append_log(lock);
 }
 
 void Console::line(const std::string& text) {
@@ -188,13 +188,17 @@ void Console::write_line(const Lock& lock, const std::string& text) {
   said_ = Clock::now();
 }
 
-void Console::write_log(const Lock&, const std::string& text) {
-  if (!log_) {
-    unlogged_ += text + "\n";
-    return;
-  }
-  std::fprintf(log_.get(), "%s\n", text.c_str());
-  std::fflush(log_.get());
+void Console::write_log(const Lock& lock, const std::string& text) {
+  unlogged_ += text + "\n";
+  if (!log_.empty()) append_log(lock);
+}
+
+void Console::append_log(const Lock&) {
+  // Opened anew for each line: a disk that becomes read-only meanwhile, or another file of the name, does no
+  // harm.
+  std::ofstream file(log_, std::ios::app);
+  file << unlogged_ << std::flush;
+  if (file) unlogged_.clear();  // else with the next line
 }
 
 void Console::draw(const Lock&, const std::string& text) {

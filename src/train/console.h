@@ -60,6 +60,7 @@ class Console {
   std::string bar_status(double seconds) const;
   void write_line(const Lock&, const std::string& text);
   void write_log(const Lock&, const std::string& text);
+  void append_log(const Lock&);
   void draw(const Lock&, const std::string& text);
   void clear(const Lock&);
 
@@ -73,8 +74,9 @@ class Console {
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
-  std::unique_ptr<std::FILE, Close> log_;
-  std::string unlogged_;              ///< lines from before log_to()
+  std::filesystem::path log_;  ///< empty before log_to()
+  std::unique_ptr<std::FILE, Close> log_lock_;
+  std::string unlogged_;              ///< lines that are not in the file yet
   bool bar_shown_ = false;            ///< the cursor stands behind a line that is drawn again
   bool row_due_ = false;              ///< wants_progress() was true for a line's sake
   std::optional<StepProgress> last_;  ///< what the bar says; none before the epoch's first

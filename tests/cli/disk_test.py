@@ -39,7 +39,7 @@ class Disk(ProgramTest):
         self.write(NET)
         self.disk = self.folder / "disk"
         self.disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "convoy-test", str(self.disk)], capture_output=True,
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "convoy-test", str(self.disk)], capture_output=True,
                                  text=True)
         if mounted.returncode != 0:
             self.skipTest(f"no small disk: {mounted.stderr.strip()}")

@@ -43,17 +43,13 @@ static int here(const char* what) {
 static int sums;
 int MPI_Iallreduce(const void* in, void* out, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c, MPI_Request* r) {
   if (here("sum") && ++sums == 40) return MPI_ERR_INTERN;
-  if (here("weight") && ++sums == 20) {
+  if (here("weight") && t == MPI_FLOAT && ++sums == 20) {
     int status = PMPI_Iallreduce(in, out, n, t, op, c, r);
     if (!status) status = MPI_Wait(r, MPI_STATUS_IGNORE);
     *(float*)out += 0.25f;
     return status;
   }
   return PMPI_Iallreduce(in, out, n, t, op, c, r);
-}
-int MPI_Allreduce(const void* in, void* out, int n, MPI_Datatype t, MPI_Op op, MPI_Comm c) {
-  if (here("sum") && ++sums == 40) return MPI_ERR_INTERN;
-  return PMPI_Allreduce(in, out, n, t, op, c);
 }
 static int rows;
 /* Called for the loss of each row by the thread that computes, which waits for nobody at that moment. An epoch has 35000 rows on

@@ -227,12 +227,13 @@ class Help(unittest.TestCase):
         lines = run("--version").stdout.splitlines()
         self.assertRegex(lines[0], r"^convoy \d+\.\d+\.\d+$")
         libraries = [] if lines[4].endswith("built for CPUs alone") else ["NCCL", "cuBLAS"]
-        self.assertEqual([line.split()[0] for line in lines[1:]], ["commit", "compiler", "MPI", "CUDA", *libraries, "CPU"])
+        self.assertEqual([line.split()[0] for line in lines[1:]], ["commit", "compiler", "MPI", "CUDA", *libraries, "CPU", "pictures"])
         self.assertRegex(lines[1], r" ([0-9a-f]{12}(\+changes)?|unknown)$")
         self.assertRegex(lines[2], r"(g\+\+|clang) \d+\.\d+\.\d+, \w+$")
-        for line in (lines[3], *lines[5:-1]):
+        for line in (lines[3], *lines[5:-2]):
             self.assertRegex(line, r"\d+\.\d+.*, /|not found|is not found: install|has no ")
-        self.assertRegex(lines[-1], r"(baseline|avx2|avx512)")
+        self.assertRegex(lines[-2], r"(baseline|avx2|avx512)")
+        self.assertIn("JPEG, PNG, BMP", lines[-1])
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ class TensorBoard(ProgramTest):
                 self.assertEqual(struct.unpack(">II", event.encoded_image_string[16:24]), (event.width, event.height))
         filters, confusion = shown.Images("first_layer/filters")[0], shown.Images("validation/confusion")[0]
         self.assertEqual((filters.width, filters.height), (3 * 48 + 2, 2 * 48 + 1))  # six of 3x3, each pixel 16 wide
-        self.assertEqual((confusion.width, confusion.height), (4 * 32 + 3, 4 * 32 + 3))
+        self.assertEqual((confusion.width, confusion.height), (17 + 4 * 32 + 3, 17 + 4 * 32 + 3))  # beside the names
         (text,) = shown.Tensors("validation/worst_mistakes_list")[-1].tensor_proto.string_val
         lines = text.decode().splitlines()[2:]
         wrong = IMAGES - round(shown.Scalars("accuracy/val")[-1].value * IMAGES)

@@ -64,7 +64,7 @@ class Train(ProgramTest):
             if "running" not in name:
                 self.assertEqual(begun[name], values, name)
 
-        other = self.write(STEADY.replace("linear: 10", "linear: 12"))
+        other = self.write(STEADY.replace("linear: 10", "linear: 12").replace("model:", "model:\n  spare_scores: true", 1))
         result = self.launch("train", other, "--init", model, "--output", self.folder / "other")
         self.assertEqual(result.returncode, 1)
         self.assertRegex(result.stderr, r"tensor 7\.weight has shape \[10,32\], the model's is \[12,32\]")

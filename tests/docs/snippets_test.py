@@ -89,7 +89,7 @@ class Snippets(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="convoy-docs-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         programs = stand_ins.make(self.folder, CONVOY)
-        self.environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", CONVOY_PYTHON=sys.executable,
+        self.environment = dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", OMPI_ALLOW_RUN_AS_ROOT="1", CONVOY_PYTHON=sys.executable,
                                 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", PATH=f"{programs}:{os.environ['PATH']}")
         self.exports = []
 

@@ -218,8 +218,8 @@ class Command(ModuleTest):
         """Output, exit codes and signals are those of the program."""
         environment = dict(os.environ, PYTHONPATH=str(ROOT / "python"))
         command = [sys.executable, "-m", "convoy"]
-        direct = subprocess.run([CONVOY, "--version"], capture_output=True, text=True).stdout
-        self.assertEqual(subprocess.run([*command, "--version"], env=environment, capture_output=True, text=True).stdout, direct)
+        direct = subprocess.run([CONVOY, "keys"], capture_output=True, text=True).stdout
+        self.assertEqual(subprocess.run([*command, "keys"], env=environment, capture_output=True, text=True).stdout, direct)
         self.assertEqual(subprocess.run([*command, "nonsense"], env=environment, capture_output=True).returncode, 2)
         config, output = self.write("steady.yaml", STEADY), self.folder / "signalled"
         process = subprocess.Popen([*command, "train", config, "train.epochs=1000", "device=cpu", "--output", output],
