@@ -58,8 +58,8 @@ std::string progress_bar(const StepProgress& progress, int width) {
     int rank;
   };
   std::vector<Piece> parts{{fmt::format("{}/{}", progress.step, progress.steps), 0},
-                          {loss_text(record), 1},
-                          {accuracy_text(record), 3}};
+                           {loss_text(record), 1},
+                           {accuracy_text(record), 3}};
   if (record.images_per_second > 0)
     parts.push_back({fmt::format("{:.0f} images/s", record.images_per_second), 4});
   if (progress.seconds_left) parts.push_back({clock_text(*progress.seconds_left) + " left", 2});
