@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include "src/core/error.h"
 #include "src/io/exif.h"
@@ -99,7 +100,7 @@ std::vector<std::uint32_t> read_raster(TIFF* tiff, std::uint32_t height, std::ui
   whole = TIFFRGBAImageBegin(&image, tiff, /*stop=*/1, message) != 0;
   if (!whole) {
     TiffBytes& file = self(TIFFClientdata(tiff));
-    if (file.message[0] == '\0') std::snprintf(file.message, sizeof file.message, "%s", message);
+    if (file.message[0] == '\0') std::string_view(message).copy(file.message, sizeof file.message - 1);
     return raster;
   }
   image.req_orientation = image.orientation;  // turned later, as other formats' pictures
