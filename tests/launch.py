@@ -24,6 +24,12 @@ def mpirun(ranks):
     return ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
 
 
+def children(pid):
+    """The processes that this one has started: of mpirun, its ranks."""
+    listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
+    return [int(child) for child in listed.split()]
+
+
 def finish(process):
     """Waits for what `ProgramTest.start` has started."""
     try:

@@ -3,13 +3,15 @@
 
 usage: disk_test.py CONVOY [unittest arguments]
 """
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from launch import ProgramTest, environment, main, mpirun  # noqa: E402
+from launch import ProgramTest, children, environment, main, mpirun  # noqa: E402
 from patience import patience  # noqa: E402
 from run_files import checkpoints, read_metrics, read_tensors  # noqa: E402
 
@@ -71,7 +73,7 @@ class Disk(ProgramTest):
         self.assertTrue(before, "older ones stay")
         mend()
         self.await_that(process, lambda: not before & set(checkpoints(self.run_folder)))
-        process.send_signal(10)  # mpirun passes SIGUSR1 on
+        os.kill(children(process.pid)[0], signal.SIGUSR1)  # one rank, which tells the others
         self.assertEqual(process.wait(60), 75, self.errors.read_text())
         read_tensors(self.run_folder / "checkpoints" / checkpoints(self.run_folder)[-1])
         epochs = [record["epoch"] for record in read_metrics(self.run_folder)]
