@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "comm/socket.h"
+#include "src/core/file_descriptor.h"
 
 namespace convoy {
 

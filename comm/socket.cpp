@@ -43,11 +43,6 @@ FileDescriptor listening_socket(int family) {
 
 }  // namespace
 
-void FileDescriptor::reset() {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
 Listener listen_anywhere() {
   Listener listener;
   listener.socket = listening_socket(AF_INET6);

@@ -13,7 +13,6 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <utility>
 
 #include "src/core/error.h"
 
@@ -56,19 +55,18 @@ OnnxRuntime::OnnxRuntime(const fs::path& model) : python_(chosen_python()) {
   std::array<int, 2> ends{};  // ours and its: a socket, since writing to one raises no signal
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
     fail("cannot verify: {}", std::strerror(errno));
+  stream_ = FileDescriptor(ends[0]);
+  const FileDescriptor its_end(ends[1]);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, its_end.get(), STDIN_FILENO);
   const int problem =
       ::posix_spawnp(&process_, python_.c_str(), &actions, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
-  ::close(ends[1]);
   if (problem != 0) {
-    ::close(ends[0]);
     fail("cannot verify: {} cannot be started ({}); install Python 3, or name one in CONVOY_PYTHON", python_,
          std::strerror(problem));
   }
-  stream_ = ends[0];
 }
 
 OnnxRuntime::~OnnxRuntime() {
@@ -81,7 +79,7 @@ fs::path OnnxRuntime::answers_file() const {
 
 int OnnxRuntime::finish() {
   if (process_ < 0) return 0;
-  ::close(std::exchange(stream_, -1));
+  stream_.reset();
   int status = 0;
   while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
   }
@@ -91,7 +89,7 @@ int OnnxRuntime::finish() {
 
 void OnnxRuntime::send(std::string_view bytes) {
   while (listening_ && !bytes.empty()) {
-    const ssize_t sent = ::send(stream_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t sent = ::send(stream_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent >= 0)
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     else if (errno != EINTR)

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "src/core/file_descriptor.h"
+
 namespace convoy {
 
 /// Answers images that it is sent one after the other. The Python is $CONVOY_PYTHON, else the python3 on the
@@ -49,7 +51,7 @@ class OnnxRuntime {
   const std::string python_;
   const Folder folder_;
   pid_t process_ = -1;     ///< -1: has ended
-  int stream_ = -1;        ///< to its standard input
+  FileDescriptor stream_;  ///< to its standard input
   bool listening_ = true;  ///< whether it still reads
 };
 

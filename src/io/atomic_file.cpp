@@ -14,20 +14,9 @@
 namespace convoy {
 namespace {
 
-class FileDescriptor {
- public:
-  FileDescriptor(const std::filesystem::path& path, int flags)
-      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
+FileDescriptor open_file(const std::filesystem::path& path, int flags) {
+  return FileDescriptor(::open(path.c_str(), flags | O_CLOEXEC, 0644));
+}
 
 [[noreturn]] void fail_with_errno(const char* what, const std::filesystem::path& path) {
   fail("cannot {} {}: {}", what, path.string(), std::strerror(errno));
@@ -52,30 +41,30 @@ bool write_all(int fd, std::span<const std::byte> bytes) {
 
 /// So that a file that is new in it, or renamed, is still there after a power cut.
 void sync_folder_of(const std::filesystem::path& path) {
-  const FileDescriptor folder(path.has_parent_path() ? path.parent_path() : ".", O_RDONLY | O_DIRECTORY);
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail_with_errno("flush the folder of", path);
+  const FileDescriptor folder =
+      open_file(path.has_parent_path() ? path.parent_path() : ".", O_RDONLY | O_DIRECTORY);
+  if (!folder || ::fsync(folder.get()) != 0) fail_with_errno("flush the folder of", path);
 }
 
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
   temporary_ += unfinished_suffix;
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd_ < 0) fail_with_errno("create", temporary_);
+  file_ = open_file(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file_) fail_with_errno("create", temporary_);
 }
 
 AtomicFile::~AtomicFile() {
-  ::close(fd_);
   if (!renamed_) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (!write_all(fd_, bytes)) fail_with_errno("write", temporary_);
+  if (!write_all(file_.get(), bytes)) fail_with_errno("write", temporary_);
 }
 
 void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
   const bool done = put_all(bytes, [&](const std::byte* data, std::size_t n) {
-    const ssize_t put = ::pwrite(fd_, data, n, static_cast<off_t>(offset));
+    const ssize_t put = ::pwrite(file_.get(), data, n, static_cast<off_t>(offset));
     if (put > 0) offset += static_cast<std::uint64_t>(put);
     return put;
   });
@@ -83,7 +72,7 @@ void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> byte
 }
 
 void AtomicFile::commit() {
-  if (::fsync(fd_) != 0) fail_with_errno("flush", temporary_);
+  if (::fsync(file_.get()) != 0) fail_with_errno("flush", temporary_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     fail("cannot rename {} to {}: {}", temporary_.string(), path_.string(), std::strerror(errno));
   renamed_ = true;
@@ -97,9 +86,9 @@ void write_file_atomically(const std::filesystem::path& path, const std::string&
 }
 
 void append_to_file(const std::filesystem::path& path, const std::string& bytes) {
-  const FileDescriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
+  const FileDescriptor file = open_file(path, O_WRONLY | O_CREAT | O_APPEND);
   struct stat before {};
-  if (file.get() < 0 || ::fstat(file.get(), &before) != 0) fail_with_errno("open", path);
+  if (!file || ::fstat(file.get(), &before) != 0) fail_with_errno("open", path);
   if (!write_all(file.get(), std::as_bytes(std::span(bytes))) || ::fsync(file.get()) != 0) {
     const int reason = errno;
     if (::ftruncate(file.get(), before.st_size) != 0)

@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 
+#include "src/core/file_descriptor.h"
+
 namespace convoy {
 
 /// What new files are called until they are whole: path + this.
@@ -29,7 +31,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_, temporary_;
-  int fd_ = -1;
+  FileDescriptor file_;
   bool renamed_ = false;
 };
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/file_descriptor.h"
 #include "src/io/atomic_file.h"
 
 namespace fs = std::filesystem;
@@ -30,24 +30,18 @@ std::uint64_t hash_of(const std::string& text) {
 /// better than hanging on a file system that has no locks.
 class FileLock {
  public:
-  explicit FileLock(const fs::path& path) : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+  explicit FileLock(const fs::path& path) : file_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
     using namespace std::chrono_literals;
-    if (fd_ < 0) fail("cannot create {}: {}", path.string(), std::strerror(errno));
-    for (int attempt = 0; ::flock(fd_, LOCK_EX | LOCK_NB) != 0; ++attempt) {
-      if (errno != EWOULDBLOCK || attempt == 200) {
-        const std::string reason = std::strerror(errno);
-        ::close(fd_);
-        fail("cannot lock {}: {}", path.string(), reason);
-      }
+    if (!file_) fail("cannot create {}: {}", path.string(), std::strerror(errno));
+    for (int attempt = 0; ::flock(file_.get(), LOCK_EX | LOCK_NB) != 0; ++attempt) {
+      if (errno != EWOULDBLOCK || attempt == 200)
+        fail("cannot lock {}: {}", path.string(), std::strerror(errno));
       std::this_thread::sleep_for(10ms);
     }
   }
-  ~FileLock() { ::close(fd_); }
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
 
  private:
-  int fd_;
+  FileDescriptor file_;
 };
 
 }  // namespace

@@ -1,0 +1,17 @@
+// Whether a process is still at work on a file.
+#pragma once
+
+#include <filesystem>
+
+#include "src/core/file_descriptor.h"
+
+namespace convoy {
+
+/// Marks a file that is there as in use, until the descriptor is closed or the process ends. None, with errno
+/// set, where it cannot be opened or its file system has no locks.
+FileDescriptor mark_in_use(const std::filesystem::path& path);
+
+/// Whether a process on any host that sees the file has it marked. False where nobody can tell.
+bool is_in_use(const std::filesystem::path& path);
+
+}  // namespace convoy
