@@ -1,6 +1,5 @@
 #include "src/train/console.h"
 
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "src/core/log.h"
+#include "src/io/in_use.h"
 
 namespace convoy {
 namespace {
@@ -84,8 +84,7 @@ void Console::log_to(const std::filesystem::path& path) {
     log_warn("cannot write {}: {}; the run goes on without", path.string(), std::strerror(errno));
     return;
   }
-  log_lock_.reset(std::fopen(path.c_str(), "re"));
-  if (log_lock_) flock(fileno(log_lock_.get()), LOCK_EX | LOCK_NB);
+  log_mark_ = mark_in_use(path);
   append_log(lock);
 }
 

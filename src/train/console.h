@@ -4,15 +4,14 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "comm/rank_environment.h"
+#include "src/core/file_descriptor.h"
 #include "src/train/step_progress.h"
 
 namespace convoy {
@@ -28,8 +27,8 @@ class Console {
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
 
-  /// Adds all lines to this file, too, those from before this call first. Keeps it locked (flock), which
-  /// tells others that the run is going on.
+  /// Adds all lines to this file, too, those from before this call first. Marks it as in use
+  /// (src/io/in_use.h), which tells others that the run is going on.
   void log_to(const std::filesystem::path& path);
 
   /// A line that stays.
@@ -71,11 +70,8 @@ class Console {
   std::mutex mutex_;  ///< of what follows
   std::condition_variable ends_;
   bool ending_ = false;
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  std::filesystem::path log_;  ///< empty before log_to()
-  std::unique_ptr<std::FILE, Close> log_lock_;
+  std::filesystem::path log_;         ///< empty before log_to()
+  FileDescriptor log_mark_;           ///< of mark_in_use()
   std::string unlogged_;              ///< lines that are not in the file yet
   bool bar_shown_ = false;            ///< the cursor stands behind a line that is drawn again
   bool row_due_ = false;              ///< wants_progress() was true for a line's sake

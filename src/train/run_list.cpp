@@ -1,9 +1,6 @@
 #include "src/train/run_list.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -12,6 +9,7 @@
 
 #include "src/config/config.h"
 #include "src/io/atomic_file.h"
+#include "src/io/in_use.h"
 
 namespace convoy {
 namespace {
@@ -24,15 +22,6 @@ constexpr int deepest = 3;  ///< folders inside folders that are looked into
 bool is_run(const fs::path& folder) {
   std::error_code error;
   return fs::exists(folder / "config.yaml", error) || fs::exists(folder / "metrics.jsonl", error);
-}
-
-/// Whether somebody holds the lock that Console::log_to takes.
-bool is_locked(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool locked = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  ::close(fd);
-  return locked;
 }
 
 std::optional<double> number(const json& record, const char* key) {
@@ -131,7 +120,7 @@ RunFigures read_run(const fs::path& folder) {
   });
   bool finished = false;
   attempt(run, "metrics.jsonl", [&] { finished = read_metrics(folder / "metrics.jsonl", run); });
-  if (is_locked(folder / "train.log")) {
+  if (is_in_use(folder / "train.log")) {  // Console::log_to marks it
     run.state = RunState::running;
   } else if (fs::exists(folder / "failure.json", error)) {
     run.state = RunState::failed;
