@@ -51,10 +51,7 @@ choose_launcher() {
   case $launcher in
     # --wait rather than --kill-on-bad-exit: that would kill a rank that still writes the checkpoint as soon as another has
     # left with 75. Ranks end each other when one fails; this is for one that is stopped and cannot.
-    srun)
-      launch=(srun --mpi=pmix --wait=30 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --cpu-bind=cores)
-      export OMP_PROC_BIND=${OMP_PROC_BIND:-close} OMP_PLACES=${OMP_PLACES:-cores}  # within the cores of its task
-      ;;
+    srun) launch=(srun --mpi=pmix --wait=30 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --cpu-bind=cores) ;;
     # OpenMPI reads Slurm's allocation. Left to itself it would bind all threads of a rank to one core.
     mpirun) launch=(mpirun -np "$SLURM_NTASKS" --bind-to none -x OMP_NUM_THREADS) ;;
     *) read -ra launch <<<"$launcher" ;;

@@ -16,7 +16,7 @@ PACKAGES = {
     "yaml-cpp": ("libyaml-cpp-dev", "yaml-cpp"), "nlohmann_json": ("nlohmann-json3-dev", "nlohmann-json"),
     "JPEG": ("libjpeg-dev", "libjpeg-turbo"), "PNG": ("libpng-dev", "libpng"), "MPI": ("libopenmpi-dev", "mpi"),
     "CLI11": ("libcli11-dev", "cli11"), "Protobuf": ("libprotobuf-dev", "protobuf"), "CURL": ("libcurl4-openssl-dev", "curl"),
-    "OpenSSL": ("libssl-dev", "openssl"), "CUDAToolkit": (None, "cuda"), "NCCL": (None, "nccl"), "OpenMP": (None, None),
+    "OpenSSL": ("libssl-dev", "openssl"), "CUDAToolkit": (None, "cuda"), "NCCL": (None, "nccl"),
     "Threads": (None, None), "TIFF": ("libtiff-dev", "libtiff"), "WebP": ("libwebp-dev", "libwebp"),
 }
 
