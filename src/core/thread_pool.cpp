@@ -34,6 +34,12 @@ void wake_all(const Word& word) {
 /// thread without a core leaves undone.
 constexpr std::int64_t chunks_per_part = 16;
 
+/// A turn that throws ends the program: others still work on what its caller would take away.
+template <class Loop>
+void run_turns(const Loop& loop, std::int64_t first, std::int64_t end) noexcept {
+  loop.call(loop.body, first, end);
+}
+
 }  // namespace
 
 int default_threads() {
@@ -125,7 +131,7 @@ void ThreadPool::work(int index) {
     Part& part = parts_[(index + i) % loop.parts];
     while (part.next.load(std::memory_order_relaxed) < part.end) {
       const std::int64_t first = part.next.fetch_add(loop.chunk, std::memory_order_relaxed);
-      if (first < part.end) loop.call(loop.body, first, std::min(first + loop.chunk, part.end));
+      if (first < part.end) run_turns(loop, first, std::min(first + loop.chunk, part.end));
     }
   }
 }
