@@ -68,7 +68,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   Console console(ranks, config.train.log_every);
   console.line(fmt::format("{}: loading data", arguments.config.path));
   const std::string problem = launcher_problem(ranks);
-  if (!problem.empty() && ranks.is_root()) log_warn("{}", problem);
+  if (!problem.empty()) console.warn(problem);
   Watchdog watchdog(ranks, limits_of(config.distributed));
   watchdog.record_in(options.output);
   const std::unique_ptr<Session> session = watchdog.guard([&] { return make_session(config, ranks); });
@@ -76,7 +76,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   if (ranks.is_root()) {
     const bool on_test = session->validation_is_test();
     for (const Caution& caution : cautions(config, session->plans().counts, on_test))
-      log_warn("{}", caution.text);
+      console.warn(caution.text);
   }
   const bool finished =
       watchdog.guard([&] { return Trainer(config, options, *session, ranks, console).run().has_value(); });

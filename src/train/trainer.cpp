@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "src/core/log.h"
 #include "src/train/replicas.h"
 #include "src/train/schedule.h"
 
@@ -81,23 +80,20 @@ void Trainer::adapt_progress() {
   const std::int64_t steps_per_epoch = session_.steps_per_epoch();
   std::optional<std::size_t> batch = batch_after(progress_.images_done);
   if (progress_.images_done > 0 && (progress_.order != order_of_data() || !batch)) {
-    if (ranks_.is_root()) {
-      log_warn(
-          "the checkpoint stands after {} images of an epoch of {}; this one is of {} in batches of {}: "
-          "epoch "
-          "{} begins anew",
-          progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
-          progress_.epochs_done + 1);
-    }
+    console_.warn(fmt::format(
+        "the checkpoint stands after {} images of an epoch of {}; this one is of {} in batches of {}: epoch "
+        "{} begins anew",
+        progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
+        progress_.epochs_done + 1));
     progress_.images_done = 0;
     progress_.epoch_seconds = 0;
     progress_.metrics.clear();
     batch = 0;
   }
   const std::int64_t steps = progress_.epochs_done * steps_per_epoch + static_cast<std::int64_t>(*batch);
-  if (progress_.steps_done != steps && ranks_.is_root()) {
-    log_warn("the checkpoint's {} steps are {} here: the schedule goes on by epochs", progress_.steps_done,
-             steps);
+  if (progress_.steps_done != steps) {
+    console_.warn(fmt::format("the checkpoint's {} steps are {} here: the schedule goes on by epochs",
+                              progress_.steps_done, steps));
   }
   if (progress_.best_metric != early_stop_metric()) progress_.epochs_since_best = -1;  // not comparable
   const std::int64_t width = session_.plans().layout.train_metrics.count;
@@ -380,7 +376,8 @@ void Trainer::append(const Record& record) {
   try {
     folder_.append(record);
   } catch (const std::exception& error) {
-    log_warn("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, error.what());
+    console_.warn(
+        fmt::format("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, error.what()));
   }
 }
 

@@ -1,7 +1,6 @@
 // What the trainer says of a run: how far it is, what looks wrong, what it has come to.
 #include <algorithm>
 
-#include "src/core/log.h"
 #include "src/train/pictures.h"
 #include "src/train/schedule.h"
 #include "src/train/trainer.h"
@@ -90,11 +89,10 @@ void Trainer::explain_validation_loss(int epoch, Predictions predictions) {
   const std::string what = fmt::format(
       "the scores of {} of {} validation images are not finite after epoch {}", overflows, images, epoch);
   if (overflows == 0 || 2 * overflows > images) throw not_finite(what);
-  if (ranks_.is_root())
-    log_warn(
-        "{}: with the running averages of batchnorm they leave the range of {}, as may be early in training; "
-        "the run goes on",
-        what, name_of(config_.train.precision));
+  console_.warn(
+      fmt::format("{}: with the running averages of batchnorm they leave the range of {}, as may be early in "
+                  "training; the run goes on",
+                  what, name_of(config_.train.precision)));
 }
 
 }  // namespace convoy
