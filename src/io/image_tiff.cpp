@@ -58,22 +58,44 @@ toff_t on_size(thandle_t handle) {
   return self(handle).bytes.size();
 }
 
-/// libtiff's handlers serve the whole process. (Those of one file alone came with version 4.5.)
-void on_error(thandle_t handle, const char*, const char* format, va_list arguments) {
-  if (handle == nullptr) return;
-  TiffBytes& file = self(handle);
-  if (file.message[0] == '\0') std::vsnprintf(file.message, sizeof file.message, format, arguments);
+/// The file that this thread decodes. libtiff's handlers serve the whole process, in which others may use it
+/// for files of theirs. (Handlers of one file alone came with version 4.5.)
+thread_local TiffBytes* decoded = nullptr;
+
+void on_error(thandle_t handle, const char* module, const char* format, va_list arguments);
+
+/// What was there before, and is handed the errors of others.
+struct Handlers {
+  TIFFErrorHandler plain = TIFFSetErrorHandler(nullptr);
+  TIFFErrorHandlerExt with_handle = TIFFSetErrorHandlerExt(on_error);
+  TIFFErrorHandler warning = TIFFSetWarningHandler(nullptr);  // of tags that nobody knows
+};
+const Handlers& install_handlers() {
+  static const Handlers before;
+  return before;
 }
 
-void install_handlers() {
-  static const bool once = [] {
-    TIFFSetWarningHandler(nullptr);  // of tags that nobody knows
-    TIFFSetErrorHandler(nullptr);
-    TIFFSetErrorHandlerExt(on_error);
-    return true;
-  }();
-  static_cast<void>(once);
+void on_error(thandle_t handle, const char* module, const char* format, va_list arguments) {
+  if (decoded == nullptr) {
+    const Handlers& before = install_handlers();
+    va_list again;
+    va_copy(again, arguments);
+    if (before.plain != nullptr) before.plain(module, format, again);
+    va_end(again);
+    if (before.with_handle != nullptr) before.with_handle(handle, module, format, arguments);
+  } else if (decoded->message[0] == '\0') {
+    std::vsnprintf(decoded->message, sizeof decoded->message, format, arguments);
+  }
 }
+
+/// Tells on_error() of the file.
+class Decoding {
+ public:
+  explicit Decoding(TiffBytes& file) { decoded = &file; }
+  ~Decoding() { decoded = nullptr; }
+  Decoding(const Decoding&) = delete;
+  Decoding& operator=(const Decoding&) = delete;
+};
 
 struct CloseTiff {
   void operator()(TIFF* file) const { TIFFClose(file); }
@@ -114,6 +136,7 @@ std::vector<std::uint32_t> read_raster(TIFF* tiff, std::uint32_t height, std::ui
 Image decode_tiff(Bytes bytes, const std::string& name) {
   install_handlers();
   TiffBytes memory{bytes};
+  const Decoding decoding(memory);
   const auto refuse = [&] {
     fail("{}: a damaged TIFF file, or of a kind that is not supported: {}", name,
          memory.message[0] == '\0' ? "its pixels cannot be decoded" : memory.message);
