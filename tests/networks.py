@@ -42,3 +42,16 @@ optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
 device: cpu
 checkpoint: {every_steps: 4, keep: 0}
 """
+# Of a folder of pictures: write its path for PATH.
+PICTURES = """
+name: pictures
+data:
+  source: folder
+  path: PATH
+  resize: 20
+  normalize: {mean: [0.4, 0.5, 0.3], std: [0.3, 0.2, 0.25]}
+model: {input: [3, 16, 12], layers: [conv: {out: 4, kernel: 3}, relu, flatten, linear: 3]}
+train: {epochs: 2, global_batch: 6}
+optimizer: {name: adam, lr: 0.01}
+device: cpu
+"""

@@ -15,6 +15,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from data_files import png  # noqa: E402
+from networks import PICTURES  # noqa: E402
 from patience import patience  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
@@ -116,18 +117,6 @@ device: cpu
 """
 
 
-PICTURES = """
-name: pictures
-data:
-  source: folder
-  path: PATH
-  resize: 20
-  normalize: {mean: [0.4, 0.5, 0.3], std: [0.3, 0.2, 0.25]}
-model: {input: [3, 16, 12], layers: [conv: {out: 4, kernel: 3}, relu, flatten, linear: 3]}
-train: {epochs: 1, global_batch: 6}
-optimizer: {name: adam, lr: 0.01}
-device: cpu
-"""
 # Height and width: smaller and larger than the network, upright and not, margins that are odd and even.
 SIZES = [(16, 12), (20, 20), (33, 21), (21, 33), (100, 37), (7, 5), (19, 64), (151, 200), (20, 27)]
 # In place of Python: the Python that is asked for, whose answers are then turned round.

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from data_files import png  # noqa: E402
 from patience import patience  # noqa: E402
-from networks import DIGITS  # noqa: E402
+from networks import DIGITS, PICTURES  # noqa: E402
 from run_files import read_tensors  # noqa: E402
 
 CONVOY = ""
@@ -30,18 +30,6 @@ data: {source: cifar10, path: PATH}
 model: {input: [3, 32, 32], layers: [globalavgpool, linear: 10]}
 train: {epochs: 30, global_batch: 50}
 optimizer: {name: adam, lr: 0.1}
-device: cpu
-"""
-PICTURES = """
-name: pictures
-data:
-  source: folder
-  path: PATH
-  resize: 20
-  normalize: {mean: [0.4, 0.5, 0.3], std: [0.3, 0.2, 0.25]}
-model: {input: [3, 16, 12], layers: [conv: {out: 4, kernel: 3}, relu, flatten, linear: 3]}
-train: {epochs: 2, global_batch: 6}
-optimizer: {name: adam, lr: 0.01}
 device: cpu
 """
 NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()

@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "python")]
 import convoy  # noqa: E402
 import convoy._files  # noqa: E402
 from data_files import png  # noqa: E402
-from networks import DIGITS, SMALL, STEADY  # noqa: E402
+from networks import DIGITS, PICTURES, SMALL, STEADY  # noqa: E402
 from patience import patience  # noqa: E402
 
 try:
@@ -27,14 +27,6 @@ try:
 except ImportError:
     numpy = None
 CONVOY = ""
-PICTURES = """
-name: pictures
-data: {source: folder, path: PATH, resize: 20, normalize: {mean: [0.4, 0.5, 0.3], std: [0.3, 0.2, 0.25]}}
-model: {input: [3, 16, 12], layers: [conv: {out: 4, kernel: 3}, relu, flatten, linear: 3]}
-train: {epochs: 2, global_batch: 6}
-optimizer: {name: adam, lr: 0.01}
-device: cpu
-"""
 
 
 class ModuleTest(unittest.TestCase):
