@@ -93,8 +93,7 @@ Table<DataConfig> data_table() {
             "training set"),
       field("test", &D::test, choice<D::Test>({{"auto", D::Test::automatic}, {"none", D::Test::none}}),
             "auto: images that the source sets apart for a test, and that validation does not take, are "
-            "measured "
-            "on at the end; none: they are not read"),
+            "measured on at the end; none: they are not read"),
       field("resident", &D::resident, choice<R>({{"auto", R::automatic}, {"true", R::yes}, {"false", R::no}}),
             "keep the whole data set in device memory"),
   };
@@ -154,8 +153,7 @@ Table<TrainConfig> train_table() {
             "pass"),
       field("reproducible_across_ranks", &T::reproducible_across_ranks, number<int>(between(0, 1024)),
             "a power of two: the batch is cut into so many logical shards, and every rank count that divides "
-            "it "
-            "gives the same bits; 0: off"),
+            "it gives the same bits; 0: off"),
       field(
           "precision", &T::precision,
           choice<Precision>({{"fp32", Precision::fp32},

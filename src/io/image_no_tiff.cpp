@@ -9,8 +9,7 @@ const bool reads_tiff = false;
 Image decode_tiff(std::span<const std::uint8_t>, const std::string& name) {
   fail(
       "{}: a TIFF file, which this program cannot read: it was built without libtiff (libtiff-dev). Convert "
-      "the file "
-      "to PNG, or build again with the library",
+      "the file to PNG, or build again with the library",
       name);
 }
 

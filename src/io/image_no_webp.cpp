@@ -9,8 +9,7 @@ const bool reads_webp = false;
 Image decode_webp(std::span<const std::uint8_t>, const std::string& name) {
   fail(
       "{}: a WebP file, which this program cannot read: it was built without libwebp (libwebp-dev). Convert "
-      "the file "
-      "to PNG, or build again with the library",
+      "the file to PNG, or build again with the library",
       name);
 }
 

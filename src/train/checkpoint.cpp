@@ -72,8 +72,7 @@ const std::string& metadata(const TensorFile& file, const char* key, const std::
   if (it == file.metadata.end())
     fail(
         "{}: not a Convoy checkpoint: its metadata has no \"{}\" (weights alone begin a run: `convoy train "
-        "CONFIG "
-        "--init FILE`)",
+        "CONFIG --init FILE`)",
         name, key);
   return it->second;
 }
@@ -226,8 +225,8 @@ void require_known_order(const TensorFile& file, const Graph& graph, const std::
       continue;
     fail(
         "{}: its format, {}, does not say in which order the columns of {} stand, since an activation or "
-        "dropout "
-        "is between flatten and that layer: use the version of Convoy that wrote the file, or train again",
+        "dropout is between flatten and that layer: use the version of Convoy that wrote the file, or train "
+        "again",
         name, format->second, weight.name);
   }
 }

@@ -34,8 +34,7 @@ std::string version_of(int number) {
   const int number = 10 * chip.major + chip.minor;
   fail(
       "{}: this program has no code for it ({}). The chip is sm_{}, the driver is for CUDA {}, the program "
-      "was "
-      "built with CUDA {}. Build with -DCMAKE_CUDA_ARCHITECTURES={}{}-real, or install a newer release",
+      "was built with CUDA {}. Build with -DCMAKE_CUDA_ARCHITECTURES={}{}-real, or install a newer release",
       chip.name, why, number, version_of(driver), version_of(CUDART_VERSION), number,
       number == 90 ? "a" : "");
 }

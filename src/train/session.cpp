@@ -60,8 +60,7 @@ void check_fit(const Config& config, const Dataset& dataset, const Graph& graph)
   if (dataset.classes < graph.classes() && !config.model.spare_scores) {
     fail_usage(
         "{0}: the last layer gives {1} scores, but the data set has {2} classes: give the last linear layer "
-        "{2} "
-        "outputs, or set model.spare_scores: true where scores of no class are meant",
+        "{2} outputs, or set model.spare_scores: true where scores of no class are meant",
         config.model.mark.text(), graph.classes(), dataset.classes);
   }
 }
