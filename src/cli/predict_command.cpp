@@ -6,6 +6,7 @@
 
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
+#include "src/cli/csv.h"
 #include "src/core/log.h"
 #include "src/core/thread_pool.h"
 #include "src/io/image_format.h"
@@ -61,13 +62,6 @@ int threads_for(std::size_t images) {
   return std::max(1, static_cast<int>(default_threads() - busy));
 }
 
-std::string quoted_for_csv(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
-}
-
 std::string as_json(const fs::path& file, const FileAnswer& answer) {
   nlohmann::ordered_json line = {{"file", file.string()}};
   if (!answer.error.empty()) line["error"] = answer.error;
@@ -81,8 +75,8 @@ std::string as_csv(const fs::path& file, const FileAnswer& answer) {
   std::string lines;
   for (std::size_t i = 0; i < answer.scores.size(); ++i) {
     const ClassScore& score = answer.scores[i];
-    lines += fmt::format("{},{},{},{},{:.6g}\n", quoted_for_csv(file.string()), i + 1, score.label,
-                         quoted_for_csv(score.name), score.probability);
+    lines += fmt::format("{},{},{},{},{:.6g}\n", csv_field(file.string()), i + 1, score.label,
+                         csv_field(score.name), score.probability);
   }
   return lines;
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/cli/commands.h"
+#include "src/cli/csv.h"
 #include "src/core/error.h"
 #include "src/train/run_list.h"
 #include "src/train/step_progress.h"
@@ -40,13 +41,6 @@ void print_json(const std::vector<RunFigures>& runs) {
   for (const RunFigures& run : runs) all.push_back(to_json(run));
   const auto replace = nlohmann::ordered_json::error_handler_t::replace;  // names need not be UTF-8
   fmt::print("{}\n", all.dump(2, ' ', false, replace));
-}
-
-/// As RFC 4180 has it.
-std::string csv_field(std::string text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
-  return '"' + text + '"';
 }
 
 void print_csv(const std::vector<RunFigures>& runs) {
