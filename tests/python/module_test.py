@@ -101,6 +101,18 @@ class Predict(ModuleTest):
         self.assertEqual(self.digits.input, (1, 28, 28, 1))
         self.assertEqual(self.model.predict(gray[..., None]).shape, (1, 3))
 
+    def test_a_forked_child_answers_and_ends(self):
+        script = ("import convoy, os, signal, sys\n"
+                  "model = convoy.load(sys.argv[1], device='cpu', threads=2)\n"
+                  "model.predict(sys.argv[3:])\n"
+                  "child = os.fork()\n"
+                  "if child == 0: signal.alarm(int(sys.argv[2]))  # ends it where it hangs\n"
+                  "if child == 0: model.predict(sys.argv[3:])\n"
+                  "else: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n")
+        done = subprocess.run([sys.executable, "-c", script, self.run_folder, str(int(patience(10))), *self.pictures],
+                              env=dict(os.environ, PYTHONPATH=str(ROOT / "python")), timeout=patience(60))
+        self.assertEqual(done.returncode, 0)
+
     def test_more_than_a_batch_and_none(self):
         images = numpy.random.default_rng(2).integers(0, 256, (70, 28, 28, 1), numpy.uint8)
         answers = self.digits.predict(images)
