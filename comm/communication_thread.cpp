@@ -1,10 +1,9 @@
 #include "comm/communication_thread.h"
 
-#include <signal.h>
-
 #include <utility>
 
 #include "comm/wait.h"
+#include "src/core/signal_block.h"
 
 namespace convoy {
 namespace {
@@ -14,19 +13,12 @@ namespace {
 // bytes, which forward waits for, take less time than to fall asleep and wake.
 constexpr int part = 4, part_awaited = 64;
 
-/// Signals are for the thread that computes.
-void prepare_thread() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  shorten_naps();
-}
-
 }  // namespace
 
 CommunicationThread::CommunicationThread(std::function<bool()> progress)
     : progress_(std::move(progress)), thread_([this] {
-        prepare_thread();
+        const SignalBlock block;
+        shorten_naps();
         run();
       }) {}
 

@@ -1,7 +1,6 @@
 #include "comm/heartbeat.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/signal_block.h"
 
 namespace convoy {
 namespace {
@@ -128,13 +128,9 @@ void Heartbeat::report(const std::string& reason) {
   ::eventfd_write(wake_.get(), 1);
 }
 
-/// Signals are for the threads that work.
 void Heartbeat::start() {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const SignalBlock block;
   thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Heartbeat::run() {

@@ -1,9 +1,7 @@
 #include "src/core/thread_pool.h"
 
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +9,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "src/core/signal_block.h"
 #include "src/core/spin.h"
 
 namespace convoy {
@@ -96,16 +95,8 @@ void ThreadPool::await_helpers() {
 
 void ThreadPool::start_helpers() {
   parts_ = std::make_unique<Part[]>(static_cast<std::size_t>(most_));
-  sigset_t all, before;  // signals are for the caller's thread
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    for (int i = 1; i < most_; ++i) helpers_.emplace_back([this, i] { help(i); });
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const SignalBlock block;
+  for (int i = 1; i < most_; ++i) helpers_.emplace_back([this, i] { help(i); });
 }
 
 void ThreadPool::help(int index) {
