@@ -8,6 +8,7 @@
 #include <mutex>
 #include <numeric>
 #include <set>
+#include <stdexcept>
 
 #include "tests/thread_variable.h"
 
@@ -97,6 +98,19 @@ TEST(ThreadPool, WaitingThreadsSleep) {
   before = cpu_seconds();
   pool.for_each(4, [](std::int64_t i) { std::this_thread::sleep_for(i == 3 ? 300ms : 0ms); });
   EXPECT_LT(cpu_seconds() - before, 0.1) << "at the end of a loop";
+}
+
+// Others may still be at work on what unwinding would take away.
+TEST(ThreadPoolDeathTest, ATurnThatThrowsEndsTheProgram) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const auto throw_in_a_loop = [] {
+    const std::thread::id caller = std::this_thread::get_id();
+    ThreadPool(2).for_each(100, [&](std::int64_t) {
+      if (std::this_thread::get_id() == caller) throw std::runtime_error("a turn threw");
+      std::this_thread::sleep_for(1ms);
+    });
+  };
+  EXPECT_DEATH(throw_in_a_loop(), "a turn threw");
 }
 
 TEST(ThreadPool, HasAThreadPerCoreOrAsManyAsTheVariableSays) {
