@@ -186,7 +186,7 @@ void apply_override(Value& root, const std::string& assignment) {
   if (assignment.starts_with('~')) return remove(root, assignment.substr(1), where);
   const std::size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
-    fail_usage("{}: expected key=value, e.g. train.epochs=5, or ~key", where);
+    fail_usage("{}: expected key=value without spaces, e.g. train.epochs=5, or ~key", where);
   }
   Walk walk(root, where, true);
   for (const Step& step : steps_of(assignment.substr(0, equals), where)) walk.take(step);

@@ -243,8 +243,10 @@ std::pair<const Kind<S>*, Value> find_kind(const std::vector<Kind<S>>& kinds, co
   const std::string& name = word ? value.text : value.keys[0];
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) {
-    place.refuse("unknown {0} {1}{2}; the {0}s are {3}", entry_noun<S>, quote(name, 60),
-                 did_you_mean(name, names), fmt::join(names, ", "));
+    const std::string meant = did_you_mean(name, names);
+    place.refuse(
+        "unknown {} {}{}", entry_noun<S>, quote(name, 60),
+        meant.empty() ? fmt::format("; the {}s are {}", entry_noun<S>, fmt::join(names, ", ")) : meant);
   }
   Value arguments = word ? Value::map() : value.items[0];
   if (word) arguments.mark = value.mark;

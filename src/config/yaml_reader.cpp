@@ -173,6 +173,40 @@ bool is_text(const std::string& text) {
   return following == 0;
 }
 
+/// Line `line` of `text`, counted from 0; empty where there is none.
+std::string_view line_of(std::string_view text, int line) {
+  for (; line > 0; --line) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  return line < 0 ? std::string_view() : text.substr(0, text.find('\n'));
+}
+
+/// What people most often do wrong in YAML, looked for where the parser gave up and on the line before,
+/// which it often means.
+std::string likely_mistake(std::string_view text, const YAML::Exception& error) {
+  const int line = error.mark.line;
+  for (const int at : {line - 1, line}) {
+    const std::string_view words = line_of(text, at);
+    const std::size_t begin = words.find_first_not_of(" \t");
+    if (begin == std::string_view::npos || words[begin] == '#') continue;
+    if (words.substr(0, begin).find('\t') != std::string_view::npos)
+      return fmt::format("; line {} begins with a tab: indent with spaces", at + 1);
+    const std::size_t end = words.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", begin);
+    if (end == begin || end == std::string_view::npos) continue;
+    if (words[end] == ':' && end + 1 < words.size() &&
+        std::string_view(" \t\r").find(words[end + 1]) == std::string_view::npos)
+      return fmt::format("; line {} needs a space after the colon: {}: ...", at + 1,
+                         words.substr(begin, end - begin));
+    if (words[end] == ' ' && words.find(':') == std::string_view::npos)
+      return fmt::format("; line {} has no colon: {}: ...", at + 1, words.substr(begin, end - begin));
+  }
+  return error.msg == std::string_view("end of map not found")
+             ? "; the keys of a section begin in the same column"
+             : "";
+}
+
 }  // namespace
 
 Value parse_yaml(const std::string& text, const std::string& source, bool numbered) {
@@ -187,7 +221,8 @@ Value parse_yaml(const std::string& text, const std::string& source, bool number
     }
     return builder.take();
   } catch (const YAML::Exception& error) {
-    fail_usage("{}: not valid YAML: {}", builder.mark(error.mark).text(), error.msg);
+    fail_usage("{}: not valid YAML: {}{}", builder.mark(error.mark).text(), error.msg,
+               numbered ? likely_mistake(text, error) : "");
   }
 }
 

@@ -200,6 +200,14 @@ TEST(BadConfig, EveryMistakeIsTold) {
 TEST(BadConfig, SyntaxNamesTheLine) {
   EXPECT_NE(refusal("a: [1\nb: 2\n").find("net.yaml:2: not valid YAML"), std::string::npos);
   EXPECT_NE(refusal("a: *nowhere\n").find("net.yaml:1: not valid YAML"), std::string::npos);
+  const auto ends_with = [](const std::string& text, const std::string& end) {
+    EXPECT_TRUE(refusal(text).ends_with(end)) << refusal(text);
+  };
+  ends_with("train:\n\tepochs: 3\n", "; line 2 begins with a tab: indent with spaces");
+  ends_with("train:\n  epochs:3\n  precision: fp32\n", "; line 2 needs a space after the colon: epochs: ...");
+  ends_with("train:\n  epochs 3\n  precision: fp32\n", "; line 2 has no colon: epochs: ...");
+  ends_with("train:\n    epochs: 3\n  precision: fp32\n", "; the keys of a section begin in the same column");
+  EXPECT_EQ(refusal("a: *nowhere\n").find(';'), std::string::npos);
   EXPECT_EQ(refusal("a: 1\n---\nb: 2\n"),
             "net.yaml:2: a second YAML document, or text behind the first; expected one");
   // What yaml-cpp takes for a document without end.
@@ -263,7 +271,8 @@ TEST(BadOverride, NamesTheCommandLine) {
 
 TEST(BadOverride, WhatIsNoAssignment) {
   for (const char* text : {"train", "=3", ""}) {
-    EXPECT_NE(refusal(minimal, {text}).find("expected key=value, e.g. train.epochs=5"), std::string::npos);
+    EXPECT_NE(refusal(minimal, {text}).find("expected key=value without spaces, e.g. train.epochs=5"),
+              std::string::npos);
   }
   for (const char* text : {"train.=3", ".seed=3", "train..epochs=3"}) {
     EXPECT_NE(refusal(minimal, {text}).find("empty key"), std::string::npos);
