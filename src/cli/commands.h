@@ -37,7 +37,7 @@ struct TrainArguments {
   std::vector<std::string> init_except;
 };
 struct ExportArguments {
-  std::string path, format = "safetensors", output;
+  std::string path, format, output;  ///< format: safetensors or onnx; empty: by the ending of output
   bool best = false, raw_input = false, verify = false;
   std::vector<std::string> overrides;  ///< of the data to verify with
 };

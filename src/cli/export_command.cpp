@@ -11,12 +11,17 @@
 namespace convoy {
 namespace {
 
+std::string format_of(const ExportArguments& arguments) {
+  if (!arguments.format.empty()) return arguments.format;
+  return std::filesystem::path(arguments.output).extension() == ".onnx" ? "onnx" : "safetensors";
+}
+
 std::filesystem::path output_of(const ExportArguments& arguments) {
   if (!arguments.output.empty()) return arguments.output;
   const std::filesystem::path run = arguments.path;
   if (!std::filesystem::is_directory(run))
     fail_usage("--output: missing; a single checkpoint needs it (of a run's folder, the file goes there)");
-  return run / ("model." + arguments.format);
+  return run / ("model." + format_of(arguments));
 }
 
 std::vector<double> per_channel(const std::vector<float>& values, int channels, double otherwise) {
@@ -32,7 +37,7 @@ std::optional<PictureView> pictures_for(const TrainedModel& model, bool raw_inpu
 }
 
 std::string contents(const TrainedModel& model, const ExportArguments& arguments) {
-  if (arguments.format == "safetensors") return to_safetensors(model.weights);
+  if (format_of(arguments) == "safetensors") return to_safetensors(model.weights);
   const int channels = model.graph.input().c;
   return to_onnx(model.graph, model.weights,
                  {model.config.name, per_channel(model.config.data.mean, channels, 0),
@@ -61,8 +66,13 @@ void verify(const TrainedModel& model, const ExportArguments& arguments, const s
 }  // namespace
 
 int run(const CommandContext& context, const ExportArguments& arguments) {
-  if (arguments.format != "onnx" && (arguments.verify || arguments.raw_input))
+  const bool onnx = format_of(arguments) == "onnx";
+  if (!onnx && (arguments.verify || arguments.raw_input))
     throw AgreedError("--verify and --raw-input: only with --format onnx", ExitCode::usage);
+  if (!arguments.overrides.empty() && !arguments.verify)
+    throw AgreedError(fmt::format("{}: key=value goes only with --verify; the file to write is --output FILE",
+                                  arguments.overrides.front()),
+                      ExitCode::usage);
   const RankEnvironment& ranks = context.ranks;
   const TrainedModel model = load_trained_model(arguments.path, arguments.best, ranks);
   agree(ranks, [&] {
@@ -71,8 +81,7 @@ int run(const CommandContext& context, const ExportArguments& arguments) {
     write_file_atomically(output, contents(model, arguments));
     fmt::print("{} tensors of {} written to {}\n", model.weights.tensors.size(), model.checkpoint.string(),
                output.string());
-    if (arguments.format == "onnx")
-      fmt::print("{}\n", description_of_input(model.graph, pictures_for(model, arguments.raw_input)));
+    if (onnx) fmt::print("{}\n", description_of_input(model.graph, pictures_for(model, arguments.raw_input)));
     if (arguments.verify) verify(model, arguments, output);
   });
   return static_cast<int>(ExitCode::done);

@@ -125,22 +125,20 @@ void add_export(CLI::App& app, Action& action) {
   auto& arguments = arguments_of<ExportArguments>(command, action);
   add_run(command, arguments.path);
   add_choices(
-      command
-          ->add_option("--format", arguments.format,
-                       "safetensors: the weights, under PyTorch's names; onnx: the whole network, for "
-                       "pictures of any size, which it resizes, crops and normalises itself")
-          ->capture_default_str(),
+      command->add_option("--format", arguments.format,
+                          "safetensors: the weights, under PyTorch's names; onnx: the whole network, for "
+                          "pictures of any size, which it resizes, crops and normalises itself (default: "
+                          "onnx for an --output that ends in .onnx, else safetensors)"),
       {"safetensors", "onnx"});
   command->add_option("--output", arguments.output, "the file (default: model.<format> in the run's folder)")
       ->option_text("FILE");
   add_best(command, arguments.best);
   command->add_flag("--raw-input", arguments.raw_input,
                     "of onnx: for images of the network's size, floats (N,C,H,W) in [0,1]");
-  CLI::Option* verify = command->add_flag(
+  command->add_flag(
       "--verify", arguments.verify,
       "of onnx: have onnxruntime answer the validation images and compare with this program's answers");
   add_overrides(command, arguments.overrides, "with --verify: other data, e.g. data.path=DIR");
-  command->get_option("OVERRIDES")->needs(verify);
   command->footer(
       std::string(
           "--verify needs Python 3 with onnxruntime, numpy and Pillow: the python3 on the PATH, or the one "

@@ -298,6 +298,17 @@ class Onnx(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (2, ""))
         self.assertIn("only with --format onnx", result.stderr)
 
+    def test_the_ending_of_the_output_says_the_format(self):
+        self.train(VOLUMES)
+        file = self.folder / "x.onnx"
+        self.succeed("export", self.run, "--output", file)
+        self.assertEqual(onnxruntime.InferenceSession(str(file)).get_outputs()[0].name, "logits")
+        self.succeed("export", self.run, "--output", self.folder / "x.weights")
+        self.assertIn(b"__metadata__", (self.folder / "x.weights").read_bytes()[:40])
+        result = convoy("export", self.run, file)  # an output where an override stands
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("the file to write is --output FILE", result.stderr)
+
     def test_what_cannot_be_written(self):
         self.train(VOLUMES)
         result = convoy("export", self.run, "--format", "onnx", "--output", self.folder / "missing" / "x.onnx")
