@@ -113,14 +113,19 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   add_bench(app, action);
   add_completion(app, action);
   app.footer(first_steps + std::string(exit_codes));
-  const std::vector<std::string> words(argv + 1, argv + argc);
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (!words.empty() && words.front() == "help") {  // `convoy help train`
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
   const auto print_help = [&](std::FILE* file) {
     const CommandNode root = node_of(app);
     const CalledCommand called = called_command(root, words);
     fmt::print(file, "{}", help_text(*called.node, called.path, output_width()));
   };
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> backwards(words.rbegin(), words.rend());  // as CLI11 wants them
+    app.parse(backwards);
   } catch (const CLI::CallForHelp&) {
     if (context.ranks.is_root()) print_help(stdout);
     return static_cast<int>(ExitCode::done);

@@ -51,6 +51,8 @@ std::string unknown_word(const CommandNode& root, const std::vector<std::string>
       !words[called.begins].starts_with('-')) {
     std::vector<std::string> names;
     for (const CommandNode& command : called.node->commands) names.push_back(command.name);
+    if (called.node == &root && words[0].ends_with(".yaml"))
+      return fmt::format("{0}: a command is missing (did you mean `{0} train {1}`?)", root.name, words[0]);
     return fmt::format("{}: unknown subcommand {}{}", called.path, quote(words[called.begins], 60),
                        did_you_mean(words[called.begins], names));
   }

@@ -85,10 +85,16 @@ class Help(unittest.TestCase):
             result = run(*arguments)
             self.assertEqual(result.returncode, 2)
             self.assertIn(message, result.stderr)
+        self.assertIn("did you mean `convoy train net.yaml`?", run("net.yaml").stderr)
         for path in ((), ("bench",)):  # their help
             result = run(*path)
             self.assertEqual((result.returncode, result.stdout), (2, ""))
             self.assertEqual(result.stderr, run(*path, "--help").stdout)
+
+    def test_help_is_also_a_word(self):
+        self.assertEqual(run("help").stdout, run("--help").stdout)
+        self.assertEqual(run("help", "train").stdout, run("train", "--help").stdout)
+        self.assertEqual(run("help", "data", "info").stdout, run("data", "info", "--help").stdout)
 
     def test_every_subcommand_option_and_argument_is_described(self):
         self.assertIn(("train",), self.commands)
