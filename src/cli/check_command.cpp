@@ -210,10 +210,10 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
   const bool has_data = list.run_together("data", [&] {
     agree(ranks, [&] { data = load_dataset(config.data, config.seed); });
     require_same_data(data, ranks);
-    return fmt::format("{} training and {} {} images{} {}", data.train.size(), data.validation.size(),
-                       name_of_validation(data),
-                       data.test.empty() ? "" : fmt::format(" and {} test images", data.test.size()),
-                       to_string(data.image));
+    const bool has_test = !data.test.empty();
+    return fmt::format("{} training{} {} {}{} images {}", data.train.size(), has_test ? "," : " and",
+                       data.validation.size(), name_of_validation(data),
+                       has_test ? fmt::format(" and {} test", data.test.size()) : "", to_string(data.image));
   });
   if (has_data) list.warn("data", data.warning);
   if (has_data && config.data.source == Source::folder)

@@ -47,7 +47,7 @@ class Builder {
   template <class... Args>
   [[noreturn]] void reject(const std::string& name, fmt::format_string<Args...> format,
                            Args&&... args) const {
-    fail_usage("{}: model.layers.{}: {}", layer_->mark.text(), name,
+    fail_usage("{}: layer {}: {}", layer_->mark.text(), name,
                fmt::format(format, std::forward<Args>(args)...));
   }
 

@@ -15,7 +15,7 @@ std::vector<Caution> cautions(const Config& config, const SampleCounts& counts, 
     const unsigned suggested = std::bit_floor(static_cast<unsigned>(std::max(counts.train / 8, 1)));
     found.push_back(
         {"steps", fmt::format("1 step per epoch: {} images, global_batch {}; with train.global_batch: {} "
-                              "weights change more often",
+                              "weights change more often (make optimizer.lr smaller as well)",
                               counts.train, batch, suggested)});
   }
   std::vector<const char*> steered;

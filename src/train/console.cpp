@@ -160,7 +160,7 @@ void Console::watch() {
     if (has_bar_) {
       // The bar is drawn by who trains; it stands still where a step is long, or something else is done.
       if (now - drawn_ >= 1s && seconds >= 1) draw(lock, bar_status(seconds));
-    } else if (log_every_ > 0s && now - said_ >= log_every_) {
+    } else if (log_every_ > 0s && seconds >= 1 && now - said_ >= log_every_) {
       write_line(lock, status(seconds));
     }
   }

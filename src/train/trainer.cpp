@@ -166,7 +166,7 @@ std::optional<SummaryRecord> Trainer::run() {
   if (profiler_) report_profile();
   finish_saving();
   if (stopping) {
-    console_.line(fmt::format("stopped on request {}; to go on, give the same command --resume auto",
+    console_.line(fmt::format("stopped on request {}; to go on, give the same command with --resume auto",
                               place_of(progress_)));
     return std::nullopt;
   }

@@ -75,7 +75,7 @@ TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
   const std::string classifier = "    - globalavgpool\n    - linear: 2\n";
   expect(refusal("[64, 65536, 65536]", classifier), "model.input: an image (65536,65536,64) has more than");
   expect(refusal("[1, 4096, 4096]", "    - conv: {out: 1024, kernel: 1}\n" + classifier),
-         "layers.0: its output");
+         "net.yaml:5: layer 0: its output");
   expect(refusal("[1, 8, 8]", "    - conv: {out: 1048576, kernel: 1024, pad: 1024}\n" + classifier),
          "0.weight: 1099511627776 elements");
 }
