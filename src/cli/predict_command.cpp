@@ -17,23 +17,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The images in a folder and in those within it, sorted, hidden ones left out.
+/// The images in a folder and in those within it, sorted, hidden ones left out; of other files it warns.
 std::vector<fs::path> images_below(const fs::path& folder) {
-  std::vector<fs::path> found;
+  std::vector<fs::path> found, others;
   for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
        ++entry) {
     if (entry->path().filename().string().starts_with(".")) {
       if (entry->is_directory()) entry.disable_recursion_pending();
-    } else if (entry->is_regular_file() && has_picture_ending(entry->path())) {
-      found.push_back(entry->path());
+    } else if (entry->is_regular_file()) {
+      (has_picture_ending(entry->path()) ? found : others).push_back(entry->path());
     }
   }
   if (found.empty()) fail("{}: no {} file there", folder.string(), picture_endings);
+  if (!others.empty()) {
+    log_warn("{}{}: left out, no {} file", std::min_element(others.begin(), others.end())->string(),
+             others.size() > 1 ? fmt::format(" and {} more", others.size() - 1) : "", picture_endings);
+  }
   std::sort(found.begin(), found.end());
   return found;
 }
 
 std::vector<fs::path> files_of(const PredictArguments& arguments) {
+  if (has_picture_ending(arguments.path) && fs::is_regular_file(arguments.path))
+    fail("{}: not a safetensors file but a picture; the run comes first: convoy predict RUN IMAGE",
+         arguments.path);
   std::vector<fs::path> files;
   const auto add = [&](const std::string& name) {
     if (!fs::is_directory(name)) return files.push_back(name);

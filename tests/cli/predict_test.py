@@ -88,12 +88,17 @@ class Predict(unittest.TestCase):
         answers = self.answers(self.colours, self.images)
         self.assertEqual([pathlib.Path(answer["file"]).name for answer in answers], [f"{i}.png" for i in range(5)])
         self.assertEqual([answer["top"][0]["class"] for answer in answers], NAMES[:5])
+        self.assertRegex(self.predict(self.colours, self.images).stderr, r"warning \S+/notes\.txt: left out, no \.jpg, ")
         for answer in answers:
             probabilities = [score["probability"] for score in answer["top"]]
             self.assertEqual(len(probabilities), 5)
             self.assertEqual(probabilities, sorted(probabilities, reverse=True))
         (every,) = self.answers(self.colours, self.images / "0.png", "--top", "100")
         self.assertAlmostEqual(sum(score["probability"] for score in every["top"]), 1, places=6)
+
+    def test_a_picture_where_the_run_belongs(self):
+        result = self.predict(self.images / "0.png", self.colours, returncode=1)
+        self.assertIn("but a picture; the run comes first: convoy predict RUN IMAGE", result.stderr)
 
     def test_text_and_table(self):
         first = self.images / "0.png"
