@@ -91,9 +91,12 @@ std::string usage_error(const CLI::ParseError& error, const CommandNode& root,
                         const std::vector<std::string>& words) {
   const CalledCommand called = called_command(root, words);
   const std::string unknown = unknown_word(root, words, schema_keys());
+  std::string what = error.what();
+  // "--resume: 1 required TEXT missing"
+  if (const std::size_t end = what.find(": 1 required "); end != std::string::npos)
+    what = what.substr(0, end) + " needs a value";
   return fmt::format("{}; `{} --help` says what it takes",
-                     unknown.empty() ? fmt::format("{}: {}", called.path, error.what()) : unknown,
-                     called.path);
+                     unknown.empty() ? fmt::format("{}: {}", called.path, what) : unknown, called.path);
 }
 
 }  // namespace

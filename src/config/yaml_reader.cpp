@@ -222,7 +222,10 @@ Value parse_yaml(const std::string& text, const std::string& source, bool number
     return builder.take();
   } catch (const YAML::Exception& error) {
     fail_usage("{}: not valid YAML: {}{}", builder.mark(error.mark).text(), error.msg,
-               numbered ? likely_mistake(text, error) : "");
+               numbered ? likely_mistake(text, error)
+               : error.msg.find("flow not found") != std::string::npos
+                   ? "; where it has spaces, the shell needs quotes: 'model.input=[3, 64, 64]'"
+                   : "");
   }
 }
 

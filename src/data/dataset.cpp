@@ -116,6 +116,8 @@ void append_ids(std::vector<std::int32_t>& ids, std::int64_t first, std::int64_t
 void check_folder(const std::filesystem::path& folder, const std::string& expected) {
   std::error_code ignored;
   if (std::filesystem::is_directory(folder, ignored)) return;
+  if (folder.string().starts_with("~/"))
+    fail("data.path: {}: only a shell knows what ~ is; write the whole path", folder.string());
   fail("data.path: {} is not a folder that can be read (from {}); it should hold {}", folder.string(),
        std::filesystem::current_path(ignored).string(), expected);
 }

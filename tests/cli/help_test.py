@@ -86,6 +86,7 @@ class Help(unittest.TestCase):
             self.assertEqual(result.returncode, 2)
             self.assertIn(message, result.stderr)
         self.assertIn("did you mean `convoy train net.yaml`?", run("net.yaml").stderr)
+        self.assertIn("convoy train: --resume needs a value; ", run("train", "net.yaml", "--resume").stderr)
         for path in ((), ("bench",)):  # their help
             result = run(*path)
             self.assertEqual((result.returncode, result.stdout), (2, ""))
