@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -294,6 +295,8 @@ class Onnx(unittest.TestCase):
         bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I -S \"$@\"\n")
         bare.chmod(0o755)
         self.assertIn("has no numpy; pip install onnxruntime numpy pillow", self.verify(python=bare, returncode=1).stderr)
+        with self.subTest("no place for its answers"), unittest.mock.patch.dict(os.environ, TMPDIR=str(self.folder / "nowhere")):
+            self.assertIn("TMPDIR names no folder", self.verify(returncode=1).stderr)
         result = convoy("export", self.run, "--verify")
         self.assertEqual((result.returncode, result.stdout), (2, ""))
         self.assertIn("only with --format onnx", result.stderr)

@@ -77,9 +77,10 @@ TEST(ThreadPool, APartWhoseThreadIsHeldUpIsDoneByTheOthers) {
   for (const bool hold_caller : {false, true}) {
     ThreadPool pool(2);
     std::atomic<int> others = 0;
+    const auto end = Clock::now() + 10s;
     pool.for_each(32, [&](std::int64_t) {
       if ((std::this_thread::get_id() == caller) == hold_caller) {
-        const auto end = Clock::now() + 10s;  // this turn ends when all others are through
+        // This turn ends when all others are through.
         while (others < 31 && Clock::now() < end) std::this_thread::sleep_for(1ms);
         EXPECT_EQ(others, 31) << (hold_caller ? "the caller is held up" : "the helper is held up");
       } else {
