@@ -24,8 +24,10 @@ class Model:
     """
 
     def __init__(self, run, *, best, device, batch, threads):
+        _expect_number("batch", batch, 1)
+        _expect_number("threads", threads, 0)
         self._lock = threading.Lock()
-        self._handle = _library.call("convoy_open", os.fsencode(run), device.encode(), best, batch, threads)
+        self._handle = _library.call("convoy_open", os.fsencode(run), str(device).encode(), bool(best), int(batch), int(threads))
         self._close = weakref.finalize(self, _library.library().convoy_close, self._handle)
         read = _library.library()
         self.classes = [read.convoy_class_name(self._handle, label).decode("utf-8", "replace")
@@ -79,6 +81,8 @@ class Model:
         out = numpy.empty((count, len(self.classes)), numpy.float32)
         if count == 0:
             return out
+        if images.size == 0:
+            raise Error(f"an array of shape {images.shape}, whose images have no pixels")
         pixels = numpy.ascontiguousarray(_as_bytes(numpy, images))
         data, probabilities = pixels.ctypes.data_as(_library._bytes), out.ctypes.data_as(_library._floats)
         with self._lock:
@@ -96,6 +100,12 @@ class Model:
         with self._lock:
             _library.call("convoy_predict_files", self._handle, names, len(paths), out.ctypes.data_as(_library._floats))
         return out
+
+
+def _expect_number(name, value, least):
+    most = 2 ** 31 - 1  # of a C int
+    if not hasattr(value, "__index__") or not least <= value <= most:
+        raise Error(f"{name} is {value!r}; expected a whole number from {least} to {most}")
 
 
 def _as_bytes(numpy, images):

@@ -42,15 +42,24 @@ def train(config, overrides=(), *, ranks=1, output=None, resume=None, arguments=
         raise Error('overrides is one string; expected a list, ["key=value"], or a dict')
     if hasattr(overrides, "items"):
         overrides = [f"{key}={_value(value)}" for key, value in overrides.items()]
+    if not hasattr(ranks, "__index__") or ranks < 1:
+        raise Error(f"ranks is {ranks!r}; expected a whole number of processes, 1 or more")
     name = "model" if isinstance(config, dict) else pathlib.Path(config).stem
     output = pathlib.Path(output or pathlib.Path("runs") / name)
     command = [*(launcher or _launcher(ranks)), str(_files.program()), "train"]
-    options = [*overrides, "--output", str(output), *(["--resume", str(resume)] if resume else []), *map(str, arguments)]
+    options = [*map(str, overrides), "--output", str(output), *(["--resume", str(resume)] if resume else []), *map(str, arguments)]
     return _follow(command, config, options, _environment(ranks), output, resume)
 
 
 def _value(value):
-    return value if isinstance(value, str) else json.dumps(value)  # YAML reads JSON
+    return value if isinstance(value, str) else json.dumps(value, default=_plain)  # YAML reads JSON
+
+
+def _plain(value):
+    """Numbers and arrays of NumPy as Python's own."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise Error(f"{value!r} ({type(value).__name__}) cannot stand in a configuration")
 
 
 def _launcher(ranks):
@@ -80,14 +89,17 @@ def _follow(command, config, options, environment, output, resume):
         if isinstance(config, dict):
             path = os.path.join(folder, "config.yaml")
             with open(path, "w", encoding="utf-8") as file:
-                json.dump(config, file)
+                json.dump(config, file, default=_plain)
             config = path
         metrics = _Metrics(output / FILE, resume)
         path = os.path.join(folder, "log")
         with open(path, "wb") as log, open(path, encoding="utf-8", errors="replace") as reading:
             # In a session of its own, so that Ctrl-C in a terminal or notebook comes here alone.
-            process = subprocess.Popen([*command, str(config), *options], env=environment, stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                process = subprocess.Popen([*command, str(config), *options], env=environment, stdin=subprocess.DEVNULL,
+                                           stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            except OSError as error:
+                raise Error(f"{command[0]} cannot be started: {error.strerror}") from None
             lines = _Lines(reading)
             try:
                 running = True

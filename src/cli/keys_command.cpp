@@ -7,11 +7,11 @@
 namespace convoy {
 
 int run(const CommandContext& context, const KeysArguments& arguments) {
+  std::string text;
   agree(context.ranks, [&] {
-    const std::string text =
-        arguments.markdown ? schema_markdown() : keys_help(arguments.section, output_width());
-    if (context.ranks.is_root()) fmt::print("{}", text);
+    text = arguments.markdown ? schema_markdown() : keys_help(arguments.section, output_width());
   });
+  if (context.ranks.is_root()) fmt::print("{}", text);
   return static_cast<int>(ExitCode::done);
 }
 

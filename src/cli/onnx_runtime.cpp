@@ -38,7 +38,10 @@ std::string contents_of(const fs::path& path) {
 }  // namespace
 
 OnnxRuntime::Folder::Folder() {
-  std::string name = (fs::temp_directory_path() / "convoy-verify-XXXXXX").string();
+  std::error_code error;
+  const fs::path place = fs::temp_directory_path(error);
+  if (error) fail("cannot verify: TMPDIR names no folder to write in: {}", error.message());
+  std::string name = (place / "convoy-verify-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) fail("cannot verify: {}: {}", name, std::strerror(errno));
   path = name;
 }

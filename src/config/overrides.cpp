@@ -109,7 +109,9 @@ class Walk {
   void take_entry(const Step& step) {
     const std::size_t count = at_->items.size();
     std::size_t index = 0;
-    if (!step.is_number()) {
+    const bool negative = step.text.size() > 1 && step.text[0] == '-' &&
+                          step.text.find_first_not_of("0123456789", 1) == std::string::npos;
+    if (!step.is_number() && !negative) {
       fail_usage("{}: {} is a list; say which of its {} entries is meant, counted from 0: {}[0].{}", where_,
                  last_.path, count, last_.path, step.text);
     }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <fstream>
+#include <memory>
 #include <optional>
 
 #include "src/core/error.h"
@@ -73,6 +74,7 @@ DataConfig recognise_data(const fs::path& path) {
   constexpr double share = 0.1;
   DataConfig data;
   data.path = path.string();
+  data.mark.source = std::make_shared<const std::string>(data.path);
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
     data.source = Source::packed;

@@ -45,7 +45,9 @@ int columns() {
 
 void put(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
+  // Who reads it may be gone, or the disk full: the run goes on, and train.log has its lines.
   std::fflush(stdout);
+  std::clearerr(stdout);
 }
 
 double seconds_of(std::chrono::steady_clock::duration duration) {

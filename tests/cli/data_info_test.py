@@ -122,6 +122,10 @@ class Files(ProgramTest):
         self.refuse(1, ["empty: no folders of classes there"], "data", "info", "empty")
         self.refuse(2, ["no keys to replace", "data.path=x"], "data", "info", "empty", "data.path=x")
         self.refuse(2, ["nowhere"], "data", "info", "nowhere")
+        for label in "ab":
+            (self.folder / "few" / label).mkdir(parents=True)
+            (self.folder / "few" / label / "1.png").write_bytes(b"one")
+        self.refuse(2, ["error few: data.validation: 0.1 of 2 training images leaves 0 to validate"], "data", "info", "few")
 
 
 if __name__ == "__main__":

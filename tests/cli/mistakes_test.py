@@ -7,13 +7,15 @@ usage: mistakes_test.py CONVOY [unittest arguments]
 import json
 import pathlib
 import pickle
+import shutil
 import struct
+import subprocess
 import sys
 import zipfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from data_files import write_mnist  # noqa: E402
-from launch import ProgramTest, main  # noqa: E402
+from launch import ProgramTest, environment, main  # noqa: E402
 from networks import SMALL  # noqa: E402
 
 
@@ -31,6 +33,24 @@ class Mistakes(ProgramTest):
         config = self.write(SMALL)
         self.refuse(2, ["train.epoch"], "train", config, "train.epoch=3")
         self.refuse(2, ["train.epochs"], "train", config, "train.epochs=1.5", ranks=(1,))
+
+    def test_what_cannot_be_printed(self):
+        config = self.write(SMALL)
+        for command in (["--help"], ["keys"], ["keys", "--markdown"], ["check", config], ["plan", config]):
+            with self.subTest(command=command), open("/dev/full", "w", encoding="utf-8") as full:
+                result = subprocess.run([self.program, *command], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, text=True,
+                                        env=environment(), check=False)
+                self.assertRegex(result.stderr, r"error cannot write all of it to standard output: .+\n$")
+                self.assertEqual(result.returncode, 1)
+
+    def test_training_goes_on_where_nothing_can_be_printed(self):
+        config = self.write(SMALL)
+        for where in (">/dev/full", ">&-", "<&- >&- 2>&-"):
+            with self.subTest(where=where):
+                subprocess.run(["sh", "-c", f'exec "$0" train "$1" train.epochs=1 --output run {where}', self.program, config],
+                               cwd=self.folder, env=environment(), check=True)
+                self.assertIn("\nepoch 1/1 ", (self.folder / "run" / "train.log").read_text())
+                shutil.rmtree(self.folder / "run")
 
     def test_missing_configuration(self):
         self.refuse(2, ["nowhere.yaml"], "train", "nowhere.yaml")

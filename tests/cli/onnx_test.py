@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -127,6 +128,24 @@ with open(sys.argv[4], "rb") as file:
     answers = file.read()
 with open(sys.argv[4], "wb") as file:
     file.write(b"".join(answers[i:i + 4] for i in range(len(answers) - 4, -1, -4)))
+sys.exit(code)
+"""
+
+# Answers with the second best of 4 classes, and notes for how many images that is nearly as good.
+SECOND = f"""#!{sys.executable}
+import struct, subprocess, sys
+code = subprocess.run([{sys.executable!r}, *sys.argv[1:]]).returncode
+with open(sys.argv[4], "rb") as file:
+    rows = [list(row) for row in struct.iter_unpack("<4f", file.read())]
+close = 0
+for row in rows:
+    second, best = sorted(row)[2:]
+    close += best - second < 0.1
+    row[row.index(second)] = best + 1
+with open(sys.argv[4], "wb") as file:
+    file.write(b"".join(struct.pack("<4f", *row) for row in rows))
+with open(sys.argv[0] + ".close", "w") as file:
+    file.write(str(close))
 sys.exit(code)
 """
 
@@ -287,6 +306,16 @@ class Onnx(unittest.TestCase):
         self.assertRegex(result.stdout, r"\n\d+ of 37 answers agree.*\n  image \d+: \d here, \d by onnxruntime\n")
         self.assertIn("answers otherwise than this program", result.stderr)
 
+    def test_verify_counts_ties_as_agreement(self):
+        self.train(FLAT)
+        second = self.folder / "second"
+        second.write_text(SECOND)
+        second.chmod(0o755)
+        result = self.verify(python=second, returncode=1)
+        close = int((self.folder / "second.close").read_text())
+        self.assertTrue(0 < close < 37, close)
+        self.assertIn(f"\n{close} of 37 answers agree ({close} of them a tie); largest difference", result.stdout)
+
     def test_verify_says_what_is_missing(self):
         self.train(VOLUMES)
         self.assertIn("install Python 3", self.verify(python=self.folder / "nowhere", returncode=1).stderr)
@@ -294,6 +323,8 @@ class Onnx(unittest.TestCase):
         bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I -S \"$@\"\n")
         bare.chmod(0o755)
         self.assertIn("has no numpy; pip install onnxruntime numpy pillow", self.verify(python=bare, returncode=1).stderr)
+        with self.subTest("no place for its answers"), unittest.mock.patch.dict(os.environ, TMPDIR=str(self.folder / "nowhere")):
+            self.assertIn("TMPDIR names no folder", self.verify(returncode=1).stderr)
         result = convoy("export", self.run, "--verify")
         self.assertEqual((result.returncode, result.stdout), (2, ""))
         self.assertIn("only with --format onnx", result.stderr)

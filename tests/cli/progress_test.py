@@ -65,6 +65,18 @@ class Progress(ProgramTest):
         self.assertEqual(rows[0]["images_per_second"], 0, "nothing is known of the speed after one step")
         self.assertEqual((run / "train.log").read_text(), out)
 
+    def test_the_time_left_is_that_of_all_epochs(self):
+        process = self.start("train", self.write(STEADY), "train={epochs: 10000, global_batch: 32, log_every: 0.001}")
+        for line in process.stdout:
+            found = re.search(r"step \d+/20  .*  (\d+) img/s  (?:(\d+) d )?(?:(\d+):)?(\d+):(\d+) left", line)
+            if found:
+                break
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+        speed, days, hours, minutes, seconds = (int(number or 0) for number in found.groups())
+        left = 60 * (60 * (24 * days + hours) + minutes) + seconds
+        self.assertGreater(left, 640 * 9900 / (speed + 0.5), "9,900 epochs at least are to come")
+
     def test_no_line_per_step(self):
         run = self.folder / "run"
         out = self.succeed("train", self.write(STEADY), "train.log_every=3600", "--output", run).stdout

@@ -294,6 +294,8 @@ TEST(BadOverride, EntriesOfLists) {
   };
   EXPECT_EQ(message("model.layers.4.linear.out=3"),
             "model.layers has 4 entries, counted from 0; there is no entry 4");
+  EXPECT_EQ(message("model.layers.-1.linear.out=3"),
+            "model.layers has 4 entries, counted from 0; there is no entry -1");
   EXPECT_EQ(message("model.layers[99999999999999999999].linear.out=3"),
             "model.layers has 4 entries, counted from 0; there is no entry 99999999999999999999");
   EXPECT_EQ(message("model.layers.0.maxpool.kernel=3"), "model.layers[0] is \"conv\", not \"maxpool\"");

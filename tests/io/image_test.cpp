@@ -2,6 +2,9 @@
 #include "src/io/image.h"
 
 #include <gtest/gtest.h>
+#include <png.h>
+
+#include <algorithm>
 
 #include "src/core/error.h"
 #include "src/io/resize.h"
@@ -70,6 +73,51 @@ TEST(Image, DecodesAsPillowDoes) {
     }
   }
   EXPECT_GE(decoded, 56);
+}
+
+/// A gray PNG of 16 bits, one row.
+Bytes png_of(const std::vector<std::uint16_t>& levels) {
+  Bytes file, row;
+  for (const std::uint16_t level : levels) {
+    row.push_back(static_cast<std::uint8_t>(level >> 8));
+    row.push_back(static_cast<std::uint8_t>(level & 255));
+  }
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png_create_info_struct(png);
+  const auto append = [](png_structp of, png_bytep bytes, std::size_t count) {
+    auto* out = static_cast<Bytes*>(png_get_io_ptr(of));
+    out->insert(out->end(), bytes, bytes + count);
+  };
+  png_set_write_fn(png, &file, append, nullptr);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(levels.size()), 1, 16, PNG_COLOR_TYPE_GRAY,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(png, info);
+  png_write_row(png, row.data());
+  png_write_end(png, info);
+  png_destroy_write_struct(&png, &info);
+  return file;
+}
+
+// 65535 is 255: divided by 257. Cut off, the first three would be 0, 1 and 126.
+TEST(Image, SixteenBitsAreRoundedToEight) {
+  const Image image = decode_image(png_of({255, 511, 32639, 65535, 0}), "deep.png");
+  EXPECT_EQ(image.pixels, (Bytes{1, 1, 1, 2, 2, 2, 127, 127, 127, 255, 255, 255, 0, 0, 0}));
+}
+
+// Chunks of an odd size are filled up to an even one.
+TEST(Image, OrientationOfAWebpStandsBehindOtherChunks) {
+  if (!reads_webp) GTEST_SKIP() << "built without libwebp";
+  Bytes file = file_of("webp_orientation_6");
+  const std::string mark = "EXIF", odd{'X', 'M', 'P', ' ', 3, 0, 0, 0, 'a', 'b', 'c', 0};
+  const auto exif = std::search(file.begin(), file.end(), mark.begin(), mark.end());
+  ASSERT_NE(exif, file.end());
+  const Image expected = decode_image(file, "a.webp");
+  file.insert(exif, odd.begin(), odd.end());
+  const std::size_t size = file.size() - 8;
+  for (std::size_t i = 0; i < 4; ++i) file[4 + i] = static_cast<std::uint8_t>(size >> 8 * i);
+  const Image image = decode_image(file, "a.webp");
+  EXPECT_EQ(image.size(), expected.size());
+  EXPECT_EQ(image.pixels, expected.pixels);
 }
 
 TEST(Image, PartsOfOtherFormatsAreThoseOfTheWhole) {

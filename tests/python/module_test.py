@@ -137,6 +137,10 @@ class Predict(ModuleTest):
         self.refuse("int64", lambda: self.digits.predict(image.astype(int)))
         self.refuse("leave resize=True", lambda: self.digits.predict(image[:20], resize=False))
         self.refuse("not both", lambda: self.digits.predict(["a.png", image]))
+        self.refuse("no pixels", lambda: self.digits.predict(image[:0]))
+        for wrong in (0, -1, 2.5, "8", 10 ** 12):
+            self.refuse("batch is .*; expected a whole number from 1", lambda wrong=wrong: convoy.load(self.run_folder, batch=wrong))
+        self.refuse("device None", lambda: convoy.load(self.run_folder, device=None))
         self.refuse("missing.png", lambda: self.model.predict([next(iter(self.pictures)), self.folder / "missing.png"]))
 
     def test_a_long_message_is_cut(self):
@@ -168,7 +172,7 @@ class Train(ModuleTest):
     def test_a_dict(self):
         config = {"name": "small", "data": {"source": "digits", "normalize": {"mean": [0.13], "std": [0.3]}},
                   "model": {"input": [1, 28, 28], "layers": [{"maxpool": 4}, "flatten", {"linear": 10}]},
-                  "train": {"epochs": 1, "global_batch": 1000}, "device": "cpu"}
+                  "train": {"epochs": numpy.int64(1) if numpy else 1, "global_batch": 1000}, "device": "cpu"}
         self.assertEqual(len(list(convoy.train(config, output=self.folder / "dict"))), 1)
 
     @unittest.skipUnless(shutil.which("mpirun"), "no mpirun")
@@ -188,6 +192,13 @@ class Train(ModuleTest):
         self.assertEqual(caught.exception.exit_code, 1)
         with self.assertRaisesRegex(convoy.Error, "one string"):
             convoy.train(config, "train.epochs=1")
+        for wrong in (0, -1, "2", None):
+            with self.assertRaisesRegex(convoy.Error, "ranks is .*; expected a whole number"):
+                convoy.train(config, ranks=wrong)
+        with self.assertRaisesRegex(convoy.Error, "no-such-launcher cannot be started"):
+            list(convoy.train(config, output=self.folder / "failing", launcher=["no-such-launcher"]))
+        with self.assertRaisesRegex(convoy.Error, "set. cannot stand in a configuration"):
+            list(convoy.train(config, {"train.epochs": {1}}, output=self.folder / "failing"))
         with self.assertRaisesRegex(convoy.Error, "is not a folder"):
             convoy.runs(self.folder / "nowhere")
 

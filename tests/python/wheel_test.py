@@ -4,7 +4,10 @@ with tools/test --deep, of one that tools/wheel makes. tools/wheel_check tries i
 
 usage: wheel_test.py CONVOY [unittest arguments]
 """
+import base64
+import csv
 import email
+import hashlib
 import os
 import pathlib
 import re
@@ -71,6 +74,17 @@ class Wheel(unittest.TestCase):
         self.assertEqual(sorted(metadata.get_all("Provides-Extra")), ["cuda12", "cuda13", "mpi"])
         self.assertEqual(metadata["Requires-Python"], ">=3.9")
         self.assertIn(metadata["Version"], (ROOT / "CMakeLists.txt").read_text())
+
+    def test_its_record(self):
+        """Each file with its hash and size, as installers may check them."""
+        (path,) = self.content.glob("*.dist-info/RECORD")
+        with open(path, encoding="utf-8", newline="") as file:
+            record = {name: (digest, size) for name, digest, size in csv.reader(file)}
+        for file in filter(pathlib.Path.is_file, self.content.rglob("*")):
+            digest = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).decode().rstrip("=")
+            expected = ("", "") if file == path else (f"sha256={digest}", str(file.stat().st_size))
+            self.assertEqual(record.pop(str(file.relative_to(self.content)), None), expected, file)
+        self.assertEqual(record, {}, "files that are not there")
 
     def test_in_an_environment_of_its_own(self):
         place = self.folder / "env"

@@ -56,6 +56,16 @@ TEST_F(RunList, ARunThatIsDone) {
   EXPECT_EQ(figures.notes, std::vector<std::string>{"clipped"});
 }
 
+TEST_F(RunList, ARunThatWasDoneAndIsResumedForMore) {
+  const fs::path folder = run("more");
+  const std::string summary = "{\"event\":\"summary\",\"epoch\":1,\"seconds\":7}\n";
+  write("more", "metrics.jsonl", epoch(1, 0.5) + summary + epoch(2, 0.6));
+  EXPECT_EQ(read_run(folder).state, RunState::stopped) << "in the second part";
+  EXPECT_EQ(read_run(folder).seconds, 4) << "of the epochs";
+  write("more", "metrics.jsonl", epoch(1, 0.5) + summary + epoch(2, 0.6) + summary);
+  EXPECT_EQ(read_run(folder).state, RunState::finished);
+}
+
 TEST_F(RunList, ARunThatGoesOnStopsOrFails) {
   const fs::path folder = run("other");
   write("other", "metrics.jsonl", epoch(1, 0.5));

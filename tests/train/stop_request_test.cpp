@@ -2,6 +2,11 @@
 #include "src/train/stop_request.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
 
 namespace convoy::testing {
 namespace {
@@ -42,6 +47,31 @@ TEST(StopRequestsDeathTest, OtherSignalsMayComeAgain) {
         const StopRequest stop;
         for (const int signal : {SIGUSR1, SIGUSR1, SIGTERM, SIGTERM, SIGXFSZ}) std::raise(signal);
         std::_Exit(stop.made() ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
+}
+
+// The process sends itself SIGCONT, which is not its launcher's, and then gets one of that.
+TEST(StopRequestsDeathTest, SigcontIsOneOfOpenMpisLauncherAlone) {
+  EXPECT_EXIT(
+      {
+        setenv("OMPI_COMM_WORLD_SIZE", "1", 1);
+        unsetenv("OMPI_MCA_orte_forward_job_control");
+        const pid_t rank = fork();
+        if (rank == 0) {
+          setpgid(0, 0);
+          const StopRequest stop;
+          kill(getpid(), SIGCONT);
+          if (stop.made()) std::_Exit(2);
+          kill(getpid(), SIGSTOP);
+          std::_Exit(stop.made() ? 0 : 1);
+        }
+        int status = 0;
+        waitpid(rank, &status, WUNTRACED);
+        if (WIFEXITED(status)) std::_Exit(WEXITSTATUS(status));
+        kill(rank, SIGCONT);
+        waitpid(rank, &status, 0);
+        std::_Exit(WEXITSTATUS(status));
       },
       ::testing::ExitedWithCode(0), "");
 }

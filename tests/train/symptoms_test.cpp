@@ -52,6 +52,9 @@ TEST(Symptoms, TheLossStaysAtChance) {
   EXPECT_EQ(names_of(e), Names{"chance"});
   e.record.train_loss = 2.1;
   EXPECT_EQ(names_of(e), Names{}) << "it falls";
+  e.record.train_loss = 9;
+  e.record.val_loss = 2.1;
+  EXPECT_EQ(names_of(e), Names{}) << "the mean of an epoch that began badly";
   e.record.train_loss = e.record.val_loss = 9;
   EXPECT_EQ(names_of(e), Names{"chance"}) << "worse than guessing";
   for (bool EpochEvidence::*flag : {&EpochEvidence::learnable, &EpochEvidence::warmed_up}) {
@@ -95,6 +98,9 @@ TEST(Symptoms, MostUnitsOfALayerAreDead) {
   e.gradients[1].dead = 49;
   EXPECT_EQ(names_of(e), Names{"dead_units"});
   EXPECT_NE(symptoms_of(e)[0].text.find("3 (49 of 64)"), std::string::npos);
+  e.record.train_loss = 2;  // there is something left to learn
+  e.gradients[1] = {"3", 64, 64, 0};
+  EXPECT_EQ(names_of(e), Names{"dead_units"}) << "a layer without any gradient is not one of vanishing ones";
 }
 
 TEST(Symptoms, GradientsVanish) {
