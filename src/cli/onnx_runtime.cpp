@@ -4,16 +4,20 @@
 #include <onnx_answers_py.h>  // made by CMakeLists.txt of onnx_answers.py
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
+#include "comm/wait.h"
 #include "src/core/error.h"
 
 extern char** environ;
@@ -28,6 +32,13 @@ constexpr int package_is_missing = 3;  // onnx_answers.py's exit code
 std::string chosen_python() {
   const char* chosen = std::getenv("CONVOY_PYTHON");
   return chosen != nullptr && *chosen != '\0' ? chosen : "python3";
+}
+
+int chosen_patience() {
+  const char* chosen = std::getenv("CONVOY_PYTHON_TIMEOUT");
+  const int seconds = chosen == nullptr ? 300 : std::atoi(chosen);
+  if (seconds < 1) fail_usage("CONVOY_PYTHON_TIMEOUT: expected seconds, got \"{}\"", chosen);
+  return seconds;
 }
 
 std::string contents_of(const fs::path& path) {
@@ -50,7 +61,7 @@ OnnxRuntime::Folder::~Folder() {
   fs::remove_all(path, ignored);
 }
 
-OnnxRuntime::OnnxRuntime(const fs::path& model) : python_(chosen_python()) {
+OnnxRuntime::OnnxRuntime(const fs::path& model) : python_(chosen_python()), patience_(chosen_patience()) {
   std::vector<std::string> words{python_, "-c", onnx_answers_py, model.string(), answers_file().string()};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -60,6 +71,8 @@ OnnxRuntime::OnnxRuntime(const fs::path& model) : python_(chosen_python()) {
     fail("cannot verify: {}", std::strerror(errno));
   stream_ = FileDescriptor(ends[0]);
   const FileDescriptor its_end(ends[1]);
+  const timeval limit{patience_, 0};
+  ::setsockopt(stream_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, its_end.get(), STDIN_FILENO);
@@ -84,7 +97,9 @@ int OnnxRuntime::finish() {
   if (process_ < 0) return 0;
   stream_.reset();
   int status = 0;
-  while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
+  for (PatientWait wait; ::waitpid(process_, &status, WNOHANG) == 0; wait.pause()) {
+    stuck_ |= wait.taken() > std::chrono::seconds(patience_);
+    if (stuck_) ::kill(process_, SIGKILL);
   }
   process_ = -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -95,8 +110,10 @@ void OnnxRuntime::send(std::string_view bytes) {
     const ssize_t sent = ::send(stream_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent >= 0)
       bytes.remove_prefix(static_cast<std::size_t>(sent));
-    else if (errno != EINTR)
-      listening_ = false;  // it has ended: answers() finds out why
+    else if (errno != EINTR) {
+      stuck_ = errno == EAGAIN || errno == EWOULDBLOCK;
+      listening_ = false;  // it has ended, or will now: answers() finds out why
+    }
   }
 }
 
@@ -113,6 +130,9 @@ void OnnxRuntime::ask(std::span<const std::uint8_t> pixels, const std::vector<in
 std::vector<float> OnnxRuntime::answers() {
   const int code = finish();
   const std::string bytes = contents_of(answers_file());
+  if (stuck_)
+    fail("cannot verify: {} neither read nor ended for {} s and was ended; more time: CONVOY_PYTHON_TIMEOUT",
+         python_, patience_);
   if (code == package_is_missing)
     fail(
         "cannot verify: {} has no {}; pip install onnxruntime numpy pillow, or name another Python in "

@@ -15,7 +15,8 @@
 namespace convoy {
 
 /// Answers images that it is sent one after the other. The Python is $CONVOY_PYTHON, else the python3 on the
-/// PATH; it needs onnxruntime and numpy, for files Pillow.
+/// PATH; it needs onnxruntime and numpy, for files Pillow. One that neither reads nor ends for
+/// $CONVOY_PYTHON_TIMEOUT seconds, 300 unless set, is ended.
 class OnnxRuntime {
  public:
   /// Starts the process. Throws Error when there is no Python.
@@ -49,10 +50,12 @@ class OnnxRuntime {
   };
 
   const std::string python_;
+  const int patience_;  ///< seconds
   const Folder folder_;
   pid_t process_ = -1;     ///< -1: has ended
   FileDescriptor stream_;  ///< to its standard input
   bool listening_ = true;  ///< whether it still reads
+  bool stuck_ = false;     ///< it was ended
 };
 
 }  // namespace convoy

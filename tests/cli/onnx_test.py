@@ -316,6 +316,15 @@ class Onnx(unittest.TestCase):
         self.assertTrue(0 < close < 37, close)
         self.assertIn(f"\n{close} of 37 answers agree ({close} of them a tie); largest difference", result.stdout)
 
+    def test_verify_ends_a_python_that_hangs(self):
+        self.train(VOLUMES)
+        for name, body in (("deaf", "exec sleep 1000"), ("endless", "cat > /dev/null; exec sleep 1000")):
+            hanging = self.folder / name
+            hanging.write_text(f"#!/bin/sh\n{body}\n")
+            hanging.chmod(0o755)
+            with self.subTest(name), unittest.mock.patch.dict(os.environ, CONVOY_PYTHON_TIMEOUT="1"):
+                self.assertIn("neither read nor ended for 1 s", self.verify(python=hanging, returncode=1).stderr)
+
     def test_verify_says_what_is_missing(self):
         self.train(VOLUMES)
         self.assertIn("install Python 3", self.verify(python=self.folder / "nowhere", returncode=1).stderr)
