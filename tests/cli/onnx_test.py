@@ -172,6 +172,13 @@ class Onnx(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         self.run = self.folder / "run"
 
+    def program(self, name, text):
+        """An executable file, to be taken for a Python."""
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
     def succeed(self, *arguments):
         result = convoy(*arguments)
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -299,18 +306,14 @@ class Onnx(unittest.TestCase):
 
     def test_verify_finds_other_answers(self):
         self.train(IMAGES)
-        liar = self.folder / "liar"
-        liar.write_text(LIAR)
-        liar.chmod(0o755)
+        liar = self.program("liar", LIAR)
         result = self.verify(python=liar, returncode=1)
         self.assertRegex(result.stdout, r"\n\d+ of 37 answers agree.*\n  image \d+: \d here, \d by onnxruntime\n")
         self.assertIn("answers otherwise than this program", result.stderr)
 
     def test_verify_counts_ties_as_agreement(self):
         self.train(FLAT)
-        second = self.folder / "second"
-        second.write_text(SECOND)
-        second.chmod(0o755)
+        second = self.program("second", SECOND)
         result = self.verify(python=second, returncode=1)
         close = int((self.folder / "second.close").read_text())
         self.assertTrue(0 < close < 37, close)
@@ -319,18 +322,14 @@ class Onnx(unittest.TestCase):
     def test_verify_ends_a_python_that_hangs(self):
         self.train(VOLUMES)
         for name, body in (("deaf", "exec sleep 1000"), ("endless", "cat > /dev/null; exec sleep 1000")):
-            hanging = self.folder / name
-            hanging.write_text(f"#!/bin/sh\n{body}\n")
-            hanging.chmod(0o755)
+            hanging = self.program(name, f"#!/bin/sh\n{body}\n")
             with self.subTest(name), unittest.mock.patch.dict(os.environ, CONVOY_PYTHON_TIMEOUT="1"):
                 self.assertIn("neither read nor ended for 1 s", self.verify(python=hanging, returncode=1).stderr)
 
     def test_verify_says_what_is_missing(self):
         self.train(VOLUMES)
         self.assertIn("install Python 3", self.verify(python=self.folder / "nowhere", returncode=1).stderr)
-        bare = self.folder / "bare"  # a Python that sees no packages
-        bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I -S \"$@\"\n")
-        bare.chmod(0o755)
+        bare = self.program("bare", f"#!/bin/sh\nexec '{sys.executable}' -I -S \"$@\"\n")  # a Python that sees no packages
         self.assertIn("has no numpy; pip install onnxruntime numpy pillow", self.verify(python=bare, returncode=1).stderr)
         with self.subTest("no place for its answers"), unittest.mock.patch.dict(os.environ, TMPDIR=str(self.folder / "nowhere")):
             self.assertIn("TMPDIR names no folder", self.verify(returncode=1).stderr)
