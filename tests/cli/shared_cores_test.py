@@ -48,7 +48,7 @@ class SharedCores(ProgramTest):
         others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
         try:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            self.succeed("train", QUICKSTART, "train.epochs=1", "train.tensorboard=false", "--output", run,
+            self.succeed("train", QUICKSTART, "train.epochs=1", "train.tensorboard=false", "device=cpu", "--output", run,
                          "data={source: synthetic, synthetic: {image: [1, 28, 28], classes: 10, train: %d, test: 100}}" % IMAGES,
                          ranks=ranks, threads=threads)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
