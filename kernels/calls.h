@@ -3,7 +3,7 @@
 
 #include "kernels/augment.h"
 #include "kernels/batchnorm.h"
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 #include "kernels/convert.h"
 #include "kernels/elementwise.h"
 #include "kernels/fused.h"

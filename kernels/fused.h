@@ -6,8 +6,8 @@
 #include <string>
 
 #include "kernels/batchnorm.h"
-#include "kernels/conv.h"
-#include "kernels/conv_epilogue.h"
+#include "kernels/conv/conv.h"
+#include "kernels/conv/epilogue.h"
 #include "kernels/elementwise.h"
 #include "kernels/linear.h"
 #include "kernels/pool.h"

@@ -5,8 +5,8 @@
 // eight tiles of 16 × 8 per warp. Limited by issue alone.
 #include <cstdint>
 
+#include "kernels/cuda/mma.cuh"
 #include "kernels/cuda_device.cuh"
-#include "kernels/mma.cuh"
 #include "kernels/probe.h"
 
 namespace convoy {

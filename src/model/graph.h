@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/pool.h"
 #include "src/config/config.h"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "kernels/tile_choice.h"
+#include "kernels/conv/cuda/tile_choice.h"
 
 namespace convoy {
 

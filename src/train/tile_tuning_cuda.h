@@ -3,8 +3,8 @@
 
 #include <vector>
 
+#include "kernels/conv/cuda/tile_choice.h"
 #include "kernels/cuda_context.h"
-#include "kernels/tile_choice.h"
 #include "src/plan/plan.h"
 
 namespace convoy {

@@ -1,7 +1,5 @@
 // The CUDA convolutions' index arithmetic and plans, which need no GPU: every product that the definition
 // asks for appears once, and nothing else.
-#include "kernels/conv_gather.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,7 +8,8 @@
 #include <tuple>
 #include <vector>
 
-#include "kernels/conv_plan.h"
+#include "kernels/conv/cuda/index/gather.h"
+#include "kernels/conv/cuda/plan.h"
 
 namespace convoy {
 namespace {

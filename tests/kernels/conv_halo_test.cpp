@@ -1,14 +1,13 @@
 // The first layer's tiles and halos, which need no GPU: every element that a kernel multiplies is the one
 // that the gathered matrix has there.
-#include "kernels/conv_halo.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
 #include <set>
 #include <vector>
 
-#include "kernels/conv_gather.h"
+#include "kernels/conv/cuda/index/gather.h"
+#include "kernels/conv/cuda/stem/halo.h"
 
 namespace convoy {
 namespace {

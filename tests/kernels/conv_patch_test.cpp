@@ -1,12 +1,11 @@
 // Patches of a convolution's source, and what the kernels that use them divide, which need no GPU.
-#include "kernels/conv_patch.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
 #include <vector>
 
-#include "kernels/conv_patch_plan.h"
+#include "kernels/conv/cuda/index/patch.h"
+#include "kernels/conv/cuda/wgmma/layout.h"
 
 namespace convoy {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,5 +1,5 @@
 // The tensor-core product's shared memory and fragments, which need no GPU.
-#include "kernels/mma_layout.h"
+#include "kernels/cuda/mma_layout.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Which tile a product runs with, and what its choice is remembered by.
-#include "kernels/tile_choice.h"
+#include "kernels/conv/cuda/tile_choice.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "kernels/conv_plan.h"
+#include "kernels/conv/cuda/plan.h"
 #include "src/io/atomic_file.h"
 #include "src/train/tensor_values.h"
 #include "tests/train/support.h"

@@ -1,0 +1,292 @@
+// Convolution as matrix products whose rows point into a padded piece of the image (a slab): no im2col.
+//
+//   fprop  y (pixel, K)    = rows of x slabs (taps·C) · w packed (taps·C, K); bound by multiply-adds
+//   dgrad  dx (pixel, C)   = rows of dy slabs (taps·K) · w packed (taps·K, C); a product per stride phase
+//   wgrad  dwᵀ (taps·C, K) = columns of x slabs (pixels) · dy (pixels, K); split over images, then added up
+//
+// Work is shared by boxes of outputs (fprop, dgrad) or by chunks of images and blocks of filters (wgrad).
+#include "kernels/conv/conv.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "kernels/conv/cpu/slab.h"
+#include "kernels/gemm.h"
+#include "src/core/ceil_div.h"
+
+namespace convoy {
+namespace {
+
+constexpr auto float_bytes = static_cast<std::int64_t>(sizeof(float));
+
+/// A thread's own buffers; they grow to the largest call in the first step and stay.
+struct Scratch {
+  std::vector<float> slab, panels;
+  std::vector<const float*> a;
+  std::vector<float*> c;
+  std::vector<GemmSegment> segments;
+
+  static float* grown(std::vector<float>& buffer, std::int64_t count) {
+    if (static_cast<std::int64_t>(buffer.size()) < count) buffer.resize(count);
+    return buffer.data();
+  }
+};
+Scratch& scratch() {
+  thread_local Scratch buffers;
+  return buffers;
+}
+
+/// Appends a run of the reduction, joined to the last one where both matrices continue, cut where it is long.
+void append(std::vector<GemmSegment>& segments, std::ptrdiff_t a, std::ptrdiff_t b, int length) {
+  constexpr int longest = 256;
+  if (!segments.empty()) {
+    GemmSegment& last = segments.back();
+    const int joined = std::min(length, longest - last.length);
+    if (last.a + last.length == a && last.b + last.length == b && joined > 0) {
+      last.length += joined;
+      a += joined, b += joined, length -= joined;
+    }
+  }
+  for (; length > 0; a += longest, b += longest, length -= longest) {
+    segments.push_back({a, b, std::min(length, longest)});
+  }
+}
+
+/// One phase of fprop or dgrad: output (positions, columns) = input slabs · weights (taps·depth, columns),
+/// packed.
+struct Product {
+  const ConvShape& shape;
+  AxisMaps maps;
+  FeatureShape input_shape, output_shape;
+  const float* input;
+  const float* weights;  ///< panels (taps·input channels, width)
+  const float* bias;     ///< padded, or null
+  float* output;
+};
+
+void run_box(const Product& product, const Boxes& boxes, std::int64_t index) {
+  const AxisMaps& maps = product.maps;
+  const Box box = boxes.box(index);
+  const FeatureShape& in = product.input_shape;
+  const FeatureShape& out = product.output_shape;
+  Scratch& buffers = scratch();
+  buffers.segments.clear(), buffers.a.clear(), buffers.c.clear();
+
+  const bool any_tap = maps[0].taps > 0 && maps[1].taps > 0 && maps[2].taps > 0;
+  const float* image = product.input + boxes.image(index) * in.count();
+  Slab slab{image, {}};
+  if (any_tap) {
+    float* copy = Scratch::grown(buffers.slab, slab_size(maps, in, box));
+    slab = load_slab(maps, in, box, image, copy);
+    for_each_tap(product.shape, maps, slab, [&](std::int64_t tap, std::int64_t offset) {
+      append(buffers.segments, offset, tap * in.c, in.c);
+    });
+  }
+  float* output = product.output + boxes.image(index) * out.count();
+  const auto coordinate = [&](int axis, int i) {
+    return maps[axis].first + (box.first[axis] + i) * maps[axis].step;
+  };
+  for (int i = 0; i < box.count(0); ++i) {
+    for (int j = 0; j < box.count(1); ++j) {
+      const float* row = slab.data + i * maps[0].scale * slab.stride[0] + j * maps[1].scale * slab.stride[1];
+      float* out_row = output + (std::int64_t{coordinate(0, i)} * out.h + coordinate(1, j)) * out.w * out.c;
+      for (int l = 0; l < box.count(2); ++l) {
+        buffers.a.push_back(row + l * maps[2].scale * slab.stride[2]);
+        buffers.c.push_back(out_row + std::int64_t{coordinate(2, l)} * out.c);
+      }
+    }
+  }
+  const int width = gemm_kernel().columns;
+  gemm({.a = buffers.a,
+        .segments = buffers.segments,
+        .b = product.weights,
+        .b_panel = product.shape.taps() * in.c * width,
+        .b_step = width,
+        .c = buffers.c.data(),
+        .columns = out.c,
+        .bias = product.bias});
+}
+
+/// How wgrad divides its work: by the shape alone.
+struct WgradSplit {
+  static constexpr int column_block = 64;  ///< filters of a task: a multiple of every kernel's width
+
+  explicit WgradSplit(const ConvShape& shape) : boxes(forward_maps(shape), shape.in, shape.n) {
+    constexpr std::int64_t most = 32, memory = 8 << 20;  // chunks, floats
+    rows = shape.taps() * shape.in.c;
+    columns = padded_columns(shape.k);
+    chunks = std::clamp<std::int64_t>(memory / (rows * columns), 1, most);
+    chunks = std::min(chunks, boxes.count());
+  }
+  std::int64_t first(std::int64_t chunk) const { return boxes.count() * chunk / chunks; }
+  std::int64_t bytes() const { return chunks * rows * columns * float_bytes; }
+
+  Boxes boxes;
+  std::int64_t rows, columns, chunks;
+};
+
+/// partial (taps·C, K padded) of one chunk for filters [k, k + column_block).
+void run_wgrad(const ConvWgrad& call, const WgradSplit& split, const float* x, const float* dy,
+               std::int64_t chunk, int k, float* partial) {
+  constexpr std::int64_t pixels_at_once =
+      256;  // of dy: a block of the reduction that stays in the first-level cache
+  const ConvShape& shape = call.shape;
+  const FeatureShape out = shape.out();
+  const AxisMaps maps = forward_maps(shape);
+  const bool inside = reads_inside(maps, shape.in);
+  const int width = gemm_kernel().columns;
+  const int columns = std::min(WgradSplit::column_block, shape.k - k);
+  const int panels = (columns + width - 1) / width;
+  Scratch& buffers = scratch();
+
+  buffers.c.clear();
+  for (std::int64_t row = 0; row < split.rows; ++row) buffers.c.push_back(partial + row * split.columns + k);
+
+  bool accumulate = false;
+  for (std::int64_t next = split.first(chunk), last = split.first(chunk + 1); next < last;) {
+    // As many boxes at once as make a reduction worth its loads and stores of dw.
+    std::int64_t end = next, pixels = 0, floats = 0;
+    while (end < last && (end == next || pixels + split.boxes.box(end).pixels() <= pixels_at_once)) {
+      const Box box = split.boxes.box(end++);
+      pixels += box.pixels();
+      floats += inside ? 0 : slab_size(maps, shape.in, box);
+    }
+    float* const slabs = Scratch::grown(buffers.slab, floats);
+    float* const packed = Scratch::grown(buffers.panels, panels * pixels * width);
+    buffers.segments.clear();
+    Slab origin;
+    float* free = slabs;
+    for (std::int64_t pixel = 0; next < end; ++next) {
+      const Box box = split.boxes.box(next);
+      const int image = split.boxes.image(next);
+      const Slab slab = load_slab(maps, shape.in, box, x + image * shape.in.count(), free);
+      if (!inside) free += slab_size(maps, shape.in, box);
+      if (pixel == 0) {
+        origin = slab;
+        buffers.a.clear();
+        for_each_tap(shape, maps, slab, [&](std::int64_t, std::int64_t offset) {
+          for (int c = 0; c < shape.in.c; ++c) buffers.a.push_back(slab.data + offset + c);
+        });
+      }
+      for (int i = 0; i < box.count(0); ++i) {
+        for (int j = 0; j < box.count(1); ++j, pixel += out.w) {
+          const float* row =
+              slab.data + i * maps[0].scale * slab.stride[0] + j * maps[1].scale * slab.stride[1];
+          buffers.segments.push_back({row - origin.data, pixel, out.w});
+          const float* dy_row =
+              dy +
+              (((std::int64_t{image} * out.d + box.first[0] + i) * out.h + box.first[1] + j) * out.w) *
+                  out.c +
+              k;
+          for (int panel = 0; panel < panels; ++panel) {
+            pack_panel(packed + (panel * pixels + pixel) * width, dy_row + panel * width, out.w, out.c,
+                       std::min(width, columns - panel * width), 1);
+          }
+        }
+      }
+    }
+    gemm({.a = buffers.a,
+          .a_step = maps[2].scale * origin.stride[2],
+          .segments = buffers.segments,
+          .b = packed,
+          .b_panel = pixels * width,
+          .b_step = width,
+          .c = buffers.c.data(),
+          .columns = columns,
+          .bias = nullptr,
+          .accumulate = accumulate});
+    accumulate = true;
+  }
+}
+
+}  // namespace
+
+template <>
+std::int64_t workspace_bytes<CpuContext>(const ConvForward& call) {
+  return (call.shape.taps() * call.shape.in.c + 1) * padded_columns(call.shape.k) * float_bytes;
+}
+template <>
+std::int64_t workspace_bytes<CpuContext>(const ConvDgrad& call) {
+  return call.shape.taps() * call.shape.k * padded_columns(call.shape.in.c) * float_bytes;
+}
+template <>
+std::int64_t workspace_bytes<CpuContext>(const ConvWgrad& call) {
+  return WgradSplit(call.shape).bytes();
+}
+
+void launch(const CpuContext& context, const ConvForward& call) {
+  const ConvShape& shape = call.shape;
+  const std::int64_t depth = shape.taps() * shape.in.c;
+  const int width = gemm_kernel().columns;
+  const float* w = context.data<float>(call.w);
+  const float* bias = context.data<float>(call.bias);
+  float* packed = context.arenas.workspace<float>(workspace_bytes<CpuContext>(call));
+  float* padded_bias = packed + depth * padded_columns(shape.k);
+  if (bias) {
+    std::copy(bias, bias + shape.k, padded_bias);
+    std::fill(padded_bias + shape.k, padded_bias + padded_columns(shape.k), 0.0f);
+  }
+  const Product product{shape,
+                        forward_maps(shape),
+                        shape.in,
+                        shape.out(),
+                        context.data<float>(call.x),
+                        packed,
+                        bias ? padded_bias : nullptr,
+                        context.data<float>(call.y)};
+  const Boxes boxes(product.maps, shape.in, shape.n);
+  context.threads().for_each(ceil_div(shape.k, width), [&](std::int64_t panel) {
+    const int k = static_cast<int>(panel) * width;
+    pack_panel(packed + k * depth, w + k * depth, depth, 1, std::min(width, shape.k - k), depth);
+  });
+  context.threads().for_each(boxes.count(), [&](std::int64_t i) { run_box(product, boxes, i); });
+}
+
+void launch(const CpuContext& context, const ConvDgrad& call) {
+  const ConvShape& shape = call.shape;
+  const int c = shape.in.c, width = gemm_kernel().columns;
+  const std::int64_t taps = shape.taps();
+  const float* w = context.data<float>(call.w);
+  const float* dy = context.data<float>(call.dy);
+  float* dx = context.data<float>(call.dx);
+  float* packed = context.arenas.workspace<float>(workspace_bytes<CpuContext>(call));
+  context.threads().for_each(ceil_div(c, width) * taps, [&](std::int64_t task) {
+    const std::int64_t tap = task % taps;
+    const int j = static_cast<int>(task / taps) * width;
+    pack_panel(packed + (j * taps + tap * width) * shape.k, w + tap * c + j, shape.k, taps * c,
+               std::min(width, c - j), 1);
+  });
+  for (int phase = 0; phase < gradient_phases(shape); ++phase) {
+    const Product product{shape, gradient_maps(shape, phase), shape.out(), shape.in, dy, packed, nullptr, dx};
+    const Boxes boxes(product.maps, product.input_shape, shape.n);
+    context.threads().for_each(boxes.count(), [&](std::int64_t i) { run_box(product, boxes, i); });
+  }
+}
+
+void launch(const CpuContext& context, const ConvWgrad& call) {
+  const ConvShape& shape = call.shape;
+  const WgradSplit split(shape);
+  const float* x = context.data<float>(call.x);
+  const float* dy = context.data<float>(call.dy);
+  float* dw = context.data<float>(call.dw);
+  float* partial = context.arenas.workspace<float>(split.bytes());
+  const std::int64_t size = split.rows * split.columns;
+  const std::int64_t blocks = ceil_div(shape.k, WgradSplit::column_block);
+  context.threads().for_each(split.chunks * blocks, [&](std::int64_t task) {
+    const std::int64_t chunk = task / blocks;
+    const int k = static_cast<int>(task % blocks) * WgradSplit::column_block;
+    run_wgrad(call, split, x, dy, chunk, k, partial + chunk * size);
+  });
+  context.threads().for_each(split.rows, [&](std::int64_t row) {
+    for (int k = 0; k < shape.k; ++k) {
+      float sum = 0.0f;
+      for (std::int64_t chunk = 0; chunk < split.chunks; ++chunk) {
+        sum += partial[chunk * size + row * split.columns + k];
+      }
+      dw[k * split.rows + row] = sum;
+    }
+  });
+}
+
+}  // namespace convoy

@@ -1,0 +1,7 @@
+#include "kernels/conv/cuda/launch.cuh"
+
+namespace convoy {
+
+template struct ConvKernels<FfmaFamily>;
+
+}  // namespace convoy

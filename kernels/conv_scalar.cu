@@ -1,9 +1,0 @@
-#include "kernels/conv_launch.cuh"
-
-namespace convoy {
-
-template struct ConvKernels<ScalarFamily<float>>;
-template struct ConvKernels<ScalarFamily<Half>>;
-template struct ConvKernels<ScalarFamily<BFloat16>>;
-
-}  // namespace convoy
