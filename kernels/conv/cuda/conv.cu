@@ -1,7 +1,7 @@
-// Convolution: fprop, dgrad and wgrad as implicit GEMM (conv_kernels.cuh), for any kernel, stride, pad,
+// Convolution: fprop, dgrad and wgrad as implicit GEMM (kernels.cuh), for any kernel, stride, pad,
 // dilation, depth and channel count. The call's shape, the type its tensors are stored in and the device
-// choose a family of kernels (conv_families.cuh). Images of up to four channels have their own fprop and
-// wgrad (conv_first_layer.cu).
+// choose a family of kernels (families.cuh). Images of up to four channels have their own fprop and
+// wgrad (stem/stem.cu).
 #include <limits>
 
 #include "kernels/conv/conv.h"

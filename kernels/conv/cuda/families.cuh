@@ -1,6 +1,6 @@
 // The families of kernels that multiply a convolution's matrices. A family fixes the instruction, how
 // operands are stored, and with both the bits of a result; its tiles differ in speed alone. One file per
-// family instantiates ConvKernels (conv_launch.cuh), so that they compile side by side.
+// family instantiates ConvKernels (launch.cuh), so that they compile side by side.
 #pragma once
 
 #include "kernels/conv/conv.h"
@@ -140,7 +140,7 @@ struct TuringFamily {
 };
 
 /// 16-bit channels in aligned eights by warpgroups (sm_90a), where the gathered operand is a patch of its
-/// source (conv_patch.h). Its tiles are conv_hopper.cu's and conv_hopper_wgrad.cu's affair.
+/// source (index/patch.h). Its tiles are wgmma/fprop_dgrad.cu's and wgmma/wgrad.cu's affair.
 template <class Element>
 struct HopperFamily {
   using Stored = typename Element::Stored;

@@ -1,4 +1,4 @@
-// How a family's kernels are launched (conv_families.cuh).
+// How a family's kernels are launched (families.cuh).
 #pragma once
 
 #include <limits>

@@ -23,7 +23,7 @@ struct TileShape {
   double efficiency;  ///< share of the cores' peak that a full machine reaches, estimated; only ratios matter
   int shared_bytes = 0;  ///< where they exceed what every GPU gives a block
 };
-// In the order of the kernels that have them (conv_families.cuh).
+// In the order of the kernels that have them (families.cuh).
 constexpr std::array<TileShape, 5> ffma_tiles = {{{128, 128, 256, 1.0},
                                                   {128, 64, 128, 0.95},
                                                   {64, 64, 128, 0.85},
@@ -52,7 +52,7 @@ constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stag
                                                     {64, 64, 128, 0.8, mma_stage_bytes(64, 64, 2)},
                                                     {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};
 
-// Of warpgroups; what they need of shared memory depends on the shape (conv_patch_plan.h).
+// Of warpgroups; what they need of shared memory depends on the shape (wgmma/layout.h).
 constexpr std::array<TileShape, 10> patch_tiles = {{{256, 128, 512, 1.0},
                                                     {128, 128, 256, 0.95},
                                                     {128, 256, 256, 0.95},

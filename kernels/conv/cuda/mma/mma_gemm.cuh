@@ -1,4 +1,4 @@
-// out (M,N) = A (M,K) * B (K,N) on tensor cores, for the same operands as implicit_gemm.cuh: functions from
+// out (M,N) = A (M,K) * B (K,N) on tensor cores, for the same operands as simt/simt_gemm.cuh: functions from
 // indices to addresses.
 //
 // A block computes BM × BN, a warp WM × WN of it in mma.sync, K steps of 128 bytes copied to shared memory

@@ -1,5 +1,5 @@
 // out (M,N) = A (M,K) * B (K,N) in fp32 FFMA, where operands are functions from indices to addresses
-// (conv_gather.h).
+// (index/gather.h).
 //
 // A block computes a Tile of M × N, a warp 4·TM × 8·TN of it, a thread TM × TN as quads of 4 × 4, each sum in
 // the order of K: the tile chosen never changes a bit. Global loads of one K step are in flight (in

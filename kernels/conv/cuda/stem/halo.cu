@@ -1,4 +1,4 @@
-// fprop and wgrad of first layers on tensor cores (conv_halo.cuh), where shape, storage, alignment and device
+// fprop and wgrad of first layers on tensor cores (stem/halo.cuh), where shape, storage, alignment and device
 // allow.
 #include "kernels/conv/cuda/stem/halo.cuh"
 #include "kernels/conv/cuda/stem/stem.h"

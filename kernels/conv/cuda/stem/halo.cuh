@@ -1,4 +1,4 @@
-// fprop and wgrad of first layers on tensor cores (conv_halo.h), with 16-bit storage.
+// fprop and wgrad of first layers on tensor cores (stem/halo.h), with 16-bit storage.
 //
 // Limited by writing y or reading dy (bytes) where taps·C is short, by mma.sync and what feeds it where it is
 // long (7 × 7 × 3).

@@ -1,5 +1,5 @@
-// fprop and wgrad of convolutions whose images have one to four channels: on tensor cores (conv_halo.cu) or
-// else by FFMA (conv_first_layer.cuh).
+// fprop and wgrad of convolutions whose images have one to four channels: on tensor cores (stem/halo.cu) or
+// else by FFMA (stem/stem_ffma.cuh).
 
 #include "kernels/conv/cuda/plan.h"
 #include "kernels/conv/cuda/stem/stem.h"

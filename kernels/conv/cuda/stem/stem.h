@@ -18,7 +18,7 @@ int first_layer_wgrad_splits(const ConvWgrad& call);
 bool first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation);
 bool first_layer_wgrad(const CudaContext& context, const ConvWgrad& call);
 
-/// The same on tensor cores (conv_halo.cu): false where shape, storage, alignment or device do not allow it.
+/// The same on tensor cores (stem/halo.cu): false where shape, storage, alignment or device do not allow it.
 bool halo_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation);
 bool halo_wgrad(const CudaContext& context, const ConvWgrad& call);
 int halo_wgrad_splits(const ConvWgrad& call);

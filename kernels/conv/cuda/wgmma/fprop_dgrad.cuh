@@ -1,5 +1,5 @@
 // A convolution's products by warpgroups (wgmma.cuh). The gathered operand comes from a patch of its source
-// in shared memory (conv_patch.h) by way of registers: a lane gives ldmatrix the address of its window's
+// in shared memory (index/patch.h) by way of registers: a lane gives ldmatrix the address of its window's
 // pixel, or of zeros. The other operand is read from shared memory by the tensor cores.
 //
 // Shared memory holds planes of 16 bytes, eight channels, of every pixel (or filter): eight neighbours are a

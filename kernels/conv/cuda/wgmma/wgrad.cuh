@@ -1,5 +1,5 @@
 // wgrad by warpgroups: dw (K, taps·C) = dy (pixels,K)ᵀ gather(x), computed as (channels × filters) per tap
-// over a range of pixels. x is copied once for all taps of a block, as a patch (conv_patch.h), and reaches
+// over a range of pixels. x is copied once for all taps of a block, as a patch (index/patch.h), and reaches
 // the tensor cores through registers; dy lies in shared memory.
 #pragma once
 
