@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "src/core/cpu_quota.h"
 #include "src/core/signal_block.h"
 #include "src/core/spin.h"
 
@@ -50,7 +51,7 @@ int default_threads() {
   const int cores = sched_getaffinity(0, sizeof mine, &mine) == 0
                         ? CPU_COUNT(&mine)
                         : static_cast<int>(std::thread::hardware_concurrency());
-  return std::max(cores, 1);
+  return std::max(std::min(cores, quota_cores().value_or(cores)), 1);
 }
 
 ThreadPool::ThreadPool(int threads) : most_(std::max(threads, 1)), limit_(most_) {}

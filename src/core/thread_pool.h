@@ -10,7 +10,8 @@
 
 namespace convoy {
 
-/// As many threads as OMP_NUM_THREADS says, else one per core that this process may run on.
+/// As many threads as OMP_NUM_THREADS says, else one per core that this process may run on,
+/// within its container's share of CPU time.
 int default_threads();
 
 /// The calling thread and helpers that it wakes for a loop. Each thread has a part of the turns, the same one
