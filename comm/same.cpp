@@ -47,7 +47,7 @@ void require_same(const RankEnvironment& ranks, const std::string& what, const s
   if (is_same(ranks, mine)) return;
   const std::vector<std::string> values = ranks.gather(mine), hosts = ranks.gather(ranks.host());
   const auto culprit = static_cast<std::size_t>(odd_ones_out(values).at(0));
-  throw AgreedError(fmt::format("{} differ: {}", what, difference(values, hosts)), ExitCode::failure,
+  throw AgreedError(format_printable("{} differ: {}", what, difference(values, hosts)), ExitCode::failure,
                     static_cast<int>(culprit), hosts[culprit]);
 }
 

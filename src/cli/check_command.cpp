@@ -66,8 +66,9 @@ class CheckList {
   /// Says what all of it comes to; returns the exit code.
   int conclude() const {
     const std::string who = ranks_.size() == 1 ? "" : fmt::format(" on {} ranks", ranks_.size());
-    if (ranks_.is_root() && failed_ == 0) fmt::print("ready to train{}\n", who);
-    if (ranks_.is_root() && failed_ > 0) fmt::print("not ready: {} of {} checks failed\n", failed_, done_);
+    if (ranks_.is_root() && failed_ == 0) print_printable("ready to train{}\n", who);
+    if (ranks_.is_root() && failed_ > 0)
+      print_printable("not ready: {} of {} checks failed\n", failed_, done_);
     return worst_;
   }
 
@@ -77,7 +78,7 @@ class CheckList {
     std::string text = note;  // what goes on in another line stands below its beginning
     for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; ++at)
       text.insert(at + 1, 17, ' ');
-    fmt::print("{}  {:<10} {}\n", verdict, what, text);
+    fmt::print("{}  {:<10} {}\n", verdict, what, printable_lines(text));
     std::fflush(stdout);
   }
   const RankEnvironment& ranks_;

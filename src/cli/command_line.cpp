@@ -143,7 +143,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
     if (stopped_short)
       print_help(stderr);
     else
-      log_error("{}", usage_error(error, root, words));
+      write_log_error(usage_error(error, root, words));
     return static_cast<int>(ExitCode::usage);
   }
   return action(context);

@@ -22,6 +22,7 @@ std::vector<std::string> names_of(const Dataset& data, const DataConfig& config)
       data.class_names.empty() ? known_class_names(config.source) : data.class_names;
   for (std::size_t label = names.size(); label < static_cast<std::size_t>(data.classes); ++label)
     names.push_back(fmt::format("{}", label));
+  for (std::string& name : names) name = printable(name);
   return names;
 }
 
@@ -36,12 +37,12 @@ void print_counts(const Dataset& data, const std::vector<std::string>& names) {
   if (!data.test.empty()) columns.push_back({"test", counts_of(data, data.test)});
   std::size_t width = 10;
   for (const std::string& name : names) width = std::max(width, name.size());
-  fmt::print("  {:>{}}", "class", width);
-  for (const Column& column : columns) fmt::print(" {:>10}", column.name);
+  print_printable("  {:>{}}", "class", width);
+  for (const Column& column : columns) print_printable(" {:>10}", column.name);
   fmt::print("\n");
   for (std::size_t label = 0; label < names.size(); ++label) {
-    fmt::print("  {:>{}}", names[label], width);
-    for (const Column& column : columns) fmt::print(" {:>10}", column.counts[label]);
+    print_printable("  {:>{}}", names[label], width);
+    for (const Column& column : columns) print_printable(" {:>10}", column.counts[label]);
     fmt::print("\n");
   }
 }
@@ -67,8 +68,8 @@ void draw_sheet(const Dataset& data, const std::vector<std::string>& names,
   if (arguments.sheet.empty()) return;
   const Picture sheet = contact_sheet(data, arguments.columns, names);
   write_png(arguments.sheet, {sheet.height, sheet.width, sheet.channels, sheet.pixels});
-  fmt::print("{}: {}x{} pixels; a row is a class, in the order of the table\n", arguments.sheet, sheet.width,
-             sheet.height);
+  print_printable("{}: {}x{} pixels; a row is a class, in the order of the table\n", arguments.sheet,
+                  sheet.width, sheet.height);
 }
 
 void look_at_configured(const Config& config, const DataInfoArguments& arguments) {
@@ -76,10 +77,10 @@ void look_at_configured(const Config& config, const DataInfoArguments& arguments
   if (!data.warning.empty()) log_warn("{}", data.warning);
   const DataSummary summary = summarize(data);
   const std::vector<std::string> names = names_of(data, config.data);
-  fmt::print("{} images {} in {} classes: {}\n", data.labels.size(), to_string(data.image), data.classes,
-             text_of_parts(data));
+  print_printable("{} images {} in {} classes: {}\n", data.labels.size(), to_string(data.image), data.classes,
+                  text_of_parts(data));
   print_counts(data, names);
-  fmt::print("of the training images, for data:\n  {}\n", normalize_of(summary.mean, summary.std));
+  print_printable("of the training images, for data:\n  {}\n", normalize_of(summary.mean, summary.std));
   draw_sheet(data, names, arguments);
 }
 
@@ -96,22 +97,22 @@ void print_pictures(const PictureReport& report, std::size_t of) {
     const std::int64_t count = report.formats[static_cast<std::size_t>(i)];
     if (count > 0) formats.push_back(fmt::format("{} {}", count, name_of(static_cast<ImageFormat>(i))));
   }
-  fmt::print("looked at {} of {} pictures: {}\n", report.looked_at(), of,
-             formats.empty() ? "none can be read" : fmt::format("{}", fmt::join(formats, ", ")));
+  print_printable("looked at {} of {} pictures: {}\n", report.looked_at(), of,
+                  formats.empty() ? "none can be read" : fmt::format("{}", fmt::join(formats, ", ")));
   if (!report.sizes.empty()) {
     std::vector<int> heights, widths;
     for (const ImageSize& size : report.sizes) {
       heights.push_back(size.height);
       widths.push_back(size.width);
     }
-    fmt::print("  {}; {} pixels\n", range_of("width", widths), range_of("height", heights));
+    print_printable("  {}; {} pixels\n", range_of("width", widths), range_of("height", heights));
   }
   constexpr std::size_t named = 10;
   if (report.problems.empty()) return;
-  fmt::print("  {} broken:\n", report.problems.size());
+  print_printable("  {} broken:\n", report.problems.size());
   for (const std::string& problem : std::span(report.problems).first(std::min(named, report.problems.size())))
-    fmt::print("    {}\n", problem);
-  if (report.problems.size() > named) fmt::print("    and {} more\n", report.problems.size() - named);
+    print_printable("    {}\n", problem);
+  if (report.problems.size() > named) print_printable("    and {} more\n", report.problems.size() - named);
 }
 
 /// A text as YAML takes it.
@@ -145,9 +146,9 @@ void look_at_files(const DataInfoArguments& arguments) {
   if (!data.warning.empty()) log_warn("{}", data.warning);
   const std::vector<std::string> names = names_of(data, config);
   const bool pictures = config.source == Source::folder;
-  fmt::print("source: {}, {} images{} in {} classes: {}\n", word_of(config.source), data.labels.size(),
-             is_streamed(config.source) ? "" : " " + to_string(data.image), data.classes,
-             text_of_parts(data));
+  print_printable("source: {}, {} images{} in {} classes: {}\n", word_of(config.source), data.labels.size(),
+                  is_streamed(config.source) ? "" : " " + to_string(data.image), data.classes,
+                  text_of_parts(data));
   print_counts(data, names);
   constexpr std::size_t sampled = 200;
   constexpr double seconds = 20;
@@ -161,11 +162,11 @@ void look_at_files(const DataInfoArguments& arguments) {
   } else {
     channels = channel_statistics(data, data.source ? sample_evenly(data, sampled) : data.train);
   }
-  fmt::print(
+  print_printable(
       "for a configuration (the last linear layer gives {} scores):\ndata:\n  source: {}\n  path: {}\n",
       data.classes, word_of(config.source), in_quotes(config.path));
-  if (config.validation_fraction > 0) fmt::print("  validation: {}\n", config.validation_fraction);
-  fmt::print("  {}\n", normalize_of(channels.mean, channels.std));
+  if (config.validation_fraction > 0) print_printable("  validation: {}\n", config.validation_fraction);
+  print_printable("  {}\n", normalize_of(channels.mean, channels.std));
   draw_sheet(data, names, arguments);
 }
 

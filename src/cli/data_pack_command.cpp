@@ -30,11 +30,11 @@ int run(const CommandContext& context, const DataPackArguments& arguments) {
     summary = pack_folder(arguments.folder, arguments.output, options);
   });
   if (ranks.is_root()) {
-    fmt::print("{}: {} training and {} validation images{} of {} classes, {} x {}, {}{}\n", arguments.output,
-               summary.train, summary.validation,
-               summary.test > 0 ? fmt::format(" and {} to test on", summary.test) : "", summary.classes,
-               arguments.size, arguments.size, human_bytes(static_cast<std::int64_t>(summary.bytes)),
-               summary.left_out > 0 ? fmt::format("; {} broken left out", summary.left_out) : "");
+    print_printable("{}: {} training and {} validation images{} of {} classes, {} x {}, {}{}\n",
+                    arguments.output, summary.train, summary.validation,
+                    summary.test > 0 ? fmt::format(" and {} to test on", summary.test) : "", summary.classes,
+                    arguments.size, arguments.size, human_bytes(static_cast<std::int64_t>(summary.bytes)),
+                    summary.left_out > 0 ? fmt::format("; {} broken left out", summary.left_out) : "");
   }
   return static_cast<int>(ExitCode::done);
 }

@@ -25,7 +25,7 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
   const bool test = arguments.part == "test" && !session->validation_is_test();
   if (test && !session->has_test_part())
     throw AgreedError(
-        fmt::format("{}: its data has no test part beside training and validation", arguments.path),
+        format_printable("{}: its data has no test part beside training and validation", arguments.path),
         ExitCode::usage);
   Predictions predictions;
   const bool wanted = !arguments.logits.empty();
@@ -36,9 +36,9 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
       write_file_atomically(arguments.logits, to_safetensors(predictions_file(predictions, name)));
   });
   if (ranks.is_root()) {
-    fmt::print("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
-               test ? "test" : session->validation_name(), 100 * metrics.accuracy(), metrics.correct,
-               metrics.count, metrics.loss(), name);
+    print_printable("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
+                    test ? "test" : session->validation_name(), 100 * metrics.accuracy(), metrics.correct,
+                    metrics.count, metrics.loss(), name);
   }
   return static_cast<int>(ExitCode::done);
 }

@@ -49,15 +49,16 @@ std::string contents(const TrainedModel& model, const ExportArguments& arguments
 void verify(const TrainedModel& model, const ExportArguments& arguments, const std::filesystem::path& file) {
   const Config config = parse_config(to_yaml(model.config), model.checkpoint.string(), arguments.overrides);
   const Dataset data = load_dataset(config.data, config.seed);
-  fmt::print("comparing with onnxruntime on {} {} images\n", data.validation.size(),
-             name_of_validation(data));
+  print_printable("comparing with onnxruntime on {} {} images\n", data.validation.size(),
+                  name_of_validation(data));
   std::fflush(stdout);
   const bool raw_input = !pictures_for(model, arguments.raw_input);
   const Agreement agreement = verify_onnx(model, file, raw_input, data);
   const std::string ties = agreement.ties > 0 ? fmt::format(" ({} of them a tie)", agreement.ties) : "";
-  fmt::print("{} of {} answers agree{}; largest difference of a logit {:.3g}, where they reach {:.3g} ({})\n",
-             agreement.agreeing, agreement.images, ties, agreement.largest, agreement.reach, agreement.worst);
-  for (const std::string& other : agreement.others) fmt::print("  {}\n", other);
+  print_printable(
+      "{} of {} answers agree{}; largest difference of a logit {:.3g}, where they reach {:.3g} ({})\n",
+      agreement.agreeing, agreement.images, ties, agreement.largest, agreement.reach, agreement.worst);
+  for (const std::string& other : agreement.others) print_printable("  {}\n", other);
   if (!agreement.good())
     fail("{} answers otherwise than this program; less than 99.9 % agreement is too little to use it",
          file.string());
@@ -70,17 +71,18 @@ int run(const CommandContext& context, const ExportArguments& arguments) {
   if (!onnx && (arguments.verify || arguments.raw_input))
     throw AgreedError("--verify and --raw-input: only with --format onnx", ExitCode::usage);
   if (!arguments.overrides.empty() && !arguments.verify)
-    throw AgreedError(fmt::format("{}: key=value goes only with --verify; the file to write is --output FILE",
-                                  arguments.overrides.front()),
-                      ExitCode::usage);
+    throw AgreedError(
+        format_printable("{}: key=value goes only with --verify; the file to write is --output FILE",
+                         arguments.overrides.front()),
+        ExitCode::usage);
   const RankEnvironment& ranks = context.ranks;
   const TrainedModel model = load_trained_model(arguments.path, arguments.best, ranks);
   agree(ranks, [&] {
     if (!ranks.is_root()) return;
     const std::filesystem::path output = output_of(arguments);
     write_file_atomically(output, contents(model, arguments));
-    fmt::print("{} tensors of {} written to {}\n", model.weights.tensors.size(), model.checkpoint.string(),
-               output.string());
+    print_printable("{} tensors of {} written to {}\n", model.weights.tensors.size(),
+                    model.checkpoint.string(), output.string());
     if (onnx) fmt::print("{}\n", description_of_input(model.graph, pictures_for(model, arguments.raw_input)));
     if (arguments.verify) verify(model, arguments, output);
   });

@@ -42,7 +42,8 @@ int run_and_flush(int argc, char** argv, const CommandContext& context) {
 
 /// For an error that the other ranks do not know of.
 void report_alone(const RankEnvironment& ranks, const std::exception& error) {
-  log_error("{}{}", error.what(), ranks.size() == 1 ? "" : fmt::format(" (host {})", ranks.host()));
+  const std::string where = ranks.size() == 1 ? "" : format_printable(" (host {})", ranks.host());
+  write_log_error(error.what() + where);
 }
 
 }  // namespace
@@ -57,7 +58,7 @@ int convoy_main(int argc, char** argv) {
     try {
       return run_and_flush(argc, argv, context);
     } catch (const AgreedError& error) {
-      if (ranks.is_root()) log_error("{}", error.what());
+      if (ranks.is_root()) write_log_error(error.what());
       return static_cast<int>(error.code());
     } catch (const Error& error) {
       report_alone(ranks, error);
@@ -67,10 +68,10 @@ int convoy_main(int argc, char** argv) {
       ranks.abort(static_cast<int>(ExitCode::failure));
     }
   } catch (const Error& error) {  // before there are ranks
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", printable_lines(error.what()).c_str());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", printable_lines(error.what()).c_str());
     return static_cast<int>(ExitCode::failure);
   }
 }

@@ -90,9 +90,9 @@ std::string as_csv(const fs::path& file, const FileAnswer& answer) {
 
 std::string as_text(const fs::path& file, const FileAnswer& answer) {
   if (!answer.error.empty()) return {};
-  std::string line = file.string() + ":";
+  std::string line = printable(file.string()) + ":";
   for (const ClassScore& score : answer.scores)
-    line += fmt::format("  {} {:.1f} %", score.name, 100 * score.probability);
+    line += format_printable("  {} {:.1f} %", score.name, 100 * score.probability);
   return line + "\n";
 }
 

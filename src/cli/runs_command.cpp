@@ -5,6 +5,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/csv.h"
 #include "src/core/error.h"
+#include "src/io/json_line.h"
 #include "src/train/run_list.h"
 #include "src/train/step_progress.h"
 
@@ -39,8 +40,7 @@ nlohmann::ordered_json to_json(const RunFigures& run) {
 void print_json(const std::vector<RunFigures>& runs) {
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const RunFigures& run : runs) all.push_back(to_json(run));
-  const auto replace = nlohmann::ordered_json::error_handler_t::replace;  // names need not be UTF-8
-  fmt::print("{}\n", all.dump(2, ' ', false, replace));
+  fmt::print("{}\n", to_json_text(all, 2));
 }
 
 void print_csv(const std::vector<RunFigures>& runs) {
@@ -105,7 +105,7 @@ void print_table(const std::vector<RunFigures>& runs) {
   std::vector<std::string> lines(runs.size() + 1);
   for (const Column& column : columns()) {
     std::vector<std::string> cells{column.title};
-    for (const RunFigures& run : runs) cells.push_back(column.text(run));
+    for (const RunFigures& run : runs) cells.push_back(printable(column.text(run)));
     if (std::all_of(cells.begin() + 1, cells.end(),
                     [](const auto& cell) { return cell.empty() || cell == "-"; }))
       continue;
@@ -131,7 +131,7 @@ int run(const CommandContext& context, const RunsArguments& arguments) {
   else if (arguments.csv)
     print_csv(runs);
   else if (runs.empty())
-    fmt::print("no runs in {}\n", arguments.folder);
+    print_printable("no runs in {}\n", arguments.folder);
   else
     print_table(runs);
   return static_cast<int>(ExitCode::done);

@@ -66,7 +66,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
     if (ranks.is_root()) check_paths(options);
   });
   Console console(ranks, config.train.log_every);
-  console.line(fmt::format("{}: loading data", arguments.config.path));
+  console.line(format_printable("{}: loading data", arguments.config.path));
   const std::string problem = launcher_problem(ranks);
   if (!problem.empty()) console.warn(problem);
   Watchdog watchdog(ranks, limits_of(config.distributed));

@@ -24,7 +24,7 @@ struct Place {
 
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
-    const std::string message = fmt::format(format, std::forward<Args>(args)...);
+    const std::string message = format_printable(format, std::forward<Args>(args)...);
     fail_usage("{}: {}{}{}", value.mark.text(), path, path.empty() ? "" : ": ", message);
   }
   /// The value of `key`; where the key is absent, this value under that key's path.
@@ -52,7 +52,8 @@ class Problems {
   bool empty() const { return count_ == 0; }
   void raise() const {
     if (empty()) return;
-    fail_usage("{}{}", text_, count_ > most_ ? fmt::format("\nand {} more", count_ - most_) : "");
+    throw Error(text_ + (count_ > most_ ? fmt::format("\nand {} more", count_ - most_) : ""),
+                ExitCode::usage);
   }
 
  private:

@@ -16,13 +16,13 @@ void set_up_log(int rank, int size) {
 }
 
 void write_log_info(const std::string& line) {
-  spdlog::info("{}", line);
+  spdlog::info("{}", printable_lines(line));
 }
 void write_log_warning(const std::string& line) {
-  spdlog::warn("{}", line);
+  spdlog::warn("{}", printable_lines(line));
 }
 void write_log_error(const std::string& line) {
-  spdlog::error("{}", line);
+  spdlog::error("{}", printable_lines(line));
 }
 
 }  // namespace convoy

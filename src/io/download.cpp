@@ -126,10 +126,11 @@ void Downloader::fetch(const std::vector<std::string>& addresses, const std::fil
       wait(pause);
       if (stopped()) fail_as_stopped();
     }
-    problems += fmt::format("{}{}: {}{}", problems.empty() ? "" : "\n", address, transfer.reason,
-                            attempts > 1 ? fmt::format(" ({} attempts)", attempts) : "");
+    if (!problems.empty()) problems += '\n';
+    problems += format_printable("{}: {}{}", address, transfer.reason,
+                                 attempts > 1 ? fmt::format(" ({} attempts)", attempts) : "");
   }
-  fail("cannot download {}\n{}", path.filename().string(), problems);
+  throw Error(format_printable("cannot download {}\n", path.filename().string()) + problems);
 }
 
 /// False with the reason when the address did not give the file. Throws where no attempt can help.

@@ -94,9 +94,9 @@ CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const Cuda
       }
       queue.join();
     } catch (const Error& error) {
-      throw Error(fmt::format("{} (plan {}, {} of {})", error.what(), plan.name,
-                              current == nullptr ? "start" : name_of(current->call),
-                              current == nullptr ? "" : current->node),
+      throw Error(format_printable("{} (plan {}, {} of {})", error.what(), plan.name,
+                                   current == nullptr ? "start" : name_of(current->call),
+                                   current == nullptr ? "" : current->node),
                   error.code());
     }
   });

@@ -100,8 +100,8 @@ void Console::warn(const std::string& text) {
   if (!is_root_) return;
   const Lock lock(mutex_);
   clear(lock);
-  log_warn("{}", text);
-  write_log(lock, fmt::format("warning: {}", text));
+  write_log_warning(text);
+  write_log(lock, "warning: " + printable_lines(text));
 }
 
 void Console::epoch(const EpochRecord& r, int epochs) {
@@ -183,9 +183,10 @@ std::string Console::bar_status(double seconds) const {
 }
 
 void Console::write_line(const Lock& lock, const std::string& text) {
+  const std::string shown = printable_lines(text);
   clear(lock);
-  put(text + "\n");
-  write_log(lock, text);
+  put(shown + "\n");
+  write_log(lock, shown);
   said_ = Clock::now();
 }
 

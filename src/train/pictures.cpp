@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 namespace convoy {
@@ -176,13 +177,27 @@ std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t 
   return mistakes;
 }
 
+namespace {
+
+/// Text in a cell of a table in Markdown, which takes these characters as marks of its own.
+std::string in_cell(const std::string& text) {
+  std::string out;
+  for (const char c : printable(text)) {
+    if (std::strchr("|`*_<>[]&\\", c) != nullptr) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string list_of(const std::vector<Mistake>& mistakes, const std::vector<std::string>& names) {
   std::string out = "| | validation image | is | taken for | with probability |\n|---|---|---|---|---|\n";
   for (std::size_t i = 0; i < mistakes.size(); ++i) {
     const Mistake& mistake = mistakes[i];
     out += fmt::format("| {} | {} | {} | {} | {:.4f} |\n", i + 1, mistake.image,
-                       name_of_class(names, mistake.label), name_of_class(names, mistake.answer),
-                       mistake.certainty);
+                       in_cell(name_of_class(names, mistake.label)),
+                       in_cell(name_of_class(names, mistake.answer)), mistake.certainty);
   }
   return out;
 }

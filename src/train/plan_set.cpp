@@ -20,17 +20,19 @@ void check_groups(const Graph& graph, const TrainConfig& train) {
     const int group = norm->config.group;
     if (train.micro_batch > 0 && (group == 0 || train.micro_batch % group != 0)) {
       const std::string is = group == 0 ? "the whole batch" : fmt::format("{} images", group);
-      throw AgreedError(fmt::format("layer {} normalises over groups of {}: with train.micro_batch={} its "
-                                    "group must divide that",
-                                    node.name, is, train.micro_batch),
-                        ExitCode::usage);
+      throw AgreedError(
+          format_printable("layer {} normalises over groups of {}: with train.micro_batch={} its "
+                           "group must divide that",
+                           node.name, is, train.micro_batch),
+          ExitCode::usage);
     }
     if (parts > 0 && group > 0 &&
         (train.global_batch % parts != 0 || train.global_batch / parts % group != 0)) {
       throw AgreedError(
-          fmt::format("layer {} normalises over groups of {} images, which do not fit into {} images in {} "
-                      "logical shards (train.reproducible_across_ranks); 0 means a shard",
-                      node.name, group, train.global_batch, parts),
+          format_printable(
+              "layer {} normalises over groups of {} images, which do not fit into {} images in {} "
+              "logical shards (train.reproducible_across_ranks); 0 means a shard",
+              node.name, group, train.global_batch, parts),
           ExitCode::usage);
     }
   }
@@ -117,22 +119,23 @@ SampleCounts nominal_counts(const DataConfig& config) {
 PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
                    const RankEnvironment& ranks) {
   if (config.train.global_batch < ranks.size()) {
-    throw AgreedError(fmt::format("train.global_batch is {}, but there are {} ranks: every rank needs at "
-                                  "least one image of a full batch",
-                                  config.train.global_batch, ranks.size()),
-                      ExitCode::usage);
+    throw AgreedError(
+        format_printable("train.global_batch is {}, but there are {} ranks: every rank needs at "
+                         "least one image of a full batch",
+                         config.train.global_batch, ranks.size()),
+        ExitCode::usage);
   }
   if (config.train.drop_last && counts.train < config.train.global_batch) {
     throw AgreedError(
-        fmt::format("train.drop_last leaves nothing to train on: {} images, train.global_batch={}",
-                    counts.train, config.train.global_batch),
+        format_printable("train.drop_last leaves nothing to train on: {} images, train.global_batch={}",
+                         counts.train, config.train.global_batch),
         ExitCode::usage);
   }
   if (config.train.reproducible_across_ranks % ranks.size() != 0) {
     throw AgreedError(
-        fmt::format("train.reproducible_across_ranks={} cannot be shared by {} ranks: it must be "
-                    "a multiple of their number",
-                    config.train.reproducible_across_ranks, ranks.size()),
+        format_printable("train.reproducible_across_ranks={} cannot be shared by {} ranks: it must be "
+                         "a multiple of their number",
+                         config.train.reproducible_across_ranks, ranks.size()),
         ExitCode::usage);
   }
   check_groups(graph, config.train);

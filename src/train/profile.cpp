@@ -7,6 +7,7 @@
 
 #include "src/core/error.h"
 #include "src/io/atomic_file.h"
+#include "src/io/json_line.h"
 
 namespace convoy {
 namespace {
@@ -117,7 +118,7 @@ void Profiler::write_trace(const std::filesystem::path& path, const RankEnvironm
   std::vector<std::string> events;
   const int rank = ranks.rank();
   events.push_back(
-      name_event("process_name", rank, 0, fmt::format("rank {} on {}", rank, ranks.host())).dump());
+      to_json_line(name_event("process_name", rank, 0, fmt::format("rank {} on {}", rank, ranks.host()))));
   for (std::size_t lane = 0; lane < lane_names.size(); ++lane)
     events.push_back(name_event("thread_name", rank, static_cast<int>(lane), lane_names[lane]).dump());
   for (const TimedStep& step : steps_) {
@@ -135,7 +136,7 @@ void Profiler::write_trace(const std::filesystem::path& path, const RankEnvironm
           {"tid", time.lane},
           {"args",
            {{"shape", describe(call.call)}, {"flops", flops_of(call.call)}, {"bytes", bytes_of(call.call)}}}};
-      events.push_back(event.dump());
+      events.push_back(to_json_line(event));
     }
   }
   const std::vector<std::string> of_ranks = ranks.gather(joined(events));

@@ -58,9 +58,9 @@ void require_distinct_devices(const std::vector<std::string>& uuids) {
     if (uuids[rank].empty()) continue;
     const auto [first, is_new] = owner.emplace(uuids[rank], rank);
     if (!is_new) {
-      throw AgreedError(
-          fmt::format("ranks {} and {} share the device {}: does CUDA_VISIBLE_DEVICES differ between ranks?",
-                      first->second, rank, uuids[rank]));
+      throw AgreedError(format_printable(
+          "ranks {} and {} share the device {}: does CUDA_VISIBLE_DEVICES differ between ranks?",
+          first->second, rank, uuids[rank]));
     }
   }
 }
@@ -76,8 +76,8 @@ std::string map_of_ranks(const Engine& engine, const RankEnvironment& ranks) {
                                               : fmt::format("cores {}", to_text(cores)));
   std::string text;
   for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
-    text += fmt::format("{}rank {} on {}: {}, {}", rank == 0 ? "" : "\n", rank, hosts[rank], devices[rank],
-                        places[rank]);
+    text += fmt::format("{}rank {} on {}: {}, {}", rank == 0 ? "" : "\n", rank, printable(hosts[rank]),
+                        devices[rank], places[rank]);
   }
   return text;
 }

@@ -35,7 +35,7 @@ void require_same_weights(Session& session, const RankEnvironment& ranks, const 
   const std::vector<int> odd = odd_ones_out(ranks.gather(fmt::format("{:x}", tensor.hash)));
   const bool majority = 2 * odd.size() < static_cast<std::size_t>(ranks.size());
   throw AgreedError(
-      fmt::format(
+      format_printable(
           "{} the weights of {} are not those of {}{}: {} is the first tensor that differs. A device, memory "
           "or a connection fails, or ranks run different programs. --resume auto goes on from the last "
           "checkpoint",

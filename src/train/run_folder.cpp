@@ -7,6 +7,7 @@
 
 #include "src/core/error.h"
 #include "src/io/atomic_file.h"
+#include "src/io/json_line.h"
 
 namespace convoy {
 namespace {
@@ -99,11 +100,11 @@ void RunFolder::append(const StepRecord& record) {
                                        {"images_per_second", record.images_per_second},
                                        {"seconds", record.seconds},
                                        {"lr", record.lr}};
-  append_line(json.dump());
+  append_line(to_json_line(json));
 }
 
 void RunFolder::append(const EpochRecord& record) {
-  append_line(to_json(record).dump());
+  append_line(to_json_line(to_json(record)));
 }
 
 void RunFolder::append(const SummaryRecord& record) {
@@ -119,7 +120,7 @@ void RunFolder::append(const SummaryRecord& record) {
   json["ranks"] = record.ranks;
   json["engine"] = record.engine;
   if (!record.signs.empty()) json["signs"] = record.signs;
-  append_line(json.dump());
+  append_line(to_json_line(json));
 }
 
 }  // namespace convoy

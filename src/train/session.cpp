@@ -233,8 +233,8 @@ std::vector<std::string> Session::replaced_images() const {
   std::vector<std::string> names;
   for (const std::int32_t sample : samples) names.push_back(dataset_.source->name_of(sample));
   if (std::ssize(names) > config_.data.max_bad)
-    throw AgreedError(fmt::format("{} broken pictures on all ranks together, data.max_bad allows {}: {}",
-                                  names.size(), config_.data.max_bad, fmt::join(names, ", ")));
+    throw AgreedError(format_printable("{} broken pictures on all ranks together, data.max_bad allows {}: {}",
+                                       names.size(), config_.data.max_bad, fmt::join(names, ", ")));
   return names;
 }
 

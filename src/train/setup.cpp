@@ -34,7 +34,7 @@ EngineKind choose_engine(const Config& config, const RankEnvironment& ranks) {
   }
   const bool everywhere = ranks.max(cuda_device_count() > 0 ? 0 : 1) == 0;
   if (needs_cuda(precision) && !everywhere) {
-    throw AgreedError(fmt::format("{}; not all have one", needs(precision)));
+    throw AgreedError(format_printable("{}; not all have one", needs(precision)));
   }
   return everywhere ? EngineKind::cuda : EngineKind::cpu;
 }
@@ -47,8 +47,8 @@ std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironm
   if (kind == EngineKind::cuda && config.distributed.bind) bind_near(engine->identity().pci_address, ranks);
   const Precision precision = config.train.precision;
   if (ranks.max(engine->computes_in(precision) ? 0 : 1) > 0) {
-    throw AgreedError(fmt::format("{}; rank 0 runs on {}{}", needs(precision), engine->describe(),
-                                  precision == Precision::bf16 ? "; fp16 runs there" : ""));
+    throw AgreedError(format_printable("{}; rank 0 runs on {}{}", needs(precision), engine->describe(),
+                                       precision == Precision::bf16 ? "; fp16 runs there" : ""));
   }
   return engine;
 }

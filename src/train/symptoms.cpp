@@ -35,7 +35,7 @@ std::string at_chance(const EpochEvidence& e) {
   const double chance = chance_loss(e);
   const double learned = (1 - chance_band) * chance;
   if (!should_know(e) || e.record.train_loss < learned || e.record.val_loss < learned) return "";
-  return fmt::format(
+  return format_printable(
       "the loss is {:.3f} after epoch {}, and guessing among {} classes gives {:.3f}: try another "
       "optimizer.lr (a tenth, or ten times as much where it is very small), schedule.warmup_epochs, or check "
       "labels and data.normalize with `convoy data info`",
@@ -75,7 +75,7 @@ std::string one_class(const EpochEvidence& e) {
   const bool expected =
       answer && *answer < e.labels.size() && static_cast<double>(e.labels[*answer]) > 0.9 * images;
   if (!answer || expected) return "";
-  return fmt::format(
+  return format_printable(
       "after epoch {} the network answers class {} for {} validation image, whatever it shows: lower "
       "optimizer.lr, add schedule.warmup_epochs or train.clip_norm: 1, check data.normalize and how many "
       "images each class has with `convoy data info`",
@@ -91,7 +91,7 @@ std::string dead_units(const EpochEvidence& e) {
   if (layers.empty()) return "";
   const std::size_t more = layers.size() > 4 ? layers.size() - 4 : 0;
   layers.resize(layers.size() - more);
-  return fmt::format(
+  return format_printable(
       "most units are dead, no gradient reaches them in epoch {}: of layer {}{}: lower optimizer.lr, add "
       "schedule.warmup_epochs, put a batchnorm before the activations or use leaky_relu or gelu",
       e.record.epoch, fmt::join(layers, ", layer "), more > 0 ? fmt::format(" and {} more", more) : "");
@@ -109,10 +109,10 @@ std::string vanishing_gradients(const EpochEvidence& e) {
       "put a batchnorm before the activations, use relu in place of sigmoid or tanh, init: he, or residual "
       "connections; in fp16, check train.precision: bf16";
   if (e.gradient_norm < few_gradients)
-    return fmt::format("the gradients vanish: their norm is {:.1e} in epoch {}, and the loss {:.3f}: {}",
-                       e.gradient_norm, e.record.epoch, e.record.train_loss, advice);
+    return format_printable("the gradients vanish: their norm is {:.1e} in epoch {}, and the loss {:.3f}: {}",
+                            e.gradient_norm, e.record.epoch, e.record.train_loss, advice);
   if (weak == e.gradients.end()) return "";
-  return fmt::format(
+  return format_printable(
       "the gradients vanish on their way back: those of layer {} are {:.1e} on average in epoch {}, where "
       "others are {:.1e}: {}",
       weak->layer, weak->rms, e.record.epoch, largest, advice);
@@ -126,7 +126,7 @@ std::string clipped(const EpochEvidence& e) {
   if (!always) return "";
   const double mean =
       std::accumulate(e.norms.begin(), e.norms.end(), 0.0) / static_cast<double>(e.norms.size());
-  return fmt::format(
+  return format_printable(
       "train.clip_norm: {} shortens the gradients of every step: their norm is {:.3g} on average in epoch "
       "{}, so that steps are {:.0f} times smaller than optimizer.lr says: raise train.clip_norm, or lower "
       "optimizer.lr if the loss jumps without it",
@@ -140,7 +140,7 @@ std::string falling_loss_scale(const EpochEvidence& e) {
   const bool many = skipped >= 8 && 10 * skipped >= e.steps && now.scale < e.scale_before->scale;
   const bool at_the_end = now.scale <= loss_scale::smallest && skipped > 0;
   if (!many && !at_the_end) return "";
-  return fmt::format(
+  return format_printable(
       "the loss scale keeps falling, to {:g} in epoch {}, and {} of its {} steps were left out, since their "
       "gradients overflow fp16: lower optimizer.lr, set train.clip_norm: 1 or train.precision: bf16",
       now.scale, e.record.epoch, skipped, e.steps);

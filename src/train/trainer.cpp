@@ -50,12 +50,12 @@ void Trainer::start_or_resume() {
   if (!checkpoint && !options_.init.empty()) {
     const TensorFile weights = load_weights(options_.init, ranks_);
     agree(ranks_, [&] { restore_weights(session_, weights, options_.init.string(), options_.init_except); });
-    console_.line(fmt::format("beginning with the weights of {}", options_.init.string()));
+    console_.line(format_printable("beginning with the weights of {}", options_.init.string()));
   }
   if (checkpoint) {
     agree(ranks_,
           [&] { stored = restore_checkpoint(session_, checkpoint->file, checkpoint->path.string(), true); });
-    console_.line(fmt::format("resuming {} from {}", place_of(stored), checkpoint->path.string()));
+    console_.line(format_printable("resuming {} from {}", place_of(stored), checkpoint->path.string()));
     progress_ = stored;
     agree(ranks_, [&] { adapt_progress(); });
   }
@@ -66,7 +66,7 @@ void Trainer::start_or_resume() {
       best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done, progress_.steps_done);
       tidy_checkpoints(folder_.checkpoints(), stored);
     } else if (const std::string moved = folder_.prepare_new(config_); !moved.empty()) {
-      console_.line(fmt::format("the earlier run of this name is now in {}", moved));
+      console_.line(format_printable("the earlier run of this name is now in {}", moved));
     }
     console_.log_to(folder_.log());
     symptoms_.emplace(config_, session_);
@@ -80,7 +80,7 @@ void Trainer::adapt_progress() {
   const std::int64_t steps_per_epoch = session_.steps_per_epoch();
   std::optional<std::size_t> batch = batch_after(progress_.images_done);
   if (progress_.images_done > 0 && (progress_.order != order_of_data() || !batch)) {
-    console_.warn(fmt::format(
+    console_.warn(format_printable(
         "the checkpoint stands after {} images of an epoch of {}; this one is of {} in batches of {}: epoch "
         "{} begins anew",
         progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
@@ -92,8 +92,8 @@ void Trainer::adapt_progress() {
   }
   const std::int64_t steps = progress_.epochs_done * steps_per_epoch + static_cast<std::int64_t>(*batch);
   if (progress_.steps_done != steps) {
-    console_.warn(fmt::format("the checkpoint's {} steps are {} here: the schedule goes on by epochs",
-                              progress_.steps_done, steps));
+    console_.warn(format_printable("the checkpoint's {} steps are {} here: the schedule goes on by epochs",
+                                   progress_.steps_done, steps));
   }
   if (progress_.best_metric != early_stop_metric()) progress_.epochs_since_best = -1;  // not comparable
   const std::int64_t width = session_.plans().layout.train_metrics.count;
@@ -124,11 +124,11 @@ double Trainer::learning_rate_of(std::int64_t step) const {
 std::optional<SummaryRecord> Trainer::run() {
   start_ = Clock::now();
   start_or_resume();
-  console_.line(fmt::format("{}: {} parameters, {} rank{}, {}, {} images in all, {} of memory per rank",
-                            config_.name, session_.graph().parameter_count(), ranks_.size(),
-                            ranks_.size() == 1 ? "" : "s", session_.engine().describe(),
-                            session_.plans().layout.order.count,
-                            human_bytes(session_.plans().total_bytes())));
+  console_.line(format_printable("{}: {} parameters, {} rank{}, {}, {} images in all, {} of memory per rank",
+                                 config_.name, session_.graph().parameter_count(), ranks_.size(),
+                                 ranks_.size() == 1 ? "" : "s", session_.engine().describe(),
+                                 session_.plans().layout.order.count,
+                                 human_bytes(session_.plans().total_bytes())));
   SummaryRecord summary;
   summary.ranks = ranks_.size();
   summary.engine = session_.engine().describe();
@@ -143,7 +143,7 @@ std::optional<SummaryRecord> Trainer::run() {
       ++progress_.epochs_done;
       if (out_of_patience())
         console_.line(
-            fmt::format("stopping early: {} epochs without improvement", progress_.epochs_since_best));
+            format_printable("stopping early: {} epochs without improvement", progress_.epochs_since_best));
       summary.last = record;
       append(record);
       if (is_best && config_.checkpoint.best) files.push_back(best_checkpoint_path(folder_.checkpoints()));
@@ -166,8 +166,8 @@ std::optional<SummaryRecord> Trainer::run() {
   if (profiler_) report_profile();
   finish_saving();
   if (stopping) {
-    console_.line(fmt::format("stopped on request {}; to go on, give the same command with --resume auto",
-                              place_of(progress_)));
+    console_.line(format_printable(
+        "stopped on request {}; to go on, give the same command with --resume auto", place_of(progress_)));
     return std::nullopt;
   }
   if (summary.last.epoch == 0) {
@@ -264,10 +264,10 @@ void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
     if (board_ && done % std::max<std::int64_t>(session_.steps_per_epoch() / 100, 1) == 0)
       board_->step(done, verdict.loss, learning_rate_of(verdicts.next));
     if (verdict.finite || config_.train.on_nan == TrainConfig::OnNan::skip) continue;
-    throw AgreedError(
-        fmt::format("the loss of step {} in epoch {} is not finite: lower optimizer.lr, check the data, or "
-                    "have such steps left out by train.on_nan: skip; no checkpoint has been written since",
-                    verdicts.steps_done + 1, epoch));
+    throw AgreedError(format_printable(
+        "the loss of step {} in epoch {} is not finite: lower optimizer.lr, check the data, or "
+        "have such steps left out by train.on_nan: skip; no checkpoint has been written since",
+        verdicts.steps_done + 1, epoch));
   }
 }
 
@@ -377,7 +377,7 @@ void Trainer::append(const Record& record) {
     folder_.append(record);
   } catch (const std::exception& error) {
     console_.warn(
-        fmt::format("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, error.what()));
+        format_printable("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, error.what()));
   }
 }
 

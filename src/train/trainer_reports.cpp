@@ -79,8 +79,8 @@ void Trainer::look_for_symptoms(const EpochRecord& record, const Predictions& pr
 
 AgreedError Trainer::not_finite(const std::string& what) const {
   return AgreedError(
-      fmt::format("{}: lower optimizer.lr or check the data; the last epoch with finite losses is {}", what,
-                  progress_.epochs_done));
+      format_printable("{}: lower optimizer.lr or check the data; the last epoch with finite losses is {}",
+                       what, progress_.epochs_done));
 }
 
 void Trainer::explain_validation_loss(int epoch, Predictions predictions) {
@@ -89,10 +89,10 @@ void Trainer::explain_validation_loss(int epoch, Predictions predictions) {
   const std::string what = fmt::format(
       "the scores of {} of {} validation images are not finite after epoch {}", overflows, images, epoch);
   if (overflows == 0 || 2 * overflows > images) throw not_finite(what);
-  console_.warn(
-      fmt::format("{}: with the running averages of batchnorm they leave the range of {}, as may be early in "
-                  "training; the run goes on",
-                  what, name_of(config_.train.precision)));
+  console_.warn(format_printable(
+      "{}: with the running averages of batchnorm they leave the range of {}, as may be early in "
+      "training; the run goes on",
+      what, name_of(config_.train.precision)));
 }
 
 }  // namespace convoy
