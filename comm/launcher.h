@@ -27,7 +27,8 @@ struct Launch {
 /// Reads a variable of the environment; null where it is not set.
 using Variables = std::function<const char*(const char* name)>;
 
-/// Throws (exit code 2) where CONVOY_MPI is neither `openmpi`, `mpich` nor a path.
+/// Throws (exit code 2) where CONVOY_MPI is neither `openmpi`, `mpich` nor a path, and where something starts
+/// several processes that no MPI connects (torchrun): each would train alone, all into one folder.
 Launch read_launch(const Variables& variables);
 /// Of this process.
 Launch read_launch();

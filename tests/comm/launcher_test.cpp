@@ -61,6 +61,34 @@ TEST(Launcher, OfABatchSystemLeavesAChoice) {
   expect_launch({{"PMIX_RANK", "0"}}, 0, {open_mpi, mpich});  // of so many ranks
 }
 
+TEST(Launcher, WithoutMpiIsRefused) {
+  const auto expect_refused = [](const Environment& environment, const char* name) {
+    try {
+      launch_in(environment);
+      ADD_FAILURE() << name << " was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      const std::string what = error.what();
+      EXPECT_NE(what.find(name), std::string::npos) << what;
+      EXPECT_NE(what.find("mpirun -np 2 convoy"), std::string::npos) << what;
+    }
+  };
+  Environment torch = {{"WORLD_SIZE", "2"}, {"RANK", "1"}, {"LOCAL_RANK", "1"}};
+  expect_refused(torch, "torchrun or a launcher like it");
+  torch["TORCHELASTIC_RUN_ID"] = "none";
+  expect_refused(torch, "torchrun started");
+  expect_refused({{"WORLD_SIZE", "2"}, {"LOCAL_RANK", "0"}, {"CROSS_SIZE", "1"}}, "deepspeed");
+  expect_refused({{"WORLD_SIZE", "2"}, {"ACCELERATE_MIXED_PRECISION", "no"}}, "accelerate launch");
+  expect_refused({{"HOROVOD_SIZE", "2"}, {"HOROVOD_RANK", "0"}}, "horovodrun");
+  expect_refused({{"FLUX_JOB_SIZE", "2"}, {"FLUX_TASK_RANK", "0"}}, "flux run");
+  // One process, a lone leftover, and where MPI's launcher is there as well.
+  EXPECT_FALSE(launch_in({{"WORLD_SIZE", "1"}, {"RANK", "0"}}).needs_mpi());
+  EXPECT_FALSE(launch_in({{"WORLD_SIZE", "2"}}).needs_mpi());
+  torch["OMPI_COMM_WORLD_SIZE"] = "2";
+  expect_launch(torch, 2, {open_mpi});
+  expect_launch({{"JSM_NAMESPACE_SIZE", "4"}}, 4, {open_mpi});
+}
+
 TEST(Launcher, IsOverruledByTheUser) {
   expect_launch({{"OMPI_COMM_WORLD_SIZE", "4"}, {"CONVOY_MPI", "mpich"}}, 4, {mpich});
   expect_launch({{"PMI_SIZE", "4"}, {"CONVOY_MPI", "openmpi"}}, 4, {open_mpi});
