@@ -2,34 +2,41 @@
 
 #include <array>
 #include <cstdlib>
+#include <optional>
 
 #include "src/core/error.h"
+#include "src/core/number.h"
 
 namespace convoy {
 namespace {
 
-int number_of(const char* text) {
-  return text == nullptr ? 0 : std::atoi(text);
+/// How many ranks the variable says that there are; 0 where it is not set.
+int number_of(const Variables& variables, const char* name) {
+  const char* text = variables(name);
+  if (text == nullptr) return 0;
+  const std::optional<int> ranks = integer_in(text, 1, 1'000'000);
+  if (!ranks)
+    fail_usage("{} is \"{}\", no number of ranks: unset it, or start with mpirun or srun", name, text);
+  return *ranks;
 }
 
 /// What the launchers themselves say, whatever the user wants.
 Launch launch_of(const Variables& variables) {
   using enum MpiKind;
-  if (const char* size = variables("OMPI_COMM_WORLD_SIZE")) return {true, number_of(size), {open_mpi}, {}};
-  if (const char* size = variables("MV2_COMM_WORLD_SIZE")) return {true, number_of(size), {mpich}, {}};
-  const char* pmi_size = variables("PMI_SIZE");
+  if (const int size = number_of(variables, "OMPI_COMM_WORLD_SIZE")) return {true, size, {open_mpi}, {}};
+  if (const int size = number_of(variables, "MV2_COMM_WORLD_SIZE")) return {true, size, {mpich}, {}};
+  const int pmi_size = number_of(variables, "PMI_SIZE");
   // Hydra, the launcher of MPICH and Intel MPI, says how many of its ranks share this host.
-  if (pmi_size != nullptr && variables("MPI_LOCALNRANKS") != nullptr)
-    return {true, number_of(pmi_size), {mpich}, {}};
+  if (pmi_size > 0 && variables("MPI_LOCALNRANKS") != nullptr) return {true, pmi_size, {mpich}, {}};
   const bool pmix = variables("PMIX_RANK") != nullptr;
   // A batch system: srun --mpi=pmi2, flux run.
-  if (pmi_size != nullptr && !pmix) return {true, number_of(pmi_size), {mpich, open_mpi}, {}};
-  const char* tasks = variables("SLURM_STEP_NUM_TASKS");
-  const bool step = variables("SLURM_STEP_ID") != nullptr && tasks != nullptr;
+  if (pmi_size > 0 && !pmix) return {true, pmi_size, {mpich, open_mpi}, {}};
+  const int tasks = number_of(variables, "SLURM_STEP_NUM_TASKS");
+  const bool step = variables("SLURM_STEP_ID") != nullptr && tasks > 0;
   // jsrun of Spectrum MPI, which descends from Open MPI.
-  if (const char* size = variables("JSM_NAMESPACE_SIZE"); size != nullptr && !step)
-    return {true, number_of(size), {open_mpi}, {}};
-  return {step || pmix, step ? number_of(tasks) : 0, {open_mpi, mpich}, {}};
+  if (const int size = number_of(variables, "JSM_NAMESPACE_SIZE"); size > 0 && !step)
+    return {true, size, {open_mpi}, {}};
+  return {step || pmix, step ? tasks : 0, {open_mpi, mpich}, {}};
 }
 
 /// How a launcher that is not MPI's says how many processes there are.
@@ -51,7 +58,8 @@ constexpr std::array foreign_launchers{
 void refuse_foreign_launcher(const Variables& variables) {
   for (const ForeignLauncher& launcher : foreign_launchers) {
     const char* size = variables(launcher.size);
-    if (number_of(size) < 2 || variables(launcher.mark) == nullptr) continue;
+    if (size == nullptr || variables(launcher.mark) == nullptr) continue;
+    if (integer_in(size, 0, 1).has_value()) continue;  // one process is what it takes itself for
     fail_usage(
         "{} started this process ({}={}), but Convoy's ranks are MPI's, so each process would train alone: "
         "start them with `mpirun -np {} convoy ...`; for a single process unset {}",

@@ -181,9 +181,29 @@ bool is_override(const Value& value) {
   return value.mark.line == 0;
 }
 
+bool takes_text(const std::string& path) {
+  const std::vector<HelpRow> rows = help_rows(config_table(), "", Config{});
+  return std::any_of(rows.begin(), rows.end(),
+                     [&](const HelpRow& row) { return row.key == path && row.type == "text"; });
+}
+
+/// A word as the shell gave it, whatever it would mean in YAML. A checkpoint must be able to hold it.
+Value text_value(const std::string& word, const std::string& where) {
+  for_each_character(word, [&](std::string_view, char32_t code) {
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0) || code == no_character)
+      fail_usage("{}: expected text in UTF-8 without control characters", where);
+  });
+  Value value = Value::scalar(word, true);
+  value.mark.source = std::make_shared<const std::string>(where);
+  return value;
+}
+
 }  // namespace
 
 void apply_override(Value& root, const std::string& assignment) {
+  constexpr std::size_t longest_key = 1000;  // far more than any has
+  if (std::min(assignment.find('='), assignment.size()) > longest_key)
+    fail_usage("command line: {}: no key is longer than {} characters", quote(assignment, 60), longest_key);
   const std::string where = "command line: " + assignment;
   if (assignment.starts_with('~')) return remove(root, assignment.substr(1), where);
   const std::size_t equals = assignment.find('=');
@@ -191,8 +211,13 @@ void apply_override(Value& root, const std::string& assignment) {
     fail_usage("{}: expected key=value without spaces, e.g. train.epochs=5, or ~key", where);
   }
   Walk walk(root, where, true);
-  for (const Step& step : steps_of(assignment.substr(0, equals), where)) walk.take(step);
-  *walk.at() = parse_yaml(assignment.substr(equals + 1), where, false);
+  std::string path;
+  for (const Step& step : steps_of(assignment.substr(0, equals), where)) {
+    walk.take(step);
+    path = step.path;
+  }
+  const std::string word = assignment.substr(equals + 1);
+  *walk.at() = takes_text(path) ? text_value(word, where) : parse_yaml(word, where, false);
 }
 
 std::vector<std::string> drop_replaced(Value& root) {

@@ -131,6 +131,9 @@ class Builder : public YAML::EventHandler {
       parent.key.reset();
     } else {
       if (value.kind != Value::Kind::scalar) fail_usage("{}: a key must be a word", value.mark.text());
+      if (value.text.find("\u00a0") != std::string::npos)
+        fail_usage("{}: {} has a no-break space, which looks like a space and is none: put a space there",
+                   value.mark.text(), quote(value.text, 60));
       parent.key = std::move(value.text);
       parent.line = value.mark;
     }

@@ -43,9 +43,10 @@ void run_turns(const Loop& loop, std::int64_t first, std::int64_t end) noexcept 
 }  // namespace
 
 int default_threads() {
+  constexpr int most_threads = 4096;  // whatever OMP_NUM_THREADS says
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
     const int threads = std::atoi(text);  // of a list, which is for nested loops, the first
-    if (threads > 0) return threads;
+    if (threads > 0) return std::min(threads, most_threads);
   }
   cpu_set_t mine;
   const int cores = sched_getaffinity(0, sizeof mine, &mine) == 0

@@ -4,10 +4,12 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "src/core/error.h"
@@ -22,6 +24,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors are littl
 
 constexpr const char* empty_checksum = "00000000";
 constexpr std::size_t length_bytes = 8;
+constexpr std::uint64_t longest_header = 100'000'000;  // as the format's own library
 
 const char* safetensors_name(DType type) {
   switch (type) {
@@ -213,16 +216,23 @@ TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name, c
   if (bytes.size() < length_bytes || length > bytes.size() - length_bytes) {
     fail("{}: truncated at byte {}, inside its header", name, bytes.size());
   }
+  if (length > longest_header) fail("{}: its header of {} bytes is too long", name, length);
   const std::size_t begin = length_bytes + length;
   const std::string_view head(reinterpret_cast<const char*>(bytes.data()), begin);
   TensorFile file;
   std::vector<std::pair<ByteRange, FileTensor*>> ranges;
-  const auto refuse_nesting = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+  std::array<std::set<std::string>, 3> keys;  // of the objects under way, from the outermost
+  const auto refuse_oddities = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
     if (depth > 3) fail("{}: not a safetensors file: its header is nested too deeply", name);
+    const auto level = static_cast<std::size_t>(depth);
+    if (event == nlohmann::json::parse_event_t::object_start && level < keys.size()) keys[level].clear();
+    if (event == nlohmann::json::parse_event_t::key && level >= 1 && level <= keys.size() &&
+        !keys[level - 1].insert(parsed.get<std::string>()).second)
+      fail("{}: its header has {} twice", name, parsed.get<std::string>());
     return true;
   };
   try {
-    const auto header = nlohmann::json::parse(head.substr(length_bytes), refuse_nesting);
+    const auto header = nlohmann::json::parse(head.substr(length_bytes), refuse_oddities);
     for (const auto& [key, value] : header.items()) {
       if (key == "__metadata__") {
         file.metadata = value.get<std::map<std::string, std::string>>();

@@ -1,13 +1,15 @@
 #include "src/train/checkpoint.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <set>
-#include <type_traits>
 
+#include "kernels/loss_scale.h"
+#include "src/core/number.h"
 #include "src/io/json_line.h"
 
 namespace convoy {
@@ -18,6 +20,7 @@ namespace {
 constexpr const char *format_name = "convoy-checkpoint-3", *format_2 = "convoy-checkpoint-2",
                      *format_1 = "convoy-checkpoint-1";
 constexpr const char* metrics_name = "progress.train_metrics";
+constexpr const char* loss_scale_name = "optimizer.loss_scale";
 constexpr const char* average_prefix = "average.";
 
 template <class T, class Value>
@@ -66,6 +69,14 @@ void require_float(const FileTensor& tensor, const std::string& tensor_name, con
     fail("{}: tensor {} holds {}, no floating-point numbers", name, tensor_name, name_of(tensor.dtype));
 }
 
+void require_finite(std::span<const double> values, const std::string& tensor_name, const std::string& name) {
+  const auto odd =
+      std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
+  if (odd != values.end())
+    fail("{}: tensor {} has values that are not finite, the first is number {}: {}", name, tensor_name,
+         odd - values.begin(), *odd);
+}
+
 /// `key` is no std::string: g++ 13 would take the result for a part of that temporary (-Wdangling-reference).
 const std::string& metadata(const TensorFile& file, const char* key, const std::string& name) {
   const auto it = file.metadata.find(key);
@@ -77,19 +88,30 @@ const std::string& metadata(const TensorFile& file, const char* key, const std::
   return it->second;
 }
 
-/// A number of the metadata.
-template <class T>
-T number_in(const TensorFile& file, const char* key, const std::string& name) {
+// More than any run comes to; sums and products of them stay far from overflow.
+constexpr int most_epochs = 1'000'000'000;
+constexpr std::int64_t most_steps = std::int64_t{1} << 52, most_images = std::int64_t{1} << 40;
+constexpr double most_seconds = 1e12;
+
+/// An integer of the metadata, from `low` to `high`.
+template <class Integer>
+Integer integer_in(const TensorFile& file, const char* key, Integer low, Integer high,
+                   const std::string& name) {
+  const std::string& text = metadata(file, key, name);
+  const std::optional<Integer> value = convoy::integer_in<Integer>(text, low, high);
+  if (!value)
+    fail("{}: its {} is \"{}\", no whole number from {} to {}", name, key, text.substr(0, 60), low, high);
+  return *value;
+}
+
+/// A finite number of the metadata, from `low` to `high`.
+double real_in(const TensorFile& file, const char* key, double low, double high, const std::string& name) {
   const std::string& text = metadata(file, key, name);
   char* end = nullptr;
-  errno = 0;
-  T value{};
-  if constexpr (std::is_floating_point_v<T>)
-    value = std::strtod(text.c_str(), &end);
-  else
-    value = static_cast<T>(std::strtoll(text.c_str(), &end, 10));
-  if (text.empty() || *end != '\0' || errno != 0 || (std::is_integral_v<T> && std::to_string(value) != text))
-    fail("{}: its {} is no number: \"{}\"", name, key, text);
+  const double value = std::strtod(text.c_str(), &end);
+  const bool whole = !text.empty() && end == text.c_str() + text.size();
+  if (!whole || !(value >= low && value <= high))  // also where it is NaN
+    fail("{}: its {} is \"{}\", no number from {:g} to {:g}", name, key, text.substr(0, 60), low, high);
   return value;
 }
 
@@ -188,22 +210,26 @@ void require_checkpoint(const TensorFile& file, const std::string& name) {
 
 Progress progress_in(const TensorFile& file, const std::string& name) {
   Progress progress;
-  progress.epochs_done = number_in<int>(file, "epochs_done", name);
-  progress.steps_done = number_in<std::int64_t>(file, "steps_done", name);
+  progress.epochs_done = integer_in(file, "epochs_done", 0, most_epochs, name);
+  progress.steps_done = integer_in(file, "steps_done", std::int64_t{0}, most_steps, name);
   progress.best_metric = metadata(file, "best_metric", name);
-  progress.best_value = number_in<double>(file, "best_value", name);
-  progress.epochs_since_best = number_in<int>(file, "epochs_since_best", name);
+  constexpr double endless = std::numeric_limits<double>::infinity();  // as a loss may be
+  progress.best_value = real_in(file, "best_value", -endless, endless, name);
+  progress.epochs_since_best = integer_in(file, "epochs_since_best", -1, most_epochs, name);
   if (metadata(file, "format", name) == format_1) return progress;
-  progress.seconds = number_in<double>(file, "seconds", name);
-  progress.images_done = number_in<std::int64_t>(file, "images_done", name);
-  if (progress.images_done <= 0) return progress;
+  progress.seconds = real_in(file, "seconds", 0, most_seconds, name);
+  progress.images_done = integer_in(file, "images_done", std::int64_t{0}, most_images, name);
+  if (progress.images_done == 0) return progress;
   progress.order = metadata(file, "order", name);
-  progress.epoch_seconds = number_in<double>(file, "epoch_seconds", name);
+  progress.epoch_seconds = real_in(file, "epoch_seconds", 0, most_seconds, name);
   const auto sums = file.tensors.find(metrics_name);
   if (sums == file.tensors.end() || sums->second.shape.size() != 2 || sums->second.bytes.empty())
     fail("{}: its epoch's metrics are missing", name);
   require_float(sums->second, metrics_name, name);
   progress.metrics = to_values(sums->second);
+  require_finite(progress.metrics, metrics_name, name);
+  if (sums->second.shape[0] > std::numeric_limits<int>::max())
+    fail("{}: its epoch's metrics are of {} ranks", name, sums->second.shape[0]);
   progress.metrics_ranks = static_cast<int>(sums->second.shape[0]);
   return progress;
 }
@@ -236,6 +262,19 @@ namespace {
 auto find_tensor(const TensorFile& file, const NamedTensor& named) {
   const auto it = file.tensors.find(named.name);
   return it == file.tensors.end() && named.optional ? file.tensors.find(named.stand_in) : it;
+}
+
+/// The norm is of gradients that may have overflowed; the rest are numbers that a run can come to.
+void require_loss_scale(const std::vector<double>& state, const std::string& name) {
+  const auto within = [&](int field, double low, double high) {
+    const double value = state[static_cast<std::size_t>(field)];
+    return value >= low && value <= high;
+  };
+  constexpr double most = static_cast<double>(most_steps);
+  if (!within(loss_scale::scale, loss_scale::smallest, loss_scale::largest) ||
+      !within(loss_scale::inverse, 0, 1) || !within(loss_scale::skip, 0, 1) ||
+      !within(loss_scale::good_steps, 0, most) || !within(loss_scale::skipped_steps, 0, most))
+    fail("{}: tensor {} holds no loss scale of a run: [{}]", name, loss_scale_name, fmt::join(state, ", "));
 }
 
 /// "a, b, c, ..."
@@ -283,6 +322,10 @@ void restore_tensors(Session& session, const std::vector<NamedTensor>& tensors, 
     }
     require_float(tensor, named.name, name);
     std::vector<double> values = to_values(tensor);
+    if (named.name == loss_scale_name)
+      require_loss_scale(values, name);
+    else
+      require_finite(values, named.name, name);
     if (named.parameter) values = from_file_order(*named.parameter, values);
     session.write_values(named.tensor, values);
   }
@@ -329,12 +372,14 @@ void restore_weights(Session& session, const TensorFile& file, const std::string
   if (!foreign.empty()) fail("{}: does not match this network, which has no {}", name, first_of(foreign));
 }
 
-TensorFile exported_weights(TensorFile checkpoint) {
+TensorFile exported_weights(TensorFile checkpoint, const std::string& name_of_file) {
   TensorFile file;
   for (auto& [name, tensor] : checkpoint.tensors) {
     if (belongs_to_training(name)) continue;
     const auto average = checkpoint.tensors.find(average_prefix + name);
     FileTensor& from = average == checkpoint.tensors.end() ? tensor : average->second;
+    require_float(from, name, name_of_file);
+    require_finite(to_values(from), name, name_of_file);
     if (from.dtype != DType::f32) from = {DType::f32, from.shape, to_bytes<float>(to_values(from))};
     file.tensors[name] = std::move(from);
   }

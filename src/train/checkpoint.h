@@ -72,8 +72,8 @@ void restore_weights(Session& session, const TensorFile& file, const std::string
                      const std::vector<std::string>& except = {});
 
 /// The weights that a checkpoint's run is evaluated with, alone, in f32: the moving averages where it has
-/// some.
-TensorFile exported_weights(TensorFile checkpoint);
+/// some. Throws Error naming `name` and the tensor where a value is not finite.
+TensorFile exported_weights(TensorFile checkpoint, const std::string& name);
 
 /// Throws Error when the file is no checkpoint of a known format, or carries no checksum.
 void require_checkpoint(const TensorFile& file, const std::string& name);

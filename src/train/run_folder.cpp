@@ -32,6 +32,19 @@ nlohmann::ordered_json to_json(const EpochRecord& r) {
   return json;
 }
 
+/// Of a line of metrics.jsonl, which anybody may have edited; 0 where it is no whole number.
+std::int64_t integer_of(const nlohmann::json& record, const char* key) {
+  const auto found = record.find(key);
+  return found != record.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
+/// From 0 to 1; 0 where it is no such number.
+double share_of(const nlohmann::json& record, const char* key) {
+  const auto found = record.find(key);
+  const double share = found != record.end() && found->is_number() ? found->get<double>() : 0;
+  return share >= 0 && share <= 1 ? share : 0;
+}
+
 }  // namespace
 
 bool RunFolder::contains(const fs::path& checkpoint) const {
@@ -63,10 +76,10 @@ double RunFolder::prepare_resumed(const Config& config, int epochs, std::int64_t
     const auto record = nlohmann::json::parse(line, nullptr, false);
     if (!record.is_object()) continue;
     if (record.contains("event")) {
-      if (record["event"] == "step" && record.value("step", std::int64_t{0}) <= steps) kept += line + '\n';
-    } else if (record.value("epoch", 0) <= epochs) {
+      if (record["event"] == "step" && integer_of(record, "step") <= steps) kept += line + '\n';
+    } else if (integer_of(record, "epoch") <= epochs) {
       kept += line + '\n';
-      best = std::max(best, record.value("val_accuracy", 0.0));
+      best = std::max(best, share_of(record, "val_accuracy"));
     }
   }
   write_file_atomically(path_ / "metrics.jsonl", kept);

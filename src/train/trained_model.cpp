@@ -33,7 +33,7 @@ TrainedModel load_trained_model(const std::filesystem::path& path, bool best, co
     model.graph = build_graph(model.config.model);
     require_known_order(checkpoint->file, model.graph, name);
     model.class_names = class_names_of(checkpoint->file, model.config, name);
-    model.weights = exported_weights(std::move(checkpoint->file));
+    model.weights = exported_weights(std::move(checkpoint->file), name);
     model.class_names.resize(model.class_names.empty() ? 0 : static_cast<std::size_t>(model.graph.classes()));
   });
   return model;

@@ -297,7 +297,7 @@ TEST_F(CheckpointFiles, ChecksumsOfLongFilesCoverEveryPiece) {
 }
 
 TEST_F(CheckpointFiles, WeightsAloneComeFromAnyFile) {
-  TensorFile file = exported_weights(from_safetensors(bytes_, "x"));
+  TensorFile file = exported_weights(from_safetensors(bytes_, "x"), "x");
   Session other(tiny_config({"seed=4"}), tiny_data(16, 4), make_engine(EngineKind::cpu, alone_), alone_);
   other.initialize();
   EXPECT_NE(weights_of(other), weights_of(*session_));

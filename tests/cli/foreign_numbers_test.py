@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Numbers and texts of files that others wrote: what no run comes to is refused by name, whatever the checksum says.
+
+usage: foreign_numbers_test.py CONVOY [unittest arguments]
+"""
+import json
+import pathlib
+import struct
+import sys
+import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from launch import ProgramTest, main  # noqa: E402
+
+TINY = """name: tiny
+data: {source: digits}
+model: {input: [1, 28, 28], layers: [avgpool: {kernel: 7, stride: 7}, flatten, linear: 10]}
+train: {epochs: 1, global_batch: 500, autotune: false}
+optimizer: {lr: 0.1}
+"""
+
+
+def parts_of(path):
+    raw = path.read_bytes()
+    length = struct.unpack("<Q", raw[:8])[0]
+    return json.loads(raw[8:8 + length]), raw[8 + length:]
+
+
+def write_safetensors(path, header, values, text=None):
+    """With a checksum that is right."""
+    header["__metadata__"]["checksum"] = "00000000"
+    text = text(header) if text else json.dumps(header, separators=(",", ":"))
+    text = text.encode().ljust((len(text.encode()) + 7) // 8 * 8)
+    zeros = struct.pack("<Q", len(text)) + text + values
+    path.write_bytes(zeros.replace(b'"checksum":"00000000"', b'"checksum":"%08x"' % zlib.crc32(zeros), 1))
+
+
+class ForeignNumbers(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.config = self.write(TINY, "tiny.yaml")
+        self.succeed("train", self.config, "--output", "run")
+        self.checkpoint = next((self.folder / "run" / "checkpoints").glob("epoch*"))
+        self.altered = self.folder / "altered.safetensors"
+
+    def expect_refusal(self, words, *command):
+        result = self.launch(*command)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertIn("altered.safetensors", result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_progress(self):
+        for key, texts in {"epochs_done": ["-1", "x", "", "1.5", "99999999999", "2147483647", "1 "],
+                           "steps_done": ["-1", "9223372036854775807"],
+                           "images_done": ["-1", "9223372036854775807"],
+                           "epochs_since_best": ["-2"],
+                           "best_value": ["nan", "?"],
+                           "seconds": ["nan", "-1", "inf", "1e300"]}.items():
+            for text in texts:
+                with self.subTest(key=key, text=text):
+                    header, values = parts_of(self.checkpoint)
+                    header["__metadata__"][key] = text
+                    write_safetensors(self.altered, header, values)
+                    self.expect_refusal([key], "train", self.config, "--resume", self.altered, "train.epochs=3", "--output", "other")
+
+    def test_weights_that_are_not_finite(self):
+        header, values = parts_of(self.checkpoint)
+        at = header["2.weight"]["data_offsets"][0]
+        for number in (float("nan"), float("inf")):
+            write_safetensors(self.altered, header, values[:at] + struct.pack("<f", number) + values[at + 4:])
+            for command in (["predict", self.altered, self.config], ["eval", self.altered], ["export", self.altered, "--output", "x.onnx"],
+                            ["train", self.config, "--init", self.altered, "--output", "other"],
+                            ["train", self.config, "--resume", self.altered, "train.epochs=3", "--output", "other"]):
+                with self.subTest(number=number, command=command[0]):
+                    self.expect_refusal(["2.weight", "not finite"], *command)
+        self.assertFalse((self.folder / "x.onnx").exists())
+
+    def test_a_name_twice(self):
+        header, values = parts_of(self.checkpoint)
+        entry = '"2.bias":' + json.dumps(header["2.bias"], separators=(",", ":"))
+        twice = {"tensor": lambda h: json.dumps(h, separators=(",", ":"))[:-1] + "," + entry + "}",
+                 "metadata": lambda h: json.dumps(h, separators=(",", ":")).replace('"epochs_done"', '"epochs_done":"7","epochs_done"')}
+        for what, text in twice.items():
+            with self.subTest(what=what):
+                write_safetensors(self.altered, header, values, text)
+                self.expect_refusal(["twice"], "eval", self.altered)
+
+    def test_metrics_of_any_kind(self):
+        odd = ['{"epoch": "x"}', '{"epoch": 1e300}', '{"event": "step", "step": "x"}', '{"epoch": 1, "val_accuracy": "x"}',
+               '{"epoch": -5, "val_accuracy": 7}', '{"event": 3}', "[" * 100000, "", "null"]
+        (self.folder / "run" / "metrics.jsonl").write_text("\n".join(odd) + "\n")
+        self.succeed("train", self.config, "--resume", "auto", "train.epochs=2", "--output", "run")
+
+    def test_long_keys(self):
+        result = self.launch("check", self.config, "a." * 60000 + "b=1")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("no key is longer", result.stdout)
+        self.assertLess(len(result.stdout), 300)
+
+    def test_text_is_taken_as_the_shell_gave_it(self):
+        for word in ("set #2", "a: b", "@home", "%d", "*", "&x", "[a]", "{a}", "true", "12", "-", "'a"):
+            with self.subTest(word=word):
+                result = self.launch("check", self.config, "data.source=folder", f"data.path={word}")
+                self.assertIn(f"{word}", result.stdout)
+                self.assertNotIn("YAML", result.stdout)
+
+    def test_no_break_space(self):
+        self.write(TINY.replace("lr: 0.1", "lr:\u00a00.1"), "space.yaml")
+        self.assertIn("no-break space", self.launch("check", "space.yaml").stdout)
+
+    def test_variables_of_launchers(self):
+        for value in ("-1", "abc", "", "0", "99999999999999"):
+            with self.subTest(value=value):
+                result = self.launch("check", self.config, variables={"OMPI_COMM_WORLD_SIZE": value})
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertIn("OMPI_COMM_WORLD_SIZE", result.stderr)
+
+
+if __name__ == "__main__":
+    main()
