@@ -7,23 +7,32 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "comm/activity.h"
 #include "src/core/file_descriptor.h"
 
 namespace convoy {
 
 std::string describe(const Failure& failure) {
-  return fmt::format("rank {} on host {}{} failed in step {}: {}", failure.rank, failure.host,
-                     failure.device.empty() ? "" : fmt::format(" ({})", failure.device), failure.step,
+  std::string when = fmt::format("in step {}", failure.step);
+  if (!failure.phase.empty() && failure.phase != Activity::training) {
+    when = "while " + failure.phase;
+    if (failure.step > 0) when += fmt::format(" after step {}", failure.step);
+  }
+  return fmt::format("rank {} on host {}{} failed {}: {}", failure.rank, failure.host,
+                     failure.device.empty() ? "" : fmt::format(" ({})", failure.device), when,
                      failure.reason);
 }
 
 RecordOutcome write_failure_record(const std::filesystem::path& path, const Failure& failure) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(failure.time);
-  const nlohmann::ordered_json json = {
-      {"rank", failure.rank},      {"host", failure.host},
-      {"device", failure.device},  {"step", failure.step},
-      {"reason", failure.reason},  {"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds))},
-      {"witness", failure.witness}};
+  const nlohmann::ordered_json json = {{"rank", failure.rank},
+                                       {"host", failure.host},
+                                       {"device", failure.device},
+                                       {"phase", failure.phase.empty() ? Activity::training : failure.phase},
+                                       {"step", failure.step},
+                                       {"reason", failure.reason},
+                                       {"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds))},
+                                       {"witness", failure.witness}};
   // Reasons may quote anything, also what is no UTF-8.
   const std::string text = json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));

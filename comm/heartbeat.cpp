@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <random>
 #include <utility>
 
 #include "src/core/error.h"
@@ -22,6 +21,9 @@ using namespace std::chrono_literals;
 
 constexpr auto moment_of_doubt = 300ms;        // rank 0: whether what a rank reports has a deeper cause
 constexpr auto patience_with_rank_0 = 1500ms;  // another rank: until its report is answered
+
+constexpr auto patience_with_lost = 5s;  // a rank of another host: until it is back
+constexpr auto retry = 50ms;             // between attempts to come back, and looks at who is lost
 
 /// Between two beats: short enough to tell a late one from a lost one.
 std::chrono::steady_clock::duration interval_for(const HeartbeatLimits& limits) {
@@ -56,18 +58,15 @@ Heartbeat::~Heartbeat() {
   thread_.join();
 }
 
-MeetingPoint Heartbeat::open() {
-  std::random_device random;
-  MeetingPoint point{};
-  token_ = point.token = (std::uint64_t{random()} << 32) | random();
-  listener_ = listen_anywhere();
-  point.port = listener_.port;
-  point.host = host_;
-  std::vector<std::string> addresses = own_addresses();
-  addresses.resize(std::min(addresses.size(), point.addresses.size()));
-  std::copy(addresses.begin(), addresses.end(), point.addresses.begin());
+MeetingPoint Heartbeat::open(bool one_host) {
+  point_.key = random_bytes();
+  point_.host = host_;
+  gate_.emplace(point_.key, size_, one_host);
+  const std::vector<Door> doors = gate_->doors();
+  std::copy(doors.begin(), doors.end(), point_.doors.begin());
   for (int rank = 0; rank < size_; ++rank) peers_.push_back({.rank = rank});
   peers_[0].host = host_;
+  const MeetingPoint point = point_;
   start();
   return point;
 }
@@ -76,43 +75,65 @@ void Heartbeat::meet(const MeetingPoint& point, Seconds limit) {
   if (is_hub()) {
     if (complete_.get_future().wait_for(limit) == std::future_status::ready) return;
     fail("{} of {} ranks could not connect to rank 0 on host {} (TCP port {}) within {:.0f} s",
-         missing_.load(), size_, host_, point.port, limit.count());
+         missing_.load(), size_, host_, point.doors[0].port, limit.count());
   }
-  token_ = point.token;
-  auto channel = connect(point, Clock::now() + duration_cast<Clock::duration>(limit));
-  if (!channel) {
+  point_ = point;
+  peers_.push_back({.rank = 0, .host = point.host.text()});
+  if (!connect(Clock::now() + duration_cast<Clock::duration>(limit))) {
     fail(
         "cannot connect from host {} to rank 0 on host {} (TCP port {}) within {:.0f} s: does a firewall "
         "stand between them?",
-        host_, point.host.text(), point.port, limit.count());
+        host_, point.host.text(), point.doors[0].port, limit.count());
   }
-  peers_.push_back({.rank = 0, .channel = std::move(channel), .host = point.host.text()});
   start();
 }
 
-/// Tries the addresses one after the other, again and again: some may lead nowhere, or to another host's
-/// port.
-std::optional<Channel<Heartbeat::Message>> Heartbeat::connect(const MeetingPoint& point,
-                                                              Clock::time_point until) {
-  std::vector<std::string> addresses;
-  for (const auto& address : point.addresses) {
-    if (!address.text().empty()) addresses.push_back(address.text());
-  }
-  if (point.host.text() == host_) std::reverse(addresses.begin(), addresses.end());  // loopback first
+/// Tries the doors one after the other, again and again: some may lead nowhere, or to another host's port.
+bool Heartbeat::connect(Clock::time_point until) {
   for (bool first = true; first || Clock::now() < until; first = false) {
-    if (!first) std::this_thread::sleep_for(50ms);
-    for (const std::string& address : addresses) {
-      Channel<Message> channel(connect_to(address, point.port, 1s));
-      if (channel.fd() < 0) continue;
-      channel.send(message_of_self(Message::Kind::hello));
-      pollfd answer{channel.fd(), POLLIN, 0};
-      if (::poll(&answer, 1, 1000) != 1) continue;
-      channel.receive();
-      const std::optional<Message> message = channel.take();
-      if (message && message->token == token_) return channel;
+    if (!first) std::this_thread::sleep_for(retry);
+    for (const Door& door : point_.doors) {
+      if (door.address.text().empty()) break;
+      if (enter_by(door, 1s)) return true;
     }
   }
-  return std::nullopt;
+  return false;
+}
+
+/// Whether rank 0 has let this rank in and said its first word.
+bool Heartbeat::enter_by(const Door& door, milliseconds limit) {
+  Peer& root = peers_[0];
+  Entry entry = enter(door, point_.key, rank_, limit);
+  root.refused = entry.refused;
+  if (!entry.channel) return false;
+  entry.channel->send(message_of_self(Message::Kind::beat));
+  const Clock::time_point until = Clock::now() + limit;
+  while (!entry.channel->ended()) {
+    if (const std::optional<Message> answer = entry.channel->take()) {
+      door_ = door;
+      seat(root, std::move(*entry.channel), Clock::now());
+      heed(root, *answer, root.last_heard);
+      return true;
+    }
+    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
+    pollfd file{entry.channel->fd(), POLLIN, 0};
+    if (left <= 0 || ::poll(&file, 1, static_cast<int>(left)) == 0) return false;
+    entry.channel->receive();
+  }
+  return false;
+}
+
+void Heartbeat::come_back(Clock::time_point now) {
+  if (peers_[0].channel || peers_[0].left || now < next_try_) return;
+  if (enter_by(door_, 300ms) && suspected_) peers_[0].channel->send(to_message(*suspected_));
+  next_try_ = Clock::now() + retry;
+}
+
+void Heartbeat::seat(Peer& peer, SealedChannel channel, Clock::time_point now) {
+  peer.channel.emplace(std::move(channel));
+  peer.last_heard = now;
+  if (!peer.came) peer.last_advance = now;
+  peer.came = true;
 }
 
 void Heartbeat::set_device(const std::string& name) {
@@ -147,6 +168,8 @@ void Heartbeat::run() {
     if (is_hub()) {
       admit(now);
       notice_own_progress(now);
+    } else if (!concluded_) {
+      come_back(now);
     }
     for (Peer& peer : peers_) {
       if (peer.channel && !concluded_) read(peer, now);
@@ -165,7 +188,8 @@ void Heartbeat::run() {
     Clock::time_point until = next_beat;
     if (suspected_) until = std::min(until, suspected_until_);
     for (const Peer& peer : peers_) {
-      if (peer.channel && !peer.left)
+      if (peer.came && !peer.channel && !peer.left) until = std::min(until, now + retry);
+      if (peer.came && !peer.left)
         until = std::min(until, peer.last_heard + duration_cast<Clock::duration>(limits_.silence));
     }
     wait(until);
@@ -176,14 +200,14 @@ void Heartbeat::run() {
 /// Sleeps until something is to be read, sent or heeded, or `until`.
 void Heartbeat::wait(Clock::time_point until) {
   std::vector<pollfd> files{{wake_.get(), POLLIN, 0}};
-  if (listener_.socket) files.push_back({listener_.socket.get(), POLLIN, 0});
-  const auto watch = [&](const Channel<Message>& channel) {
-    const int events = POLLIN | (channel.has_unsent() ? POLLOUT : 0);
-    if (!channel.ended()) files.push_back({channel.fd(), static_cast<short>(events), 0});
-  };
-  for (const Channel<Message>& channel : strangers_) watch(channel);
+  if (gate_) {
+    gate_->watch(files, Clock::now());
+    until = std::min(until, gate_->next_deadline());
+  }
   for (const Peer& peer : peers_) {
-    if (peer.channel) watch(*peer.channel);
+    if (!peer.channel || peer.channel->ended()) continue;
+    const int events = POLLIN | (peer.channel->has_unsent() ? POLLOUT : 0);
+    files.push_back({peer.channel->fd(), static_cast<short>(events), 0});
   }
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
   ::poll(files.data(), files.size(), static_cast<int>(std::max<long>(left, 0)));
@@ -191,28 +215,15 @@ void Heartbeat::wait(Clock::time_point until) {
   ::eventfd_read(wake_.get(), &count);
 }
 
-/// Rank 0: whoever has the token and a place that is free becomes a peer; whoever has not is shown out.
+/// Rank 0: whoever has proved to be a rank gets its place, also one that lost its connection.
 void Heartbeat::admit(Clock::time_point now) {
-  if (!listener_.socket) return;
-  while (FileDescriptor socket = accept_from(listener_.socket)) strangers_.emplace_back(std::move(socket));
-  for (Channel<Message>& stranger : strangers_) {
-    stranger.receive();
-    const std::optional<Message> hello = stranger.take();
-    if (!hello) continue;  // yet
-    const bool known = hello->token == token_ && hello->rank > 0 && hello->rank < size_;
-    Peer* const peer = known ? &peers_[static_cast<std::size_t>(hello->rank)] : nullptr;
-    Channel<Message> channel = std::move(stranger);  // without a descriptor it is dropped below
-    if (peer == nullptr || peer->channel) continue;
-    peer->channel.emplace(std::move(channel));
-    peer->last_heard = peer->last_advance = now;
-    heed(*peer, *hello, now);
-    peer->channel->send(message_of_self(Message::Kind::beat));
-    --missing_;
-  }
-  std::erase_if(strangers_, [](const Channel<Message>& c) { return c.fd() < 0 || c.ended(); });
-  if (missing_ == 0) {
-    listener_.socket.reset();
-    strangers_.clear();
+  for (Gate::Arrival& arrival : gate_->admit(now)) {
+    Peer& peer = peers_[static_cast<std::size_t>(arrival.rank)];
+    const bool first = !peer.came;
+    seat(peer, std::move(arrival.channel), now);
+    peer.channel->send(message_of_self(Message::Kind::beat));
+    if (!first || --missing_ > 0) continue;
+    gate_->close_unused();
     complete_.set_value();
   }
 }
@@ -225,22 +236,26 @@ void Heartbeat::read(Peer& peer, Clock::time_point now) {
     if (!message) break;
     heed(peer, *message, now);
   }
-  // Before all have come, a rank may give up a connection that is slow to answer, and try again.
-  if (listener_.socket && peer.channel->ended()) {
-    peer.channel.reset();
-    ++missing_;
-  }
+  if (!peer.channel->ended()) return;
+  peer.channel.reset();
+  peer.lost = now;
 }
 
 void Heartbeat::heed(Peer& peer, const Message& message, Clock::time_point now) {
-  if (message.token != token_) return;
+  // A rank speaks for itself alone; rank 0 tells of all.
+  const auto is_rank = [&](int rank) { return rank >= 0 && rank < size_; };
+  const bool of_itself = message.rank == peer.rank && message.witness == peer.rank;
+  const bool told = !is_hub() && message.kind == Message::Kind::failure;
+  if (!of_itself && !(told && is_rank(message.rank) && is_rank(message.witness))) return;
   peer.last_heard = now;
   if (message.kind == Message::Kind::failure) {
     const Failure failure = to_failure(message);
     return is_hub() ? suspect(failure, now + moment_of_doubt) : conclude(failure, false);
   }
   if (message.kind == Message::Kind::goodbye) peer.left = true;
+  peer.process = message.process;
   peer.host = message.host.text();
+  peer.phase = message.phase.text();
   peer.device = message.device.text();
   peer.waiting = message.waiting != 0;
   if (message.advances != peer.advances) peer.last_advance = now;
@@ -253,6 +268,7 @@ void Heartbeat::notice_own_progress(Clock::time_point now) {
   if (activity_.advances() != self.advances) self.last_advance = now;
   self.advances = activity_.advances();
   self.step = activity_.step();
+  self.phase = activity_.doing();
   self.waiting = activity_.is_waiting();
   const std::lock_guard lock(mutex_);
   self.device = device_;
@@ -268,6 +284,7 @@ void Heartbeat::take_report(Clock::time_point now) {
   Failure failure;
   failure.rank = failure.witness = rank_;
   failure.host = host_;
+  failure.phase = activity_.doing();
   failure.step = activity_.step();
   failure.reason = reason;
   {
@@ -275,7 +292,7 @@ void Heartbeat::take_report(Clock::time_point now) {
     failure.device = device_;
   }
   if (is_hub()) return suspect(failure, now + moment_of_doubt);
-  send_to_all(to_message(failure, token_));
+  send_to_all(to_message(failure));
   suspect(failure, peers_[0].left ? now : now + patience_with_rank_0);
 }
 
@@ -294,10 +311,18 @@ void Heartbeat::send_to_all(const Message& message) {
 
 void Heartbeat::judge_peers(Clock::time_point now) {
   for (const Peer& peer : peers_) {
-    if (concluded_ || !peer.channel || peer.left) continue;
-    if (peer.channel->ended()) {
+    if (concluded_ || !peer.came || peer.left) continue;
+    if (!peer.channel) {
       if (suspected_ && suspected_->rank == peer.rank) continue;  // it said why, and went
-      return conclude(failure_of(peer, "its connection ended without a goodbye: killed or crashed"), true);
+      const ProcessState state = state_of(peer.process);
+      if (peer.refused || state == ProcessState::gone)
+        return conclude(failure_of(peer, "its connection ended without a goodbye: killed or crashed"), true);
+      if (state == ProcessState::unknown && now - peer.lost >= patience_with_lost) {
+        return conclude(failure_of(peer,
+                                   "its connection ended without a goodbye and it did not come back: "
+                                   "killed, crashed or cut off"),
+                        true);
+      }
     }
     if (now - peer.last_heard >= limits_.silence) {
       return conclude(
@@ -313,7 +338,7 @@ void Heartbeat::judge_peers(Clock::time_point now) {
 void Heartbeat::judge_progress(Clock::time_point now) {
   if (limits_.step.count() == 0) return;
   const auto stands_still = [&](const Peer& peer, Seconds limit) {
-    return !peer.left && (peer.channel || peer.rank == rank_) && now - peer.last_advance >= limit;
+    return !peer.left && (peer.came || peer.rank == rank_) && now - peer.last_advance >= limit;
   };
   if (std::none_of(peers_.begin(), peers_.end(),
                    [&](const Peer& p) { return stands_still(p, limits_.step); }))
@@ -340,7 +365,7 @@ void Heartbeat::suspect(const Failure& failure, Clock::time_point until) {
 
 void Heartbeat::conclude(const Failure& failure, bool first_hand) {
   concluded_ = true;
-  if (is_hub()) send_to_all(to_message(failure, token_));
+  if (is_hub()) send_to_all(to_message(failure));
   verdict_(failure, first_hand);
 }
 
@@ -349,6 +374,7 @@ Failure Heartbeat::failure_of(const Peer& peer, std::string reason) const {
   failure.rank = peer.rank;
   failure.host = peer.host;
   failure.device = peer.device;
+  failure.phase = peer.phase;
   failure.step = peer.step;
   failure.reason = std::move(reason);
   failure.witness = rank_;
@@ -357,13 +383,14 @@ Failure Heartbeat::failure_of(const Peer& peer, std::string reason) const {
 
 Heartbeat::Message Heartbeat::message_of_self(Message::Kind kind) const {
   Message message{};
-  message.token = token_;
+  message.process = process_;
   message.kind = kind;
   message.rank = message.witness = rank_;
   message.step = activity_.step();
   message.advances = activity_.advances();
   message.waiting = activity_.is_waiting() ? 1 : 0;
   message.host = host_;
+  message.phase = std::string(activity_.doing());
   const std::lock_guard lock(mutex_);
   message.device = device_;
   return message;

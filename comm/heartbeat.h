@@ -14,8 +14,9 @@
 #include <vector>
 
 #include "comm/activity.h"
+#include "comm/gate.h"
+#include "comm/handshake.h"
 #include "comm/heartbeat_message.h"
-#include "comm/socket.h"
 
 namespace convoy {
 
@@ -28,11 +29,13 @@ struct HeartbeatLimits {
 
 /// One rank's part of a star around rank 0, kept up by a thread of its own.
 ///
-/// Every rank sends a beat at least once a second and judges those it is connected with: a connection that
-/// ends without a goodbye means dead, silence means stopped or cut off. Rank 0 tells the others of the first
-/// failure. What a rank reports of itself is often but the echo of another's death (a collective that broke),
-/// so rank 0 waits a moment for a connection to end before it believes it. A rank that was itself stopped for
-/// long judges nobody by the silence of that time.
+/// Every rank sends a beat at least once a second and judges those it is connected with. Silence means
+/// stopped or cut off. A connection that ends without a goodbye means dead where the process is gone, which
+/// others on its host can see, or where nobody listens at rank 0's port any more; a rank that lives comes
+/// back, with another handshake, and one on another host has a few seconds for it. Rank 0 tells the others of
+/// the first failure. What a rank reports of itself is often but the echo of another's death (a collective
+/// that broke), so rank 0 waits a moment for a connection to end before it believes it. A rank that was
+/// itself stopped for long judges nobody by the silence of that time.
 class Heartbeat {
  public:
   /// Called once, from the thread. `first_hand`: noticed here, not told by rank 0.
@@ -45,8 +48,9 @@ class Heartbeat {
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
 
-  /// Rank 0, first of all: listens, and admits the others from now on. Throws Error.
-  MeetingPoint open();
+  /// Rank 0, first of all: listens, on one host for this host alone, and admits the others from now on.
+  /// Throws Error.
+  MeetingPoint open(bool one_host);
   /// Rank 0 waits until all have come, any other connects. Throws Error when that takes longer than `limit`.
   void meet(const MeetingPoint& point, Seconds limit);
 
@@ -59,8 +63,12 @@ class Heartbeat {
   using Message = HeartbeatMessage;
   struct Peer {
     int rank = 0;
-    std::optional<Channel<Message>> channel{};  ///< none: this rank itself, or not here yet
-    std::string host{}, device{};
+    std::optional<SealedChannel> channel{};  ///< none: this rank itself, not here yet, or lost
+    bool came = false;
+    bool refused = false;      ///< rank 0's port is closed
+    Clock::time_point lost{};  ///< since when there is no connection any more
+    ProcessIdentity process{};
+    std::string host{}, device{}, phase{};
     std::int64_t step = 0;
     std::uint64_t advances = 0;
     bool waiting = false;
@@ -68,7 +76,10 @@ class Heartbeat {
     Clock::time_point last_heard{}, last_advance{};
   };
 
-  std::optional<Channel<Message>> connect(const MeetingPoint& point, Clock::time_point until);
+  bool connect(Clock::time_point until);
+  bool enter_by(const Door& door, std::chrono::milliseconds limit);
+  void come_back(Clock::time_point now);
+  void seat(Peer& peer, SealedChannel channel, Clock::time_point now);
   void start();
   void run();
   void wait(Clock::time_point until);
@@ -93,12 +104,14 @@ class Heartbeat {
   const Clock::duration interval_;
   const Activity& activity_;
   const Verdict verdict_;
+  const ProcessIdentity process_ = own_process();
 
   // The thread's own, once it runs.
-  std::uint64_t token_ = 0;
-  Listener listener_;  ///< rank 0, until all have come
-  std::vector<Channel<Message>> strangers_;
-  std::vector<Peer> peers_;  ///< of rank 0: all ranks, itself included; of any other: rank 0
+  std::optional<Gate> gate_;  ///< rank 0's
+  MeetingPoint point_{};
+  Door door_{};                   ///< of rank 0, which this rank came in by
+  Clock::time_point next_try_{};  ///< to come back
+  std::vector<Peer> peers_;       ///< of rank 0: all ranks, itself included; of any other: rank 0
   std::optional<Failure> suspected_;
   Clock::time_point suspected_until_;
   bool concluded_ = false;

@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
+#include "comm/authentication.h"
 #include "comm/failure_record.h"
+#include "comm/process_identity.h"
 
 namespace convoy {
 
@@ -26,10 +29,11 @@ class ShortText {
   std::array<char, n> bytes_;
 };
 
-/// Plain bytes. All hosts of a run have the same byte order, which MPI's bytes take for granted, too.
+/// Plain bytes without padding. All hosts of a run have the same byte order, which MPI's bytes take for
+/// granted, too.
 struct HeartbeatMessage {
-  enum class Kind : std::uint8_t { hello, beat, failure, goodbye };
-  std::uint64_t token;  ///< proves that the sender belongs to this run
+  enum class Kind : std::uint8_t { beat, failure, goodbye };
+  ProcessIdentity process;  ///< of the sender
   std::int64_t step;
   std::uint64_t advances;
   std::int64_t time;  ///< of a failure: seconds since 1970
@@ -37,21 +41,25 @@ struct HeartbeatMessage {
   std::int32_t witness;
   Kind kind;
   std::uint8_t waiting;
-  ShortText<62> host;
+  std::uint8_t exit_code;  ///< of a failure
+  ShortText<61> host;
   ShortText<96> device;
+  ShortText<48> phase;
   ShortText<608> reason;
 };
+static_assert(std::has_unique_object_representations_v<HeartbeatMessage>);
 
-inline HeartbeatMessage to_message(const Failure& failure, std::uint64_t token) {
+inline HeartbeatMessage to_message(const Failure& failure) {
   HeartbeatMessage message{};
-  message.token = token;
   message.kind = HeartbeatMessage::Kind::failure;
   message.rank = failure.rank;
   message.witness = failure.witness;
   message.step = failure.step;
   message.time = std::chrono::system_clock::to_time_t(failure.time);
+  message.exit_code = static_cast<std::uint8_t>(failure.code);
   message.host = failure.host;
   message.device = failure.device;
+  message.phase = failure.phase;
   message.reason = failure.reason;
   return message;
 }
@@ -61,19 +69,26 @@ inline Failure to_failure(const HeartbeatMessage& message) {
   failure.rank = message.rank;
   failure.host = message.host.text();
   failure.device = message.device.text();
+  failure.phase = message.phase.text();
   failure.step = message.step;
   failure.reason = message.reason.text();
   failure.witness = message.witness;
+  failure.code = static_cast<ExitCode>(message.exit_code);
   failure.time = std::chrono::system_clock::from_time_t(message.time);
   return failure;
 }
 
-/// What the other ranks need to find rank 0; plain bytes, to be broadcast.
-struct MeetingPoint {
-  std::uint64_t token;
+/// Where rank 0 listens.
+struct Door {
+  ShortText<48> address;  ///< numeric
   std::uint16_t port;
+};
+
+/// What the other ranks need to find rank 0; plain bytes, which MPI broadcasts.
+struct MeetingPoint {
+  Key key;
   ShortText<64> host;
-  std::array<ShortText<48>, 16> addresses;  ///< numeric, up to the first empty one
+  std::array<Door, 16> doors;  ///< up to the first one without an address
 };
 
 }  // namespace convoy

@@ -14,59 +14,69 @@
 
 namespace convoy {
 
+/// A socket that takes connections to one address of this host.
 struct Listener {
   FileDescriptor socket;
+  std::string address;  ///< numeric
   std::uint16_t port = 0;
 };
 
-/// On a free port of all interfaces. Throws Error.
-Listener listen_anywhere();
-/// The next connection that waits; none when there is none.
-FileDescriptor accept_from(const FileDescriptor& listener);
-/// None when nobody answers within the limit.
-FileDescriptor connect_to(const std::string& address, std::uint16_t port, std::chrono::milliseconds limit);
-/// This host's numeric addresses, those of other hosts' interest first, loopback last. Throws Error.
-std::vector<std::string> own_addresses();
+/// On a free port; none when the address cannot be listened at.
+std::optional<Listener> listen_at(const std::string& address);
 
-/// A connection that carries bytes in the order they were given, as far as it can without waiting.
-class ByteChannel {
+enum class Accepted { connection, none_waits, no_descriptor_is_free };
+/// Takes the next connection that waits.
+Accepted accept_from(const Listener& listener, FileDescriptor& connection);
+
+struct ConnectionAttempt {
+  FileDescriptor socket;  ///< none when nobody answered within the limit
+  bool refused = false;   ///< the host is there and nobody listens at the port
+};
+ConnectionAttempt connect_to(const std::string& address, std::uint16_t port, std::chrono::milliseconds limit);
+
+/// This host's numeric addresses. Throws Error.
+struct OwnAddresses {
+  std::vector<std::string> outside, loopback;
+};
+OwnAddresses own_addresses();
+
+/// A connection that carries values as plain bytes, in the order they were given, as far as it can without
+/// waiting.
+class Channel {
  public:
-  explicit ByteChannel(FileDescriptor socket) : socket_(std::move(socket)) {}
+  explicit Channel(FileDescriptor socket) : socket_(std::move(socket)), ended_(!socket_) {}
+  /// What is left where another one was moved from.
+  static Channel ended_one() { return Channel(FileDescriptor()); }
   int fd() const { return socket_.get(); }
-  /// The other side closed it or it broke. What came before can still be taken.
+  /// The other side closed it, it broke, or it was closed here. What came before can still be taken.
   bool ended() const { return ended_; }
+  void close();
   bool has_unsent() const { return !outgoing_.empty() && !ended_; }
   void send_unsent();
   /// Takes in what has come. Nothing else does, so that whoever polls first misses nothing.
   void receive();
 
- protected:
-  std::string incoming_, outgoing_;
-
- private:
-  FileDescriptor socket_;
-  bool ended_ = false;
-};
-
-/// The same for messages of one size.
-template <class Message>
-class Channel : public ByteChannel {
-  static_assert(std::is_trivially_copyable_v<Message>);
-
- public:
-  using ByteChannel::ByteChannel;
-  void send(const Message& message) {
-    outgoing_.append(reinterpret_cast<const char*>(&message), sizeof message);
+  template <class Value>
+  void send(const Value& value) {
+    static_assert(std::is_trivially_copyable_v<Value>);
+    outgoing_.append(reinterpret_cast<const char*>(&value), sizeof value);
     send_unsent();
   }
-  /// The oldest message that has come in full.
-  std::optional<Message> take() {
-    if (incoming_.size() < sizeof(Message)) return std::nullopt;
-    Message message;
-    incoming_.copy(reinterpret_cast<char*>(&message), sizeof message);
-    incoming_.erase(0, sizeof message);
-    return message;
+  /// The oldest value that has come in full.
+  template <class Value>
+  std::optional<Value> take() {
+    static_assert(std::is_trivially_copyable_v<Value>);
+    if (incoming_.size() < sizeof(Value)) return std::nullopt;
+    Value value;
+    incoming_.copy(reinterpret_cast<char*>(&value), sizeof value);
+    incoming_.erase(0, sizeof value);
+    return value;
   }
+
+ private:
+  std::string incoming_, outgoing_;
+  FileDescriptor socket_;
+  bool ended_ = false;
 };
 
 }  // namespace convoy

@@ -28,7 +28,7 @@ Watchdog::Watchdog(const RankEnvironment& ranks, const HeartbeatLimits& limits) 
     heartbeat_ = std::make_unique<Heartbeat>(
         ranks.rank(), ranks.size(), ranks.host(), limits, ranks.activity(),
         [this](const Failure& failure, bool first_hand) { leave(failure, first_hand); });
-    if (ranks.is_root()) point = heartbeat_->open();
+    if (ranks.is_root()) point = heartbeat_->open(ranks.size() == ranks.local_size());
   });
   ranks.broadcast(&point, sizeof point);
   agree(ranks, [&] { heartbeat_->meet(point, limits.silence); });

@@ -54,32 +54,43 @@ class Member {
   std::future<Verdict> future_;
 };
 
+/// Of a process that was here and has ended.
+ProcessIdentity ended_process() {
+  ProcessIdentity process = own_process();
+  process.start = 1;
+  return process;
+}
+
 /// Sends what it is told to, and nothing else.
 class MadeUpRank {
  public:
-  MadeUpRank(const MeetingPoint& point, int rank) : point_(point), rank_(rank) {
-    channel_.emplace(connect_to("127.0.0.1", point.port, 2s));
-    EXPECT_GE(channel_->fd(), 0);
-    say(Message::Kind::hello);
+  MadeUpRank(const MeetingPoint& point, int rank, ProcessIdentity process = ended_process())
+      : rank_(rank), process_(process), channel_(enter(point.doors[0], point.key, rank, 2s).channel) {
+    if (channel_) say(Message::Kind::beat);
   }
-  void say(Message::Kind kind, bool waiting = false) {
+  Message message(Message::Kind kind, bool waiting = false) const {
     Message message{};
-    message.token = point_.token;
+    message.process = process_;
     message.kind = kind;
-    message.rank = rank_;
+    message.rank = message.witness = rank_;
     message.waiting = waiting ? 1 : 0;
     message.step = 7;
     message.host = fmt::format("host-{}", rank_);
     message.device = std::string("made up");
-    channel_->send(message);
+    return message;
   }
+  void say(Message::Kind kind, bool waiting = false) { channel_->send(message(kind, waiting)); }
+  void say(const Message& message) { channel_->send(message); }
   void send_bytes(const std::string& bytes) {
     EXPECT_EQ(::send(channel_->fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
   }
   void die() { channel_.reset(); }
-  /// Whether the other side answers, rather than to hang up.
+  /// As a TCP reset on the way leaves it.
+  void break_connection() { ::shutdown(channel_->fd(), SHUT_RDWR); }
+  /// Whether it was let in and answered, rather than shown out.
   bool is_answered() {
+    if (!channel_) return false;
     pollfd answer{channel_->fd(), POLLIN, 0};
     EXPECT_EQ(::poll(&answer, 1, 2000), 1) << "neither answered nor refused";
     channel_->receive();
@@ -87,38 +98,57 @@ class MadeUpRank {
   }
 
  private:
-  MeetingPoint point_;
   int rank_;
-  std::optional<Channel<Message>> channel_;
+  ProcessIdentity process_;
+  std::optional<SealedChannel> channel_;
 };
 
 /// Rank 0 that the others of a run believe in.
 class MadeUpRoot {
  public:
-  MadeUpRoot() : listener_(listen_anywhere()) {
-    point_.token = 99;
-    point_.port = listener_.port;
+  MadeUpRoot() : listener_(listen_at("127.0.0.1").value()) {
+    point_.key = random_bytes();
     point_.host = std::string("host-0");
-    point_.addresses[0] = std::string("127.0.0.1");
+    point_.doors[0].address = listener_.address;
+    point_.doors[0].port = listener_.port;
   }
   const MeetingPoint& point() const { return point_; }
   /// Answers the next one that comes; afterwards it is silent.
   void admit() {
     pollfd ready{listener_.socket.get(), POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, 2000), 1);
-    channels_.emplace_back(accept_from(listener_.socket));
+    FileDescriptor socket;
+    EXPECT_EQ(accept_from(listener_, socket), Accepted::connection);
+    Channel channel(std::move(socket));
+    RootHandshake handshake(point_.key);
+    const auto hello = next<Hello>(channel);
+    if (!hello) return;
+    channel.send(*handshake.challenge(*hello, 100));
+    const auto proof = next<Proof>(channel);
+    if (!proof || !handshake.accept(*proof)) return;
     Message message{};
-    message.token = point_.token;
-    message.kind = Message::Kind::beat;
+    message.process = ended_process();
     message.host = std::string("host-0");
+    channels_.emplace_back(std::move(channel), handshake.keys().of_root, handshake.keys().of_rank);
     channels_.back().send(message);
   }
   void die() { channels_.clear(); }
 
  private:
+  template <class Value>
+  std::optional<Value> next(Channel& channel) {
+    std::optional<Value> value = channel.take<Value>();
+    while (!value && !channel.ended()) {
+      pollfd file{channel.fd(), POLLIN, 0};
+      if (::poll(&file, 1, 2000) != 1) break;
+      channel.receive();
+      value = channel.take<Value>();
+    }
+    return value;
+  }
   Listener listener_;
   MeetingPoint point_{};
-  std::vector<Channel<Message>> channels_;
+  std::vector<SealedChannel> channels_;
 };
 
 /// Rank 0 and the next few; places up to `size` are left for made-up ones.
@@ -127,7 +157,7 @@ class Group {
   Group(int members, int size, const HeartbeatLimits& limits) {
     for (int rank = 0; rank < members; ++rank)
       members_.push_back(std::make_unique<Member>(rank, size, limits));
-    point = root().heartbeat().open();
+    point = root().heartbeat().open(true);
     for (int rank = 1; rank < members; ++rank) (*this)[rank].heartbeat().meet(point, 5s);
     if (members == size) root().heartbeat().meet(point, 5s);
   }
@@ -307,24 +337,59 @@ TEST(Watchdog, AGoodbyeIsNoFailure) {
 TEST(Watchdog, StrangersAreRefused) {
   Group group(1, 2, patient);
   MeetingPoint wrong = group.point;
-  wrong.token ^= 1;
+  wrong.key[0] ^= 1;
   EXPECT_FALSE(MadeUpRank(wrong, 1).is_answered());
   EXPECT_FALSE(MadeUpRank(group.point, 2).is_answered()) << "there is no rank 2";
   EXPECT_FALSE(MadeUpRank(group.point, 0).is_answered());
   EXPECT_FALSE(MadeUpRank(group.point, -1).is_answered());
-  MadeUpRank talker(wrong, 1);
-  talker.send_bytes(std::string(100'000, 'x'));
-  MadeUpRank real(group.point, 1);
+  MadeUpRank real(group.point, 1, own_process());
   EXPECT_TRUE(real.is_answered());
   EXPECT_NO_THROW(group.root().heartbeat().meet(group.point, 5s));
-  EXPECT_EQ(connect_to("127.0.0.1", group.point.port, 1s).get(), -1) << "nobody else is expected";
   EXPECT_FALSE(group.root().has_verdict(0s));
+}
+
+TEST(Watchdog, IdleStrangersKeepNobodyOut) {
+  Group group(1, 2, patient);
+  std::vector<FileDescriptor> strangers;
+  const Door& door = group.point.doors[0];
+  for (int i = 0; i < 300; ++i) strangers.push_back(connect_to(door.address.text(), door.port, 1s).socket);
+  const auto start = Clock::now();
+  Member one(1, 2, patient);
+  one.heartbeat().meet(group.point, 5s);
+  group.root().heartbeat().meet(group.point, 5s);
+  EXPECT_LT(Clock::now() - start, 1s);
+  one.leave();
+}
+
+TEST(Watchdog, ForgedAndRepeatedBytesAreRefused) {
+  Group group(2, 3, patient);
+  MadeUpRank victim(group.point, 2, own_process());
+  group.root().heartbeat().meet(group.point, 5s);
+  Message forged = victim.message(Message::Kind::failure);
+  forged.rank = 1;  // a rank speaks for itself alone
+  forged.reason = std::string("forged");
+  for (int i = 0; i < 100; ++i) victim.say(forged);
+  EXPECT_FALSE(group.root().has_verdict(500ms));
+  victim.send_bytes(std::string(3 * (sizeof forged + sizeof(Tag)), 'x'));
+  EXPECT_FALSE(group.root().has_verdict(500ms)) << "the connection ends, the run does not";
+  EXPECT_FALSE(group[1].has_verdict(0s));
+}
+
+TEST(Watchdog, ARankThatLostItsConnectionComesBack) {
+  Group group(2, 3, patient);
+  MadeUpRank cut(group.point, 2, own_process());
+  group.root().heartbeat().meet(group.point, 5s);
+  cut.break_connection();
+  EXPECT_FALSE(group.root().has_verdict(500ms));
+  MadeUpRank again(group.point, 2, own_process());
+  EXPECT_TRUE(again.is_answered());
+  EXPECT_FALSE(group.root().has_verdict(500ms));
 }
 
 TEST(Watchdog, AnImpostorOfRankZeroIsRefused) {
   MadeUpRoot root;
   MeetingPoint point = root.point();
-  point.token ^= 1;  // so that the answer's is wrong
+  point.key[0] ^= 1;  // so that the answer's is wrong
   Member one(1, 2, patient);
   const std::jthread answer([&] { root.admit(); });
   EXPECT_THROW(one.heartbeat().meet(point, 300ms), Error);

@@ -24,7 +24,8 @@ void await_input(const FileDescriptor& socket) {
 /// Answers one request with these bytes.
 void serve_once(const Listener& listener, const std::string& content) {
   await_input(listener.socket);
-  const FileDescriptor client = accept_from(listener.socket);
+  FileDescriptor client;
+  ASSERT_EQ(accept_from(listener, client), Accepted::connection);
   std::string request;
   char piece[1024];
   while (request.find("\r\n\r\n") == std::string::npos) {
@@ -46,7 +47,7 @@ TEST(Download, NoMoreThanAllowedIsTaken) {
   const std::string digits = sum.finish();
   const TemporaryFolder folder;
   for (const std::int64_t largest : {1000, 999}) {
-    const Listener listener = listen_anywhere();
+    const Listener listener = listen_at("127.0.0.1").value();
     const std::jthread server([&] { serve_once(listener, content); });
     DownloadOptions options;
     options.largest = largest;
