@@ -1,12 +1,14 @@
 #include "src/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "src/core/error.h"
@@ -20,6 +22,14 @@ FileDescriptor open_file(const std::filesystem::path& path, int flags) {
 
 [[noreturn]] void fail_with_errno(const char* what, const std::filesystem::path& path) {
   fail("cannot {} {}: {}", what, path.string(), std::strerror(errno));
+}
+
+/// What a file that is no regular one is, in words.
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
 }
 
 /// Calls put(pointer, bytes left) until nothing is left. False, with errno set, when it fails.
@@ -46,12 +56,41 @@ void sync_folder_of(const std::filesystem::path& path) {
   if (!folder || ::fsync(folder.get()) != 0) fail_with_errno("flush the folder of", path);
 }
 
+/// The file that an output of this name replaces: the name itself, or what a symbolic link leads to. Throws
+/// Error for what is there and no regular file, such as a device or a folder.
+std::filesystem::path replaceable(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return path;  // nothing there, or open() says what is wrong
+  if (!S_ISLNK(status.st_mode)) {
+    if (!S_ISREG(status.st_mode))
+      fail("cannot write {}: it is {}; name a file", path.string(), kind_of(status.st_mode));
+    return path;
+  }
+  if (::stat(path.c_str(), &status) != 0)
+    fail("cannot write {}: it is a symbolic link that leads to no file; remove it or name another file",
+         path.string());
+  if (!S_ISREG(status.st_mode))
+    fail("cannot write {}: it is a symbolic link to {}; name a file", path.string(), kind_of(status.st_mode));
+  std::error_code error;
+  const std::filesystem::path target = std::filesystem::canonical(path, error);
+  if (error) fail("cannot write {}: {}", path.string(), error.message());
+  return target;
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
-  temporary_ += unfinished_suffix;
-  file_ = open_file(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file_) fail_with_errno("create", temporary_);
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(path)) {
+  std::random_device random;
+  for (int attempt = 0; !file_ && attempt < 100; ++attempt) {
+    temporary_ = path_;
+    temporary_ += fmt::format(".{:08x}{}", random(), unfinished_suffix);
+    file_ = open_file(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+    if (!file_ && errno != EEXIST && errno != EINTR) break;
+  }
+  if (!file_) {
+    const int reason = errno;
+    fail("cannot create {}: {}", path_.string(), std::strerror(reason));
+  }
 }
 
 AtomicFile::~AtomicFile() {

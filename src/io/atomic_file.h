@@ -11,11 +11,12 @@
 
 namespace convoy {
 
-/// What new files are called until they are whole: path + this.
+/// How the names of new files end until they are whole: path + "." + a random number + this.
 inline constexpr const char* unfinished_suffix = ".tmp";
 
-/// A file that is written piece by piece under a temporary name. Every function throws Error naming the file
-/// and the system's reason; what was not committed is removed.
+/// A file that is written piece by piece under a temporary name that no other writer has. It replaces a
+/// regular file or nothing; of a symbolic link, the file that it leads to. Every function throws Error naming
+/// the file and the system's reason; what was not committed is removed.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

@@ -236,7 +236,7 @@ class FolderTest(ProgramTest):
             for i in range(3000):
                 (self.pictures / part / "red" / f"more-{i}.png").symlink_to("2.png" if part == "train" else "16.png")
         process = self.start("data", "pack", self.pictures, "other.packed", "--size", 512)
-        while process.poll() is None and not (self.folder / "other.packed.tmp").exists():
+        while process.poll() is None and not list(self.folder.glob("other.packed.*.tmp")):
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         stopped = finish(process)

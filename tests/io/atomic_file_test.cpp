@@ -2,6 +2,7 @@
 #include "src/io/atomic_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <iterator>
 
@@ -54,10 +55,49 @@ TEST_F(AtomicFiles, StaysAsItWasWhenTheDiskIsFull) {
 
 TEST_F(AtomicFiles, DoesNotReplaceAFolder) {
   fs::create_directories(path_ / "inside");
-  EXPECT_NE(problem_with_writing(path_, "x").find(".tmp to " + path_.string() + ": Is a directory"),
-            std::string::npos);
+  EXPECT_NE(problem_with_writing(path_, "x").find("it is a folder"), std::string::npos);
   EXPECT_TRUE(fs::exists(path_ / "inside"));
   EXPECT_EQ(entries(), 1) << "the temporary file is removed";
+}
+
+TEST_F(AtomicFiles, ReplacesTheFileThatALinkLeadsTo) {
+  const fs::path link = folder_.path() / "link";
+  fs::create_symlink(path_, link);
+  EXPECT_NE(problem_with_writing(link, "x").find("leads to no file"), std::string::npos);
+  write_file_atomically(path_, "before");
+  write_file_atomically(link, "after");
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(read_file(path_), "after");
+}
+
+TEST_F(AtomicFiles, DoesNotReplaceAPipe) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_NE(problem_with_writing(path_, "x").find("it is a pipe"), std::string::npos);
+  const fs::path link = folder_.path() / "link";
+  fs::create_symlink(path_, link);
+  EXPECT_NE(problem_with_writing(link, "x").find("link to a pipe"), std::string::npos);
+  EXPECT_TRUE(fs::is_fifo(path_));
+  EXPECT_EQ(entries(), 2);
+}
+
+TEST_F(AtomicFiles, DoesNotFollowALinkAtATemporaryName) {
+  const fs::path victim = folder_.path() / "victim";
+  write_file_atomically(victim, "precious");
+  fs::create_symlink(victim, folder_.path() / "file.tmp");
+  write_file_atomically(path_, "x");
+  EXPECT_EQ(read_file(victim), "precious");
+  EXPECT_FALSE(fs::is_symlink(path_));
+}
+
+TEST_F(AtomicFiles, TwoWritersOfOneNameDoNotMix) {
+  AtomicFile first(path_), second(path_);
+  first.write(std::as_bytes(std::span("first", 5)));
+  second.write(std::as_bytes(std::span("2nd", 3)));
+  first.commit();
+  EXPECT_EQ(read_file(path_), "first");
+  second.commit();
+  EXPECT_EQ(read_file(path_), "2nd");
+  EXPECT_EQ(entries(), 1);
 }
 
 TEST_F(AtomicFiles, WhatIsNotCommittedIsNotThere) {
