@@ -51,6 +51,9 @@ StopRequest::StopRequest() {
   stop_requested = false;
   launcher = open_mpi_launcher();
   for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) handle(signal, request_stop);
+  struct sigaction hangup {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) handle(SIGHUP, request_stop);  // nohup ignores it: the run goes on
   if (launcher != 0) handle(SIGCONT, heed_launcher);
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;

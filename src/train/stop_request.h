@@ -6,8 +6,9 @@
 
 namespace convoy {
 
-/// While it lives, SIGUSR1, SIGTERM and SIGINT set a flag and do nothing else; a second SIGINT ends the
-/// process as if there were no handler. SIGXFSZ is ignored: a file-size limit fails a write, as a full disk
+/// While it lives, SIGUSR1, SIGTERM, SIGINT and SIGHUP set a flag and do nothing else; a second SIGINT ends
+/// the process as if there were no handler. A SIGHUP that was ignored before, as nohup does, stays ignored.
+/// SIGXFSZ is ignored: a file-size limit fails a write, as a full disk
 /// does. One at a time in a process.
 ///
 /// Under Open MPI a terminal's Ctrl-C reaches mpirun alone. It sends its ranks SIGCONT at once, SIGTERM after

@@ -19,7 +19,7 @@ void (*handler_of(int signal))(int) {
 }
 
 TEST(StopRequests, AreMadeBySignals) {
-  for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) {
+  for (const int signal : {SIGUSR1, SIGTERM, SIGINT, SIGHUP}) {
     const auto before = handler_of(signal);
     {
       const StopRequest stop;
@@ -29,6 +29,17 @@ TEST(StopRequests, AreMadeBySignals) {
     }
     EXPECT_EQ(handler_of(signal), before) << signal;
   }
+}
+
+TEST(StopRequests, LeaveAHangupIgnoredUnderNohup) {
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  {
+    const StopRequest stop;
+    EXPECT_EQ(handler_of(SIGHUP), SIG_IGN);
+    std::raise(SIGHUP);
+    EXPECT_FALSE(stop.made());
+  }
+  std::signal(SIGHUP, before);
 }
 
 TEST(StopRequestsDeathTest, ASecondInterruptEndsAtOnce) {
