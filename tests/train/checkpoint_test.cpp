@@ -220,10 +220,12 @@ TEST_F(CheckpointFiles, OfOlderFormatsAreRefusedWhereTheyLeaveAnOrderOpen) {
 }
 
 TEST_F(CheckpointFiles, NumbersAreNumbers) {
-  for (const char* text : {"", "x", "1x", " 1", "99999999999", "1e3"}) {
+  for (const char* text : {"", "x", "1x", " 1", "-1", "nan", "99999999999", "1e3"}) {
     TensorFile file = from_safetensors(bytes_, "x");
     file.metadata["epochs_done"] = text;
-    EXPECT_NE(message_of([&] { progress_in(file, "x"); }).find("x: its epochs_done is no number"),
+    EXPECT_NE(message_of([&] {
+                progress_in(file, "x");
+              }).find(fmt::format("x: its epochs_done is \"{}\", no whole number from 0", text)),
               std::string::npos)
         << text;
   }
