@@ -6,8 +6,6 @@
 #include <filesystem>
 #include <string>
 
-#include "src/core/error.h"
-
 namespace convoy {
 
 struct Failure {
@@ -17,7 +15,6 @@ struct Failure {
   std::int64_t step = 0;     ///< the training step it was in or had come to, from 0
   std::string reason;
   int witness = 0;  ///< the rank that noticed
-  ExitCode code = ExitCode::failure;
   std::chrono::system_clock::time_point time = std::chrono::system_clock::now();
 };
 

@@ -146,9 +146,7 @@ Entry enter(const Door& door, const Key& key, int rank, std::chrono::millisecond
   const auto until = Gate::Clock::now() + limit;
   std::optional<Challenge> challenge;
   while (!challenge && !channel.ended()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Gate::Clock::now()).count();
-    pollfd answer{channel.fd(), POLLIN, 0};
-    if (left <= 0 || ::poll(&answer, 1, static_cast<int>(left)) == 0) return {};
+    if (!is_readable_before(channel.fd(), until)) return {};
     channel.receive();
     challenge = channel.take<Challenge>();
   }

@@ -115,9 +115,7 @@ bool Heartbeat::enter_by(const Door& door, milliseconds limit) {
       heed(root, *answer, root.last_heard);
       return true;
     }
-    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
-    pollfd file{entry.channel->fd(), POLLIN, 0};
-    if (left <= 0 || ::poll(&file, 1, static_cast<int>(left)) == 0) return false;
+    if (!is_readable_before(entry.channel->fd(), until)) return false;
     entry.channel->receive();
   }
   return false;

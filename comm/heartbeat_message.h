@@ -41,8 +41,7 @@ struct HeartbeatMessage {
   std::int32_t witness;
   Kind kind;
   std::uint8_t waiting;
-  std::uint8_t exit_code;  ///< of a failure
-  ShortText<61> host;
+  ShortText<62> host;
   ShortText<96> device;
   ShortText<48> phase;
   ShortText<608> reason;
@@ -56,7 +55,6 @@ inline HeartbeatMessage to_message(const Failure& failure) {
   message.witness = failure.witness;
   message.step = failure.step;
   message.time = std::chrono::system_clock::to_time_t(failure.time);
-  message.exit_code = static_cast<std::uint8_t>(failure.code);
   message.host = failure.host;
   message.device = failure.device;
   message.phase = failure.phase;
@@ -73,7 +71,6 @@ inline Failure to_failure(const HeartbeatMessage& message) {
   failure.step = message.step;
   failure.reason = message.reason.text();
   failure.witness = message.witness;
-  failure.code = static_cast<ExitCode>(message.exit_code);
   failure.time = std::chrono::system_clock::from_time_t(message.time);
   return failure;
 }

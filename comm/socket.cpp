@@ -88,6 +88,13 @@ ConnectionAttempt connect_to(const std::string& address, std::uint16_t port,
   return {std::move(fd), false};
 }
 
+bool is_readable_before(int socket, std::chrono::steady_clock::time_point until) {
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+  pollfd file{socket, POLLIN, 0};
+  return left > 0 && ::poll(&file, 1, static_cast<int>(left)) != 0;
+}
+
 OwnAddresses own_addresses() {
   ifaddrs* found = nullptr;
   if (::getifaddrs(&found) != 0) fail("cannot list this host's addresses: {}", std::strerror(errno));

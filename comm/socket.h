@@ -34,6 +34,9 @@ struct ConnectionAttempt {
 };
 ConnectionAttempt connect_to(const std::string& address, std::uint16_t port, std::chrono::milliseconds limit);
 
+/// Waits until something can be read, or the other side has gone; false once `until` has passed.
+bool is_readable_before(int socket, std::chrono::steady_clock::time_point until);
+
 /// This host's numeric addresses. Throws Error.
 struct OwnAddresses {
   std::vector<std::string> outside, loopback;

@@ -1,19 +1,18 @@
 #include "src/core/cpu_quota.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <fstream>
+#include <limits>
 #include <string>
+
+#include "src/core/number.h"
 
 namespace convoy {
 namespace {
 
 std::optional<std::int64_t> positive(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value <= 0) return std::nullopt;
-  return value;
+  return integer_in<std::int64_t>(text, 1, std::numeric_limits<std::int64_t>::max());
 }
 
 std::string first_line(const char* path) {

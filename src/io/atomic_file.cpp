@@ -87,10 +87,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(path)) {
     file_ = open_file(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     if (!file_ && errno != EEXIST && errno != EINTR) break;
   }
-  if (!file_) {
-    const int reason = errno;
-    fail("cannot create {}: {}", path_.string(), std::strerror(reason));
-  }
+  if (!file_) fail_with_errno("create", path_);
 }
 
 AtomicFile::~AtomicFile() {
