@@ -82,7 +82,7 @@ class Install(unittest.TestCase):
         (self.folder / "digits.yaml").write_text(DIGITS)
         convoy = self.prefix / "bin" / "convoy"
         self.call([convoy, "train", self.folder / "digits.yaml", "--output", run])
-        self.call(["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}"])
+        self.call(["cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}"])
         self.call(["cmake", "--build", build])
         result = self.call([build / "client", run])
         self.assertRegex(result.stderr, "^1000 bytes are no whole number of images")
