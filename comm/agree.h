@@ -6,6 +6,7 @@
 
 #include "comm/rank_environment.h"
 #include "src/core/error.h"
+#include "src/core/reason.h"
 
 namespace convoy {
 
@@ -36,7 +37,7 @@ void agree(const RankEnvironment& ranks, Work&& work) {
     problem = error.what();
     code = error.code();
   } catch (const std::exception& error) {
-    problem = error.what();
+    problem = reason_of(error);
     code = ExitCode::failure;
   }
   const int first = ranks.first_with(code != ExitCode::done);

@@ -12,6 +12,7 @@
 #include "comm/agree.h"
 #include "comm/heartbeat.h"
 #include "comm/rank_environment.h"
+#include "src/core/reason.h"
 
 namespace convoy {
 
@@ -48,7 +49,7 @@ class Watchdog {
       fail(error.what(), error.code());
       throw;
     } catch (const std::exception& error) {
-      fail(error.what(), ExitCode::failure);
+      fail(reason_of(error), ExitCode::failure);
       throw;
     }
   }

@@ -11,6 +11,7 @@
 #include "src/cli/commands.h"
 #include "src/cli/entry.h"
 #include "src/core/log.h"
+#include "src/core/reason.h"
 
 namespace {
 
@@ -43,7 +44,7 @@ int run_and_flush(int argc, char** argv, const CommandContext& context) {
 /// For an error that the other ranks do not know of.
 void report_alone(const RankEnvironment& ranks, const std::exception& error) {
   const std::string where = ranks.size() == 1 ? "" : format_printable(" (host {})", ranks.host());
-  write_log_error(error.what() + where);
+  write_log_error(reason_of(error) + where);
 }
 
 }  // namespace
@@ -71,7 +72,7 @@ int convoy_main(int argc, char** argv) {
     std::fprintf(stderr, "error: %s\n", printable_lines(error.what()).c_str());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable_lines(error.what()).c_str());
+    std::fprintf(stderr, "error: %s\n", printable_lines(reason_of(error)).c_str());
     return static_cast<int>(ExitCode::failure);
   }
 }

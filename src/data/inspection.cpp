@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "src/core/error.h"
+#include "src/core/reason.h"
 
 namespace convoy {
 namespace {
@@ -39,7 +40,7 @@ Finding inspect(const std::filesystem::path& path) {
       finding.mean_square[c] = static_cast<double>(squares[c]) / (255.0 * 255) / pixels;
     }
   } catch (const std::exception& error) {
-    finding.problem = error.what();
+    finding.problem = reason_of(error);
   }
   return finding;
 }

@@ -8,6 +8,7 @@
 
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/core/reason.h"
 #include "src/data/folder.h"
 #include "src/data/packed.h"
 #include "src/data/packed_layout.h"
@@ -37,7 +38,7 @@ void decode_rows(const FolderListing& listing, std::int64_t first, int size, int
         const ImagePart part = decode_part(read_image_file(path), path.string(), middle, {size, size});
         rows[i] = resized(part.image, part.box, {size, size}).pixels;
       } catch (const std::exception& error) {
-        problems[i] = error.what();
+        problems[i] = reason_of(error);
       }
     }
   };

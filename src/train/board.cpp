@@ -6,6 +6,7 @@
 
 #include "kernels/loss_scale.h"
 #include "src/core/log.h"
+#include "src/core/reason.h"
 #include "src/io/png_writer.h"
 #include "src/train/pictures.h"
 
@@ -181,7 +182,7 @@ void Board::settle() {
   try {
     writing_.get();
   } catch (const std::exception& error) {
-    log_warn("nothing more for TensorBoard: {}; the run goes on", error.what());
+    log_warn("nothing more for TensorBoard: {}; the run goes on", reason_of(error));
     broken_ = true;
   }
 }

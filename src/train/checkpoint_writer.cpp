@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "src/core/log.h"
+#include "src/core/reason.h"
 #include "src/train/checkpoint_files.h"
 
 namespace convoy {
@@ -15,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
+using std::chrono_literals::operator""ms;
 
 /// Training that stands still for longer than this because of the disk is worth a word.
 constexpr std::chrono::duration<double> noticeable{1};
@@ -46,7 +48,7 @@ struct CheckpointWriter::State {
       if (failures > 0) log_info("checkpoints are written again, {} were not", failures);
       failures = 0;
     } catch (const std::exception& error) {
-      problem = error.what();
+      problem = reason_of(error);
       if (failures++ == 0)
         log_warn("no checkpoint: {}; the run goes on and tries again at the next", problem);
       return;
@@ -54,7 +56,7 @@ struct CheckpointWriter::State {
     try {
       remove_old_checkpoints(folder, keep);
     } catch (const std::exception& error) {
-      if (!std::exchange(kept_too_many, true)) log_warn("old checkpoints stay: {}", error.what());
+      if (!std::exchange(kept_too_many, true)) log_warn("old checkpoints stay: {}", reason_of(error));
     }
   }
 
@@ -102,8 +104,15 @@ void CheckpointWriter::save(const Progress& progress, std::vector<fs::path> path
 }
 
 void CheckpointWriter::finish() {
-  state_->wait_until_idle();
-  if (state_->failures > 0) fail("the last checkpoint is missing: {}", state_->problem);
+  State& s = *state_;
+  s.wait_until_idle();
+  // No later one makes up for the last, so that it is tried again: a disk may be full or away for a moment.
+  for (const std::chrono::milliseconds pause : {100ms, 400ms, 1500ms}) {
+    if (s.failures == 0) return;
+    std::this_thread::sleep_for(pause);
+    s.write();
+  }
+  if (s.failures > 0) fail("the last checkpoint is missing: {}", s.problem);
 }
 
 }  // namespace convoy

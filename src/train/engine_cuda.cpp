@@ -21,6 +21,7 @@
 #include "src/core/cuda_range.h"
 #include "src/core/cuda_stopwatch.h"
 #include "src/core/log.h"
+#include "src/core/reason.h"
 #include "src/plan/lanes.h"
 #include "src/train/capture_cuda.h"
 #include "src/train/device_cuda.h"
@@ -224,7 +225,7 @@ void CudaEngine::tune() {
   try {
     cache.save(tiles_);
   } catch (const std::exception& error) {
-    if (is_root_) log_warn("the timings of tiles are not remembered: {}", error.what());
+    if (is_root_) log_warn("the timings of tiles are not remembered: {}", reason_of(error));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "src/config/config.h"
+#include "src/core/reason.h"
 #include "src/io/atomic_file.h"
 #include "src/io/in_use.h"
 
@@ -100,7 +101,7 @@ void attempt(RunFigures& run, const char* file, Read&& read) {
   try {
     read();
   } catch (const std::exception& error) {
-    run.notes.push_back(fmt::format("{} cannot be read: {}", file, first_line(error.what())));
+    run.notes.push_back(fmt::format("{} cannot be read: {}", file, first_line(reason_of(error))));
   }
 }
 

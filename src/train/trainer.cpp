@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "src/core/reason.h"
 #include "src/train/replicas.h"
 #include "src/train/schedule.h"
 
@@ -377,7 +378,7 @@ void Trainer::append(const Record& record) {
     folder_.append(record);
   } catch (const std::exception& error) {
     console_.warn(
-        format_printable("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, error.what()));
+        format_printable("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, reason_of(error)));
   }
 }
 
