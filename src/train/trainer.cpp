@@ -377,8 +377,8 @@ void Trainer::append(const Record& record) {
   try {
     folder_.append(record);
   } catch (const std::exception& error) {
-    console_.warn(
-        format_printable("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done, reason_of(error)));
+    console_.warn(format_printable("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done,
+                                   reason_of(error)));
   }
 }
 
