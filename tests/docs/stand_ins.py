@@ -50,8 +50,8 @@ def make(folder, program):
         (folder / "build" / preset).mkdir(parents=True)
         (folder / "build" / preset / "convoy").symlink_to(program)
     make_pictures(folder)
-    config = (ROOT / "configs" / "folder_resnet18.yaml").read_text()
-    for mine, yours in (("data/pictures", "pictures"), ("linear: 10", f"linear: {len(CLASSES)}"), ("folder-resnet18", "pets")):
+    config = (ROOT / "configs" / "folder_small.yaml").read_text()
+    for mine, yours in (("data/pictures", "pictures"), ("linear: 10", f"linear: {len(CLASSES)}"), ("folder-small", "pets")):
         config = config.replace(mine, yours)
     (folder / "pets.yaml").write_text(config)  # as the tutorial makes it
     write_mnist(folder / "mnist")
