@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# What tools/setup installed where the system's own was too old.
-if [ -d build/tools/bin ]; then PATH=$PWD/build/tools/bin:$PATH; fi
+# What tools/setup installs where the system's own is too old, be it later than this line.
+PATH=$PWD/build/tools/bin:$PATH
 
 say() { printf '== %s\n' "$*"; }
 die() {
