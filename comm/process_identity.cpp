@@ -1,8 +1,10 @@
 #include "comm/process_identity.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -12,11 +14,8 @@ namespace convoy {
 namespace {
 
 std::uint64_t place_of_this_process() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string boot;
-  std::array<char, 64> space{};
-  if (!(file >> boot) || ::readlink("/proc/self/ns/pid", space.data(), space.size() - 1) <= 0) return 0;
-  return std::hash<std::string>{}(boot + space.data()) | 1U;
+  const ProcessPlace place = own_place();
+  return place.is_known() ? std::hash<std::string>{}(place.boot + place.pid_namespace) | 1U : 0;
 }
 
 struct Stat {
@@ -43,7 +42,21 @@ std::optional<Stat> read_stat(std::int64_t pid) {
   return stat;
 }
 
+/// /proc may hide processes of other users (its option hidepid), but signals tell that they are there.
+bool is_there(std::int64_t pid) {
+  return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
+}
+
 }  // namespace
+
+ProcessPlace own_place() {
+  ProcessPlace place;
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::array<char, 64> space{};
+  file >> place.boot;
+  if (::readlink("/proc/self/ns/pid", space.data(), space.size() - 1) > 0) place.pid_namespace = space.data();
+  return place;
+}
 
 ProcessIdentity own_process() {
   const std::optional<Stat> stat = read_stat(::getpid());
@@ -54,6 +67,7 @@ ProcessIdentity own_process() {
 ProcessState state_of(const ProcessIdentity& process) {
   if (process.place == 0 || process.place != place_of_this_process()) return ProcessState::unknown;
   const std::optional<Stat> stat = read_stat(process.pid);
+  if (!stat && is_there(process.pid)) return ProcessState::unknown;
   if (!stat || stat->start != process.start) return ProcessState::gone;
   constexpr std::uint64_t exiting = 0x4;  // PF_EXITING: its descriptors are being closed
   const bool ends = stat->state == 'Z' || stat->state == 'X' || (stat->flags & exiting) != 0;

@@ -4,8 +4,18 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 namespace convoy {
+
+/// Where process ids mean the same. Empty texts where the system does not say.
+struct ProcessPlace {
+  std::string boot;           ///< id of this boot of this host
+  std::string pid_namespace;  ///< as /proc names it, "pid:[4026531836]"
+  bool operator==(const ProcessPlace&) const = default;
+  bool is_known() const { return !boot.empty() && !pid_namespace.empty(); }
+};
+ProcessPlace own_place();
 
 /// Plain bytes. Process ids mean something within one boot of one host and one namespace of processes
 /// (a container); the time of its start tells a process from a later one with the same id.
@@ -18,7 +28,8 @@ struct ProcessIdentity {
 ProcessIdentity own_process();
 
 enum class ProcessState { alive, gone, unknown };
-/// `unknown` for a process of another host or container.
+/// `unknown` for a process of another host or container, or one that /proc hides from this user. A stopped
+/// process is alive, a zombie is gone.
 ProcessState state_of(const ProcessIdentity& process);
 
 }  // namespace convoy

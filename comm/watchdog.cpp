@@ -47,6 +47,11 @@ void Watchdog::record_in(const std::filesystem::path& folder) {
   record_path_ = path;
 }
 
+void Watchdog::record_nowhere() {
+  const std::lock_guard lock(mutex_);
+  record_path_.clear();
+}
+
 void Watchdog::set_device(const std::string& name) {
   if (heartbeat_) heartbeat_->set_device(name);
   const std::lock_guard lock(mutex_);

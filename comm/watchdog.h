@@ -33,6 +33,8 @@ class Watchdog {
   /// Where the record of a failure goes, if the folder is there by then. Removes what an earlier run left.
   /// Collective; throws AgreedError when that is impossible.
   void record_in(const std::filesystem::path& folder);
+  /// The folder has become another run's: nothing is recorded there any more.
+  void record_nowhere();
   void set_device(const std::string& name);
 
   /// Runs `work`, which may use whatever this rank shares with others. An error that only this rank knows of

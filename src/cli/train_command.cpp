@@ -62,8 +62,11 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   options.profile_steps = arguments.profile ? arguments.profile_steps : 0;
   options.init_except = arguments.init_except;
   options.process_start = context.process_start;
-  agree(ranks, [&] {  // before the data is loaded
-    if (ranks.is_root()) check_paths(options);
+  std::optional<RunLock> lock;  // of rank 0
+  agree(ranks, [&] {            // before the data is loaded
+    if (!ranks.is_root()) return;
+    check_paths(options);
+    options.lock = &lock.emplace(options.output, ranks.host(), options.stop_requested);
   });
   Console console(ranks, config.train.log_every);
   console.line(format_printable("{}: loading data", arguments.config.path));
@@ -78,8 +81,14 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
     for (const Caution& caution : cautions(config, session->plans().counts, on_test))
       console.warn(caution.text);
   }
-  const bool finished =
-      watchdog.guard([&] { return Trainer(config, options, *session, ranks, console).run().has_value(); });
+  const bool finished = watchdog.guard([&] {
+    try {
+      return Trainer(config, options, *session, ranks, console).run().has_value();
+    } catch (...) {
+      if (lock && !lock->is_ours()) watchdog.record_nowhere();
+      throw;
+    }
+  });
   return static_cast<int>(finished ? ExitCode::done : ExitCode::stopped);
 }
 

@@ -357,6 +357,9 @@ bool Trainer::improved(const EpochRecord& record) {
 
 void Trainer::save(const std::vector<fs::path>& paths) {
   if (!paths.empty()) verify_weights();
+  agree(ranks_, [&] {
+    if (options_.lock) options_.lock->require_ours();
+  });
   progress_.seconds = seconds_before_ + seconds_since(start_);
   if (writer_ && !paths.empty()) writer_->save(progress_, paths);
   if (board_ && progress_.images_done > 0) board_->flush();
@@ -373,7 +376,7 @@ void Trainer::finish_saving() {
 
 template <class Record>
 void Trainer::append(const Record& record) {
-  if (!ranks_.is_root()) return;
+  if (!ranks_.is_root() || (options_.lock && !options_.lock->is_ours())) return;  // save() ends the run
   try {
     folder_.append(record);
   } catch (const std::exception& error) {

@@ -15,6 +15,7 @@
 #include "src/train/console.h"
 #include "src/train/profile.h"
 #include "src/train/run_folder.h"
+#include "src/train/run_lock.h"
 #include "src/train/session.h"
 #include "src/train/symptoms.h"
 
@@ -28,7 +29,8 @@ struct TrainOptions {
   std::filesystem::path init =
       {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
   std::vector<std::string> init_except = {};  ///< layers that begin with the initialisers' all the same
-  int profile_steps = 0;  ///< so many training steps are timed call by call (src/train/profile.h)
+  int profile_steps = 0;          ///< so many training steps are timed call by call (src/train/profile.h)
+  const RunLock* lock = nullptr;  ///< rank 0's, of the run's folder; null: nobody else writes there
 };
 
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
@@ -37,7 +39,8 @@ class Trainer {
   Trainer(const Config& config, const TrainOptions& options, Session& session, const RankEnvironment& ranks,
           Console& console);
   /// Nothing when a rank was asked to stop: the run then stands in a checkpoint. Throws AgreedError when the
-  /// training or validation loss stops being finite, or the last checkpoint could not be written.
+  /// training or validation loss stops being finite, the last checkpoint could not be written, or another run
+  /// has taken the folder's lock.
   std::optional<SummaryRecord> run();
 
  private:
@@ -99,7 +102,8 @@ class Trainer {
   bool out_of_patience() const;
   bool is_finished() const;
 
-  /// Compares weights, if there are paths, and begins to write the state to them on rank 0. Collective.
+  /// Compares weights, if there are paths, and begins to write the state to them on rank 0. Throws
+  /// AgreedError where the folder has become another run's. Collective.
   void save(const std::vector<std::filesystem::path>& paths);
   /// Collective: waits for the last checkpoint. Throws AgreedError when it, or metrics, could not be written.
   void finish_saving();

@@ -1,0 +1,50 @@
+// What the file of a lock says of its owner.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "comm/process_identity.h"
+
+namespace convoy {
+
+struct LockRecord {
+  std::string host;
+  std::int64_t pid = 0;
+  std::uint64_t process_start = 0;       ///< ticks since boot
+  ProcessPlace place;                    ///< where the pid means this process
+  std::string since;                     ///< when it was taken, for people
+  std::chrono::milliseconds refresh{0};  ///< how often the owner renews the file's time
+  std::string token;                     ///< 16 random hexadecimal digits: of this lock alone
+};
+
+/// Of this process, with a new token.
+LockRecord own_lock_record(const std::string& host, std::chrono::milliseconds refresh);
+/// Lines `key: value`, for people too.
+std::string to_text(const LockRecord& record);
+/// Nothing where a line is missing, or a number is out of its range.
+std::optional<LockRecord> lock_record_in(const std::string& text);
+/// Whether the owner lives. `unknown` for a process of another host or container.
+ProcessState state_of(const LockRecord& record);
+/// "process 17 on host a, since 2026-01-31 12:00:00 UTC"
+std::string describe(const LockRecord& record);
+
+/// The file of a lock as it was found: of two that differ, the owner was at work between them.
+struct LockFile {
+  std::string text;
+  std::uint64_t inode = 0;
+  std::int64_t seconds = 0, nanoseconds = 0;  ///< when it was last renewed, by the clock of its disk
+  bool operator==(const LockFile&) const = default;
+};
+/// Nothing where there is none. Throws Error for what is there and no regular file, or cannot be read.
+std::optional<LockFile> read_lock_file(const std::filesystem::path& path);
+/// False where there is one already. Throws Error where it cannot be made.
+bool make_lock_file(const std::filesystem::path& path, const std::string& text);
+/// Sets the file's time to now, where its text is `text` or no record at all. False where it has another
+/// owner's record; true where it cannot be seen.
+bool renew_lock_file(const std::filesystem::path& path, const std::string& text);
+
+}  // namespace convoy
