@@ -55,8 +55,8 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   TrainOptions options;
   options.stop_requested = [&stop] { return stop.made(); };
   options.output = arguments.output.empty() ? "runs/" + config.name : arguments.output;
-  options.output = (options.output / "").lexically_normal().parent_path();  // without a trailing slash
-  if (options.output.empty()) options.output = ".";
+  options.output = options.output.lexically_normal();
+  if (!options.output.has_filename()) options.output = options.output.parent_path();  // a slash at its end
   options.resume = arguments.resume;
   options.init = arguments.init;
   options.profile_steps = arguments.profile ? arguments.profile_steps : 0;

@@ -8,6 +8,7 @@
 #include "src/core/error.h"
 #include "src/io/atomic_file.h"
 #include "src/io/json_line.h"
+#include "src/train/earlier_run.h"
 
 namespace convoy {
 namespace {
@@ -52,16 +53,7 @@ bool RunFolder::contains(const fs::path& checkpoint) const {
 }
 
 std::string RunFolder::prepare_new(const Config& config) const {
-  std::string moved;
-  if (fs::exists(path_ / "metrics.jsonl") || fs::exists(checkpoints())) {
-    fs::path target;
-    for (int i = 1; target.empty() || fs::exists(target); ++i)
-      target = fmt::format("{}.{}", path_.string(), i);
-    std::error_code error;
-    fs::rename(path_, target, error);
-    if (error) fail("cannot move {} to {}: {}", path_.string(), target.string(), error.message());
-    moved = target.string();
-  }
+  std::string moved = set_aside_earlier_run(path_);
   create(config);
   return moved;
 }

@@ -52,8 +52,8 @@ class RunFolder {
   /// Whether a checkpoint is one of this run's.
   bool contains(const std::filesystem::path& checkpoint) const;
 
-  /// For a new run: moves what an earlier run left to DIR.1 (or .2, …) and returns that name, empty if there
-  /// was none. Throws Error when the folder cannot be written.
+  /// For a new run: moves what an earlier run left out of the way and returns where it is now, empty if there
+  /// was none (set_aside_earlier_run). Throws Error when the folder cannot be written.
   std::string prepare_new(const Config& config) const;
   /// For a resumed run: cuts the metrics back to the first `epochs` epochs and `steps` steps. Returns the
   /// epochs' best val_accuracy.

@@ -63,6 +63,7 @@ void Trainer::start_or_resume() {
   require_same_weights(session_, ranks_, "at the start");
   agree(ranks_, [&] {
     if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
+    if (options_.lock) options_.lock->require_ours();
     if (checkpoint && folder_.contains(checkpoint->path)) {
       best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done, progress_.steps_done);
       tidy_checkpoints(folder_.checkpoints(), stored);
