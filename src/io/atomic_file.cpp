@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <random>
 #include <sstream>
 
 #include "src/core/error.h"
@@ -56,9 +56,28 @@ void sync_folder_of(const std::filesystem::path& path) {
   if (!folder || ::fsync(folder.get()) != 0) fail_with_errno("flush the folder of", path);
 }
 
+/// Why no file may be made under this name, wherever its links lead; null where one may.
+const char* not_for_files(std::filesystem::path path) {
+  constexpr auto proc = 0x9fa0;  // PROC_SUPER_MAGIC
+  std::error_code error;
+  for (int links = 0; links < 40; ++links) {
+    const std::filesystem::path folder =
+        std::filesystem::canonical(path.has_parent_path() ? path.parent_path() : ".", error);
+    struct statfs system {};
+    if (error || ::statfs(folder.c_str(), &system) != 0) return nullptr;
+    if (system.f_type == proc) return "it stands for an open file or another part of a process";
+    if (folder == "/dev") return "/dev is for devices";
+    const std::filesystem::path target = std::filesystem::read_symlink(folder / path.filename(), error);
+    if (error) return nullptr;
+    path = folder / target;
+  }
+  return nullptr;
+}
+
 /// The file that an output of this name replaces: the name itself, or what a symbolic link leads to. Throws
 /// Error for what is there and no regular file, such as a device or a folder.
 std::filesystem::path replaceable(const std::filesystem::path& path) {
+  if (const char* what = not_for_files(path)) fail("cannot write {}: {}; name a file", path.string(), what);
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return path;  // nothing there, or open() says what is wrong
   if (!S_ISLNK(status.st_mode)) {
@@ -79,38 +98,32 @@ std::filesystem::path replaceable(const std::filesystem::path& path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(path)) {
-  std::random_device random;
-  for (int attempt = 0; !file_ && attempt < 100; ++attempt) {
-    temporary_ = path_;
-    temporary_ += fmt::format(".{:08x}{}", random(), unfinished_suffix);
-    file_ = open_file(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
-    if (!file_ && errno != EEXIST && errno != EINTR) break;
-  }
-  if (!file_) fail_with_errno("create", path_);
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(replaceable(path)), unfinished_(create_unfinished(path_)) {
+  remove_abandoned(path_.parent_path(), path_.filename().string());
 }
 
 AtomicFile::~AtomicFile() {
-  if (!renamed_) ::unlink(temporary_.c_str());
+  if (!renamed_) ::unlink(unfinished_.path.c_str());
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (!write_all(file_.get(), bytes)) fail_with_errno("write", temporary_);
+  if (!write_all(unfinished_.file.get(), bytes)) fail_with_errno("write", unfinished_.path);
 }
 
 void AtomicFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
   const bool done = put_all(bytes, [&](const std::byte* data, std::size_t n) {
-    const ssize_t put = ::pwrite(file_.get(), data, n, static_cast<off_t>(offset));
+    const ssize_t put = ::pwrite(unfinished_.file.get(), data, n, static_cast<off_t>(offset));
     if (put > 0) offset += static_cast<std::uint64_t>(put);
     return put;
   });
-  if (!done) fail_with_errno("write", temporary_);
+  if (!done) fail_with_errno("write", unfinished_.path);
 }
 
 void AtomicFile::commit() {
-  if (::fsync(file_.get()) != 0) fail_with_errno("flush", temporary_);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
-    fail("cannot rename {} to {}: {}", temporary_.string(), path_.string(), std::strerror(errno));
+  if (::fsync(unfinished_.file.get()) != 0) fail_with_errno("flush", unfinished_.path);
+  if (::rename(unfinished_.path.c_str(), path_.c_str()) != 0)
+    fail("cannot rename {} to {}: {}", unfinished_.path.string(), path_.string(), std::strerror(errno));
   renamed_ = true;
   sync_folder_of(path_);
 }
@@ -122,9 +135,12 @@ void write_file_atomically(const std::filesystem::path& path, const std::string&
 }
 
 void append_to_file(const std::filesystem::path& path, const std::string& bytes) {
-  const FileDescriptor file = open_file(path, O_WRONLY | O_CREAT | O_APPEND);
+  // A pipe that nobody reads would block, and a device would take the lines for good.
+  const FileDescriptor file = open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY);
   struct stat before {};
   if (!file || ::fstat(file.get(), &before) != 0) fail_with_errno("open", path);
+  if (!S_ISREG(before.st_mode))
+    fail("cannot write {}: it is {}; remove it", path.string(), kind_of(before.st_mode));
   if (!write_all(file.get(), std::as_bytes(std::span(bytes))) || ::fsync(file.get()) != 0) {
     const int reason = errno;
     if (::ftruncate(file.get(), before.st_size) != 0)

@@ -7,16 +7,16 @@
 #include <span>
 #include <string>
 
-#include "src/core/file_descriptor.h"
+#include "src/io/unfinished_file.h"
 
 namespace convoy {
 
-/// How the names of new files end until they are whole: path + "." + a random number + this.
-inline constexpr const char* unfinished_suffix = ".tmp";
-
-/// A file that is written piece by piece under a temporary name that no other writer has. It replaces a
-/// regular file or nothing; of a symbolic link, the file that it leads to. Every function throws Error naming
-/// the file and the system's reason; what was not committed is removed.
+/// A file that is written piece by piece under a temporary name that no other writer has (unfinished_file.h).
+/// It replaces a regular file or nothing; of a symbolic link, the file that it leads to. Names that stand for
+/// open files of the process, such as /dev/stdout, are refused: there the file would be replaced that the
+/// shell has opened, and what commands print goes there too. Every function throws Error naming the file and
+/// the system's reason. What was not committed is removed; by the next writer of the name, where this one was
+/// killed.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -31,8 +31,8 @@ class AtomicFile {
   void commit();
 
  private:
-  std::filesystem::path path_, temporary_;
-  FileDescriptor file_;
+  std::filesystem::path path_;
+  UnfinishedFile unfinished_;
   bool renamed_ = false;
 };
 

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
+
 namespace convoy {
 namespace {
 
@@ -31,6 +33,13 @@ bool is_in_use(const std::filesystem::path& path) {
   const FileDescriptor file = open_for_reading(path);
   struct flock lock = whole_file(F_WRLCK);  // asks what would be in its way
   return file && ::fcntl(file.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+bool lock_alone(const FileDescriptor& file) {
+  struct flock lock = whole_file(F_WRLCK);
+  if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) return true;
+  if (errno == EACCES) errno = EAGAIN;  // POSIX allows both
+  return false;
 }
 
 }  // namespace convoy

@@ -148,11 +148,7 @@ void tidy_checkpoints(const fs::path& folder, const Progress& progress) {
   }
   const fs::path best = best_checkpoint_path(folder);
   if (fs::exists(best) && is_later(best, progress)) set_aside(best);
-  std::vector<fs::path> unfinished;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == unfinished_suffix) unfinished.push_back(entry);
-  }
-  for (const fs::path& path : unfinished) fs::remove(path);
+  remove_abandoned(folder);
 }
 
 namespace {

@@ -36,7 +36,10 @@ bool is_token(std::string_view text) {
 
 FileDescriptor open_lock_file(const std::filesystem::path& path, int flags) {
   constexpr int always = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;  // no link, no pipe that opens for ever
-  return FileDescriptor(::open(path.c_str(), flags | always, 0644));
+  FileDescriptor file;
+  do file = FileDescriptor(::open(path.c_str(), flags | always, 0644));
+  while (!file && errno == EINTR);
+  return file;
 }
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const char* what) {

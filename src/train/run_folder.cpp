@@ -82,6 +82,7 @@ void RunFolder::create(const Config& config) const {
   std::error_code error;
   fs::create_directories(checkpoints(), error);
   if (error) fail("cannot create {}: {}", checkpoints().string(), error.message());
+  remove_abandoned(path_);
   write_file_atomically(path_ / "config.yaml", to_yaml(config));
 }
 

@@ -1,6 +1,7 @@
 // Files are whole or as they were, also when writing fails.
 #include "src/io/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -78,6 +79,26 @@ TEST_F(AtomicFiles, DoesNotReplaceAPipe) {
   EXPECT_NE(problem_with_writing(link, "x").find("link to a pipe"), std::string::npos);
   EXPECT_TRUE(fs::is_fifo(path_));
   EXPECT_EQ(entries(), 2);
+}
+
+TEST_F(AtomicFiles, DoesNotReplaceAnOpenFileByItsDescriptor) {
+  write_file_atomically(path_, "before");
+  const FileDescriptor open(::open(path_.c_str(), O_WRONLY));
+  const fs::path link = folder_.path() / "link", by_proc = fmt::format("/proc/self/fd/{}", open.get());
+  fs::create_symlink(by_proc, link);
+  for (const fs::path& path : {by_proc, fs::path(fmt::format("/dev/fd/{}", open.get())), link})
+    EXPECT_NE(problem_with_writing(path, "x").find("it stands for an open file"), std::string::npos);
+  const fs::path device = "/dev/convoy-test";
+  EXPECT_NE(problem_with_writing(device, "x").find("/dev is for devices"), std::string::npos);
+  EXPECT_FALSE(fs::exists(device));
+  EXPECT_EQ(read_file(path_), "before");
+}
+
+TEST_F(AtomicFiles, AppendsToNoPipe) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THROW(append_to_file(path_, "x"), Error);
+  const FileDescriptor reader(::open(path_.c_str(), O_RDONLY | O_NONBLOCK));
+  EXPECT_THROW(append_to_file(path_, "x"), Error);
 }
 
 TEST_F(AtomicFiles, DoesNotFollowALinkAtATemporaryName) {

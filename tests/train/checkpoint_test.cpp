@@ -367,15 +367,17 @@ TEST_F(CheckpointFiles, OnResumeLaterOnesAreSetAsideAndRemainsRemoved) {
   const TemporaryFolder folder;
   const fs::path best = best_checkpoint_path(folder.path());
   write_file_atomically(best, bytes_);  // of epoch 3, step 11
-  for (const char* name : {"epoch-0002.safetensors", "epoch-0003-step-00000011.safetensors",
-                           "epoch-0003-step-00000012.safetensors", "epoch-0003.safetensors", "x.tmp"})
+  for (const char* name :
+       {"epoch-0002.safetensors", "epoch-0003-step-00000011.safetensors",
+        "epoch-0003-step-00000012.safetensors", "epoch-0003.safetensors", "x.0123abcd.tmp", "x.tmp"})
     write_file_atomically(folder.path() / name, "");
   Progress progress = progress_in(from_safetensors(bytes_, "x"), "x");
   tidy_checkpoints(folder.path(), progress);
   EXPECT_EQ(list_checkpoints(folder.path()).size(), 2u);
   EXPECT_EQ(list_checkpoints(folder.path())[0].filename(), "epoch-0003-step-00000011.safetensors");
   EXPECT_TRUE(fs::exists(folder.path() / "epoch-0003.safetensors.old"));
-  EXPECT_FALSE(fs::exists(folder.path() / "x.tmp"));
+  EXPECT_FALSE(fs::exists(folder.path() / "x.0123abcd.tmp"));
+  EXPECT_TRUE(fs::exists(folder.path() / "x.tmp")) << "no name of ours";
   EXPECT_TRUE(fs::exists(best));
   progress.steps_done = 10;
   tidy_checkpoints(folder.path(), progress);
