@@ -15,12 +15,12 @@ namespace {
 constexpr int rounds = 5;
 constexpr float hopeless = 2;  ///< times the fastest tile of the first round: not timed again
 
-/// A call's question, where it asks one.
-std::optional<TileQuestion> question_of(const CudaContext& context, const Call& call) {
+/// Nothing for a call that is no convolution, or whose kernels have one tile.
+std::optional<TuningProblem> tuning_problem_of(const Call& call, const ConvDevice& device) {
   return std::visit(
-      [&]<class C>(const C& c) -> std::optional<TileQuestion> {
-        if constexpr (requires { tile_question(context, c); })
-          return tile_question(context, c);
+      [&]<class C>(const C& c) -> std::optional<TuningProblem> {
+        if constexpr (requires { problem_of(c); })
+          return tuning_problem(problem_of(c), device);
         else
           return std::nullopt;
       },
@@ -67,7 +67,7 @@ void time_round(cudaStream_t stream, std::vector<Candidate>& candidates) {
 }
 
 /// Rounds go over all tiles in turn, so that a clock that changes is the same for each.
-std::size_t fastest_tile(const CudaContext& context, const Call& call, const TileQuestion& question,
+std::size_t fastest_tile(const CudaContext& context, const Call& call, const TuningProblem& problem,
                          const Gpu& gpu) {
   CudaContext trial = context;
   TileChoices forced;
@@ -75,9 +75,9 @@ std::size_t fastest_tile(const CudaContext& context, const Call& call, const Til
   const double work = static_cast<double>(std::max<std::int64_t>(flops_of(call), 1));
   const int repeats = static_cast<int>(std::clamp(1e10 / work, 1.0, 8.0));
   std::vector<Candidate> candidates;
-  for (std::size_t tile = 0; tile < question.tiles.size(); ++tile) {
-    if (!fits(question.tiles[tile], gpu)) continue;
-    forced.tiles[question.key] = tile;
+  for (std::size_t tile = 0; tile < problem.tiles.size(); ++tile) {
+    if (!fits(problem.tiles[tile], gpu)) continue;
+    forced.tiles[problem.key] = tile;
     launch_call(std::as_const(trial), call);  // loads the kernel
     candidates.push_back({tile, graph_of(trial, call, repeats), make_timed_event(), make_timed_event(), {}});
   }
@@ -126,14 +126,14 @@ void fill_with_zeros(const CudaContext& context, const ArenaSizes& sizes) {
 
 int measure_tiles(const CudaContext& context, const ArenaSizes& sizes, const std::vector<const Plan*>& plans,
                   TileChoices& choices) {
-  const Gpu gpu = current_gpu();
+  const ConvDevice device = current_conv_device();
   int measured = 0;
   for (const Plan* plan : plans) {
     for (const Step& step : plan->steps) {
-      const std::optional<TileQuestion> question = question_of(context, step.call);
-      if (!question || measured_tile(choices, question->key, question->tiles, gpu)) continue;
+      const std::optional<TuningProblem> problem = tuning_problem_of(step.call, device);
+      if (!problem || measured_tile(choices, problem->key, problem->tiles, device.gpu)) continue;
       if (measured++ == 0) fill_with_noise(context, sizes);
-      choices.tiles[question->key] = fastest_tile(context, step.call, *question, gpu);
+      choices.tiles[problem->key] = fastest_tile(context, step.call, *problem, device.gpu);
     }
   }
   if (measured > 0) fill_with_zeros(context, sizes);

@@ -174,8 +174,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks_per_sm)
   implicit_gemm<Tile, Vec>(GatherRows<GatherView<Tile, T>, T>{x}, w, y, at.m, at.n, 0, w.length, y.columns);
 }
 
-/// Up to `max_dgrad_classes` residue classes side by side, one per blockIdx.y.
-constexpr int max_dgrad_classes = 8;
+/// Residue classes side by side, one per blockIdx.y.
 template <class T>
 struct DgradProblem {
   DgradClass<T> classes[max_dgrad_classes];

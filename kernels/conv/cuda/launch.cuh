@@ -18,15 +18,11 @@ unsigned grid(std::int64_t m, std::int64_t n) {
   return static_cast<unsigned>(blocks);
 }
 
-/// Calls run(tile) with the tile measured for `key`, else the family's for out (m,n), summed over k in
-/// `splits` parts.
+/// Calls run(tile) with a tile of the family.
 template <class Family, class Run>
-void with_tile_for(const CudaContext& context, const std::string& key, std::int64_t m, std::int64_t n,
-                   std::int64_t k, int splits, Run run) {
-  const Gpu gpu = current_gpu();
-  std::optional<std::size_t> tile;
-  if (context.tiles != nullptr) tile = measured_tile(*context.tiles, key, Family::cores.tiles, gpu);
-  Family::with_tile(tile ? *tile : pick_tile(Family::cores, m, n, k, splits, gpu), run);
+void with_tile(std::size_t index, Run run) {
+  with_index<Family::tile_count>(
+      index, [&]<class Index>(Index) { run(typename Family::template TileAt<Index::value>{}); });
 }
 
 template <class Tile, class... Parameters, class... Arguments>
@@ -35,12 +31,7 @@ void start(const CudaContext& context, Tile, void (*kernel)(Parameters...), dim3
   launch_with_shared(context, kernel, blocks, Tile::threads, Tile::dynamic_shared_bytes, arguments...);
 }
 
-/// What the classes of a DgradProblem come to.
-struct DgradExtent {
-  std::int64_t rows = 0, most_rows = 0, columns = 0;
-  unsigned classes = 0;
-};
-/// Calls launch(problem, extent) for as many residue classes at a time as a kernel takes.
+/// Calls launch(problem, extent, index) for as many residue classes at a time as a kernel takes.
 template <class T, class Launch>
 void for_each_dgrad(const CudaContext& context, const ConvDgrad& call, Launch launch) {
   const ConvShape& s = call.shape;
@@ -51,24 +42,19 @@ void for_each_dgrad(const CudaContext& context, const ConvDgrad& call, Launch la
   problem.d = s.in.d, problem.h = s.in.h, problem.width = s.in.w, problem.c = s.in.c;
   problem.r = s.r, problem.s = s.s, problem.filter = static_cast<int>(s.taps() * s.in.c);
   const std::vector<DgradClass<T>> classes = dgrad_classes(s, dy);
-  for (std::size_t first = 0; first < classes.size(); first += max_dgrad_classes) {
-    DgradExtent extent;
-    extent.classes = static_cast<unsigned>(std::min<std::size_t>(max_dgrad_classes, classes.size() - first));
-    for (std::size_t i = 0; i < extent.classes; ++i) {
-      const Gather<T>& gather = (problem.classes[i] = classes[first + i]).gather;
-      extent.rows += gather.rows;
-      extent.most_rows = std::max<std::int64_t>(extent.most_rows, gather.rows);
-      extent.columns = std::max<std::int64_t>(extent.columns, gather.columns);
-    }
-    launch(problem, extent);
+  const std::vector<DgradLaunch> launches = dgrad_launches(classes);
+  for (std::size_t index = 0; index < launches.size(); ++index) {
+    const auto first = classes.begin() + static_cast<std::ptrdiff_t>(launches[index].first);
+    std::copy_n(first, launches[index].classes, problem.classes);
+    launch(problem, launches[index], index);
   }
 }
 
 }  // namespace detail
 
 template <class Family>
-void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& call,
-                                const Epilogue& epilogue) {
+void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& call, const Epilogue& epilogue,
+                                const ConvChoice& choice) {
   using T = typename Family::Stored;
   const ConvShape& s = call.shape;
   const std::int64_t pixels = s.n * s.out().pixels(), length = s.taps() * s.in.c;
@@ -76,28 +62,27 @@ void ConvKernels<Family>::fprop(const CudaContext& context, const ConvForward& c
   const FilterColumns<T> w{context.data<const T>(call.w), s.k, static_cast<int>(length)};  // (K,T,R,S,C)
   const MatrixOutput<T> y{context.data<T>(call.y), context.data<const float>(call.bias), x.rows, s.k,
                           epilogue};  // (N,O,P,Q,K)
-  detail::with_tile_for<Family>(context, fprop_key(s), pixels, s.k, length, 1, [&]<class Tile>(Tile tile) {
+  detail::with_tile<Family>(choice.tile(), [&]<class Tile>(Tile tile) {
     detail::start(context, tile, conv_fprop_kernel<Tile, Family::vec, T>, detail::grid<Tile>(pixels, s.k), x,
                   w, y);
   });
 }
 
 template <class Family>
-void ConvKernels<Family>::dgrad(const CudaContext& context, const ConvDgrad& call) {
+void ConvKernels<Family>::dgrad(const CudaContext& context, const ConvDgrad& call, const ConvChoice& choice) {
   using T = typename Family::Stored;
-  const ConvShape& s = call.shape;
+  const int c = call.shape.in.c;
   detail::for_each_dgrad<T>(
-      context, call, [&](const DgradProblem<T>& problem, const detail::DgradExtent& extent) {
-        detail::with_tile_for<Family>(
-            context, dgrad_key(s), extent.rows, s.in.c, extent.columns, 1, [&]<class Tile>(Tile tile) {
-              const dim3 blocks(detail::grid<Tile>(extent.most_rows, s.in.c), extent.classes);
-              detail::start(context, tile, conv_dgrad_kernel<Tile, Family::vec, T>, blocks, problem);
-            });
+      context, call, [&](const DgradProblem<T>& problem, const DgradLaunch& launch, std::size_t index) {
+        detail::with_tile<Family>(choice.tile(index), [&]<class Tile>(Tile tile) {
+          const dim3 blocks(detail::grid<Tile>(launch.most_rows, c), static_cast<unsigned>(launch.classes));
+          detail::start(context, tile, conv_dgrad_kernel<Tile, Family::vec, T>, blocks, problem);
+        });
       });
 }
 
 template <class Family>
-void ConvKernels<Family>::wgrad(const CudaContext& context, const ConvWgrad& call, const WgradPlan& plan,
+void ConvKernels<Family>::wgrad(const CudaContext& context, const ConvWgrad& call, const ConvChoice& choice,
                                 float* partials) {
   using T = typename Family::Stored;
   const ConvShape& s = call.shape;
@@ -105,11 +90,11 @@ void ConvKernels<Family>::wgrad(const CudaContext& context, const ConvWgrad& cal
   const Gather<T> x = forward_gather(s, context.data<const T>(call.x));                     // (N,D,H,W,C)
   const PixelColumns<T> dy{context.data<const T>(call.dy), static_cast<int>(pixels), s.k};  // (N,O,P,Q,K)
   const MatrixOutput<float> out{partials, nullptr, s.k, static_cast<int>(columns)};
-  detail::with_tile_for<Family>(
-      context, wgrad_key(s, plan.splits), s.k, columns, pixels, plan.splits, [&]<class Tile>(Tile tile) {
-        const dim3 blocks(detail::grid<Tile>(s.k, columns), static_cast<unsigned>(plan.splits));
-        detail::start(context, tile, conv_wgrad_kernel<Tile, Family::vec, T>, blocks, dy, x, out, plan.chunk);
-      });
+  detail::with_tile<Family>(choice.tile(), [&]<class Tile>(Tile tile) {
+    const dim3 blocks(detail::grid<Tile>(s.k, columns), static_cast<unsigned>(choice.sum.splits));
+    detail::start(context, tile, conv_wgrad_kernel<Tile, Family::vec, T>, blocks, dy, x, out,
+                  choice.sum.chunk);
+  });
 }
 
 }  // namespace convoy

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -14,108 +13,35 @@
 #include <span>
 
 #include "kernels/conv/conv.h"
+#include "kernels/conv/cuda/device.h"
+#include "kernels/conv/cuda/mma/tiles.h"
+#include "kernels/conv/cuda/simt/tiles.h"
+#include "kernels/conv/cuda/wgmma/tiles.h"
 #include "src/core/ceil_div.h"
 
 namespace convoy {
 
-struct TileShape {
-  int m, n, threads;
-  double efficiency;  ///< share of the cores' peak that a full machine reaches, estimated; only ratios matter
-  int shared_bytes = 0;  ///< where they exceed what every GPU gives a block
-};
-// In the order of the kernels that have them (families.cuh).
-constexpr std::array<TileShape, 5> ffma_tiles = {{{128, 128, 256, 1.0},
-                                                  {128, 64, 128, 0.95},
-                                                  {64, 64, 128, 0.85},
-                                                  {128, 32, 128, 0.75},
-                                                  {64, 32, 128, 0.65}}};
-constexpr int mma_stage_bytes(int m, int n, int stages = 3) {
-  return stages * (m + n) * 128;  // 128 bytes along K
-}
-constexpr std::array<TileShape, 7> tf32_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
-                                                  {128, 128, 128, 0.95, mma_stage_bytes(128, 128)},
-                                                  {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
-                                                  {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
-                                                  {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
-                                                  {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
-                                                  {64, 32, 64, 0.45, mma_stage_bytes(64, 32)}}};
-constexpr std::array<TileShape, 9> half_tiles = {{{256, 128, 256, 1.0, mma_stage_bytes(256, 128)},
-                                                  {128, 128, 128, 0.95, mma_stage_bytes(128, 128)},
-                                                  {128, 64, 128, 0.75, mma_stage_bytes(128, 64)},
-                                                  {64, 128, 128, 0.75, mma_stage_bytes(64, 128)},
-                                                  {64, 64, 128, 0.6, mma_stage_bytes(64, 64)},
-                                                  {128, 32, 128, 0.5, mma_stage_bytes(128, 32)},
-                                                  {64, 32, 64, 0.45, mma_stage_bytes(64, 32)},
-                                                  {256, 64, 128, 0.85, mma_stage_bytes(256, 64, 2)},
-                                                  {128, 256, 256, 1.0, mma_stage_bytes(128, 256)}}};
-constexpr std::array<TileShape, 3> turing_tiles = {{{128, 64, 128, 1.0, mma_stage_bytes(128, 64, 2)},
-                                                    {64, 64, 128, 0.8, mma_stage_bytes(64, 64, 2)},
-                                                    {64, 32, 64, 0.6, mma_stage_bytes(64, 32, 2)}}};
-
-// Of warpgroups; what they need of shared memory depends on the shape (wgmma/layout.h).
-constexpr std::array<TileShape, 10> patch_tiles = {{{256, 128, 512, 1.0},
-                                                    {128, 128, 256, 0.95},
-                                                    {128, 256, 256, 0.95},
-                                                    {256, 64, 256, 0.9},
-                                                    {128, 64, 256, 0.75},
-                                                    {64, 128, 128, 0.7},
-                                                    {64, 64, 128, 0.6},
-                                                    {256, 32, 256, 0.6},
-                                                    {128, 32, 256, 0.5},
-                                                    {128, 64, 128, 0.75}}};
-/// A block of wgrad by warpgroups, which divide its 64s of channels, `columns`-s of filters and `tap_run`-s
-/// of taps among themselves.
-struct PatchWgradTile {
-  int pixels, stages;  ///< of a step, and steps in shared memory
-  int channel_groups, filter_groups, tap_groups;
-  int columns, tap_run;
-  constexpr int groups() const { return channel_groups * filter_groups * tap_groups; }
-  constexpr int channels() const { return 64 * channel_groups; }
-  constexpr int filters() const { return columns * filter_groups; }
-  constexpr int taps() const { return tap_run * tap_groups; }
-  constexpr int threads() const { return 128 * groups() + 128; }  ///< a warpgroup copies
-};
-constexpr std::array<PatchWgradTile, 8> patch_wgrad_kernels = {{{128, 4, 1, 1, 3, 64, 3},
-                                                                {128, 3, 1, 1, 3, 64, 3},
-                                                                {64, 3, 1, 1, 3, 64, 3},
-                                                                {64, 4, 4, 1, 1, 128, 1},
-                                                                {64, 4, 2, 2, 1, 128, 1},
-                                                                {64, 4, 1, 2, 1, 128, 1},
-                                                                {64, 4, 4, 1, 1, 64, 1},
-                                                                {64, 3, 1, 1, 1, 64, 1}}};
-constexpr std::array<TileShape, patch_wgrad_kernels.size()> patch_wgrad_tiles = [] {
-  std::array<TileShape, patch_wgrad_kernels.size()> tiles{};
-  for (std::size_t i = 0; i < tiles.size(); ++i) {
-    const PatchWgradTile& tile = patch_wgrad_kernels[i];
-    tiles[i] = {tile.filters(), tile.channels() * tile.taps(), tile.threads(), 1.0};
-  }
-  return tiles;
-}();
-
 /// What multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its kernels.
-struct Cores {
+struct MathUnit {
   std::span<const TileShape> tiles;
   double fma_per_cycle;
   int step;
 };
-constexpr Cores ffma_cores{ffma_tiles, 128, 16}, tf32_tensor_cores{tf32_tiles, 600, 32},
+constexpr MathUnit ffma_cores{ffma_tiles, 128, 16}, tf32_tensor_cores{tf32_tiles, 600, 32},
     half_tensor_cores{half_tiles, 1200, 64}, turing_tensor_cores{turing_tiles, 512, 64},
     warpgroups{patch_tiles, 1700, 64}, wgrad_warpgroups{patch_wgrad_tiles, 1000, 128};
 
-struct Gpu {
-  int multiprocessors, shared_bytes_per_block;
-};
 /// Plans that set the order of a sum are made for it.
 constexpr Gpu reference_gpu{132, 227 << 10};
 
 /// Clock cycles, roughly, for out (m,n) = A (m,k) B (k,n), each of `splits` blocks summing a part of k.
-inline double gemm_cycles(const Cores& cores, const TileShape& tile, std::int64_t m, std::int64_t n,
+inline double gemm_cycles(const MathUnit& unit, const TileShape& tile, std::int64_t m, std::int64_t n,
                           std::int64_t k, int splits, const Gpu& gpu) {
   const auto blocks = static_cast<double>(ceil_div(m, tile.m) * ceil_div(n, tile.n) * splits);
   const double per_sm = std::ceil(blocks / gpu.multiprocessors);
   // Below eight warps a multiprocessor waits for its own multiply-adds and loads.
   const double busy = std::min(1.0, per_sm * tile.threads / 256.0);
-  const double fma_per_cycle = cores.fma_per_cycle * tile.efficiency * busy, start_and_end = 2000;
+  const double fma_per_cycle = unit.fma_per_cycle * tile.efficiency * busy, start_and_end = 2000;
   return start_and_end +
          per_sm * tile.m * tile.n * std::ceil(static_cast<double>(k) / splits) / fma_per_cycle;
 }
@@ -124,21 +50,21 @@ inline bool fits(const TileShape& tile, const Gpu& gpu) {
   return tile.shared_bytes <= gpu.shared_bytes_per_block;
 }
 
-/// Index into cores.tiles, of those that suits(tile) is true of.
+/// Index into unit.tiles, of those that suits(tile) is true of.
 template <class Suits>
-std::size_t pick_tile(const Cores& cores, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
+std::size_t pick_tile(const MathUnit& unit, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
                       const Gpu& gpu, Suits suits) {
   const auto cycles = [&](const TileShape& tile) {
-    return suits(tile) ? gemm_cycles(cores, tile, m, n, k, splits, gpu) : HUGE_VAL;
+    return suits(tile) ? gemm_cycles(unit, tile, m, n, k, splits, gpu) : HUGE_VAL;
   };
   return static_cast<std::size_t>(
-      std::min_element(cores.tiles.begin(), cores.tiles.end(),
+      std::min_element(unit.tiles.begin(), unit.tiles.end(),
                        [&](const auto& a, const auto& b) { return cycles(a) < cycles(b); }) -
-      cores.tiles.begin());
+      unit.tiles.begin());
 }
-inline std::size_t pick_tile(const Cores& cores, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
+inline std::size_t pick_tile(const MathUnit& unit, std::int64_t m, std::int64_t n, std::int64_t k, int splits,
                              const Gpu& gpu) {
-  return pick_tile(cores, m, n, k, splits, gpu, [&](const TileShape& tile) { return fits(tile, gpu); });
+  return pick_tile(unit, m, n, k, splits, gpu, [&](const TileShape& tile) { return fits(tile, gpu); });
 }
 
 struct WgradPlan {
@@ -165,11 +91,11 @@ WgradPlan cheapest_splits(const ConvShape& shape, int step, int most_splits, Cyc
   return best;
 }
 
-inline WgradPlan plan_wgrad(const ConvShape& shape, const Cores& cores = ffma_cores) {
+inline WgradPlan plan_wgrad(const ConvShape& shape, const MathUnit& unit = ffma_cores) {
   const std::int64_t pixels = shape.n * shape.out().pixels(), columns = shape.taps() * shape.in.c;
-  return cheapest_splits(shape, cores.step, 512, [&](int splits, std::int64_t) {
-    const std::size_t tile = pick_tile(cores, shape.k, columns, pixels, splits, reference_gpu);
-    return gemm_cycles(cores, cores.tiles[tile], shape.k, columns, pixels, splits, reference_gpu);
+  return cheapest_splits(shape, unit.step, 512, [&](int splits, std::int64_t) {
+    const std::size_t tile = pick_tile(unit, shape.k, columns, pixels, splits, reference_gpu);
+    return gemm_cycles(unit, unit.tiles[tile], shape.k, columns, pixels, splits, reference_gpu);
   });
 }
 
@@ -179,6 +105,9 @@ constexpr int first_layer_threads = 256;
 /// side.
 constexpr int taps_per_group = 9, padded_group = 12, first_layer_shared_floats = 6144;
 constexpr int first_layer_most_columns = 48 * taps_per_group;  ///< leaves eight pixels a stage
+inline bool is_first_layer(const ConvShape& shape) {
+  return shape.in.c <= 4 && shape.taps() * shape.in.c <= first_layer_most_columns;
+}
 struct FirstLayerWgradPlan {
   int quads, groups, pixel_lanes;  ///< per block
   int filter_blocks;               ///< blocks along K

@@ -1,5 +1,5 @@
-// Which tile a product of a convolution runs with: the one that was measured to be fastest, else the cost
-// model's. Plain C++: tests reach it without a GPU.
+// Tiles that were measured to be fastest, and what they are remembered by. Plain C++: tests reach it without
+// a GPU.
 #pragma once
 
 #include <map>
@@ -9,10 +9,6 @@
 #include "kernels/conv/cuda/plan.h"
 
 namespace convoy {
-
-class CudaContext;
-struct ConvRectified;
-struct ConvStatistics;
 
 /// Measured: a product's name (tile_key) -> index into its family's tiles.
 struct TileChoices {
@@ -38,31 +34,16 @@ inline std::optional<std::size_t> measured_tile(const TileChoices& choices, cons
   return found->second;
 }
 
-/// A product whose tile can be chosen.
-struct TileQuestion {
-  std::string key;
-  std::span<const TileShape> tiles;
-};
-/// What the launcher of a call will ask; empty where nothing is to choose: no work, or kernels of one tile.
-std::optional<TileQuestion> tile_question(const CudaContext&, const ConvForward&);
-std::optional<TileQuestion> tile_question(const CudaContext&, const ConvRectified&);
-std::optional<TileQuestion> tile_question(const CudaContext&, const ConvStatistics&);
-std::optional<TileQuestion> tile_question(const CudaContext&, const ConvDgrad&);
-std::optional<TileQuestion> tile_question(const CudaContext&, const ConvWgrad&);
-
-/// The device in use; as plain numbers, since this header knows no CUDA.
-Gpu current_gpu();
-
 /// Changes with the tiles that indices mean, and with kernel_generation.
 inline std::string tile_tables_id() {
   constexpr int kernel_generation = 1;  // to be raised when kernels change so much that old timings mislead
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   const auto add = [&](int value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u; };
   add(kernel_generation);
-  for (const Cores& cores : {ffma_cores, tf32_tensor_cores, half_tensor_cores, turing_tensor_cores,
-                             warpgroups, wgrad_warpgroups}) {
-    add(static_cast<int>(cores.tiles.size()));
-    for (const TileShape& tile : cores.tiles)
+  for (const MathUnit& unit : {ffma_cores, tf32_tensor_cores, half_tensor_cores, turing_tensor_cores,
+                               warpgroups, wgrad_warpgroups}) {
+    add(static_cast<int>(unit.tiles.size()));
+    for (const TileShape& tile : unit.tiles)
       add(tile.m), add(tile.n), add(tile.threads), add(tile.shared_bytes);
   }
   return fmt::format("{:016x}", hash);

@@ -274,4 +274,25 @@ std::vector<DgradClass<T>> dgrad_classes(const ConvShape& shape, const T* dy) {
   return classes;
 }
 
+/// Classes that one launch of dgrad computes side by side: `classes` of them from `first` on.
+struct DgradLaunch {
+  std::size_t first = 0, classes = 0;
+  std::int64_t rows = 0, most_rows = 0, columns = 0;  ///< of all, of the largest, and the most
+};
+constexpr std::size_t max_dgrad_classes = 8;
+template <class T>
+std::vector<DgradLaunch> dgrad_launches(const std::vector<DgradClass<T>>& classes) {
+  std::vector<DgradLaunch> launches;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    if (i % max_dgrad_classes == 0) launches.push_back({i});
+    DgradLaunch& launch = launches.back();
+    const Gather<T>& gather = classes[i].gather;
+    ++launch.classes;
+    launch.rows += gather.rows;
+    launch.most_rows = std::max<std::int64_t>(launch.most_rows, gather.rows);
+    launch.columns = std::max<std::int64_t>(launch.columns, gather.columns);
+  }
+  return launches;
+}
+
 }  // namespace convoy

@@ -1,6 +1,5 @@
-// fprop and wgrad of convolutions whose images have one to four channels: on tensor cores (stem/halo.cu) or
-// else by FFMA (stem/stem_ffma.cuh).
-
+// fprop and wgrad of convolutions whose images have one to four channels by FFMA (stem/stem_ffma.cuh):
+// launches.
 #include "kernels/conv/cuda/plan.h"
 #include "kernels/conv/cuda/stem/stem.h"
 #include "kernels/conv/cuda/stem/stem_ffma.cuh"
@@ -8,14 +7,6 @@
 #include "kernels/split_sum.h"
 
 namespace convoy {
-bool is_first_layer(const ConvShape& shape) {
-  return shape.in.c <= 4 && shape.taps() * shape.in.c <= first_layer_most_columns;
-}
-
-int first_layer_wgrad_splits(const ConvWgrad& call) {
-  return std::max(plan_first_layer_wgrad(call.shape).splits, halo_wgrad_splits(call));
-}
-
 namespace {
 
 template <class T>
@@ -58,18 +49,11 @@ void first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
 
 }  // namespace
 
-bool first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
-  if (!is_first_layer(call.shape)) return false;
-  if (halo_fprop(context, call, activation)) return true;
+void stem_ffma_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
   with_storage(call.x.dtype, [&](auto t) { first_layer_fprop<decltype(t)>(context, call, activation); });
-  return true;
 }
-
-bool first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
-  if (!is_first_layer(call.shape)) return false;
-  if (halo_wgrad(context, call)) return true;
+void stem_ffma_wgrad(const CudaContext& context, const ConvWgrad& call) {
   with_storage(call.x.dtype, [&](auto t) { first_layer_wgrad<decltype(t)>(context, call); });
-  return true;
 }
 
 }  // namespace convoy

@@ -1,59 +1,22 @@
-// fprop and dgrad by warpgroups: tiles and launches.
+// fprop and dgrad by warpgroups: launches.
 #include "kernels/conv/cuda/launch.cuh"
 #include "kernels/conv/cuda/wgmma/fprop_dgrad.cuh"
 
 namespace convoy {
 namespace {
 
-template <class Element, class Visit>
-void with_patch_tile(std::size_t index, Visit visit) {
-  switch (index) {
-    case 0:
-      return visit(PatchTile<Element, 256, 128, 4, 1>{});
-    case 1:
-      return visit(PatchTile<Element, 128, 128, 2, 2>{});
-    case 2:
-      return visit(PatchTile<Element, 128, 256, 2, 1>{});
-    case 3:
-      return visit(PatchTile<Element, 256, 64, 2, 2>{});
-    case 4:
-      return visit(PatchTile<Element, 128, 64, 2, 3>{});
-    case 5:
-      return visit(PatchTile<Element, 64, 128, 1, 3>{});
-    case 6:
-      return visit(PatchTile<Element, 64, 64, 1, 4>{});
-    case 7:
-      return visit(PatchTile<Element, 256, 32, 2, 2>{});
-    case 8:
-      return visit(PatchTile<Element, 128, 32, 2, 3>{});
-    case 9:
-      return visit(PatchTile<Element, 128, 64, 1, 3>{});
-    default:
-      fail("internal error: no such tile");
-  }
-}
-
-/// Calls run(tile, layout) with the tile measured for `key`, else the cost model's for out (m,n) summed over
-/// k, of those whose layout_of(tile) fits the device.
-template <class Element, class LayoutOf, class Run>
-void with_patch_tile_for(const CudaContext& context, const std::string& key, std::int64_t m, std::int64_t n,
-                         std::int64_t k, LayoutOf layout_of, Run run) {
-  const Gpu gpu = current_gpu();
-  const auto fits_device = [&](const TileShape& tile) {
-    return layout_of(tile).total <= gpu.shared_bytes_per_block;
-  };
-  std::optional<std::size_t> tile;
-  if (context.tiles != nullptr) tile = measured_tile(*context.tiles, key, patch_tiles, gpu);
-  if (!tile || !fits_device(patch_tiles[*tile])) tile = pick_tile(warpgroups, m, n, k, 1, gpu, fits_device);
-  const PatchLayout layout = layout_of(patch_tiles[*tile]);
-  check(layout.total <= gpu.shared_bytes_per_block,
-        "internal error: a convolution whose patches fit no tile");
-  with_patch_tile<Element>(*tile, [&](auto kernel_tile) { run(kernel_tile, layout); });
+/// Calls run(tile) with a tile of patch_kernels.
+template <class Element, class Run>
+void with_patch_tile(std::size_t index, Run run) {
+  with_index<patch_kernels.size()>(index, [&]<class Index>(Index) {
+    constexpr PatchKernel kernel = patch_kernels[Index::value];
+    run(PatchTile<Element, kernel.m, kernel.n, kernel.groups, kernel.blocks_per_sm>{});
+  });
 }
 
 template <class Element>
-void fprop(const CudaContext& context, const ConvForward& call, const std::string& key,
-           const Epilogue& epilogue) {
+void fprop(const CudaContext& context, const ConvForward& call, const Epilogue& epilogue,
+           const ConvChoice& choice) {
   using T = typename Element::Stored;
   const ConvShape& s = call.shape;
   const int length = static_cast<int>(s.taps() * s.in.c);
@@ -61,31 +24,28 @@ void fprop(const CudaContext& context, const ConvForward& call, const std::strin
   const PatchFilterColumns<T> w{context.data<const T>(call.w), s.k, s.in.c, length};  // (K,T,R,S,C)
   const MatrixOutput<T> y{context.data<T>(call.y), context.data<const float>(call.bias), x.rows, s.k,
                           epilogue};  // (N,O,P,Q,K)
-  with_patch_tile_for<Element>(
-      context, key, x.rows, s.k, length, [&](const TileShape& tile) { return fprop_layout(s, tile); },
-      [&]<class Tile>(Tile, const PatchLayout& layout) {
-        const auto kernel = layout.planes == 8 ? patch_fprop_kernel<Tile, 2> : patch_fprop_kernel<Tile, 1>;
-        launch_with_shared(context, kernel, detail::grid<Tile>(x.rows, s.k), Tile::threads, layout.total, x,
-                           static_cast<int>(s.n * s.in.pixels()), w, y, layout);
-      });
+  const PatchLayout layout = fprop_layout(s, patch_tiles.at(choice.tile()));
+  with_patch_tile<Element>(choice.tile(), [&]<class Tile>(Tile) {
+    const auto kernel = layout.planes == 8 ? patch_fprop_kernel<Tile, 2> : patch_fprop_kernel<Tile, 1>;
+    launch_with_shared(context, kernel, detail::grid<Tile>(x.rows, s.k), Tile::threads, layout.total, x,
+                       static_cast<int>(s.n * s.in.pixels()), w, y, layout);
+  });
 }
 
 template <class Element>
-void dgrad(const CudaContext& context, const ConvDgrad& call, const std::string& key) {
+void dgrad(const CudaContext& context, const ConvDgrad& call, const ConvChoice& choice) {
   using T = typename Element::Stored;
   const ConvShape& s = call.shape;
   detail::for_each_dgrad<T>(
-      context, call, [&](const DgradProblem<T>& problem, const detail::DgradExtent& extent) {
-        with_patch_tile_for<Element>(
-            context, key, extent.rows, s.in.c, extent.columns,
-            [&](const TileShape& tile) { return dgrad_layout(s, tile); },
-            [&]<class Tile>(Tile, const PatchLayout& layout) {
-              const dim3 blocks(detail::grid<Tile>(extent.most_rows, s.in.c), extent.classes);
-              const auto kernel =
-                  layout.planes == 8 ? patch_dgrad_kernel<Tile, 2> : patch_dgrad_kernel<Tile, 1>;
-              launch_with_shared(context, kernel, blocks, Tile::threads, layout.total, problem,
-                                 static_cast<int>(s.n * s.out().pixels()), layout);
-            });
+      context, call, [&](const DgradProblem<T>& problem, const DgradLaunch& launch, std::size_t index) {
+        const PatchLayout layout = dgrad_layout(s, patch_tiles.at(choice.tile(index)));
+        with_patch_tile<Element>(choice.tile(index), [&]<class Tile>(Tile) {
+          const dim3 blocks(detail::grid<Tile>(launch.most_rows, s.in.c),
+                            static_cast<unsigned>(launch.classes));
+          const auto kernel = layout.planes == 8 ? patch_dgrad_kernel<Tile, 2> : patch_dgrad_kernel<Tile, 1>;
+          launch_with_shared(context, kernel, blocks, Tile::threads, layout.total, problem,
+                             static_cast<int>(s.n * s.out().pixels()), layout);
+        });
       });
 }
 
@@ -93,21 +53,23 @@ void dgrad(const CudaContext& context, const ConvDgrad& call, const std::string&
 
 template <>
 void ConvKernels<HopperFamily<mma::F16>>::fprop(const CudaContext& context, const ConvForward& call,
-                                                const Epilogue& epilogue) {
-  convoy::fprop<mma::F16>(context, call, fprop_key(call.shape), epilogue);
+                                                const Epilogue& epilogue, const ConvChoice& choice) {
+  convoy::fprop<mma::F16>(context, call, epilogue, choice);
 }
 template <>
 void ConvKernels<HopperFamily<mma::Bf16>>::fprop(const CudaContext& context, const ConvForward& call,
-                                                 const Epilogue& epilogue) {
-  convoy::fprop<mma::Bf16>(context, call, fprop_key(call.shape), epilogue);
+                                                 const Epilogue& epilogue, const ConvChoice& choice) {
+  convoy::fprop<mma::Bf16>(context, call, epilogue, choice);
 }
 template <>
-void ConvKernels<HopperFamily<mma::F16>>::dgrad(const CudaContext& context, const ConvDgrad& call) {
-  convoy::dgrad<mma::F16>(context, call, dgrad_key(call.shape));
+void ConvKernels<HopperFamily<mma::F16>>::dgrad(const CudaContext& context, const ConvDgrad& call,
+                                                const ConvChoice& choice) {
+  convoy::dgrad<mma::F16>(context, call, choice);
 }
 template <>
-void ConvKernels<HopperFamily<mma::Bf16>>::dgrad(const CudaContext& context, const ConvDgrad& call) {
-  convoy::dgrad<mma::Bf16>(context, call, dgrad_key(call.shape));
+void ConvKernels<HopperFamily<mma::Bf16>>::dgrad(const CudaContext& context, const ConvDgrad& call,
+                                                 const ConvChoice& choice) {
+  convoy::dgrad<mma::Bf16>(context, call, choice);
 }
 
 }  // namespace convoy

@@ -20,8 +20,6 @@ constexpr int patch_stages = patch_lookahead + 2;  ///< of filters: one is read,
 /// tile.
 constexpr int channel_block = 64;
 
-constexpr TileShape least_patch_tile = patch_tiles[6];
-
 /// How shared memory is divided; bytes.
 struct PatchLayout {
   int planes;        ///< of a block of channels: 4 or 8
@@ -138,9 +136,9 @@ inline bool patches_suit_wgrad(const ConvShape& shape) {
   return patches_suit_forward(shape) && fits_reference(wgrad_layout(shape, patch_wgrad_kernels.back()).total);
 }
 
-/// The tile that suits many taps, or few.
+/// The first tile of the kind that suits the shape.
 inline std::size_t wgrad_tile(const ConvShape& shape) {
-  return shape.taps() > 2 ? 0 : shape.in.c > 64 ? 3 : 5;
+  return shape.taps() > 2 ? wgrad_many_taps : shape.in.c > 64 ? wgrad_wide_channels : wgrad_narrow_channels;
 }
 
 /// From the shape alone: splits set the order of the sum.
