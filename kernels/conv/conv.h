@@ -26,8 +26,18 @@ struct ConvShape {
   std::int64_t weights() const { return k * taps() * in.c; }
   std::int64_t flops() const { return 2 * n * out().pixels() * weights(); }
   std::string describe() const {
-    return fmt::format("n={} {} -> {} kernel {}x{}x{} stride {} pad {}", n, to_string(in), to_string(out()),
-                       t, r, s, stride[2], pad[2]);
+    std::string text = fmt::format("n={} {} -> {} kernel {}x{}x{} stride {} pad {}", n, to_string(in),
+                                   to_string(out()), t, r, s, describe_axes(stride), describe_axes(pad));
+    if (dilation != Axes{1, 1, 1}) text += " dilation " + describe_axes(dilation);
+    return text;
+  }
+
+ private:
+  /// "2"; "1x2x3" where axes differ, of which an image's depth is none.
+  std::string describe_axes(const Axes& axes) const {
+    const bool image = in.d == 1 && t == 1;
+    if (axes[1] == axes[2] && (image || axes[0] == axes[1])) return fmt::format("{}", axes[2]);
+    return fmt::format("{}x{}x{}", axes[0], axes[1], axes[2]);
   }
 };
 

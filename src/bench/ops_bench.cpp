@@ -37,6 +37,7 @@ void time_rows(std::vector<OpRow>& rows, Engine& engine, bool autotune) {
   for (const Plan& plan : plans) loaded.push_back(engine.load(plan));
   if (autotune) engine.tune();
   for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].kernels = engine.kernels_of(plans[i].steps.front().call);
     fill_at_random(engine, plans[i]);
     rows[i].seconds = median(times_of(engine, loaded[i], 20, 2.0));
   }
@@ -60,7 +61,7 @@ std::vector<OpRow> distinct_calls(const Plan& plan, bool all) {
     Call call = step.call;
     if (auto* forward = std::get_if<ConvForward>(&call); forward != nullptr && !all) forward->bias = {};
     const auto [it, fresh] = known.try_emplace({name_of(call), describe(call), bytes_of(call)}, rows.size());
-    if (fresh) rows.push_back({step.node, 0, std::move(call), 0, 0, std::nullopt});
+    if (fresh) rows.push_back({.node = step.node, .call = std::move(call)});
     ++rows[it->second].count;
   }
   return rows;

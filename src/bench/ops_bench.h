@@ -16,9 +16,10 @@ struct OpRow {
   std::string node;  ///< the first layer that makes this call
   int count = 0;     ///< how many do
   Call call;
+  KernelChoice kernels{};  ///< of a convolution
   double seconds = 0;
   double limit_seconds = 0;
-  std::optional<RivalTime> rival;
+  std::optional<RivalTime> rival{};
 };
 
 struct OpsFigures {

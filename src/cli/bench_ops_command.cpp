@@ -66,6 +66,10 @@ Json ops_json(const Config& config, const OpsFigures& figures) {
                   {"seconds", row.seconds},
                   {"flops_per_second", rate_of(row)},
                   {"share_of_limit", to_json(share_of_limit(row.limit_seconds, row.seconds))}};
+    if (!row.kernels.family.empty()) {
+      entry["family"] = row.kernels.family;
+      entry["tiles"] = row.kernels.tiles;
+    }
     if (row.rival) {
       entry["cudnn_seconds"] = row.rival->seconds;
       entry["cudnn_algorithm"] = row.rival->algorithm;
@@ -88,7 +92,7 @@ void print_ops(const Config& config, const OpsFigures& figures) {
   const bool rival = std::any_of(figures.rows.begin(), figures.rows.end(),
                                  [](const OpRow& row) { return row.rival.has_value(); });
   fmt::print("  {:<14} {:>2} {:<22} {:>11} {:>9} {:>6}{}  {}\n", "first in", "x", "call", "us", "TFLOP/s",
-             "limit", rival ? "    cuDNN us  us/cuDNN" : "", "shape");
+             "limit", rival ? "    cuDNN us  us/cuDNN" : "", "shape [kernels]");
   for (const OpRow& row : figures.rows) {
     fmt::print("  {:<14} {:>2} {:<22} {:>11.1f} {:>9.3f} {:>6}", row.node, row.count, name_of(row.call),
                row.seconds * 1e6, rate_of(row) * 1e-12,
@@ -98,7 +102,8 @@ void print_ops(const Config& config, const OpsFigures& figures) {
     } else if (rival) {
       fmt::print("{:>22}", "");
     }
-    fmt::print("  {}\n", describe(row.call));
+    const std::string kernels = to_string(row.kernels);
+    fmt::print("  {}{}\n", describe(row.call), kernels.empty() ? "" : " [" + kernels + ']');
   }
   const Sums sums = sums_of(figures);
   fmt::print("all of a step: {:.3f} ms, {} of the limit\n", sums.seconds * 1e3,

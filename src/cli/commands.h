@@ -54,6 +54,7 @@ struct EvalArguments {
 };
 struct PlanArguments {
   ConfigArguments config;
+  std::string gpu;  ///< an architecture (known_gpus), or empty: the engine that the configuration asks for
 };
 struct CheckArguments {
   ConfigArguments config;

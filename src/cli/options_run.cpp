@@ -1,4 +1,5 @@
 // The options of the commands that train a network, say what would be trained, or use a trained one.
+#include "kernels/conv/cuda/device.h"
 #include "src/cli/options.h"
 
 namespace convoy {
@@ -55,7 +56,14 @@ void add_plan(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("plan", "print every call of a step and every byte of memory; trains nothing");
   command->group("Train a network");
-  add_config_arguments(command, arguments_of<PlanArguments>(command, action).config);
+  auto& arguments = arguments_of<PlanArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  std::vector<std::string> architectures;
+  for (const KnownGpu& gpu : known_gpus()) architectures.emplace_back(gpu.architecture);
+  add_choices(command->add_option("--gpu", arguments.gpu,
+                                  "the step as a GPU of this architecture would run it; none is needed, nor "
+                                  "a build with CUDA"),
+              architectures);
 }
 
 void add_keys(CLI::App& app, Action& action) {

@@ -10,9 +10,8 @@
 
 #include "comm/communicator.h"
 #include "comm/rank_environment.h"
-#include "src/config/config.h"
 #include "src/core/step_state.h"
-#include "src/plan/plan.h"
+#include "src/train/plan_target.h"
 
 namespace convoy {
 
@@ -32,24 +31,9 @@ struct CallTime {
 enum class EngineKind { reference_f32, reference_f64, cpu, cuda };
 
 /// Owns the arenas and the communicator. Work may be asynchronous; read() waits for what was queued.
-class Engine {
+class Engine : public PlanTarget {
  public:
-  virtual ~Engine() = default;
-  /// One line for people: "cpu, 2 threads, avx2" or "NVIDIA H200, 141 GB".
-  virtual std::string describe() const = 0;
   virtual DeviceIdentity identity() const { return {}; }
-  /// The type of activations and parameters.
-  virtual DType real() const = 0;
-  /// Whether it trains in this precision.
-  virtual bool computes_in(Precision precision) const = 0;
-  /// Whether it has a launcher for a call; all engines have those that training_plan emits.
-  virtual bool has(const Call& call) const = 0;
-  /// Lanes on which it runs calls side by side (src/plan/lanes.h): one or two.
-  virtual int lanes() const { return 1; }
-  /// Scratch the engine's launcher wants for a call.
-  virtual std::int64_t workspace_bytes(const Call& call) const = 0;
-  /// Bytes of memory free for arenas where the engine computes.
-  virtual std::int64_t free_bytes() const = 0;
   /// Allocates every arena once, zero-filled; throws with the numbers when it does not fit.
   virtual void allocate(const ArenaSizes& bytes) = 0;
   /// Opens the libraries that running the plan needs. Throws a sentence that says what to install where one

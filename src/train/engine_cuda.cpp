@@ -26,6 +26,7 @@
 #include "src/train/capture_cuda.h"
 #include "src/train/device_cuda.h"
 #include "src/train/engine_factories.h"
+#include "src/train/gpu_choices.h"
 #include "src/train/launch.h"
 #include "src/train/step_report.h"
 #include "src/train/tile_cache.h"
@@ -67,8 +68,7 @@ class CudaEngine final : public Engine {
   }
   DType real() const override { return DType::f32; }
   bool computes_in(Precision precision) const override {
-    const bool newer = precision == Precision::tf32 || precision == Precision::bf16;
-    return precision != Precision::fp64 && (!newer || has_tensor_core_code());
+    return gpu_computes_in(precision, has_tensor_core_code());
   }
   bool has(const Call& call) const override { return has_launcher<CudaContext>(call); }
   int lanes() const override { return 2; }
@@ -76,6 +76,10 @@ class CudaEngine final : public Engine {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);
   }
   std::int64_t free_bytes() const override;
+  KernelChoice kernels_of(const Call& call) const override {
+    make_current();
+    return gpu_kernels_of(call, current_conv_device(), &tiles_);
+  }
   void open_libraries(const Plan& plan) override;
   void allocate(const ArenaSizes& bytes) override;
   int load(const Plan& plan) override;

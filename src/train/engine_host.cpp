@@ -20,6 +20,7 @@
 #include "kernels/gemm.h"
 #include "src/core/thread_pool.h"
 #include "src/train/engine_factories.h"
+#include "src/train/gpu_choices.h"
 #include "src/train/launch.h"
 #include "src/train/step_report.h"
 
@@ -125,6 +126,13 @@ class HostEngine final : public Engine {
   bool has(const Call& call) const override { return has_launcher<Context>(call); }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<Context>(c); }, call);
+  }
+  KernelChoice kernels_of(const Call& call) const override {
+    if (!convolution_of(call)) return {};
+    if constexpr (parallel)
+      return {"slab", gemm_kernel().name};
+    else
+      return {"reference", ""};
   }
   int threads() const override { return threads_.threads(); }
   void limit_threads(int threads) override { threads_.limit(threads); }

@@ -38,8 +38,8 @@ void check_groups(const Graph& graph, const TrainConfig& train) {
   }
 }
 
-PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
-                  const RankEnvironment& ranks, bool resident) {
+PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& counts,
+                  const PlanTarget& target, const RankEnvironment& ranks, bool resident) {
   PlanSet set;
   set.counts = counts;
   set.resident = resident;
@@ -52,13 +52,13 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   set.layout = make_layout(
       graph, config,
       {resident ? counts.samples : staged, counts.samples, counts.train + counts.validation + counts.test},
-      engine.real(), gradient_blocks(config.train, ranks.size()));
+      target.real(), gradient_blocks(config.train, ranks.size()));
 
-  const auto has = [&](const Call& call) { return engine.has(call); };
+  const auto has = [&](const Call& call) { return target.has(call); };
   const auto place = [&](Plan plan) {
     return place_tensors(
-        std::move(plan), set.layout, [&](const Call& call) { return engine.workspace_bytes(call); },
-        engine.lanes());
+        std::move(plan), set.layout, [&](const Call& call) { return target.workspace_bytes(call); },
+        target.lanes());
   };
   const auto activation_bytes = [&](const Plan& plan) {
     return place(plan).arenas[static_cast<std::size_t>(Arena::activations)];
@@ -116,8 +116,8 @@ SampleCounts nominal_counts(const DataConfig& config) {
   return {info.train - validation, validation, info.test, samples};
 }
 
-PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
-                   const RankEnvironment& ranks) {
+PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts,
+                   const PlanTarget& target, const RankEnvironment& ranks) {
   if (config.train.global_batch < ranks.size()) {
     throw AgreedError(
         format_printable("train.global_batch is {}, but there are {} ranks: every rank needs at "
@@ -142,10 +142,10 @@ PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts&
   using Resident = DataConfig::Resident;
   const bool may_choose = config.data.resident == Resident::automatic && !is_streamed(config.data.source);
   PlanSet set =
-      plans_for(graph, config, counts, engine, ranks, may_choose || config.data.resident == Resident::yes);
+      plans_for(graph, config, counts, target, ranks, may_choose || config.data.resident == Resident::yes);
   if (!may_choose) return set;
-  const bool too_large = ranks.max(set.total_bytes() > engine.free_bytes() ? 1 : 0) != 0;
-  return too_large ? plans_for(graph, config, counts, engine, ranks, false) : set;
+  const bool too_large = ranks.max(set.total_bytes() > target.free_bytes() ? 1 : 0) != 0;
+  return too_large ? plans_for(graph, config, counts, target, ranks, false) : set;
 }
 
 std::string memory_problem(const PlanSet& plans, const Config& config, const Engine& engine) {

@@ -33,8 +33,8 @@ struct PlanSet {
 /// Builds every plan of this rank. When the data set is neither forced to be resident nor fits beside the
 /// rest, only two staged batches are kept. Throws AgreedError (exit code 2) for a global batch smaller than
 /// the rank count, or one that drop_last leaves out for want of images.
-PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts, const Engine& engine,
-                   const RankEnvironment& ranks);
+PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts,
+                   const PlanTarget& target, const RankEnvironment& ranks);
 
 /// Empty when the plans fit the engine's free memory, else the numbers and a global batch that would fit.
 std::string memory_problem(const PlanSet& plans, const Config& config, const Engine& engine);

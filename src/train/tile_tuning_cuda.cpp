@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <limits>
 #include <random>
-#include <variant>
 
 #include "src/core/cuda_event.h"
 #include "src/train/capture_cuda.h"
+#include "src/train/gpu_choices.h"
 #include "src/train/launch.h"
 
 namespace convoy {
@@ -14,18 +14,6 @@ namespace {
 
 constexpr int rounds = 5;
 constexpr float hopeless = 2;  ///< times the fastest tile of the first round: not timed again
-
-/// Nothing for a call that is no convolution, or whose kernels have one tile.
-std::optional<TuningProblem> tuning_problem_of(const Call& call, const ConvDevice& device) {
-  return std::visit(
-      [&]<class C>(const C& c) -> std::optional<TuningProblem> {
-        if constexpr (requires { problem_of(c); })
-          return tuning_problem(problem_of(c), device);
-        else
-          return std::nullopt;
-      },
-      call);
-}
 
 /// `repeats` runs of a call as a graph, as they will be run: without the host's time per launch.
 CudaGraphExec graph_of(const CudaContext& context, const Call& call, int repeats) {
@@ -130,7 +118,9 @@ int measure_tiles(const CudaContext& context, const ArenaSizes& sizes, const std
   int measured = 0;
   for (const Plan* plan : plans) {
     for (const Step& step : plan->steps) {
-      const std::optional<TuningProblem> problem = tuning_problem_of(step.call, device);
+      const std::optional<ConvProblem> convolution = convolution_of(step.call);
+      if (!convolution) continue;
+      const std::optional<TuningProblem> problem = tuning_problem(*convolution, device);
       if (!problem || measured_tile(choices, problem->key, problem->tiles, device.gpu)) continue;
       if (measured++ == 0) fill_with_noise(context, sizes);
       choices.tiles[problem->key] = fastest_tile(context, step.call, *problem, device.gpu);
