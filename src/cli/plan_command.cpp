@@ -61,7 +61,10 @@ int run(const CommandContext& context, const PlanArguments& arguments) {
                   plans.resident ? "resident" : "staged batch by batch");
   for (const auto& [count, plan] : plans.training) print_plan(plan, count, *target);
   for (const auto& [count, plan] : plans.evaluation) print_plan(plan, count, *target);
-  if (!arguments.gpu.empty()) return static_cast<int>(ExitCode::done);  // whose scratch is not known here
+  if (!arguments.gpu.empty()) {
+    fmt::print("memory is not counted with --gpu: run `convoy plan` without it on a machine with the GPU\n");
+    return static_cast<int>(ExitCode::done);
+  }
   fmt::print("arenas of one rank\n");
   for (std::size_t i = 0; i < arena_count; ++i) {
     if (plans.arenas[i] > 0)

@@ -93,11 +93,15 @@ class Bench(ProgramTest):
             self.assertEqual(rows, [("0", "conv.fprop", 1), ("1", "conv.fprop", 2), ("2", "conv.wgrad", 2),
                                     ("2", "conv.dgrad", 2), ("0", "conv.wgrad", 1)])
             self.assertEqual(report["rows"][1]["flops"], 2 * 3 * 64 * (64 * 9) * 36)
+            family = {"cpu": "slab", "reference": "reference"}[device]
+            self.assertEqual({row["family"] for row in report["rows"]}, {family})
+            self.assertEqual(text.count(f"[{family}"), 5, text)
             shares = [row["share_of_limit"] for row in report["rows"]]
             self.assertTrue(all(share is None or 0 < share <= 1 for share in shares), shares)
             self.assertEqual("a share of more than 100 % is not shown" in text, None in shares, text)
         _, report = self.bench("ops", config, "--all")
         calls = {row["call"] for row in report["rows"]}
+        self.assertEqual({row["call"].split(".")[0] for row in report["rows"] if "family" in row}, {"conv"})
         self.assertLessEqual({"augment", "conv.fprop", "activation.dgrad", "linear.wgrad", "sgd"}, calls)
 
     def test_ops_beside_a_rival(self):

@@ -107,9 +107,24 @@ class Train(ProgramTest):
         plan = self.succeed("plan", config)
         for part in ("linear.wgrad", "sgd", "arenas", "activations", "MFLOP"):
             self.assertIn(part, plan.stdout)
+        self.assertIn("memory is not counted", self.succeed("plan", config, "--gpu", "sm_75").stdout)
         self.succeed("check", config, data)
         bad = self.launch("check", self.write(SMALL.replace("linear: 10", "linear: 7")), data, "--output", "/proc/none")
         self.assertEqual(bad.stdout.count("FAIL"), 2, bad.stdout)
+
+    def test_plan_names_the_kernels_of_a_convolution(self):
+        config = pathlib.Path(__file__).resolve().parents[2] / "configs/quickstart.yaml"
+
+        def kernels(*arguments):
+            out = self.succeed("plan", config, *arguments).stdout.split("evaluation step")[0]
+            return {line.split("[")[-1].split()[0].rstrip("]") for line in out.splitlines() if " conv." in line}
+
+        self.assertEqual(kernels("device=cpu"), {"slab"})
+        self.assertEqual(kernels("device=reference"), {"reference"})
+        self.assertEqual(kernels("--gpu", "sm_75"), {"stem_ffma", "ffma"})
+        self.assertEqual(kernels("--gpu", "sm_90a", "train.precision=fp16"), {"stem_halo", "hopper"})
+        self.refuse(2, ["train.precision: bf16", "sm_75"], "plan", config, "--gpu", "sm_75", "train.precision=bf16")
+        self.refuse(2, ["--gpu", "sm_90a"], "plan", config, "--gpu", "sm_30")
 
 
 if __name__ == "__main__":
