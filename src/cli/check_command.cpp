@@ -17,6 +17,7 @@
 #include "comm/same.h"
 #include "comm/watchdog.h"
 #include "src/cli/commands.h"
+#include "src/cli/output.h"
 #include "src/config/config.h"
 #include "src/data/inspection.h"
 #include "src/train/cautions.h"
@@ -79,7 +80,7 @@ class CheckList {
     for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; ++at)
       text.insert(at + 1, 17, ' ');
     fmt::print("{}  {:<10} {}\n", verdict, what, printable_lines(text));
-    std::fflush(stdout);
+    flush_output();
   }
   const RankEnvironment& ranks_;
   int worst_ = 0, done_ = 0, failed_ = 0;

@@ -1,8 +1,7 @@
-#include <cstdio>
-
 #include "comm/agree.h"
 #include "src/cli/commands.h"
 #include "src/cli/onnx_verify.h"
+#include "src/cli/output.h"
 #include "src/data/crops.h"
 #include "src/io/atomic_file.h"
 #include "src/io/onnx.h"
@@ -51,7 +50,7 @@ void verify(const TrainedModel& model, const ExportArguments& arguments, const s
   const Dataset data = load_dataset(config.data, config.seed);
   print_printable("comparing with onnxruntime on {} {} images\n", data.validation.size(),
                   name_of_validation(data));
-  std::fflush(stdout);
+  flush_output();
   const bool raw_input = !pictures_for(model, arguments.raw_input);
   const Agreement agreement = verify_onnx(model, file, raw_input, data);
   const std::string ties = agreement.ties > 0 ? fmt::format(" ({} of them a tie)", agreement.ties) : "";

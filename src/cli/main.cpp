@@ -1,15 +1,12 @@
 // Every error ends here, as a message and an exit code.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
+#include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <system_error>
 
 #include "comm/agree.h"
 #include "src/cli/commands.h"
 #include "src/cli/entry.h"
+#include "src/cli/output.h"
 #include "src/core/log.h"
 #include "src/core/reason.h"
 
@@ -17,27 +14,22 @@ namespace {
 
 using namespace convoy;
 
-/// A file that is opened later would get the number of a closed descriptor, and with it what is printed.
-void keep_standard_descriptors() {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
-    if (::fcntl(fd, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDWR));  // gets the lowest number
-}
-
-[[noreturn]] void fail_to_print(const std::string& why) {
-  fail("cannot write all of it to standard output: {}", why);
-}
-
-/// Throws where not all that was printed could be written, as on a full disk.
-int run_and_flush(int argc, char** argv, const CommandContext& context) {
+/// Throws where not all that was printed could be written, as on a full disk. Where nobody reads it any more
+/// and `pipe_kills`, the process ends by SIGPIPE, as other tools do, but after all it had open was tidied up.
+int run_and_flush(int argc, char** argv, const CommandContext& context, bool pipe_kills) {
   try {
     const int code = run_command_line(argc, argv, context);
-    if (code != static_cast<int>(ExitCode::done)) return code;
-    if (std::ferror(stdout) != 0) fail_to_print("an earlier part is missing");
-    if (std::fflush(stdout) != 0) fail_to_print(std::strerror(errno));
+    flush_output();
     return code;
-  } catch (const std::system_error& error) {  // as fmt::print() throws it, without the name
-    if (std::ferror(stdout) == 0) throw;
-    fail_to_print(error.code().message());
+  } catch (const std::exception& error) {
+    if (pipe_kills && reader_of_output_is_gone()) {
+      std::signal(SIGPIPE, SIG_DFL);
+      std::raise(SIGPIPE);
+    }
+    // fmt::print() throws it without a name.
+    const auto* system = dynamic_cast<const std::system_error*>(&error);
+    if (system == nullptr || std::ferror(stdout) == 0) throw;
+    fail("cannot write all of it to standard output: {}", system->code().message());
   }
 }
 
@@ -51,13 +43,15 @@ void report_alone(const RankEnvironment& ranks, const std::exception& error) {
 
 int convoy_main(int argc, char** argv) {
   const auto process_start = std::chrono::steady_clock::now();
-  keep_standard_descriptors();
+  // What writes to a pipe that nobody reads fails instead: such an end would lose a run's last checkpoint.
+  const bool pipe_kills = std::signal(SIGPIPE, SIG_IGN) != SIG_IGN;
   try {
+    hold_standard_descriptors();
     const RankEnvironment ranks(&argc, &argv);
     set_up_log(ranks.rank(), ranks.size());
     const CommandContext context{ranks, process_start};
     try {
-      return run_and_flush(argc, argv, context);
+      return run_and_flush(argc, argv, context, pipe_kills);
     } catch (const AgreedError& error) {
       if (ranks.is_root()) write_log_error(error.what());
       return static_cast<int>(error.code());

@@ -7,6 +7,7 @@
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
 #include "src/cli/csv.h"
+#include "src/cli/output.h"
 #include "src/core/log.h"
 #include "src/core/thread_pool.h"
 #include "src/io/image_format.h"
@@ -118,7 +119,7 @@ int run(const CommandContext& context, const PredictArguments& arguments) {
       const auto format = arguments.json ? as_json : arguments.csv ? as_csv : as_text;
       fmt::print("{}", format(some[i], answers[i]));
     }
-    std::fflush(stdout);
+    flush_output();
   }
   if (broken > 0 && files.size() > 1) log_error("{} of {} images could not be read", broken, files.size());
   return static_cast<int>(broken == 0 ? ExitCode::done : ExitCode::failure);

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -43,11 +43,15 @@ int columns() {
   return (known ? size.ws_col : 80) - 1;
 }
 
-void put(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  // Who reads it may be gone, or the disk full: the run goes on, and train.log has its lines.
-  std::fflush(stdout);
-  std::clearerr(stdout);
+/// To standard output, past its buffer. False, with errno set, where it cannot be written.
+bool put(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
 }
 
 double seconds_of(std::chrono::steady_clock::duration duration) {
@@ -100,8 +104,7 @@ void Console::warn(const std::string& text) {
   if (!is_root_) return;
   const Lock lock(mutex_);
   clear(lock);
-  write_log_warning(text);
-  write_log(lock, "warning: " + printable_lines(text));
+  write_warning(lock, text);
 }
 
 void Console::epoch(const EpochRecord& r, int epochs) {
@@ -185,9 +188,26 @@ std::string Console::bar_status(double seconds) const {
 void Console::write_line(const Lock& lock, const std::string& text) {
   const std::string shown = printable_lines(text);
   clear(lock);
-  put(shown + "\n");
+  print(lock, shown + "\n");
   write_log(lock, shown);
   said_ = Clock::now();
+}
+
+void Console::print(const Lock& lock, const std::string& text) {
+  if (put(text)) {
+    unprinted_.over();
+    return;
+  }
+  const std::string reason = std::strerror(errno);
+  if (unprinted_.is_news(reason))
+    write_warning(lock, fmt::format("cannot write to standard output: {}; the run goes on, and its lines are "
+                                    "in train.log",
+                                    reason));
+}
+
+void Console::write_warning(const Lock& lock, const std::string& text) {
+  write_log_warning(text);
+  write_log(lock, "warning: " + printable_lines(text));
 }
 
 void Console::write_log(const Lock& lock, const std::string& text) {
@@ -203,14 +223,14 @@ void Console::append_log(const Lock&) {
   if (file) unlogged_.clear();  // else with the next line
 }
 
-void Console::draw(const Lock&, const std::string& text) {
-  put(fmt::format("\r{:.{}}\033[K", text, columns()));
+void Console::draw(const Lock& lock, const std::string& text) {
+  print(lock, fmt::format("\r{:.{}}\033[K", text, columns()));
   bar_shown_ = true;
   drawn_ = Clock::now();
 }
 
-void Console::clear(const Lock&) {
-  if (bar_shown_) put("\r\033[K");
+void Console::clear(const Lock& lock) {
+  if (bar_shown_) print(lock, "\r\033[K");
   bar_shown_ = false;
 }
 

@@ -12,13 +12,14 @@
 
 #include "comm/rank_environment.h"
 #include "src/core/file_descriptor.h"
+#include "src/core/repeated_failure.h"
 #include "src/train/step_progress.h"
 
 namespace convoy {
 
 /// Silent on all ranks but the root. There a thread looks at RankEnvironment::activity(): on a terminal it
 /// keeps the last line moving, elsewhere it says what is being done once nothing was said for `log_every`
-/// seconds. Errors of standard output are ignored: a run outlives who watches it.
+/// seconds. A run outlives who watches it: that standard output cannot be written is a warning.
 class Console {
  public:
   /// `log_every`: seconds between two lines of progress; 0: none.
@@ -58,6 +59,9 @@ class Console {
   /// The same on a terminal: within an epoch the bar stays.
   std::string bar_status(double seconds) const;
   void write_line(const Lock&, const std::string& text);
+  void write_warning(const Lock&, const std::string& text);
+  /// As it is, to standard output; warns where that begins to fail.
+  void print(const Lock&, const std::string& text);
   void write_log(const Lock&, const std::string& text);
   void append_log(const Lock&);
   void draw(const Lock&, const std::string& text);
@@ -73,6 +77,7 @@ class Console {
   std::filesystem::path log_;         ///< empty before log_to()
   FileDescriptor log_mark_;           ///< of mark_in_use()
   std::string unlogged_;              ///< lines that are not in the file yet
+  RepeatedFailure unprinted_;         ///< of standard output
   bool bar_shown_ = false;            ///< the cursor stands behind a line that is drawn again
   bool row_due_ = false;              ///< wants_progress() was true for a line's sake
   std::optional<StepProgress> last_;  ///< what the bar says; none before the epoch's first
