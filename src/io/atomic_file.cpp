@@ -134,21 +134,24 @@ void write_file_atomically(const std::filesystem::path& path, const std::string&
   file.commit();
 }
 
-void append_to_file(const std::filesystem::path& path, const std::string& bytes) {
-  // A pipe that nobody reads would block, and a device would take the lines for good.
-  const FileDescriptor file = open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY);
+std::uint64_t append_to_file(const std::filesystem::path& path, const std::string& bytes, Sync sync) {
+  const FileDescriptor file =
+      open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY);  // never waits
   struct stat before {};
-  if (!file || ::fstat(file.get(), &before) != 0) fail_with_errno("open", path);
+  if (!file || ::fstat(file.get(), &before) != 0) fail_with_errno("write", path);
   if (!S_ISREG(before.st_mode))
     fail("cannot write {}: it is {}; remove it", path.string(), kind_of(before.st_mode));
-  if (!write_all(file.get(), std::as_bytes(std::span(bytes))) || ::fsync(file.get()) != 0) {
+  const bool written = write_all(file.get(), std::as_bytes(std::span(bytes))) &&
+                       (sync == Sync::no || ::fsync(file.get()) == 0);
+  if (!written) {
     const int reason = errno;
     if (::ftruncate(file.get(), before.st_size) != 0)
       fail("cannot write {}: {}; its last line is cut short", path.string(), std::strerror(reason));
     errno = reason;
     fail_with_errno("write", path);
   }
-  if (before.st_size == 0) sync_folder_of(path);
+  if (sync == Sync::yes && before.st_size == 0) sync_folder_of(path);
+  return static_cast<std::uint64_t>(before.st_size) + bytes.size();
 }
 
 std::string read_file(const std::filesystem::path& path) {

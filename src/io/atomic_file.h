@@ -39,9 +39,13 @@ class AtomicFile {
 /// The same in one go.
 void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
 
-/// Adds to the end of a file, made if need be, and waits until it is on the disk. Throws Error; the file is
+/// Whether to wait until what is written is on the disk.
+enum class Sync { no, yes };
+
+/// Adds to the end of a regular file, made if need be. Returns how long it is then. Throws Error; the file is
 /// then as long as it was.
-void append_to_file(const std::filesystem::path& path, const std::string& bytes);
+std::uint64_t append_to_file(const std::filesystem::path& path, const std::string& bytes,
+                             Sync sync = Sync::yes);
 
 /// The whole file. Throws Error when it cannot be read.
 std::string read_file(const std::filesystem::path& path);

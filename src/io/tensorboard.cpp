@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/number.h"
 #include "src/io/atomic_file.h"
 
 namespace convoy {
@@ -46,16 +47,29 @@ tb::Event event_at(std::int64_t step) {
   return event;
 }
 
-constexpr const char* file_prefix = "events.out.tfevents.";
+/// What a file begins with: its version, and that the run goes on with this step.
+std::string beginning_of_file(std::int64_t first_step) {
+  tb::Event event = event_at(0);
+  event.set_file_version("brain.Event:2");
+  std::string records = event_record(event.SerializeAsString());
+  event = event_at(first_step);
+  event.mutable_session_log()->set_status(tb::SessionLog::START);
+  return records + event_record(event.SerializeAsString());
+}
 
-/// The time in the name of the last of the folder's files; 0 where there is none.
+constexpr std::string_view file_prefix = "events.out.tfevents.";
+
+/// The time in the name of the last of the folder's files; 0 where there is none. Names that nobody's clock
+/// has made do not count.
 std::int64_t newest_in(const fs::path& folder) {
+  constexpr std::int64_t last = 9'999'999'998;  // of as many digits as begin_file() writes
   std::int64_t newest = 0;
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
     if (!name.starts_with(file_prefix)) continue;
-    newest = std::max<std::int64_t>(newest, std::atoll(name.c_str() + std::string_view(file_prefix).size()));
+    const std::string_view rest = std::string_view(name).substr(file_prefix.size());
+    newest = std::max(newest, integer_in<std::int64_t>(rest.substr(0, rest.find('.')), 0, last).value_or(0));
   }
   return newest;
 }
@@ -102,16 +116,21 @@ std::vector<Histogram::Bucket> Histogram::buckets() const {
   return out;
 }
 
-EventWriter::EventWriter(fs::path folder, const std::string& host, std::int64_t first_step) {
+EventWriter::EventWriter(fs::path folder, std::string host, std::int64_t first_step)
+    : folder_(std::move(folder)), host_(std::move(host)), first_step_(first_step) {
+  begin_file();
+}
+
+void EventWriter::begin_file() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const std::int64_t seconds = std::max<std::int64_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(now).count(), newest_in(folder) + 1);
-  path_ = std::move(folder) / fmt::format("{}{:010}.{}.{}", file_prefix, seconds, host, getpid());
-  tb::Event event = event_at(0);
-  event.set_file_version("brain.Event:2");
-  records_ = event_record(event.SerializeAsString());
-  event = event_at(first_step);
-  event.mutable_session_log()->set_status(tb::SessionLog::START);
+  seconds_ = std::max<std::int64_t>(
+      {std::chrono::duration_cast<std::chrono::seconds>(now).count(), newest_in(folder_) + 1, seconds_ + 1});
+  path_ = folder_ / fmt::format("{}{:010}.{}.{}", file_prefix, seconds_, host_, getpid());
+  written_ = 0;
+}
+
+void EventWriter::add(const tb::Event& event) {
+  if (records_.empty() && written_ > 0) first_step_ = event.step();
   records_ += event_record(event.SerializeAsString());
 }
 
@@ -120,7 +139,7 @@ void EventWriter::scalar(const std::string& tag, std::int64_t step, double value
   tb::Summary::Value* summary = event.mutable_summary()->add_value();
   summary->set_tag(tag);
   summary->set_simple_value(static_cast<float>(value));
-  records_ += event_record(event.SerializeAsString());
+  add(event);
 }
 
 void EventWriter::histogram(const std::string& tag, std::int64_t step, const Histogram& histogram) {
@@ -138,7 +157,7 @@ void EventWriter::histogram(const std::string& tag, std::int64_t step, const His
     out->add_bucket_limit(bucket.limit);
     out->add_bucket(bucket.count);
   }
-  records_ += event_record(event.SerializeAsString());
+  add(event);
 }
 
 void EventWriter::image(const std::string& tag, std::int64_t step, int height, int width, int channels,
@@ -151,7 +170,7 @@ void EventWriter::image(const std::string& tag, std::int64_t step, int height, i
   out->set_width(width);
   out->set_colorspace(channels);
   out->set_encoded_image_string(std::move(png));
-  records_ += event_record(event.SerializeAsString());
+  add(event);
 }
 
 void EventWriter::text(const std::string& tag, std::int64_t step, const std::string& markdown) {
@@ -163,14 +182,24 @@ void EventWriter::text(const std::string& tag, std::int64_t step, const std::str
   out->set_dtype(tb::TensorProto::DT_STRING);
   out->mutable_tensor_shape()->add_dim()->set_size(1);
   out->add_string_val(markdown);
-  records_ += event_record(event.SerializeAsString());
+  add(event);
 }
 
 void EventWriter::flush() {
-  if (records_.empty()) return;
+  if (records_.empty() && written_ > 0) return;
   std::error_code error;
-  fs::create_directories(path_.parent_path(), error);  // append_to_file() says what is wrong
-  append_to_file(path_, records_);
+  fs::create_directories(folder_, error);  // append_to_file() says what is wrong
+  const bool is_ours = fs::file_size(path_, error) == written_ && ::access(path_.c_str(), W_OK) == 0;
+  if (written_ > 0 && !is_ours) begin_file();
+  try {
+    written_ = append_to_file(path_, (written_ == 0 ? beginning_of_file(first_step_) : "") + records_);
+  } catch (const std::exception&) {
+    if (records_.size() > most_kept) {
+      records_.clear();
+      incomplete_ = true;
+    }
+    throw;
+  }
   records_.clear();
 }
 

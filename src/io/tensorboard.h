@@ -14,6 +14,9 @@
 #include <vector>
 
 namespace convoy {
+namespace tensorboard {
+class Event;
+}
 
 /// CRC-32C (Castagnoli), polynomial 0x1EDC6F41 reflected, as in RFC 3720, B.4.
 std::uint32_t crc32c(std::span<const std::byte> bytes);
@@ -73,7 +76,7 @@ class EventWriter {
   /// flush(). The file begins by saying that the run goes on with `first_step`: TensorBoard then drops what
   /// earlier files say of it and later ones. (Of a run's first file it expects the same, and takes it for no
   /// restart.)
-  EventWriter(std::filesystem::path folder, const std::string& host, std::int64_t first_step);
+  EventWriter(std::filesystem::path folder, std::string host, std::int64_t first_step);
 
   void scalar(const std::string& tag, std::int64_t step, double value);
   void histogram(const std::string& tag, std::int64_t step, const Histogram& histogram);
@@ -81,14 +84,26 @@ class EventWriter {
   void image(const std::string& tag, std::int64_t step, int height, int width, int channels, std::string png);
   void text(const std::string& tag, std::int64_t step, const std::string& markdown);
 
-  /// Appends what was added since and waits until it is on the disk. Throws Error, as append_to_file() does;
-  /// what was added is then kept for the next time.
+  /// Appends what was added since and waits until it is on the disk; to a new file, where others have touched
+  /// the one before. Throws Error, as append_to_file() does; what was added is then kept for the next time,
+  /// or dropped where it is more than most_kept bytes.
   void flush();
+  /// Whether something was dropped.
+  bool incomplete() const { return incomplete_; }
   const std::filesystem::path& path() const { return path_; }
 
+  static constexpr std::size_t most_kept = std::size_t{16} << 20;
+
  private:
-  std::filesystem::path path_;
-  std::string records_;
+  void begin_file();
+  void add(const tensorboard::Event& event);
+
+  std::filesystem::path folder_, path_;
+  std::string host_, records_;
+  std::int64_t seconds_ = 0;   ///< in the file's name
+  std::int64_t first_step_;    ///< of what is not written yet
+  std::uint64_t written_ = 0;  ///< bytes of the file
+  bool incomplete_ = false;
 };
 
 }  // namespace convoy

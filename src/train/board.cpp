@@ -128,7 +128,6 @@ void Board::step(std::int64_t step, double loss, double learning_rate) {
 
 void Board::epoch(const EpochRecord& record, Predictions predictions) {
   settle();
-  if (broken_) return;
   const Layout& layout = session_.plans().layout;
   session_.engine().read(layout.all_parameters, weights_);
   session_.engine().read(layout.all_gradients, gradients_);
@@ -166,7 +165,6 @@ void Board::flush() {
 
 void Board::write(std::function<void()> add) {
   settle();
-  if (broken_) return;
   writing_ = std::async(std::launch::async, [this, steps = std::exchange(steps_, {}), add = std::move(add)] {
     for (const StepPoint& point : steps) {
       events_.scalar("loss/step", point.step, point.loss);
@@ -181,9 +179,12 @@ void Board::settle() {
   if (!writing_.valid()) return;
   try {
     writing_.get();
+    if (unwritten_.over() > 0)
+      log_info("TensorBoard's files are written again{}",
+               events_.incomplete() ? "; some of what came meanwhile is missing" : "");
   } catch (const std::exception& error) {
-    log_warn("nothing more for TensorBoard: {}; the run goes on", reason_of(error));
-    broken_ = true;
+    if (unwritten_.is_news(reason_of(error)))
+      log_warn("nothing for TensorBoard: {}; the run goes on and tries again", reason_of(error));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "src/core/repeated_failure.h"
 #include "src/io/tensorboard.h"
 #include "src/train/run_folder.h"
 #include "src/train/session.h"
@@ -15,7 +16,7 @@ namespace convoy {
 
 /// Rank 0's. What the run's own thread does is to copy; histograms, pictures and files are made in another
 /// one, beside the steps that follow. When a file cannot be written, that is warned of once and the run goes
-/// on without.
+/// on; the next write tries again.
 class Board {
  public:
   /// The run has done so many steps; what an earlier part of it has shown of later ones goes. Takes memory
@@ -46,7 +47,7 @@ class Board {
   };
   /// Adds events and writes them, in the other thread.
   void write(std::function<void()> add);
-  /// Waits for the thread; warns where it failed.
+  /// Waits for the thread; says where it begins to fail, and when that is over.
   void settle();
 
   Session& session_;
@@ -54,7 +55,7 @@ class Board {
   EventWriter events_;
   std::vector<StepPoint> steps_;
   std::future<void> writing_;
-  bool broken_ = false;
+  RepeatedFailure unwritten_;
 };
 
 /// Whether an epoch's validation should bring predictions, for Board::epoch: the same on every rank. Not

@@ -6,12 +6,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "src/core/log.h"
+#include "src/io/atomic_file.h"
 #include "src/io/in_use.h"
 
 namespace convoy {
@@ -86,12 +86,8 @@ void Console::log_to(const std::filesystem::path& path) {
   if (!is_root_) return;
   const Lock lock(mutex_);
   log_ = path;
-  if (!std::ofstream(path, std::ios::app)) {
-    log_warn("cannot write {}: {}; the run goes on without", path.string(), std::strerror(errno));
-    return;
-  }
-  log_mark_ = mark_in_use(path);
   append_log(lock);
+  log_mark_ = mark_in_use(path);
 }
 
 void Console::line(const std::string& text) {
@@ -218,9 +214,13 @@ void Console::write_log(const Lock& lock, const std::string& text) {
 void Console::append_log(const Lock&) {
   // Opened anew for each line: a disk that becomes read-only meanwhile, or another file of the name, does no
   // harm.
-  std::ofstream file(log_, std::ios::app);
-  file << unlogged_ << std::flush;
-  if (file) unlogged_.clear();  // else with the next line
+  try {
+    append_to_file(log_, unlogged_, Sync::no);
+    unlogged_.clear();
+    unwritten_.over();
+  } catch (const std::exception& error) {  // with the next line
+    if (unwritten_.is_news(error.what())) log_warn("{}; the run goes on and tries again", error.what());
+  }
 }
 
 void Console::draw(const Lock& lock, const std::string& text) {

@@ -77,6 +77,7 @@ class Console {
   std::filesystem::path log_;         ///< empty before log_to()
   FileDescriptor log_mark_;           ///< of mark_in_use()
   std::string unlogged_;              ///< lines that are not in the file yet
+  RepeatedFailure unwritten_;         ///< of the file
   RepeatedFailure unprinted_;         ///< of standard output
   bool bar_shown_ = false;            ///< the cursor stands behind a line that is drawn again
   bool row_due_ = false;              ///< wants_progress() was true for a line's sake

@@ -369,9 +369,15 @@ void Trainer::save(const std::vector<fs::path>& paths) {
 void Trainer::finish_saving() {
   ranks_.activity().begin("saving the last checkpoint");
   agree(ranks_, [&] {
-    folder_.flush();
+    std::string no_metrics;
+    try {
+      folder_.flush();
+    } catch (const std::exception& error) {
+      no_metrics = error.what();
+    }
     if (board_) board_->finish();
     if (writer_) writer_->finish();
+    if (!no_metrics.empty()) fail("the last metrics are missing, all else is saved: {}", no_metrics);
   });
 }
 
@@ -380,10 +386,13 @@ void Trainer::append(const Record& record) {
   if (!ranks_.is_root() || (options_.lock && !options_.lock->is_ours())) return;  // save() ends the run
   try {
     folder_.append(record);
+    if (no_metrics_.over() > 0) console_.line("metrics are written again, none is lost");
   } catch (const std::exception& error) {
-    console_.warn(format_printable("no metrics of epoch {}: {}; the run goes on", progress_.epochs_done,
-                                   reason_of(error)));
+    if (no_metrics_.is_news(reason_of(error)))
+      console_.warn(format_printable("no metrics: {}; the run goes on and tries again", reason_of(error)));
   }
 }
+
+template void Trainer::append(const StepRecord&);  // for trainer_reports.cpp
 
 }  // namespace convoy

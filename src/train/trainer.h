@@ -107,7 +107,7 @@ class Trainer {
   void save(const std::vector<std::filesystem::path>& paths);
   /// Collective: waits for the last checkpoint. Throws AgreedError when it, or metrics, could not be written.
   void finish_saving();
-  /// Writes metrics, whose failure must not end a long run: it is warned of.
+  /// Writes metrics, whose failure must not end a long run: it is warned of where it begins.
   template <class Record>
   void append(const Record& record);
 
@@ -118,6 +118,7 @@ class Trainer {
   RunFolder folder_;
   Console& console_;
   Progress progress_;
+  RepeatedFailure no_metrics_;
   std::optional<CheckpointWriter> writer_;  ///< rank 0's
   std::optional<Board> board_;              ///< rank 0's, with train.tensorboard
   std::optional<Profiler> profiler_;        ///< until it has reported

@@ -50,11 +50,7 @@ void Trainer::report_progress(const EpochRecord& epoch, std::size_t done, double
     progress.seconds_left =
         (of_epoch - images + epochs_after * of_epoch) / *rate + (1 + epochs_after) * validation_seconds_;
   }
-  if (!console_.progress(progress)) return;
-  try {
-    folder_.append(progress.record);
-  } catch (const std::exception&) {  // the row of the epoch goes the same way, and that is warned of
-  }
+  if (console_.progress(progress)) append(progress.record);
 }
 
 void Trainer::report_profile() {

@@ -68,10 +68,13 @@ class Disk(ProgramTest):
         process = self.start_logged()
         self.await_that(process, lambda: len(checkpoints(self.run_folder)) == 2)
         spoil()
-        self.await_that(process, lambda: complaint in self.errors.read_text())
+        self.await_that(process, lambda: all(f"{what}: " in self.errors.read_text()
+                                             for what in ("no checkpoint", "no metrics", "nothing for TensorBoard")))
+        self.assertIn(complaint, self.errors.read_text())
         before = set(checkpoints(self.run_folder))
         self.assertTrue(before, "older ones stay")
         mend()
+        self.await_that(process, lambda: "TensorBoard's files are written again" in self.errors.read_text())
         self.await_that(process, lambda: not before & set(checkpoints(self.run_folder)))
         os.kill(children(process.pid)[0], signal.SIGUSR1)  # one rank, which tells the others
         self.assertEqual(process.wait(60), 75, self.errors.read_text())
@@ -79,6 +82,8 @@ class Disk(ProgramTest):
         epochs = [record["epoch"] for record in read_metrics(self.run_folder)]
         self.assertEqual(epochs, list(range(1, len(epochs) + 1)), "no line of the metrics is lost")
         self.assertEqual(list((self.run_folder / "checkpoints").glob("*.tmp")), [])
+        said = [line.split("warning ", 1)[1] for line in self.errors.read_text().splitlines() if "warning " in line]
+        self.assertEqual(len(said), len(set(said)), "each warning once")
 
     def test_that_is_full_for_a_while(self):
         ballast = self.disk / "ballast"

@@ -233,7 +233,7 @@ class TensorBoard(ProgramTest):
         shutil.rmtree(run / "tensorboard")
         (run / "tensorboard").write_text("in the way")
         self.train("run", "--resume", "auto")
-        self.assertEqual(self.log.count("nothing more for TensorBoard"), 1, self.log)
+        self.assertEqual(self.log.count("nothing for TensorBoard"), 1, self.log)
         self.assertEqual(len([record for record in read_metrics(run) if "event" not in record]), EPOCHS)
 
 

@@ -83,5 +83,55 @@ TEST(TensorBoardFile, LaterFilesStandBehindEarlierOnes) {
             second.path().filename().string());
 }
 
+TEST(TensorBoardFile, ANewOneFollowsWhereOthersTouchedTheLast) {
+  namespace fs = std::filesystem;
+  const auto remove = [](const fs::path& path) { fs::remove(path); };
+  const auto cut = [](const fs::path& path) { fs::resize_file(path, 10); };
+  const auto replace = [](const fs::path& path) { fs::remove(path), fs::create_directory(path); };
+  for (const std::function<void(const fs::path&)>& touch :
+       std::vector<std::function<void(const fs::path&)>>{remove, cut, replace}) {
+    const TemporaryFolder folder;
+    EventWriter events(folder.path(), "host", 1);
+    events.scalar("a", 1, 2);
+    events.flush();
+    const fs::path first = events.path();
+    touch(first);
+    events.scalar("a", 2, 3);
+    events.flush();
+    EXPECT_GT(events.path(), first);
+    EXPECT_NE(read_file(events.path()).find("brain.Event:2"), std::string::npos);
+    EXPECT_FALSE(events.incomplete());
+  }
+}
+
+TEST(TensorBoardFile, WhatCannotBeWrittenIsKeptUpToALimit) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder.path() / "board", "in the way");
+  EventWriter events(folder.path() / "board", "host", 1);
+  events.text("a", 1, "first");
+  EXPECT_THROW(events.flush(), Error);
+  EXPECT_FALSE(events.incomplete());
+  std::filesystem::remove(folder.path() / "board");
+  events.flush();
+  EXPECT_NE(read_file(events.path()).find("first"), std::string::npos);
+
+  std::filesystem::remove_all(folder.path() / "board");
+  write_file_atomically(folder.path() / "board", "in the way");
+  events.text("a", 2, std::string(EventWriter::most_kept, 'x'));
+  EXPECT_THROW(events.flush(), Error);
+  EXPECT_TRUE(events.incomplete());
+  std::filesystem::remove(folder.path() / "board");
+  events.text("a", 3, "third");
+  events.flush();
+  EXPECT_LT(read_file(events.path()).size(), 1000u);
+}
+
+TEST(TensorBoardFile, NamesWithoutATimeDoNotCount) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder.path() / "events.out.tfevents.9223372036854775807.host.1", "");
+  const std::string name = EventWriter(folder.path(), "host", 1).path().filename().string();
+  EXPECT_EQ(name.substr(20, 11).find('.'), 10u) << name;
+}
+
 }  // namespace
 }  // namespace convoy::testing
