@@ -32,7 +32,7 @@ Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& rank
 struct TrainArguments {
   ConfigArguments config;
   std::string output, resume, init;
-  bool profile = false;
+  bool resume_on_other_data = false, profile = false;
   int profile_steps = 5;
   std::vector<std::string> init_except;
 };

@@ -4,6 +4,7 @@
 #include "src/core/log.h"
 #include "src/io/atomic_file.h"
 #include "src/train/checkpoint_files.h"
+#include "src/train/data_record.h"
 #include "src/train/setup.h"
 
 namespace convoy {
@@ -20,7 +21,10 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
   if (ranks.is_root())
     for (const std::string& note : notes) log_info("{}", note);
   const std::unique_ptr<Session> session = make_session(config, ranks);
-  agree(ranks, [&] { restore_checkpoint(*session, checkpoint->file, name, false); });
+  agree(ranks, [&] {
+    require_same_classes(class_names_in(checkpoint->file, name), session->class_names(), name);
+    restore_checkpoint(*session, checkpoint->file, name, false);
+  });
   // Where validation has the test images, they are asked for by either name.
   const bool test = arguments.part == "test" && !session->validation_is_test();
   if (test && !session->has_test_part())

@@ -2,9 +2,11 @@
 #include "src/cli/commands.h"
 #include "src/cli/onnx_verify.h"
 #include "src/cli/output.h"
+#include "src/data/class_names.h"
 #include "src/data/crops.h"
 #include "src/io/atomic_file.h"
 #include "src/io/onnx.h"
+#include "src/train/data_record.h"
 #include "src/train/trained_model.h"
 
 namespace convoy {
@@ -48,6 +50,9 @@ std::string contents(const TrainedModel& model, const ExportArguments& arguments
 void verify(const TrainedModel& model, const ExportArguments& arguments, const std::filesystem::path& file) {
   const Config config = parse_config(to_yaml(model.config), model.checkpoint.string(), arguments.overrides);
   const Dataset data = load_dataset(config.data, config.seed);
+  require_same_classes(as_recorded(model.class_names),
+                       data.class_names.empty() ? known_class_names(config.data.source) : data.class_names,
+                       model.checkpoint.string());
   print_printable("comparing with onnxruntime on {} {} images\n", data.validation.size(),
                   name_of_validation(data));
   flush_output();

@@ -19,6 +19,10 @@ void add_train(CLI::App& app, Action& action) {
       ->add_option("--resume", arguments.resume,
                    "go on from a checkpoint; auto: the newest good one of the run, if there is one")
       ->option_text("auto|FILE");
+  command->add_flag("--resume-on-other-data", arguments.resume_on_other_data,
+                    "go on where the data is not what the checkpoint's run was trained on: other images, "
+                    "another number of them, classes renamed. Without it, that is an error that names what "
+                    "differs");
   command
       ->add_option("--init", arguments.init,
                    "begin with the weights of a safetensors file under PyTorch's names; with --resume auto "

@@ -44,6 +44,8 @@ void check_paths(const TrainOptions& options) {
     fail_usage(
         "--init goes with --resume auto only; with --resume FILE the weights come from that checkpoint");
   if (options.init.empty() && !options.init_except.empty()) fail_usage("--init-except needs --init");
+  if (options.resume.empty() && options.resume_on_other_data)
+    fail_usage("--resume-on-other-data needs --resume");
 }
 
 }  // namespace
@@ -58,6 +60,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   options.output = options.output.lexically_normal();
   if (!options.output.has_filename()) options.output = options.output.parent_path();  // a slash at its end
   options.resume = arguments.resume;
+  options.resume_on_other_data = arguments.resume_on_other_data;
   options.init = arguments.init;
   options.profile_steps = arguments.profile ? arguments.profile_steps : 0;
   options.init_except = arguments.init_except;
@@ -74,7 +77,8 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   if (!problem.empty()) console.warn(problem);
   Watchdog watchdog(ranks, limits_of(config.distributed));
   watchdog.record_in(options.output);
-  const std::unique_ptr<Session> session = watchdog.guard([&] { return make_session(config, ranks); });
+  const std::unique_ptr<Session> session =
+      watchdog.guard([&] { return make_session(config, ranks, /*identify=*/true); });
   watchdog.set_device(session->engine().describe());
   if (ranks.is_root()) {
     const bool on_test = session->validation_is_test();

@@ -11,6 +11,7 @@
 #include "src/core/hash.h"
 #include "src/core/log.h"
 #include "src/data/crops.h"
+#include "src/data/folder_contents.h"
 #include "src/data/sources.h"
 #include "src/io/image_format.h"
 
@@ -156,6 +157,10 @@ class FolderSource : public ImageSource {
     return hash;
   }
 
+  std::optional<std::uint64_t> hash_contents(std::span<const std::int32_t> samples) const override {
+    return hash_of_pictures(listing_, samples);
+  }
+
   std::vector<std::int32_t> replaced() const override {
     const std::lock_guard lock(mutex_);
     return {broken_.begin(), broken_.end()};
@@ -225,9 +230,17 @@ FolderLayout folder_layout(const fs::path& path) {
   return layout;
 }
 
+std::string_view FolderListing::name_in_class(std::int32_t sample) const {
+  const auto index = static_cast<std::size_t>(sample);
+  const std::string_view file = files[index];
+  const std::size_t part = flat ? 0 : file.find('/') + 1;
+  return file.substr(part + classes[static_cast<std::size_t>(labels[index])].size() + 1);
+}
+
 FolderListing list_folder(const fs::path& path, const FolderLayout& layout) {
   FolderListing listing;
   listing.path = path;
+  listing.flat = layout.flat;
   Others others;
   const fs::path root = layout.flat ? path : path / layout.train;
   const Classes train = classes_in(root, others);

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/data/dataset.h"
@@ -23,6 +24,7 @@ FolderLayout folder_layout(const std::filesystem::path& path);
 /// those to validate on, then those to test on.
 struct FolderListing {
   std::filesystem::path path;
+  bool flat = false;  ///< FolderLayout::flat
   std::vector<std::string> classes;
   std::vector<std::string> files;  ///< (samples): "train/cat/1.jpg"
   std::vector<std::int32_t> labels;
@@ -32,6 +34,8 @@ struct FolderListing {
   std::filesystem::path file(std::int32_t sample) const {
     return path / files[static_cast<std::size_t>(sample)];
   }
+  /// "1.jpg"
+  std::string_view name_in_class(std::int32_t sample) const;
 };
 
 /// Lists what `layout` names; opens none. Only names with the ending of a picture count

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ class ImageSource {
 
   /// Of what images are read from; the same where ranks read the same.
   virtual std::uint64_t fingerprint() const = 0;
+  /// Of these samples, in rising order: what they show, and their labels; src/data/identity.h says how much
+  /// of that is looked at. Nothing where it cannot be read.
+  virtual std::optional<std::uint64_t> hash_contents(std::span<const std::int32_t> samples) const = 0;
 
   /// Samples that were found broken so far and replaced by others.
   virtual std::vector<std::int32_t> replaced() const { return {}; }

@@ -71,6 +71,13 @@ struct PackedFile {
     return {size.height, size.width,
             file.bytes().data() + layout.images + static_cast<std::uint64_t>(sample) * layout.image_bytes};
   }
+  /// Of its pixels and label.
+  std::uint64_t hash_of_sample(std::int32_t sample) const {
+    const auto pixels = std::span(image(sample).pixels, layout.image_bytes);
+    std::int32_t label = 0;
+    std::memcpy(&label, labels().data() + static_cast<std::size_t>(sample) * sizeof label, sizeof label);
+    return hash_of(std::as_bytes(pixels)) + mix(static_cast<std::uint64_t>(label));
+  }
 
  private:
   [[noreturn]] void damaged(const std::string& why) const {
@@ -122,6 +129,14 @@ class PackedSource : public ImageSource {
     cropper_.write(file_->image(sample), cropper_.box(file_->size, sample, occasion), out);
   }
   std::uint64_t fingerprint() const override { return file_->hash; }
+  std::optional<std::uint64_t> hash_contents(std::span<const std::int32_t> samples) const override {
+    constexpr std::uint64_t most_bytes = std::uint64_t{1} << 30;
+    const std::size_t stride = 1 + samples.size() * file_->layout.image_bytes / most_bytes;
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < samples.size(); i += stride)
+      sum += hash_term(i, file_->hash_of_sample(samples[i]));
+    return sum;
+  }
   std::string name_of(std::int32_t sample) const override {
     return fmt::format("image {} of {}", sample, name_);
   }

@@ -10,7 +10,7 @@
 
 #include "kernels/loss_scale.h"
 #include "src/core/number.h"
-#include "src/io/json_line.h"
+#include "src/train/data_record.h"
 
 namespace convoy {
 namespace {
@@ -119,8 +119,7 @@ std::string exact(double value) {
   return fmt::format("{:a}", value);
 }
 
-std::map<std::string, std::string> to_metadata(const Progress& progress, const std::string& config,
-                                               const std::vector<std::string>& class_names) {
+std::map<std::string, std::string> to_metadata(const Progress& progress, const std::string& config) {
   std::map<std::string, std::string> text = {
       {"format", format_name},
       {"config", config},
@@ -135,7 +134,6 @@ std::map<std::string, std::string> to_metadata(const Progress& progress, const s
     text["order"] = progress.order;
     text["epoch_seconds"] = exact(progress.epoch_seconds);
   }
-  if (!class_names.empty()) text["class_names"] = to_json_line(nlohmann::json(class_names));
   return text;
 }
 
@@ -187,7 +185,9 @@ void Snapshot::write(const std::filesystem::path& path, const std::string& confi
     entries.push_back({metrics_name, DType::f64, {rows, values / rows}});
   }
   std::vector<std::byte> reordered;
-  const auto text = to_metadata(progress_, config, session_.class_names());
+  auto text = to_metadata(progress_, config);
+  record_class_names(session_.class_names(), text);
+  if (const auto identity = session_.data_identity()) record_data(*identity, text);
   write_safetensors(path, entries, text, [&](std::size_t i) {
     if (i == tensors_.size()) return std::as_bytes(std::span(progress_.metrics));
     const NamedTensor& named = tensors_[i];

@@ -45,8 +45,8 @@ class Snapshot {
   /// Copies the session's state after the steps queued so far.
   void take(const Progress& progress);
   /// Writes it: weights under PyTorch's names and in its order, moments as "optimizer.<moment>.<name>";
-  /// progress, the resolved configuration and the names of the classes in the metadata. Throws Error as
-  /// AtomicFile does, and for weights that are not finite.
+  /// progress, the resolved configuration and what the data is (src/train/data_record.h) in the metadata.
+  /// Throws Error as AtomicFile does, and for weights that are not finite.
   void write(const std::filesystem::path& path, const std::string& config) const;
 
  private:

@@ -15,8 +15,12 @@
 namespace convoy {
 
 Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
-                 const RankEnvironment& ranks)
-    : config_(config), ranks_(ranks), dataset_(std::move(dataset)), engine_(std::move(engine)) {
+                 const RankEnvironment& ranks, std::shared_future<DataIdentity> identity)
+    : config_(config),
+      ranks_(ranks),
+      dataset_(std::move(dataset)),
+      identity_(std::move(identity)),
+      engine_(std::move(engine)) {
   agree(ranks, [&] {
     graph_ = build_graph(config.model);
     check_fit(config, dataset_, graph_);
@@ -258,6 +262,11 @@ std::vector<std::int64_t> Session::validation_counts() const {
 
 std::vector<std::string> Session::class_names() const {
   return dataset_.class_names.empty() ? known_class_names(config_.data.source) : dataset_.class_names;
+}
+
+std::optional<DataIdentity> Session::data_identity() const {
+  const std::shared_future<DataIdentity> identity = identity_;  // each thread asks one of its own
+  return identity.valid() ? std::optional(identity.get()) : std::nullopt;
 }
 
 std::vector<NamedHash> Session::hash_weights() {

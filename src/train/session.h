@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 
 #include "src/config/config.h"
 #include "src/data/dataset.h"
+#include "src/data/identity.h"
 #include "src/model/graph.h"
 #include "src/train/batch_feed.h"
 #include "src/train/engine.h"
@@ -69,8 +71,9 @@ void check_fit(const Config& config, const Dataset& dataset, const Graph& graph)
 /// beyond the last layer's width, another image shape.
 class Session {
  public:
-  Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine,
-          const RankEnvironment& ranks);
+  /// `identity`: of the data set, where checkpoints should say it.
+  Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> engine, const RankEnvironment& ranks,
+          std::shared_future<DataIdentity> identity = {});
   ~Session();
 
   const Graph& graph() const { return graph_; }
@@ -116,6 +119,8 @@ class Session {
   std::vector<std::int64_t> validation_counts() const;
   /// What classes are called; empty where that is not known.
   std::vector<std::string> class_names() const;
+  /// Waits until it is known; nothing where the session was made without it.
+  std::optional<DataIdentity> data_identity() const;
 
   /// Of all parameters, and of their averages, as the steps queued so far leave them on this rank.
   std::vector<NamedHash> hash_weights();
@@ -145,6 +150,7 @@ class Session {
   const Config config_;
   const RankEnvironment& ranks_;
   Dataset dataset_;
+  const std::shared_future<DataIdentity> identity_;
   Graph graph_;
   std::unique_ptr<Engine> engine_;
   PlanSet plans_;

@@ -53,16 +53,20 @@ std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironm
   return engine;
 }
 
-std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks) {
-  std::future<Dataset> loading =
-      std::async(std::launch::async, [&] { return load_dataset(config.data, config.seed); });
+std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks, bool identify) {
+  std::shared_future<DataIdentity> identity;
+  std::future<Dataset> loading = std::async(std::launch::async, [&] {
+    Dataset read = load_dataset(config.data, config.seed);
+    if (identify && ranks.is_root()) identity = convoy::identify(read, config.data, config.seed);
+    return read;
+  });
   ranks.activity().begin("loading data");
   std::unique_ptr<Engine> engine = make_engine_for(config, ranks);
   Dataset dataset;
   agree(ranks, [&] { dataset = loading.get(); });
   require_same_data(dataset, ranks);
   if (ranks.is_root() && !dataset.warning.empty()) log_warn("{}", dataset.warning);
-  return std::make_unique<Session>(config, std::move(dataset), std::move(engine), ranks);
+  return std::make_unique<Session>(config, std::move(dataset), std::move(engine), ranks, std::move(identity));
 }
 
 }  // namespace convoy

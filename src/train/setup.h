@@ -14,7 +14,8 @@ namespace convoy {
 std::unique_ptr<Engine> make_engine_for(const Config& config, const RankEnvironment& ranks);
 
 /// Loads the data set while the engine starts. Collective; throws AgreedError on every rank when
-/// one fails or they have not loaded the same.
-std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks);
+/// one fails or they have not loaded the same. With `identify`, rank 0's session has data_identity().
+std::unique_ptr<Session> make_session(const Config& config, const RankEnvironment& ranks,
+                                      bool identify = false);
 
 }  // namespace convoy

@@ -51,9 +51,11 @@ void Trainer::start_or_resume() {
   if (!checkpoint && !options_.init.empty()) {
     const TensorFile weights = load_weights(options_.init, ranks_);
     agree(ranks_, [&] { restore_weights(session_, weights, options_.init.string(), options_.init_except); });
+    agree(ranks_, [&] { compare_classes(weights); });
     console_.line(format_printable("beginning with the weights of {}", options_.init.string()));
   }
   if (checkpoint) {
+    compare_data(*checkpoint);
     agree(ranks_,
           [&] { stored = restore_checkpoint(session_, checkpoint->file, checkpoint->path.string(), true); });
     console_.line(format_printable("resuming {} from {}", place_of(stored), checkpoint->path.string()));

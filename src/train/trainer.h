@@ -29,8 +29,9 @@ struct TrainOptions {
   std::filesystem::path init =
       {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
   std::vector<std::string> init_except = {};  ///< layers that begin with the initialisers' all the same
-  int profile_steps = 0;          ///< so many training steps are timed call by call (src/train/profile.h)
-  const RunLock* lock = nullptr;  ///< rank 0's, of the run's folder; null: nobody else writes there
+  int profile_steps = 0;              ///< so many training steps are timed call by call (src/train/profile.h)
+  const RunLock* lock = nullptr;      ///< rank 0's, of the run's folder; null: nobody else writes there
+  bool resume_on_other_data = false;  ///< what is resumed may go on with other data than it was trained on
 };
 
 /// One run from start to end. All ranks make one; rank 0 writes and speaks.
@@ -50,6 +51,10 @@ class Trainer {
   /// Makes a restored progress fit this configuration, where data, batch size or early-stop metric have
   /// changed.
   void adapt_progress();
+  /// Throws AgreedError where the checkpoint's run had other data, unless that is accepted. Collective.
+  void compare_data(const LoadedCheckpoint& checkpoint) const;
+  /// Warns where weights to begin with were trained for classes of other names.
+  void compare_classes(const TensorFile& weights) const;
   /// Which samples an epoch has, and what shuffles them.
   std::string order_of_data() const;
   /// Which of the epoch's batches comes after `images` of its images; nothing when none begins there.

@@ -1,6 +1,8 @@
 // What the trainer says of a run: how far it is, what looks wrong, what it has come to.
 #include <algorithm>
 
+#include "src/data/class_names.h"
+#include "src/train/data_record.h"
 #include "src/train/pictures.h"
 #include "src/train/schedule.h"
 #include "src/train/trainer.h"
@@ -24,6 +26,38 @@ std::string Trainer::outcome(const SummaryRecord& summary) const {
                      signs.empty() ? ""
                                    : fmt::format("; something is wrong ({}): see the warnings above",
                                                  fmt::join(signs, ", ")));
+}
+
+void Trainer::compare_data(const LoadedCheckpoint& checkpoint) const {
+  const std::string name = checkpoint.path.string();
+  agree(ranks_, [&] {
+    const std::optional<DataIdentity> here = session_.data_identity();
+    if (!here) return;  // rank 0 looks for all
+    const std::string other = other_data(checkpoint.file, name, *here);
+    if (other.empty() && !data_in(checkpoint.file, name))
+      console_.line(format_printable(
+          "{}: written by an older version, which does not say what data it was trained on: not compared{}",
+          name,
+          config_.data.validation_fraction > 0 ? "; that version set other images apart for validation"
+                                               : ""));
+    if (other.empty()) return;
+    if (!options_.resume_on_other_data)
+      fail(
+          "{}: its run was trained on other data: {}. Give the run its data again (data.path, "
+          "data.validation, seed), begin a new run (--init {} keeps the weights), or go on with this data by "
+          "--resume-on-other-data",
+          name, other, name);
+    console_.warn(format_printable("going on with other data than {} was trained on: {}", name, other));
+  });
+}
+
+void Trainer::compare_classes(const TensorFile& weights) const {
+  const std::string name = options_.init.string();
+  const std::string other =
+      class_difference(class_names_in(weights, name), as_recorded(session_.class_names()));
+  if (other.empty() || !options_.init_except.empty()) return;
+  console_.warn(format_printable(
+      "{}: trained for other classes: {}; --init-except LAYER begins the last layer anew", name, other));
 }
 
 void Trainer::report_progress(const EpochRecord& epoch, std::size_t done, double seconds,

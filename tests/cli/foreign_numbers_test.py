@@ -7,10 +7,10 @@ import json
 import pathlib
 import struct
 import sys
-import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, main  # noqa: E402
+from run_files import parts_of, write_safetensors  # noqa: E402
 
 TINY = """name: tiny
 data: {source: digits}
@@ -18,21 +18,6 @@ model: {input: [1, 28, 28], layers: [avgpool: {kernel: 7, stride: 7}, flatten, l
 train: {epochs: 1, global_batch: 500, autotune: false}
 optimizer: {lr: 0.1}
 """
-
-
-def parts_of(path):
-    raw = path.read_bytes()
-    length = struct.unpack("<Q", raw[:8])[0]
-    return json.loads(raw[8:8 + length]), raw[8 + length:]
-
-
-def write_safetensors(path, header, values, text=None):
-    """With a checksum that is right."""
-    header["__metadata__"]["checksum"] = "00000000"
-    text = text(header) if text else json.dumps(header, separators=(",", ":"))
-    text = text.encode().ljust((len(text.encode()) + 7) // 8 * 8)
-    zeros = struct.pack("<Q", len(text)) + text + values
-    path.write_bytes(zeros.replace(b'"checksum":"00000000"', b'"checksum":"%08x"' % zlib.crc32(zeros), 1))
 
 
 class ForeignNumbers(ProgramTest):
