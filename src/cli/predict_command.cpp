@@ -7,9 +7,11 @@
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
 #include "src/cli/csv.h"
+#include "src/cli/name_list.h"
 #include "src/cli/output.h"
 #include "src/core/log.h"
 #include "src/core/thread_pool.h"
+#include "src/data/picture_files.h"
 #include "src/io/image_format.h"
 #include "src/io/json_line.h"
 
@@ -18,48 +20,44 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The images in a folder and in those within it, sorted, hidden ones left out; of other files it warns.
-std::vector<fs::path> images_below(const fs::path& folder) {
-  std::vector<fs::path> found, others;
-  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
-       ++entry) {
-    if (entry->path().filename().string().starts_with(".")) {
-      if (entry->is_directory()) entry.disable_recursion_pending();
-    } else if (entry->is_regular_file()) {
-      (has_picture_ending(entry->path()) ? found : others).push_back(entry->path());
-    }
-  }
-  if (found.empty()) fail("{}: no {} file there", folder.string(), picture_endings);
-  if (!others.empty()) {
-    log_warn("{}{}: left out, no {} file", std::min_element(others.begin(), others.end())->string(),
-             others.size() > 1 ? fmt::format(" and {} more", others.size() - 1) : "", picture_endings);
-  }
-  std::sort(found.begin(), found.end());
-  return found;
+/// What is to be answered.
+struct Asked {
+  std::vector<fs::path> files;
+  std::size_t folders_failed = 0;  ///< that cannot be read, or hold no picture; each was named
+};
+
+/// The pictures of a folder, as training finds them; of other files it warns.
+void add_folder(const fs::path& folder, Asked& asked) {
+  const FoundPictures found = find_pictures(folder);
+  for (const std::string& name : found.files) asked.files.push_back(folder / name);
+  for (const std::string& problem : found.unreadable) log_error("{}", problem);
+  asked.folders_failed += found.unreadable.size();
+  if (!found.others.empty()) log_warn("{}", found.others.text());
+  if (!found.files.empty() || !found.unreadable.empty()) return;
+  log_error("{}: no {} file there", folder.string(), picture_endings);
+  ++asked.folders_failed;
 }
 
-std::vector<fs::path> files_of(const PredictArguments& arguments) {
-  if (has_picture_ending(arguments.path) && fs::is_regular_file(arguments.path))
+Asked files_of(const PredictArguments& arguments) {
+  std::error_code ignored;
+  if (has_picture_ending(arguments.path) && fs::is_regular_file(arguments.path, ignored))
     fail("{}: not a safetensors file but a picture; the run comes first: convoy predict RUN IMAGE",
          arguments.path);
-  std::vector<fs::path> files;
+  Asked asked;
   const auto add = [&](const std::string& name) {
-    if (!fs::is_directory(name)) return files.push_back(name);
-    const std::vector<fs::path> found = images_below(name);
-    files.insert(files.end(), found.begin(), found.end());
+    if (fs::is_directory(name, ignored))
+      add_folder(name, asked);
+    else
+      asked.files.emplace_back(name);
   };
   for (const std::string& name : arguments.images) {
-    if (name != "-") {
+    if (name == "-")
+      for (const std::string& listed : read_names(std::cin, "standard input")) add(listed);
+    else
       add(name);
-      continue;
-    }
-    for (std::string line; std::getline(std::cin, line);) {
-      if (line.ends_with('\r')) line.pop_back();  // a list made on Windows
-      if (!line.empty()) add(line);
-    }
   }
-  if (files.empty()) fail("no images named on standard input");
-  return files;
+  if (asked.files.empty() && asked.folders_failed == 0) fail("no images named on standard input");
+  return asked;
 }
 
 /// For a single image, the cores that nobody else keeps busy: on others, threads would wait for each other
@@ -101,7 +99,9 @@ std::string as_text(const fs::path& file, const FileAnswer& answer) {
 
 int run(const CommandContext& context, const PredictArguments& arguments) {
   if (!context.ranks.is_root()) return static_cast<int>(ExitCode::done);
-  const std::vector<fs::path> files = files_of(arguments);
+  const Asked asked = files_of(arguments);
+  const std::vector<fs::path>& files = asked.files;
+  if (files.empty()) return static_cast<int>(ExitCode::failure);
   const int batch = static_cast<int>(std::min<std::size_t>(files.size(), 32));
   Classifier classifier(arguments.path, {arguments.device, arguments.best, batch, threads_for(files.size())});
   if (arguments.csv) fmt::print("file,rank,label,class,probability\n");
@@ -122,7 +122,10 @@ int run(const CommandContext& context, const PredictArguments& arguments) {
     flush_output();
   }
   if (broken > 0 && files.size() > 1) log_error("{} of {} images could not be read", broken, files.size());
-  return static_cast<int>(broken == 0 ? ExitCode::done : ExitCode::failure);
+  if (asked.folders_failed > 0)
+    log_error("{} folder{} could not be read or held no picture", asked.folders_failed,
+              asked.folders_failed == 1 ? "" : "s");
+  return static_cast<int>(broken + asked.folders_failed == 0 ? ExitCode::done : ExitCode::failure);
 }
 
 }  // namespace convoy

@@ -10,8 +10,10 @@
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/core/log.h"
+#include "src/data/class_names.h"
 #include "src/data/crops.h"
 #include "src/data/folder_contents.h"
+#include "src/data/picture_files.h"
 #include "src/data/sources.h"
 #include "src/io/image_format.h"
 
@@ -20,91 +22,72 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_hidden(const fs::path& path) {
-  return path.filename().string().starts_with('.');
-}
-
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
 }
 
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
-       it.increment(error))
-    if (!is_hidden(it->path())) entries.push_back(it->path());
-  if (error) fail("cannot read the folder {}: {}", folder.string(), error.message());
-  std::sort(entries.begin(), entries.end());
-  return entries;
-}
+using Classes = std::map<std::string, std::vector<std::string>>;  // name -> names of its pictures
 
-/// Files that are left out.
-struct Others {
-  std::string first;
-  int count = 0;
-  std::map<std::string, int> endings;
-  void add(const fs::path& path) {
-    if (count++ == 0) first = path.string();
-    const std::string ending = lower_ending(path);
-    ++endings[is_folder(path) ? "folder" : ending.empty() ? "without an ending" : ending];
-  }
-  /// "a/note.txt and 3 more: left out, since ... (3 .heic, 1 .txt)"
+/// What a listing tells people.
+struct Remarks {
+  LeftOut others;
+  std::string first_deeper;  ///< picture in a folder within a class's folder
+  std::int64_t deeper = 0;
+  bool all_deeper = true;
+
   std::string text() const {
-    if (count == 0) return {};
-    std::vector<std::string> kinds;
-    for (const auto& [ending, files] : endings) kinds.push_back(fmt::format("{} {}", files, ending));
-    return fmt::format("{}{}: left out, no {} file in a class's folder ({})", first,
-                       count > 1 ? fmt::format(" and {} more", count - 1) : "", picture_endings,
-                       fmt::join(kinds, ", "));
+    std::string text = others.text(" in a class's folder");
+    if (deeper == 0) return text;
+    if (!text.empty()) text += "; ";
+    return text +
+           fmt::format("{} of the pictures lie{} in folders within a class's folder and count, too: {}{}",
+                       deeper, deeper == 1 ? "s" : "", first_deeper,
+                       all_deeper ? "; is data.path a folder too high?" : "");
   }
 };
 
-using Classes = std::map<std::string, std::vector<std::string>>;  // name -> names of its pictures
-
-Classes classes_in(const fs::path& folder, Others& others) {
+Classes classes_in(const fs::path& folder, Remarks& remarks) {
   Classes classes;
-  for (const fs::path& entry : entries_of(folder)) {
-    if (!is_folder(entry)) {
-      others.add(entry);
+  for (const FolderEntry& entry : entries_of(folder)) {
+    if (entry.kind != FolderEntry::Kind::folder) {
+      remarks.others.add(entry);
       continue;
     }
-    Others foreign;
-    std::vector<std::string>& pictures = classes[entry.filename().string()];
-    for (const fs::path& file : entries_of(entry)) {
-      if (has_picture_ending(file) && !is_folder(file)) {
-        pictures.push_back(file.filename().string());
-      } else {
-        others.add(file);
-        foreign.add(file);
-      }
+    FoundPictures found = find_pictures(entry.path);
+    if (!found.unreadable.empty()) fail("{}", found.unreadable.front());
+    if (found.files.empty())
+      fail("{}: the folder of a class without a {} file{}", entry.path.string(), picture_endings,
+           found.others.empty() ? "" : "; it holds " + found.others.first());
+    remarks.others.add(found.others);
+    if (found.deeper > 0 && remarks.deeper == 0) {
+      const auto is_deeper = [](const std::string& name) { return name.find('/') != std::string::npos; };
+      const auto first = std::find_if(found.files.begin(), found.files.end(), is_deeper);
+      remarks.first_deeper = (entry.path / *first).string();
     }
-    if (pictures.empty())
-      fail("{}: the folder of a class without a {} file{}", entry.string(), picture_endings,
-           foreign.count > 0 ? fmt::format("; it holds {}", foreign.first) : "");
+    remarks.deeper += found.deeper;
+    remarks.all_deeper = remarks.all_deeper && found.deeper == std::ssize(found.files);
+    classes[entry.path.filename().string()] = std::move(found.files);
   }
   return classes;
 }
 
-std::string missing_in(const Classes& classes, const Classes& others) {
+std::vector<std::string> missing_in(const Classes& classes, const Classes& others) {
   std::vector<std::string> names;
   for (const auto& [name, pictures] : classes)
     if (!others.contains(name)) names.push_back(name);
-  constexpr std::size_t most = 5;
-  const std::size_t count = names.size();
-  if (count > most) names.resize(most);
-  return fmt::format("{}{}", fmt::join(names, ", "),
-                     count > most ? fmt::format(" and {} more", count - most) : "");
+  return names;
 }
 
 void require_same_classes(const Classes& train, const Classes& others, const std::string& part,
                           const fs::path& path) {
-  const std::string only_train = missing_in(train, others), only_other = missing_in(others, train);
+  const std::vector<std::string> only_train = missing_in(train, others),
+                                 only_other = missing_in(others, train);
   if (only_train.empty() && only_other.empty()) return;
   std::string text;
-  if (!only_train.empty()) text += fmt::format("; only in train: {}", only_train);
-  if (!only_other.empty()) text += fmt::format("; only in {}: {}", part, only_other);
+  if (!only_train.empty()) text += fmt::format("; only in train: {}", list_of_names(only_train, only_other));
+  if (!only_other.empty())
+    text += fmt::format("; only in {}: {}", part, list_of_names(only_other, only_train));
   fail("{}: train and {} have different classes{}", path.string(), part, text);
 }
 
@@ -241,26 +224,26 @@ FolderListing list_folder(const fs::path& path, const FolderLayout& layout) {
   FolderListing listing;
   listing.path = path;
   listing.flat = layout.flat;
-  Others others;
+  Remarks remarks;
   const fs::path root = layout.flat ? path : path / layout.train;
-  const Classes train = classes_in(root, others);
+  const Classes train = classes_in(root, remarks);
   if (train.empty())
     fail("{}: no folders of classes there, each with {} files", root.string(), picture_endings);
   for (const auto& [name, pictures] : train) listing.classes.push_back(name);
   listing.train = append(listing, layout.train, train);
   if (!layout.validation.empty()) {
-    const Classes held_out = classes_in(path / layout.validation, others);
+    const Classes held_out = classes_in(path / layout.validation, remarks);
     require_same_classes(train, held_out, layout.validation, path);
     listing.validation = append(listing, layout.validation, held_out);
   }
   if (!layout.test.empty()) {
-    const Classes test = classes_in(path / layout.test, others);
+    const Classes test = classes_in(path / layout.test, remarks);
     if (!test.empty()) {
       require_same_classes(train, test, layout.test, path);
       listing.test = append(listing, layout.test, test);
     }
   }
-  listing.warning = others.text();
+  listing.warning = remarks.text();
   return listing;
 }
 

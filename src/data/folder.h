@@ -29,7 +29,7 @@ struct FolderListing {
   std::vector<std::string> files;  ///< (samples): "train/cat/1.jpg"
   std::vector<std::int32_t> labels;
   std::int32_t train = 0, validation = 0, test = 0;  ///< samples of each
-  std::string warning;                               ///< of files that are left out; empty: none
+  std::string warning;  ///< of files that are left out, and of pictures in deeper folders; empty: none
 
   std::filesystem::path file(std::int32_t sample) const {
     return path / files[static_cast<std::size_t>(sample)];
@@ -38,10 +38,10 @@ struct FolderListing {
   std::string_view name_in_class(std::int32_t sample) const;
 };
 
-/// Lists what `layout` names; opens none. Only names with the ending of a picture count
-/// (src/io/image_format.h), and none that begin with a dot. A test folder without classes, as competitions
-/// have them, is left out. Throws Error (exit code 1) that names a class without pictures, and classes that
-/// parts do not share.
+/// Lists what `layout` names; opens none. Which files are pictures of a class, find_pictures() says
+/// (src/data/picture_files.h). A test folder without classes, as competitions
+/// have them, is left out. Throws Error (exit code 1) that names a class without pictures, a folder that
+/// cannot be read, and classes that parts do not share.
 FolderListing list_folder(const std::filesystem::path& path, const FolderLayout& layout);
 
 /// A listing as data.validation and data.test of the configuration want it.
