@@ -158,7 +158,7 @@ void check_ranks(CheckList& list, Engine& engine, const RankEnvironment& ranks) 
 /// there are more than data.max_bad.
 std::string look_at_pictures(const Dataset& data, const Config& config, bool all,
                              const RankEnvironment& ranks) {
-  constexpr std::size_t sampled = 200, named = 10;
+  constexpr std::size_t named = 10;
   constexpr double sampling_seconds = 5;
   const std::size_t count = data.labels.size();
   std::vector<std::int32_t> samples, mine;
@@ -166,8 +166,9 @@ std::string look_at_pictures(const Dataset& data, const Config& config, bool all
     samples.resize(count);
     std::iota(samples.begin(), samples.end(), 0);
   } else {
-    samples = sample_evenly(data, sampled);
+    samples = samples_to_inspect(data);
   }
+  all = samples.size() == count;
   for (auto i = static_cast<std::size_t>(ranks.rank()); i < samples.size();
        i += static_cast<std::size_t>(ranks.size()))
     mine.push_back(samples[i]);

@@ -150,17 +150,17 @@ void look_at_files(const DataInfoArguments& arguments) {
                   is_streamed(config.source) ? "" : " " + to_string(data.image), data.classes,
                   text_of_parts(data));
   print_counts(data, names);
-  constexpr std::size_t sampled = 200;
-  constexpr double seconds = 20;
+  constexpr double seconds = 20;  // with a sample
   ChannelStatistics channels;
   if (pictures) {
-    const std::vector<std::int32_t> samples = sample_evenly(data, sampled);
+    const std::vector<std::int32_t> samples = samples_to_inspect(data);
+    const bool all = samples.size() == data.labels.size();
     const PictureReport report =
-        inspect_pictures(data, samples, static_cast<int>(bound_cores().size()), seconds);
+        inspect_pictures(data, samples, static_cast<int>(bound_cores().size()), all ? 0 : seconds);
     print_pictures(report, data.labels.size());
     channels = {{report.mean.begin(), report.mean.end()}, {report.std.begin(), report.std.end()}};
   } else {
-    channels = channel_statistics(data, data.source ? sample_evenly(data, sampled) : data.train);
+    channels = channel_statistics(data, data.source ? samples_to_inspect(data) : data.train);
   }
   print_printable(
       "for a configuration (the last linear layer gives {} scores):\ndata:\n  source: {}\n  path: {}\n",

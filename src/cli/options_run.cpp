@@ -52,8 +52,9 @@ void add_check(CLI::App& app, Action& action) {
   auto& arguments = arguments_of<CheckArguments>(command, action);
   add_config_arguments(command, arguments.config);
   add_output_folder(command, arguments.output);
-  command->add_flag("--all-images", arguments.all_images,
-                    "decode every picture of the data set, not a sample of 200");
+  command->add_flag(
+      "--all-images", arguments.all_images,
+      "decode every picture of the data set, not a sample of 200 where there are more than 512");
 }
 
 void add_plan(CLI::App& app, Action& action) {

@@ -39,6 +39,32 @@ Dataset read_source(const DataConfig& config, std::uint64_t seed, bool test) {
   fail("internal error: data source without a reader");
 }
 
+/// How many of `count` images to validate on each class gives, in proportion to what it has: by largest
+/// remainders, so that each is off its share by less than one. No class gives its last image as long as
+/// others can.
+std::vector<std::int64_t> shares_of(const std::vector<std::int64_t>& sizes, double fraction,
+                                    std::int64_t count) {
+  struct Candidate {
+    bool gives_last;
+    double remainder;
+    std::size_t label;
+  };
+  std::vector<std::int64_t> shares;
+  std::vector<Candidate> candidates;
+  for (std::size_t label = 0; label < sizes.size(); ++label) {
+    const double share = fraction * static_cast<double>(sizes[label]);
+    shares.push_back(static_cast<std::int64_t>(share));
+    count -= shares.back();
+    if (shares.back() < sizes[label])
+      candidates.push_back({shares.back() + 1 == sizes[label], share - std::floor(share), label});
+  }
+  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.gives_last != b.gives_last ? b.gives_last : a.remainder > b.remainder;
+  });
+  for (std::size_t i = 0; i < candidates.size() && count > 0; ++i, --count) ++shares[candidates[i].label];
+  return shares;
+}
+
 }  // namespace
 
 void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t seed) {
@@ -48,9 +74,17 @@ void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t
     fail_usage("{}: data.validation: {} of {} training images leaves {} to validate and {} to train on",
                config.mark.text(), config.validation_fraction, samples, count, samples - count);
   }
+  const auto label_of = [&](std::int32_t id) {
+    return static_cast<std::size_t>(data.labels[static_cast<std::size_t>(id)]);
+  };
+  std::vector<std::int64_t> sizes(static_cast<std::size_t>(data.classes));
+  for (const std::int32_t id : data.train) ++sizes[label_of(id)];
+  std::vector<std::int64_t> wanted = shares_of(sizes, config.validation_fraction, count);
   shuffle(data.train, seed, Purpose::split, 0);
-  data.validation.assign(data.train.end() - count, data.train.end());
-  data.train.resize(static_cast<std::size_t>(samples - count));
+  const auto first_taken = std::stable_partition(
+      data.train.begin(), data.train.end(), [&](std::int32_t id) { return wanted[label_of(id)]-- <= 0; });
+  data.validation.assign(first_taken, data.train.end());
+  data.train.erase(first_taken, data.train.end());
   std::sort(data.train.begin(), data.train.end());
   std::sort(data.validation.begin(), data.validation.end());
 }

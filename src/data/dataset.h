@@ -44,8 +44,8 @@ void fetch_image(const Dataset& data, std::int32_t sample, const Occasion& occas
 
 /// Reads (or, for digits and synthetic, makes) the data set. Throws Error (exit code 1) that names the file
 /// and the byte offset or record for a missing, truncated or foreign file or a label out of range. A
-/// validation fraction is split off the training files by `seed`; the test files are then the test part, or
-/// with data.test: none not read.
+/// validation fraction is split off the training files by `seed`, of each class its share; the test files are
+/// then the test part, or with data.test: none not read.
 Dataset load_dataset(const DataConfig& config, std::uint64_t seed);
 
 /// How many of so many training images data.validation sets apart; none where the test files serve.

@@ -9,6 +9,7 @@
 
 #include "src/core/error.h"
 #include "src/core/reason.h"
+#include "src/data/sources.h"
 
 namespace convoy {
 namespace {
@@ -61,6 +62,14 @@ std::vector<std::int32_t> sample_evenly(const Dataset& data, std::size_t most) {
     for (std::size_t i = 0; i < count; ++i) samples.push_back(members[i * members.size() / count]);
   }
   return samples;
+}
+
+std::vector<std::int32_t> samples_to_inspect(const Dataset& data) {
+  constexpr std::size_t all_up_to = 512, sampled = 200;
+  if (data.labels.size() > all_up_to) return sample_evenly(data, sampled);
+  std::vector<std::int32_t> all;
+  append_ids(all, 0, std::ssize(data.labels));
+  return all;
 }
 
 PictureReport inspect_pictures(const Dataset& data, std::span<const std::int32_t> samples, int threads,

@@ -17,6 +17,9 @@ namespace convoy {
 /// classes than that, one sample of each of as many classes.
 std::vector<std::int32_t> sample_evenly(const Dataset& data, std::size_t most);
 
+/// All samples where there are no more than 512, else 200 by sample_evenly().
+std::vector<std::int32_t> samples_to_inspect(const Dataset& data);
+
 /// What pictures have come to, in the order in which they were asked for.
 struct PictureReport {
   std::vector<std::string> problems;  ///< of each broken one; the message names the file

@@ -27,7 +27,8 @@ Dataset read_idx(const std::filesystem::path& folder, bool test, const std::stri
 Dataset read_cifar10(const std::filesystem::path& folder, bool test, const std::string& hint = {});
 Dataset read_cifar100(const std::filesystem::path& folder, bool test, const std::string& hint = {});
 
-/// Moves a random share of the training ids, data.validation, to validation; both stay in rising order.
+/// Moves a random share of the training ids, data.validation, to validation, of each class its share; both
+/// stay in rising order.
 /// Throws Error (exit code 2) when one of them gets nothing.
 void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t seed);
 

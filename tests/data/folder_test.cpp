@@ -56,6 +56,27 @@ TEST(Folder, AFractionIsSplitOffTheTrainingPictures) {
   EXPECT_EQ(load_dataset(config, 1).validation, data.validation);
 }
 
+TEST(Folder, EachClassGivesItsShareForValidation) {
+  const PictureFolder folder(0, 0, 0);
+  const std::vector<int> sizes{40, 13, 5, 1, 1};
+  for (int kind = 0; kind < 5; ++kind)
+    for (int i = 0; i < sizes[static_cast<std::size_t>(kind)]; ++i)
+      folder.put(fmt::format("class{}/{:03}.jpg", kind, i), {1});
+  DataConfig config = folder.config();
+  config.validation_fraction = 0.3;
+  std::set<std::vector<std::int32_t>> drawn;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    const Dataset data = load_dataset(config, seed);
+    std::vector<std::int64_t> counts(5);
+    for (const std::int32_t id : data.validation) ++counts[static_cast<std::size_t>(data.labels[id])];
+    EXPECT_EQ(counts, (std::vector<std::int64_t>{12, 4, 2, 0, 0})) << "of 18 in all";
+    EXPECT_EQ(data.train.size(), 42u);
+    EXPECT_TRUE(std::is_sorted(data.validation.begin(), data.validation.end()));
+    drawn.insert(data.validation);
+  }
+  EXPECT_EQ(drawn.size(), 3u) << "which ones, the seed decides";
+}
+
 TEST(Folder, AFlatFolderIsSplitBySeed) {
   const PictureFolder folder(0, 0, 0);
   for (int kind = 0; kind < 2; ++kind)

@@ -26,6 +26,20 @@ TEST(Inspection, SamplesAreSpreadOverClassesAndParts) {
   EXPECT_TRUE(sample_evenly(data, 0).empty());
 }
 
+TEST(Inspection, AllOfFewAndASampleOfMany) {
+  Dataset data;
+  data.classes = 1;
+  for (int i = 0; i < 512; ++i) {
+    data.labels.push_back(0);
+    data.train.push_back(i);
+  }
+  const std::vector<std::int32_t> all = samples_to_inspect(data);
+  EXPECT_EQ(std::set<std::int32_t>(all.begin(), all.end()).size(), 512u);
+  data.labels.push_back(0);
+  data.train.push_back(512);
+  EXPECT_EQ(samples_to_inspect(data).size(), 200u);
+}
+
 TEST(Inspection, NamesBrokenPicturesAndCountsTheRest) {
   const PictureFolder folder(2, 3, 1);
   folder.put("train/class0/001.jpg", {0xFF, 0xD8, 0xFF, 1});
