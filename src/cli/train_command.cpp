@@ -48,6 +48,14 @@ void check_paths(const TrainOptions& options) {
     fail_usage("--resume-on-other-data needs --resume");
 }
 
+/// Whether the record of a failure belongs into the folder: not where no run has begun in it and it goes away
+/// again, nor where another run has taken it.
+bool may_record(const RunLock& lock, const std::filesystem::path& folder) {
+  std::error_code error;
+  const bool is_begun = std::filesystem::exists(folder / "config.yaml", error);
+  return lock.is_ours() && (is_begun || !lock.made_folder());
+}
+
 }  // namespace
 
 int run(const CommandContext& context, const TrainArguments& arguments) {
@@ -77,22 +85,26 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   if (!problem.empty()) console.warn(problem);
   Watchdog watchdog(ranks, limits_of(config.distributed));
   watchdog.record_in(options.output);
+  const auto guard = [&](auto work) {
+    return watchdog.guard([&] {
+      try {
+        return work();
+      } catch (...) {
+        if (lock && !may_record(*lock, options.output)) watchdog.record_nowhere();
+        throw;
+      }
+    });
+  };
   const std::unique_ptr<Session> session =
-      watchdog.guard([&] { return make_session(config, ranks, /*identify=*/true); });
+      guard([&] { return make_session(config, ranks, /*identify=*/true); });
   watchdog.set_device(session->engine().describe());
   if (ranks.is_root()) {
     const bool on_test = session->validation_is_test();
     for (const Caution& caution : cautions(config, session->plans().counts, on_test))
       console.warn(caution.text);
   }
-  const bool finished = watchdog.guard([&] {
-    try {
-      return Trainer(config, options, *session, ranks, console).run().has_value();
-    } catch (...) {
-      if (lock && !lock->is_ours()) watchdog.record_nowhere();
-      throw;
-    }
-  });
+  const bool finished =
+      guard([&] { return Trainer(config, options, *session, ranks, console).run().has_value(); });
   return static_cast<int>(finished ? ExitCode::done : ExitCode::stopped);
 }
 

@@ -43,6 +43,8 @@ class RunLock {
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;
 
+  /// Whether the folder was not there before.
+  bool made_folder() const { return !made_.empty(); }
   /// False once another run has taken the lock over, which takes this one for dead: nothing may be written
   /// any more. Looks at the disk.
   bool is_ours() const;

@@ -96,9 +96,11 @@ TEST_F(AtomicFiles, DoesNotReplaceAnOpenFileByItsDescriptor) {
 
 TEST_F(AtomicFiles, AppendsToNoPipe) {
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
-  EXPECT_THROW(append_to_file(path_, "x"), Error);
+  EXPECT_THROW(append_to_file(path_, "x"), Error) << "without waiting for a reader";
   const FileDescriptor reader(::open(path_.c_str(), O_RDONLY | O_NONBLOCK));
   EXPECT_THROW(append_to_file(path_, "x"), Error);
+  char byte = 0;
+  EXPECT_EQ(::read(reader.get(), &byte, 1), 0) << "nor did it write";
 }
 
 TEST_F(AtomicFiles, DoesNotFollowALinkAtATemporaryName) {
