@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "kernels/loss_scale.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
@@ -30,7 +31,7 @@ void sum_groups(ThreadPool& threads, const BatchNormShape& shape, double* partia
     add(static_cast<int>(i), image, image + c);
   });
   constexpr int block = 64;  // channels of a task
-  threads.for_each((2 * c + block - 1) / block, [&](std::int64_t task) {
+  threads.for_each(ceil_div(2 * c, block), [&](std::int64_t task) {
     const int first = static_cast<int>(task) * block, end = std::min(first + block, 2 * c);
     for (int i = 0; i < shape.n; ++i) {
       double* sum = sums + std::int64_t{2} * shape.group_of(i) * c;

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "kernels/contexts.h"
+#include "src/core/ceil_div.h"
 #include "src/core/tensor.h"
 
 namespace convoy {
@@ -26,7 +27,7 @@ struct BatchNormShape {
   int c = 1;
   float epsilon = 1e-5f;
 
-  int groups() const { return (global_n + group - 1) / group; }
+  constexpr int groups() const { return ceil_div(global_n, group); }
   int group_of(int local_image) const { return (first + local_image) / group; }
   int images_in(int g) const { return std::min(group, global_n - g * group); }
   std::int64_t count() const { return n * pixels * c; }

@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(block_size)
                    const __grid_constant__ MomentsOutput to) {
   const int c = static_cast<int>(blockIdx.x * block_size + threadIdx.x);
   if (c >= s.c) return;
-  const int groups = (s.global_n + s.group - 1) / s.group;
+  const int groups = s.groups();
   ChannelMoments moments(s, to, c);
   for (int g = 0; g < groups; ++g) {
     const double* own = sums + std::int64_t{2} * g * s.c + c;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/batchnorm.h"
+#include "src/core/ceil_div.h"
 #include "src/core/random.h"  // CONVOY_HOST_DEVICE
 
 namespace convoy {
@@ -46,18 +47,18 @@ inline BatchNormTiling batchnorm_tiling(const BatchNormShape& shape, int pack_wi
   t.group = one_group ? shape.n : shape.group;
   t.pixels = shape.pixels;
   t.first_group = t.first / t.group;
-  t.groups = (t.first + t.n - 1) / t.group - t.first_group + 1;
+  t.groups = ceil_div(t.first + t.n, t.group) - t.first_group;
   t.packs = shape.c / pack_width;
   while (t.lanes < 32 && t.lanes < t.packs) t.lanes *= 2;
   t.rows = BatchNormTiling::block / t.lanes;
-  t.pack_tiles = (t.packs + t.lanes - 1) / t.lanes;
+  t.pack_tiles = ceil_div(t.packs, t.lanes);
   const std::int64_t rows_per_group = std::min(t.group, t.n) * t.pixels;
   const std::int64_t step = std::int64_t{t.rows} * BatchNormTiling::rows_at_once;
   const std::int64_t wanted =
       std::max<std::int64_t>(BatchNormTiling::target / (std::int64_t{t.groups} * t.pack_tiles), 1);
-  const std::int64_t steps = (rows_per_group + step - 1) / step;
-  t.slice_rows = (steps + wanted - 1) / wanted * step;
-  t.slices = static_cast<int>((rows_per_group + t.slice_rows - 1) / t.slice_rows);
+  const std::int64_t steps = ceil_div(rows_per_group, step);
+  t.slice_rows = ceil_div(steps, wanted) * step;
+  t.slices = static_cast<int>(ceil_div(rows_per_group, t.slice_rows));
   return t;
 }
 

@@ -11,15 +11,12 @@
 #include "kernels/linear.h"
 #include "kernels/pool_geometry.h"
 #include "kernels/split_sum.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
 
 constexpr int threads = 256;
-
-constexpr std::int64_t divide_up(std::int64_t count, std::int64_t by) {
-  return (count + by - 1) / by;
-}
 
 /// From rows and C alone. `columns` channels (quads of them when C divides) side by side, `lanes` rows.
 struct BiasPlan {
@@ -34,13 +31,13 @@ BiasPlan plan_bias(std::int64_t rows, int c, std::int64_t fewest_rows_per_lane =
   const int width = plan.quads ? c / 4 : c;
   plan.columns = std::max(1, std::min(width, 32));
   plan.lanes = static_cast<int>(std::bit_floor(static_cast<unsigned>(threads / plan.columns)));
-  plan.column_blocks = std::max(1, static_cast<int>(divide_up(width, plan.columns)));
+  plan.column_blocks = std::max(1, static_cast<int>(ceil_div(width, plan.columns)));
   const std::int64_t wanted =
       std::clamp<std::int64_t>(rows / (plan.lanes * fewest_rows_per_lane), 1,
                                std::max<std::int64_t>(1, most_splits / plan.column_blocks));
   // A second launch costs more than a few more rows.
-  plan.chunk = std::max<std::int64_t>(1, divide_up(rows, wanted < 4 ? 1 : wanted));
-  plan.splits = static_cast<int>(std::max<std::int64_t>(1, divide_up(rows, plan.chunk)));
+  plan.chunk = std::max<std::int64_t>(1, ceil_div(rows, wanted < 4 ? 1 : wanted));
+  plan.splits = static_cast<int>(std::max<std::int64_t>(1, ceil_div(rows, plan.chunk)));
   return plan;
 }
 

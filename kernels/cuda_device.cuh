@@ -10,6 +10,7 @@
 
 #include "kernels/cuda_context.h"
 #include "kernels/fast_divide.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -160,7 +161,7 @@ void with_pack_width(int width, Function function) {
 
 /// Blocks of `size` threads that cover `work` threads; throws when a grid cannot hold them.
 inline unsigned blocks_for(std::int64_t work, int size = block_size) {
-  const std::int64_t blocks = (work + size - 1) / size;
+  const std::int64_t blocks = ceil_div(work, size);
   check(blocks <= 0x7fffffff, "more blocks than a CUDA grid holds");
   return static_cast<unsigned>(blocks);
 }

@@ -5,30 +5,25 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/runs.h"
 #include "src/core/random.h"
 
 namespace convoy {
 namespace {
 
-/// Calls body(i, end) for runs of elements, a multiple of a cache line each.
-template <class Body>
-void for_each_run(ThreadPool& threads, std::int64_t count, const Body& body) {
-  constexpr std::int64_t run = 4096;
-  threads.for_each((count + run - 1) / run,
-                   [&](std::int64_t i) { body(i * run, std::min(count, (i + 1) * run)); });
-}
+constexpr std::int64_t run_length = 4096;  ///< of elements: a multiple of a cache line
 
 /// y(i) = f(x(i)).
 template <class Function>
 void map(ThreadPool& threads, const float* x, float* y, std::int64_t count, Function&& f) {
-  for_each_run(threads, count, [=](std::int64_t i, std::int64_t end) {
+  for_each_run<run_length>(threads, count, [=](std::int64_t, std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) y[i] = f(x[i]);
   });
 }
 /// y(i) = f(a(i), b(i)).
 template <class Function>
 void map(ThreadPool& threads, const float* a, const float* b, float* y, std::int64_t count, Function&& f) {
-  for_each_run(threads, count, [=](std::int64_t i, std::int64_t end) {
+  for_each_run<run_length>(threads, count, [=](std::int64_t, std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) y[i] = f(a[i], b[i]);
   });
 }
@@ -86,16 +81,17 @@ void launch(const CpuContext& context, const Dropout& call) {
   const auto seed = context.state.seed;
   const std::uint64_t base = static_cast<std::uint64_t>(context.state.step) << 40;
   const auto [layer, offset] = std::pair(call.layer, call.first);
-  for_each_run(context.threads(), call.y.count, [=](std::int64_t i, std::int64_t end) {
-    while (i < end) {  // up to four elements share a draw
-      const std::int64_t position = offset + i;
-      const Random4 random =
-          random4(seed, Purpose::dropout, layer, base + static_cast<std::uint64_t>(position / 4));
-      for (auto lane = static_cast<int>(position % 4); lane < 4 && i < end; ++lane, ++i) {
-        y[i] = uniform01(random.v[lane]) >= rate ? x[i] * scale : 0.0f;
-      }
-    }
-  });
+  for_each_run<run_length>(
+      context.threads(), call.y.count, [=](std::int64_t, std::int64_t i, std::int64_t end) {
+        while (i < end) {  // up to four elements share a draw
+          const std::int64_t position = offset + i;
+          const Random4 random =
+              random4(seed, Purpose::dropout, layer, base + static_cast<std::uint64_t>(position / 4));
+          for (auto lane = static_cast<int>(position % 4); lane < 4 && i < end; ++lane, ++i) {
+            y[i] = uniform01(random.v[lane]) >= rate ? x[i] * scale : 0.0f;
+          }
+        }
+      });
 }
 
 void launch(const CpuContext& context, const Add& call) {

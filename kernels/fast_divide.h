@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "src/core/ceil_div.h"
 #include "src/core/random.h"  // CONVOY_HOST_DEVICE
 
 namespace convoy {
@@ -17,7 +18,7 @@ class FastDivide {
     // With 2^(s-1) < divisor <= 2^s, m = ceil(2^(31+s) / divisor) fits in 32 bits and overshoots by less than
     // 2^s / divisor, too little to reach the next quotient while n < 2^31.
     while ((std::uint64_t{1} << (shift_ - 31)) < divisor) ++shift_;
-    multiplier_ = static_cast<std::uint32_t>(((std::uint64_t{1} << shift_) + divisor - 1) / divisor);
+    multiplier_ = static_cast<std::uint32_t>(ceil_div(std::uint64_t{1} << shift_, divisor));
   }
   CONVOY_HOST_DEVICE std::uint32_t divisor() const { return divisor_; }
   CONVOY_HOST_DEVICE std::uint32_t quotient(std::uint32_t n) const {

@@ -87,8 +87,8 @@ void gemm(const Gemm& product) {
   const auto segments = static_cast<std::int64_t>(product.segments.size());
   std::int64_t depth = 0;
   for (const GemmSegment& segment : product.segments) depth += segment.length;
-  const std::int64_t blocks = std::max<std::int64_t>(1, (depth + depth_block - 1) / depth_block);
-  const std::int64_t block_depth = std::max<std::int64_t>(1, (depth + blocks - 1) / blocks);
+  const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(depth, depth_block));
+  const std::int64_t block_depth = std::max<std::int64_t>(1, ceil_div(depth, blocks));
 
   GemmTile tile;
   tile.a_step = product.a_step;

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "kernels/gemm_kernel.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -23,7 +24,7 @@ inline const GemmKernel& gemm_kernel() {
 
 /// A multiple of every kernel's width: what packed columns are padded to, whichever kernel reads them.
 constexpr std::int64_t padded_columns(std::int64_t columns) {
-  return (columns + 31) / 32 * 32;
+  return ceil_div(columns, 32) * 32;
 }
 
 /// c(i,j) = init(j) + sum_k A(i,k) B(k,j), by the calling thread. Members as in GemmTile.

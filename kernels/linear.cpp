@@ -4,16 +4,17 @@
 #include <algorithm>
 
 #include "kernels/gemm.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
 
 /// Rows per partial sum of the bias gradient: fixed by the shape, so that the order of summation is too.
 std::int64_t bias_rows(const BiasGrad& call) {
-  return std::max<std::int64_t>(64, (call.rows + 63) / 64);
+  return std::max<std::int64_t>(64, ceil_div(call.rows, 64));
 }
 std::int64_t bias_chunks(const BiasGrad& call) {
-  return (call.rows + bias_rows(call) - 1) / bias_rows(call);
+  return ceil_div(call.rows, bias_rows(call));
 }
 
 std::int64_t scratch_bytes(std::int64_t rows, std::int64_t columns, std::int64_t depth) {

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda_device.cuh"
 #include "kernels/linear_narrow.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
@@ -13,7 +14,7 @@ constexpr int warps_per_block = 8;
 constexpr int threads = warp * warps_per_block;
 
 unsigned blocks_of(std::int64_t count, std::int64_t per_block) {
-  return static_cast<unsigned>((count + per_block - 1) / per_block);
+  return static_cast<unsigned>(ceil_div(count, per_block));
 }
 
 /// y (N,K): a warp per element; lanes take every 32nd column, then a fixed tree.

@@ -4,18 +4,18 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/runs.h"
+
 namespace convoy {
 
 void launch(const CpuContext& context, const CheckGradients& call) {
   constexpr std::int64_t run = 1 << 14;
   const float* gradients = context.data<float>(call.gradients);
-  const std::int64_t count = call.gradients.count, runs = (count + run - 1) / run;
-  std::vector<double> sums(static_cast<std::size_t>(runs));
-  context.threads().for_each(runs, [&](std::int64_t r) {
+  const std::int64_t count = call.gradients.count;
+  std::vector<double> sums(static_cast<std::size_t>(ceil_div(count, run)));
+  for_each_run<run>(context.threads(), count, [&](std::int64_t r, std::int64_t i, std::int64_t end) {
     double sum = 0;
-    for (std::int64_t i = r * run; i < std::min(count, (r + 1) * run); ++i) {
-      sum += static_cast<double>(gradients[i]) * static_cast<double>(gradients[i]);
-    }
+    for (; i < end; ++i) sum += static_cast<double>(gradients[i]) * static_cast<double>(gradients[i]);
     sums[static_cast<std::size_t>(r)] = sum;
   });
   double total = 0;

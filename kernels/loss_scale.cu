@@ -4,6 +4,7 @@
 
 #include "kernels/cuda_device.cuh"
 #include "kernels/loss_scale.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
@@ -13,7 +14,7 @@ constexpr std::int64_t most_blocks = 528;
 /// From the count alone, as it sets the order of the sum.
 int blocks_of(std::int64_t count) {
   constexpr std::int64_t per_block = block_size * 16;
-  return static_cast<int>(std::clamp<std::int64_t>((count + per_block - 1) / per_block, 1, most_blocks));
+  return static_cast<int>(std::clamp<std::int64_t>(ceil_div(count, per_block), 1, most_blocks));
 }
 
 /// The sum over the block, on thread 0.

@@ -5,19 +5,10 @@
 #include <cmath>
 
 #include "kernels/loss_scale.h"
+#include "kernels/runs.h"
 
 namespace convoy {
 namespace {
-
-/// Calls body(first, end, decay factor) for every run of parameters with one decay factor.
-template <class Body>
-void for_each_run(ThreadPool& threads, std::int64_t count, const float* decay, const Body& body) {
-  const std::int64_t runs = (count + parameter_alignment - 1) / parameter_alignment;
-  threads.for_each(runs, [=, &body](std::int64_t run) {
-    const std::int64_t first = run * parameter_alignment;
-    body(first, std::min(count, first + parameter_alignment), decay[run]);
-  });
-}
 
 /// What a loss scale asks for: to leave everything alone, or a factor for the gradients.
 struct Unscale {
@@ -37,7 +28,8 @@ void copy_to_working(const CpuContext& context, const Tensor& parameters, const 
 template <bool nesterov>
 void sgd_momentum(ThreadPool& threads, float* w, const float* g, float* m, const float* decay,
                   std::int64_t count, float rate, float momentum, float scale) {
-  for_each_run(threads, count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
+  for_each_run<parameter_alignment>(threads, count, [=](std::int64_t run, std::int64_t i, std::int64_t end) {
+    const float factor = decay[run];
     for (; i < end; ++i) {
       const float gradient = scale * g[i] + factor * w[i];
       const float velocity = momentum * m[i] + gradient;
@@ -54,17 +46,19 @@ void adam(ThreadPool& threads, const AdamStep& call, float* w, const float* g, f
   const auto correction1 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta1), step));
   const auto correction2 = static_cast<float>(1.0 - std::pow(static_cast<double>(beta2), step));
   const float scaled_rate = rate / correction1, inv_root = 1.0f / std::sqrt(correction2);
-  for_each_run(threads, call.parameters.count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
-    for (; i < end; ++i) {
-      const float gradient = decoupled ? scale * g[i] : scale * g[i] + factor * w[i];
-      const float weight = decoupled ? w[i] - rate * factor * w[i] : w[i];
-      const float m = beta1 * mean[i] + (1.0f - beta1) * gradient;
-      const float v = beta2 * variance[i] + (1.0f - beta2) * gradient * gradient;
-      mean[i] = m;
-      variance[i] = v;
-      w[i] = weight - scaled_rate * m / (std::sqrt(v) * inv_root + epsilon);
-    }
-  });
+  for_each_run<parameter_alignment>(
+      threads, call.parameters.count, [=](std::int64_t run, std::int64_t i, std::int64_t end) {
+        const float factor = decay[run];
+        for (; i < end; ++i) {
+          const float gradient = decoupled ? scale * g[i] : scale * g[i] + factor * w[i];
+          const float weight = decoupled ? w[i] - rate * factor * w[i] : w[i];
+          const float m = beta1 * mean[i] + (1.0f - beta1) * gradient;
+          const float v = beta2 * variance[i] + (1.0f - beta2) * gradient * gradient;
+          mean[i] = m;
+          variance[i] = v;
+          w[i] = weight - scaled_rate * m / (std::sqrt(v) * inv_root + epsilon);
+        }
+      });
 }
 
 }  // namespace
@@ -78,9 +72,12 @@ void launch(const CpuContext& context, const SgdStep& call) {
   const std::int64_t count = call.parameters.count;
   const float rate = context.state.learning_rate;
   if (!call.velocity) {
-    for_each_run(context.threads(), count, decay, [=](std::int64_t i, std::int64_t end, float factor) {
-      for (; i < end; ++i) w[i] -= rate * (scale.factor * g[i] + factor * w[i]);
-    });
+    for_each_run<parameter_alignment>(context.threads(), count,
+                                      [=](std::int64_t run, std::int64_t i, std::int64_t end) {
+                                        const float factor = decay[run];
+                                        for (; i < end; ++i)
+                                          w[i] -= rate * (scale.factor * g[i] + factor * w[i]);
+                                      });
   } else if (call.nesterov) {
     sgd_momentum<true>(context.threads(), w, g, context.data<float>(call.velocity), decay, count, rate,
                        call.momentum, scale.factor);

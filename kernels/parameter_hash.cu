@@ -5,6 +5,7 @@
 
 #include "kernels/cuda_device.cuh"
 #include "kernels/parameter_hash.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
@@ -37,7 +38,7 @@ void launch(const CudaContext& context, const ParameterHash& call) {
   check_cuda(cudaMemsetAsync(hash, 0, sizeof(unsigned long long), context.stream));
   if (count == 0) return;
   constexpr std::int64_t per_block = std::int64_t{block_size} * 4;
-  const auto blocks = static_cast<unsigned>(std::min((count + per_block - 1) / per_block, most_blocks));
+  const auto blocks = static_cast<unsigned>(std::min(ceil_div(count, per_block), most_blocks));
   parameter_hash_kernel<<<blocks, block_size, 0, context.stream>>>(
       count, context.data<const float>(call.values), reinterpret_cast<unsigned long long*>(hash));
   check_launch();

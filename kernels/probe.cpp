@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/gemm.h"
+#include "kernels/runs.h"
 
 namespace convoy {
 
@@ -43,11 +44,10 @@ void launch(const CpuContext& context, const Copy& call) {
   constexpr std::int64_t chunk = 1 << 20;
   const std::byte* from = context.arenas.raw(call.from);
   std::byte* to = context.arenas.raw(call.to);
-  const std::int64_t bytes = call.to.bytes();
-  context.threads().for_each((bytes + chunk - 1) / chunk, [=](std::int64_t i) {
-    const std::int64_t first = i * chunk;
-    std::memcpy(to + first, from + first, static_cast<std::size_t>(std::min(chunk, bytes - first)));
-  });
+  for_each_run<chunk>(context.threads(), call.to.bytes(),
+                      [=](std::int64_t, std::int64_t begin, std::int64_t end) {
+                        std::memcpy(to + begin, from + begin, static_cast<std::size_t>(end - begin));
+                      });
 }
 
 }  // namespace convoy

@@ -3,6 +3,7 @@
 // (mostly L2).
 #include "kernels/cuda_context.h"
 #include "kernels/split_sum.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
@@ -41,7 +42,7 @@ __global__ void __launch_bounds__(threads)
 template <int Lanes, class Vector>
 void launch_sum(const CudaContext& context, const float* partials, float* out, int splits,
                 std::int64_t count) {
-  const std::int64_t columns = threads / Lanes, blocks = (count + columns - 1) / columns;
+  const std::int64_t columns = threads / Lanes, blocks = ceil_div(count, columns);
   sum_splits_kernel<Lanes><<<static_cast<unsigned>(blocks), threads, 0, context.stream>>>(
       reinterpret_cast<const Vector*>(partials), reinterpret_cast<Vector*>(out), splits, count);
   check_launch();

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/rectifier.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -11,7 +12,7 @@ namespace convoy {
 /// tile never changes a bit.
 constexpr int moment_pixels = 64;
 constexpr std::int64_t moment_groups(std::int64_t pixels) {
-  return (pixels + moment_pixels - 1) / moment_pixels;
+  return ceil_div(pixels, moment_pixels);
 }
 
 struct Epilogue {

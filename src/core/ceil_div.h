@@ -1,12 +1,14 @@
 // Tiles over an extent.
 #pragma once
 
-#include <cstdint>
+#include <concepts>
+#include <type_traits>
 
 namespace convoy {
 
-/// How many tiles cover the extent.
-constexpr std::int64_t ceil_div(std::int64_t extent, std::int64_t tile) {
+/// How many tiles cover the extent; neither is negative. In device code, too.
+template <std::integral Extent, std::integral Tile>
+constexpr std::common_type_t<Extent, Tile> ceil_div(Extent extent, Tile tile) {
   return (extent + tile - 1) / tile;
 }
 

@@ -5,6 +5,7 @@
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 #include "kernels/parameter_hash.h"
+#include "src/core/ceil_div.h"
 #include "src/core/step_state.h"
 
 namespace convoy {
@@ -17,7 +18,7 @@ class Allocator {
   Tensor take(Arena arena, DType dtype, std::int64_t count) {
     std::int64_t& used = sizes_[static_cast<std::size_t>(arena)];
     const Tensor tensor{arena, dtype, used, count};
-    used += (tensor.bytes() + 255) / 256 * 256;
+    used += ceil_div(tensor.bytes(), 256) * 256;
     return tensor;
   }
 
@@ -44,7 +45,7 @@ std::vector<double> per_channel(const std::vector<float>& values, int channels, 
 
 /// Runs of parameter_alignment elements.
 std::int64_t chunks_of(std::int64_t count) {
-  return (count + parameter_alignment - 1) / parameter_alignment;
+  return ceil_div(count, parameter_alignment);
 }
 
 }  // namespace
@@ -93,7 +94,7 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   const std::int64_t slices = std::max(config.train.reproducible_across_ranks, 1) * parameter_alignment;
   const std::int64_t summed = elements + parameter_alignment + statistics;
   layout.gradient_blocks = gradient_blocks;
-  layout.sums = {Arena::gradients, real, 0, (summed + slices - 1) / slices * slices};
+  layout.sums = {Arena::gradients, real, 0, ceil_div(summed, slices) * slices};
   layout.all_gradients = {Arena::gradients, real, 0, elements};
   layout.votes = {Arena::gradients, real, elements * size_of(real), 2};
   layout.all_batch_statistics = {Arena::gradients, real, (elements + parameter_alignment) * size_of(real),

@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "src/core/ceil_div.h"
+
 namespace convoy {
 namespace {
 
@@ -13,7 +15,7 @@ Range moved(Range range, int by) {
 
 int groups_in(int images, int group) {
   if (images == 0) return 0;
-  return group > 0 ? (images + group - 1) / group : 1;
+  return group > 0 ? ceil_div(images, group) : 1;
 }
 
 /// A part of the micro-batch that all ranks share.

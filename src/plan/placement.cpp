@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "src/core/ceil_div.h"
 #include "src/plan/lanes.h"
 #include "src/plan/passes.h"
 
@@ -25,7 +26,7 @@ struct LifetimeCollector {
     const auto [it, inserted] =
         lifetimes.try_emplace(tensor.offset, Lifetime{tensor.offset, 0, step, step, -1});
     it->second.last = std::max(it->second.last, step + lag);
-    it->second.bytes = std::max(it->second.bytes, (tensor.bytes() + alignment - 1) / alignment * alignment);
+    it->second.bytes = std::max(it->second.bytes, ceil_div(tensor.bytes(), alignment) * alignment);
   }
   void reads(const Tensor& t) { touch(t); }
   void writes(const Tensor& t) { touch(t); }

@@ -18,6 +18,7 @@
 
 #include "comm/mpi_communicator.h"
 #include "kernels/gemm.h"
+#include "src/core/ceil_div.h"
 #include "src/core/thread_pool.h"
 #include "src/train/engine_factories.h"
 #include "src/train/gpu_choices.h"
@@ -40,7 +41,7 @@ class ZeroedMemory {
     data_ = memory_.get();
     std::align(alignment, bytes, data_, space);
     constexpr std::size_t page = 4096;  // or larger: madvise() then says no, which does no harm
-    const auto begin = reinterpret_cast<std::uintptr_t>(data_), first = (begin + page - 1) / page * page;
+    const auto begin = reinterpret_cast<std::uintptr_t>(data_), first = ceil_div(begin, page) * page;
     if (bytes >= large_page)
       madvise(reinterpret_cast<void*>(first), (begin + bytes - first) / page * page, MADV_HUGEPAGE);
   }

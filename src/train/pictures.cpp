@@ -5,6 +5,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "src/core/ceil_div.h"
+
 namespace convoy {
 namespace {
 
@@ -37,7 +39,7 @@ Picture contact_sheet(const std::vector<Picture>& pictures, int scale) {
   check(!pictures.empty() && scale > 0, "pictures to put side by side");
   const Picture& first = pictures.front();
   const int columns = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(pictures.size()))));
-  const int rows = (static_cast<int>(pictures.size()) + columns - 1) / columns;
+  const int rows = ceil_div(static_cast<int>(pictures.size()), columns);
   const int row_pitch = first.height * scale + 1, column_pitch = first.width * scale + 1;
   Picture sheet = plain_picture(rows * row_pitch - 1, columns * column_pitch - 1, first.channels, 255);
   for (std::size_t i = 0; i < pictures.size(); ++i) {

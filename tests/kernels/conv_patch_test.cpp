@@ -6,6 +6,7 @@
 
 #include "kernels/conv/cuda/index/patch.h"
 #include "kernels/conv/cuda/wgmma/layout.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {
@@ -105,7 +106,7 @@ TEST(ConvPatch, SharedMemoryIsDividedWithoutOverlap) {
           EXPECT_GE(l.total, tile.m * (2 * tile.n + patch_chunk));
           // A patch is overwritten `patch_lookahead` steps before its successor's first, when it must be done
           // with.
-          const int blocks = (channels + channel_block - 1) / channel_block;
+          const int blocks = ceil_div(channels, channel_block);
           EXPECT_TRUE(l.buffers == blocks || (l.buffers - 1) * taps >= patch_lookahead);
         }
       }

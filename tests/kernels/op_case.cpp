@@ -6,6 +6,7 @@
 #include <numeric>
 #include <type_traits>
 
+#include "src/core/ceil_div.h"
 #include "src/core/random.h"
 #include "tests/test_environment.h"
 
@@ -189,7 +190,7 @@ OpRunner::OpRunner(const OpCase& op, EngineKind kind)
     if (tensor.dtype == DType::f32 || (is_real && kind != EngineKind::cuda)) tensor.dtype = engine_->real();
     tensor.arena = Arena::activations;
     tensor.offset = used;
-    used += (tensor.bytes() + guard + alignment - 1) / alignment * alignment;
+    used += ceil_div(tensor.bytes() + guard, alignment) * alignment;
     initial_.push_back(variable.initial.values());
   }
   written_.resize(variables_.size());

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "kernels/loss_scale.h"
+#include "src/core/ceil_div.h"
 #include "tests/kernels/op_case.h"
 
 namespace convoy::testing {
@@ -18,7 +19,7 @@ struct Block {
 Block declare_block(OpCase& op, std::int64_t count) {
   op.state.learning_rate = 0.05f;
   Values decay;
-  for (std::int64_t i = 0; i < (count + parameter_alignment - 1) / parameter_alignment; ++i) {
+  for (std::int64_t i = 0; i < ceil_div(count, parameter_alignment); ++i) {
     decay.push_back(i % 3 == 0 ? 0.0 : static_cast<double>(0.01f * static_cast<float>(i % 3)));
   }
   return {op.input("parameters", uniform(count, -1, 1, 1)), op.input("gradients", uniform(count, -1, 1, 2)),

@@ -79,7 +79,7 @@ void run_box(const Product& product, const Boxes& boxes, std::int64_t index) {
   if (any_tap) {
     float* copy = Scratch::grown(buffers.slab, slab_size(maps, in, box));
     slab = load_slab(maps, in, box, image, copy);
-    for_each_tap(product.shape, maps, slab, [&](std::int64_t tap, std::int64_t offset) {
+    for_each_slab_tap(product.shape, maps, slab, [&](std::int64_t tap, std::int64_t offset) {
       append(buffers.segments, offset, tap * in.c, in.c);
     });
   }
@@ -137,7 +137,7 @@ void run_wgrad(const ConvWgrad& call, const WgradSplit& split, const float* x, c
   const bool inside = reads_inside(maps, shape.in);
   const int width = gemm_kernel().columns;
   const int columns = std::min(WgradSplit::column_block, shape.k - k);
-  const int panels = (columns + width - 1) / width;
+  const int panels = ceil_div(columns, width);
   Scratch& buffers = scratch();
 
   buffers.c.clear();
@@ -165,7 +165,7 @@ void run_wgrad(const ConvWgrad& call, const WgradSplit& split, const float* x, c
       if (pixel == 0) {
         origin = slab;
         buffers.a.clear();
-        for_each_tap(shape, maps, slab, [&](std::int64_t, std::int64_t offset) {
+        for_each_slab_tap(shape, maps, slab, [&](std::int64_t, std::int64_t offset) {
           for (int c = 0; c < shape.in.c; ++c) buffers.a.push_back(slab.data + offset + c);
         });
       }

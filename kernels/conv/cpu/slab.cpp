@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "src/core/ceil_div.h"
+
 namespace convoy {
 
 int AxisMap::low() const {
@@ -44,14 +46,14 @@ AxisMaps gradient_maps(const ConvShape& shape, int phase) {
     AxisMap& map = maps[axis];
     map.first = first;
     map.step = stride;
-    map.count = first < length[axis] ? (length[axis] - first + stride - 1) / stride : 0;
+    map.count = first < length[axis] ? ceil_div(length[axis] - first, stride) : 0;
     int tap = 0;
     while (tap < std::min(period, kernel[axis]) && (first + shape.pad[axis] - tap * dilation) % stride != 0)
       ++tap;
     if (tap >= std::min(period, kernel[axis])) continue;  // no tap reaches this phase: zeros
     map.tap = tap;
     map.tap_step = period;
-    map.taps = (kernel[axis] - tap + period - 1) / period;
+    map.taps = ceil_div(kernel[axis] - tap, period);
     map.offset = (first + shape.pad[axis] - tap * dilation) / stride;
     map.offset_step = -(dilation * period / stride);
   }

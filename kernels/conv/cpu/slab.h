@@ -64,7 +64,7 @@ Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const Box& box, 
 
 /// Calls visit(weight tap, offset in the slab) for every tap, in the order of the weights.
 template <class Visit>
-void for_each_tap(const ConvShape& shape, const AxisMaps& maps, const Slab& slab, Visit&& visit) {
+void for_each_slab_tap(const ConvShape& shape, const AxisMaps& maps, const Slab& slab, Visit&& visit) {
   const auto& [d, h, w] = maps;
   for (int i = 0; i < d.taps; ++i) {
     for (int j = 0; j < h.taps; ++j) {

@@ -5,6 +5,7 @@
 
 #include "kernels/conv/cuda/simt/simt_gemm.cuh"
 #include "kernels/conv/epilogue.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -162,7 +163,7 @@ struct BlockTile {
 };
 template <class T>
 __device__ __forceinline__ BlockTile block_tile(int n_columns) {
-  const int across = (n_columns + T::BN - 1) / T::BN, block = static_cast<int>(blockIdx.x);
+  const int across = ceil_div(n_columns, T::BN), block = static_cast<int>(blockIdx.x);
   return {block / across * T::BM, block % across * T::BN};
 }
 

@@ -121,9 +121,9 @@ inline FirstLayerWgradPlan plan_first_layer_wgrad(const ConvShape& shape) {
   FirstLayerWgradPlan plan{};
   const std::int64_t pixels = shape.n * shape.out().pixels();
   plan.groups = static_cast<int>(ceil_div(shape.taps() * shape.in.c, taps_per_group));
-  const int all_quads = static_cast<int>(ceil_div(shape.k, 4));
+  const int all_quads = ceil_div(shape.k, 4);
   plan.quads = std::min(all_quads, first_layer_threads / plan.groups);
-  plan.filter_blocks = static_cast<int>(ceil_div(all_quads, plan.quads));
+  plan.filter_blocks = ceil_div(all_quads, plan.quads);
   plan.pixel_lanes = first_layer_threads / (plan.quads * plan.groups);
   plan.stage = static_cast<int>(std::bit_floor(
       static_cast<unsigned>(std::min(128, first_layer_shared_floats / (plan.groups * padded_group)))));

@@ -28,14 +28,13 @@ __global__ void __launch_bounds__(channels_at_once* lanes, 1)
   __shared__ double shared[lanes][channels_at_once];
   const int channel = static_cast<int>(blockIdx.x) * channels_at_once + static_cast<int>(threadIdx.x);
   const int lane = static_cast<int>(threadIdx.y);
-  const int groups = (s.global_n + s.group - 1) / s.group;
+  const int groups = s.groups();
   ChannelMoments channel_moments(s, to, channel);
   for (int group = 0; group < groups; ++group) {
     const int first_image = max(group * s.group - s.first, 0);  // of this rank's
     const int end_image = min((group + 1) * s.group - s.first, s.n);
     const std::int64_t end_pixel = end_image * s.pixels, begin = first_image * s.pixels / moment_pixels;
-    const std::int64_t end =
-        end_image > first_image ? (end_pixel + moment_pixels - 1) / moment_pixels : begin;
+    const std::int64_t end = end_image > first_image ? moment_groups(end_pixel) : begin;
     double sum = 0.0, squares = 0.0;
     for (std::int64_t first = begin + lane; first < end; first += lanes * together) {
       float part[together][2];  // loaded together; zero beyond the last, which changes no bit

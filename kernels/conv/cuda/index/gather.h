@@ -15,6 +15,7 @@
 
 #include "kernels/conv/conv.h"
 #include "kernels/fast_divide.h"
+#include "src/core/ceil_div.h"
 #include "src/core/random.h"
 
 namespace convoy {
@@ -220,7 +221,7 @@ struct DgradAxis {
 inline DgradAxis dgrad_axis(int residue, int in, int out, int taps, int stride, int pad, int dilation) {
   DgradAxis axis;
   axis.first = residue, axis.stride = stride;
-  axis.gather.windows = (in - residue + stride - 1) / stride;
+  axis.gather.windows = ceil_div(in - residue, stride);
   axis.gather.length = out;
   axis.tap_step = 1;
   while (axis.tap_step * dilation % stride != 0) ++axis.tap_step;  // stride / gcd(stride, dilation)

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "kernels/conv/cuda/index/gather.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -85,8 +86,7 @@ struct PatchedGather {
   /// Pixels of the largest patch that blocks of `windows` windows read.
   int largest_patch(int windows) const {
     const int per_image = gather.d.windows * gather.h.windows * gather.w.windows;
-    const int blocks = (gather.rows + windows - 1) / windows,
-              distinct = per_image / std::gcd(per_image, windows);
+    const int blocks = ceil_div(gather.rows, windows), distinct = per_image / std::gcd(per_image, windows);
     int most = 0;
     for (int block = 0; block < std::min(blocks, distinct); ++block) {
       // As if there were always one more image: the last block alone is cut short.

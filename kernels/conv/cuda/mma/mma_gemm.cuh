@@ -11,6 +11,7 @@
 #include "kernels/conv/cuda/simt/simt_gemm.cuh"
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/mma_layout.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -307,7 +308,7 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
       copy_a.copy(to);
       copy_b.copy(to + b_begin);
     };
-    const int steps = (k_end - k_begin + T::BK - 1) / T::BK;
+    const int steps = ceil_div(k_end - k_begin, T::BK);
 #pragma unroll
     for (int stage = 0; stage < T::stages - 1; ++stage) {
       if (stage < steps) copy_stage(stage);

@@ -53,7 +53,7 @@ struct HaloConv {
   CONVOY_HOST_DEVICE int tile_pixels() const { return rows * columns; }
   CONVOY_HOST_DEVICE int row_words() const { return row_units * (unit / 2); }  ///< of 32 bits
   CONVOY_HOST_DEVICE int halo_units() const { return halo_rows * row_units; }
-  CONVOY_HOST_DEVICE int halo_bytes() const { return (halo_units() * unit * 2 + 15) / 16 * 16; }
+  CONVOY_HOST_DEVICE int halo_bytes() const { return ceil_div(halo_units() * unit * 2, 16) * 16; }
 
   CONVOY_HOST_DEVICE HaloTile tile(int index) const {
     auto rest = static_cast<std::uint32_t>(index);
@@ -104,7 +104,6 @@ inline std::optional<HaloConv> plan_halo(const ConvShape& s, int most_pixels) {
   if (s.in.d != 1 || s.t != 1 || s.pad[0] != 0 || s.in.c > 4 || s.dilation[2] != 1 || out.pixels() == 0 ||
       s.in.w * s.in.c % 2 != 0)
     return std::nullopt;
-  const auto over = [](int extent, int parts) { return static_cast<int>(ceil_div(extent, parts)); };
   HaloConv conv{};
   conv.p = out.h, conv.q = out.w;
   conv.height = s.in.h, conv.row_elements = s.in.w * s.in.c;
@@ -112,20 +111,21 @@ inline std::optional<HaloConv> plan_halo(const ConvShape& s, int most_pixels) {
   conv.step = s.stride[2] * s.in.c;
   conv.window_elements = s.s * s.in.c;
   conv.length = s.r * conv.window_elements;
-  conv.columns = out.w <= most_pixels ? out.w : over(over(out.w, over(out.w, most_pixels)), 8) * 8;
-  const int tiles_w = over(out.w, conv.columns);
-  conv.rows = tiles_w > 1 ? 1 : over(out.h, over(out.h, most_pixels / conv.columns));
-  const int tiles_h = over(out.h, conv.rows);
+  conv.columns =
+      out.w <= most_pixels ? out.w : ceil_div(ceil_div(out.w, ceil_div(out.w, most_pixels)), 8) * 8;
+  const int tiles_w = ceil_div(out.w, conv.columns);
+  conv.rows = tiles_w > 1 ? 1 : ceil_div(out.h, ceil_div(out.h, most_pixels / conv.columns));
+  const int tiles_h = ceil_div(out.h, conv.rows);
   conv.tiles = s.n * tiles_h * tiles_w;
   conv.unit = conv.row_elements % 8 == 0 ? 8 : 2;
-  const int padding = s.pad[2] * s.in.c, to_window = over(padding, conv.unit) * conv.unit - padding;
+  const int padding = s.pad[2] * s.in.c, to_window = ceil_div(padding, conv.unit) * conv.unit - padding;
   conv.first_element = -padding - to_window;
   conv.skip = conv.across_words() ? 0 : to_window % 2;
   conv.before = to_window - conv.skip;
-  conv.row_pairs = over(conv.skip + conv.window_elements, 2), conv.pairs = s.r * conv.row_pairs;
+  conv.row_pairs = ceil_div(conv.skip + conv.window_elements, 2), conv.pairs = s.r * conv.row_pairs;
   conv.halo_rows = (conv.rows - 1) * conv.stride_h + (s.r - 1) * conv.dilation_h + 1;
   // One more than the last pair needs, as it may lie across two words.
-  conv.row_units = over((conv.columns - 1) * conv.step + conv.before + 2 * conv.row_pairs + 1, conv.unit);
+  conv.row_units = ceil_div((conv.columns - 1) * conv.step + conv.before + 2 * conv.row_pairs + 1, conv.unit);
   const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };
   conv.by_tiles_h = divide_by(tiles_h), conv.by_tiles_w = divide_by(tiles_w);
   conv.by_row_units = divide_by(conv.row_units), conv.by_columns = divide_by(conv.columns);
@@ -168,8 +168,8 @@ inline std::optional<HaloFprop> plan_halo_fprop(const ConvShape& shape) {
   const std::optional<HaloConv> conv = plan_halo(shape, HaloFprop::pixels);
   if (!conv || shape.k % 8 != 0) return std::nullopt;
   HaloFprop plan{*conv, halo_filters(shape.k), 0, 0};
-  plan.filter_blocks = static_cast<int>(ceil_div(shape.k, plan.filters));
-  plan.steps = static_cast<int>(ceil_div(conv->pairs, halo_pairs_per_step));
+  plan.filter_blocks = ceil_div(shape.k, plan.filters);
+  plan.steps = ceil_div(conv->pairs, halo_pairs_per_step);
   return plan.shared_bytes() <= halo_most_shared_bytes ? std::optional(plan) : std::nullopt;
 }
 
@@ -186,7 +186,7 @@ struct HaloWgrad {
   int splits, chunk;  ///< chunk: tiles that a block sums
 
   int threads() const { return 32 * groups * lanes; }
-  CONVOY_HOST_DEVICE int pixel_steps() const { return (conv.tile_pixels() + 15) / 16; }
+  CONVOY_HOST_DEVICE int pixel_steps() const { return ceil_div(conv.tile_pixels(), 16); }
   CONVOY_HOST_DEVICE int dy_bytes() const { return pixel_steps() * 16 * filters * 2; }
   /// dy and halo of a tile.
   CONVOY_HOST_DEVICE int stage_bytes() const { return dy_bytes() + conv.halo_bytes(); }
@@ -203,15 +203,15 @@ inline std::optional<HaloWgrad> plan_halo_wgrad(const ConvShape& shape) {
   const std::optional<HaloConv> conv = plan_halo(shape, HaloWgrad::pixels(filters));
   if (!conv || shape.k % 8 != 0) return std::nullopt;
   HaloWgrad plan{*conv, filters, 0, 0, 0, 0, 0};
-  plan.filter_blocks = static_cast<int>(ceil_div(shape.k, plan.filters));
-  plan.groups = static_cast<int>(ceil_div(conv->pairs, HaloWgrad::group_pairs));
+  plan.filter_blocks = ceil_div(shape.k, plan.filters);
+  plan.groups = ceil_div(conv->pairs, HaloWgrad::group_pairs);
   plan.lanes = std::max(1, 8 / plan.groups);
   const int warps = plan.groups * plan.lanes;
   if (warps > HaloWgrad::most_warps || plan.shared_bytes() > halo_most_shared_bytes) return std::nullopt;
   const int blocks = reference_gpu.multiprocessors * (HaloWgrad::most_warps / warps);
   const int wanted = std::clamp(blocks / plan.filter_blocks, 1, std::max(1, conv->tiles));
-  plan.chunk = static_cast<int>(ceil_div(std::max(1, conv->tiles), wanted));
-  plan.splits = static_cast<int>(ceil_div(std::max(1, conv->tiles), plan.chunk));
+  plan.chunk = ceil_div(std::max(1, conv->tiles), wanted);
+  plan.splits = ceil_div(std::max(1, conv->tiles), plan.chunk);
   return plan;
 }
 

@@ -11,6 +11,7 @@
 #include "kernels/conv/cuda/kernels.cuh"
 #include "kernels/conv/cuda/wgmma/layout.h"
 #include "kernels/cuda/wgmma.cuh"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -161,7 +162,7 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
   constexpr int chunk = patch_chunk, half_steps = 2, planes = 4 * Halves;
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, group = tid / 128, warp = tid / 32 % 4;
   const int depth = filters.depth, taps = source.gather.taps;
-  const int blocks = taps > 0 ? (depth + channel_block - 1) / channel_block : 0, steps = blocks * taps;
+  const int blocks = taps > 0 ? ceil_div(depth, channel_block) : 0, steps = blocks * taps;
   std::byte* shared = mma::dynamic_shared();
   const std::uint32_t base = mma::shared_address(shared);
   auto* tap_table = reinterpret_cast<PatchTap*>(shared + layout.taps);

@@ -46,9 +46,8 @@ inline PatchLayout patch_layout(int channels, TapCounts taps, int pixels, bool f
   PatchLayout layout{};
   layout.planes = channels <= channel_block / 2 ? 4 : 8;
   layout.plane = ((pixels + 1) | 1) * chunk;
-  const int blocks = static_cast<int>(ceil_div(channels, channel_block));
-  layout.buffers =
-      std::min(blocks, 1 + static_cast<int>(ceil_div(patch_lookahead, std::max(1, taps.fewest))));
+  const int blocks = ceil_div(channels, channel_block);
+  layout.buffers = std::min(blocks, 1 + ceil_div(patch_lookahead, std::max(1, taps.fewest)));
   const int rows = filters_across ? layout.planes * per_chunk : columns;
   layout.filter_plane = (rows | 1) * chunk;
   layout.filter_stage = layout.filter_plane * (filters_across ? columns / per_chunk : layout.planes);

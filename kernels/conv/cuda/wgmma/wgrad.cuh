@@ -7,6 +7,7 @@
 #include "kernels/conv/cuda/wgmma/layout.h"
 #include "kernels/cuda/mbarrier.cuh"
 #include "kernels/cuda/wgmma.cuh"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
@@ -112,8 +113,8 @@ __global__ void __launch_bounds__(Kernel::block_threads, 1)
   constexpr int k_run = Kernel::k_run, runs = Kernel::pixels / 16 / k_run;
   const PatchedGather<typename Kernel::Stored> source{x, source_pixels};
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, group = tid / 128, warp = tid / 32 % 4;
-  const int filter_blocks = (dy.filters + shape.filters() - 1) / shape.filters(),
-            channel_blocks = (x.channels + shape.channels() - 1) / shape.channels();
+  const int filter_blocks = ceil_div(dy.filters, shape.filters()),
+            channel_blocks = ceil_div(x.channels, shape.channels());
   const int tile = static_cast<int>(blockIdx.x), split = static_cast<int>(blockIdx.y);
   const PatchWgradBlock block{tile % filter_blocks * shape.filters(),
                               tile / filter_blocks % channel_blocks * shape.channels(),
