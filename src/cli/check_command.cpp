@@ -253,6 +253,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
                          data.train.size(), config.train.global_batch);
     });
     if (has_plans) {
+      list.warn("batch", plans.caution);
       list.run("libraries", [&] { return libraries_note(plans, *engine, ranks); });
       list.run("memory", [&] {
         if (const std::string problem = memory_problem(plans, config, *engine); !problem.empty())

@@ -102,6 +102,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
     const bool on_test = session->validation_is_test();
     for (const Caution& caution : cautions(config, session->plans().counts, on_test))
       console.warn(caution.text);
+    if (const std::string& caution = session->plans().caution; !caution.empty()) console.warn(caution);
   }
   const bool finished =
       guard([&] { return Trainer(config, options, *session, ranks, console).run().has_value(); });

@@ -102,6 +102,14 @@ int batchnorm_groups(const MicroBatch& batch, int group) {
   return groups;
 }
 
+bool has_group_of_one(const MicroBatch& batch, int group) {
+  for (int i = 0; i < batch.logical_shards; ++i) {
+    const int images = shard_of(batch.global_n, i, batch.logical_shards).count;
+    if (images == 1 || (images > 0 && (group == 1 || (group > 1 && images % group == 1)))) return true;
+  }
+  return false;
+}
+
 bool groups_are_local(const MicroBatch& batch, int group) {
   if (batch.logical_shards > 1) return true;
   const int images = group > 0 ? group : std::max(batch.span.count, 1);

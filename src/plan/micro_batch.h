@@ -53,6 +53,8 @@ int gradient_blocks(const TrainConfig& train, int ranks);
 
 /// Groups of `group` images (0: all of a span) in the whole global batch.
 int batchnorm_groups(const MicroBatch& batch, int group);
+/// Whether one of these groups, in the whole global batch, is of a single image.
+bool has_group_of_one(const MicroBatch& batch, int group);
 /// Whether no group of this pass has images on two ranks. The same on every rank: collectives depend on it.
 bool groups_are_local(const MicroBatch& batch, int group);
 

@@ -14,9 +14,13 @@ namespace convoy {
 /// Augment and forward, loss, backward, into its block of gradients. Tensors of the step itself are unplaced.
 Plan training_pass(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                    bool resident);
-/// What follows once gradients are summed: the report to the host, their check, running averages, optimizer.
-Plan update_plan(const Layout& layout, const Config& config);
+/// Whether a group of the layer has a single value per channel in such a batch: it has no variance.
+bool normalises_one_value(const Node& node, const MicroBatch& batch);
+/// What follows once gradients are summed: the report to the host, their check, running averages but for
+/// `unmoved` ones (of Layout::statistics), optimizer.
+Plan update_plan(const Layout& layout, const Config& config, const std::vector<Tensor>& unmoved = {});
 /// A whole step: the passes, each as `improve` leaves it, their sums in block 0 of the gradients, the update.
+/// Running variances of layers that normalise a single value stay as they are.
 /// With train.reproducible_across_ranks the sum over ranks, too, whose order is the same on any rank count.
 Plan training_plan(const Graph& graph, const Layout& layout, const Config& config,
                    const std::vector<MicroBatch>& passes, bool resident,

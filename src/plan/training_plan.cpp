@@ -2,6 +2,7 @@
 // matters, and the optimizer takes it.
 #include <algorithm>
 
+#include "src/core/ceil_div.h"
 #include "src/plan/passes.h"
 
 namespace convoy {
@@ -55,9 +56,43 @@ void sum_over_ranks_as_tree(Plan& plan, const Layout& layout, int rank, int rank
   plan.steps.push_back({Join{}, "gradients"});
 }
 
+/// Moves all running averages but `unmoved`, which are in the order of the layout.
+void move_averages(Plan& plan, const Layout& layout, const std::vector<Tensor>& unmoved) {
+  std::int64_t begin = 0;
+  const auto move_until = [&](std::int64_t end) {
+    if (begin >= end) return;
+    const auto part = [&](const Tensor& tensor) { return slice(tensor, begin, end - begin); };
+    const Tensor momentum =
+        slice(layout.statistic_momentum, begin / parameter_alignment, (end - begin) / parameter_alignment);
+    plan.steps.push_back({BatchNormRunning{part(layout.all_batch_statistics), part(layout.all_statistics),
+                                           momentum, layout.loss_scale},
+                          "running averages"});
+  };
+  for (const Tensor& tensor : unmoved) {
+    const std::int64_t at = (tensor.offset - layout.all_statistics.offset) / size_of(layout.real);
+    move_until(at);
+    begin = at + ceil_div(tensor.count, parameter_alignment) * parameter_alignment;
+  }
+  move_until(layout.all_statistics.count);
+}
+
+std::vector<Tensor> unmoved_statistics(const Graph& graph, const Layout& layout, const MicroBatch& batch) {
+  std::vector<Tensor> unmoved;
+  for (const Node& node : graph.nodes)
+    if (normalises_one_value(node, batch))
+      unmoved.push_back(
+          layout.statistics[static_cast<std::size_t>(std::get<op::BatchNorm>(node.op).running_var)]);
+  return unmoved;
+}
+
 }  // namespace
 
-Plan update_plan(const Layout& layout, const Config& config) {
+bool normalises_one_value(const Node& node, const MicroBatch& batch) {
+  const auto* norm = std::get_if<op::BatchNorm>(&node.op);
+  return norm != nullptr && node.out.pixels() == 1 && has_group_of_one(batch, norm->config.group);
+}
+
+Plan update_plan(const Layout& layout, const Config& config, const std::vector<Tensor>& unmoved) {
   Plan plan;
   const auto emit = [&](Call call, const char* node) { plan.steps.push_back({std::move(call), node}); };
   emit(ReportStep{layout.votes, layout.reports}, "votes");
@@ -67,11 +102,7 @@ Plan update_plan(const Layout& layout, const Config& config) {
     emit(CheckGradients{layout.all_gradients, layout.loss_scale, {dynamic, skips, config.train.clip_norm}},
          "optimizer");
   }
-  if (!layout.statistics.empty()) {
-    emit(BatchNormRunning{layout.all_batch_statistics, layout.all_statistics, layout.statistic_momentum,
-                          layout.loss_scale},
-         "running averages");
-  }
+  move_averages(plan, layout, unmoved);
   const OptimizerConfig& o = config.optimizer;
   if (o.name == OptimizerConfig::Name::sgd) {
     const Tensor velocity = layout.moments.empty() ? Tensor{} : layout.moments[0];
@@ -106,7 +137,7 @@ Plan training_plan(const Graph& graph, const Layout& layout, const Config& confi
   }
   if (as_tree && passes.front().ranks > 1)
     sum_over_ranks_as_tree(plan, layout, passes.front().rank, passes.front().ranks);
-  append(plan, update_plan(layout, config), free);
+  append(plan, update_plan(layout, config, unmoved_statistics(graph, layout, passes.front())), free);
   return plan;
 }
 

@@ -38,6 +38,51 @@ void check_groups(const Graph& graph, const TrainConfig& train) {
   }
 }
 
+/// What to change so that no group of a layer is of one image in a full batch.
+std::string cure_for_one_value(const TrainConfig& train, int group) {
+  if (group == 1) return "give it a group of 2 or more images (0: the whole batch)";
+  if (train.reproducible_across_ranks > 0)
+    return fmt::format(
+        "train.global_batch={} leaves one image for a shard of train.reproducible_across_ranks={}: "
+        "raise it",
+        train.global_batch, train.reproducible_across_ranks);
+  if (group > 1 && train.global_batch > 1)
+    return fmt::format(
+        "its group of {} images leaves one over of train.global_batch={}: choose one that divides "
+        "that",
+        group, train.global_batch);
+  return "take a train.global_batch of more images";
+}
+
+/// Layers that normalise a single value per channel: throws AgreedError where they do in full batches, and
+/// returns what to say where they do in an epoch's last one alone.
+std::string check_one_value(const Graph& graph, const TrainConfig& train, const std::vector<Range>& batches,
+                            int ranks) {
+  std::string layers;
+  for (const Node& node : graph.nodes) {
+    const auto is_one_in = [&](int images) {
+      return normalises_one_value(node, micro_batches(train, images, 0, ranks).front());
+    };
+    if (batches.empty() || !is_one_in(batches.back().count)) continue;
+    if (batches.size() == 1 || is_one_in(batches.front().count))
+      throw AgreedError(
+          format_printable(
+              "layer {} normalises over a single value per channel, which has no variance: {}, "
+              "or put the layer where there is more than one pixel",
+              node.name,
+              batches.size() == 1 && batches.front().count < train.global_batch
+                  ? fmt::format("the training part has {} image(s): give it more", batches.front().count)
+                  : cure_for_one_value(train, std::get<op::BatchNorm>(node.op).config.group)),
+          ExitCode::usage);
+    layers += (layers.empty() ? "" : ", ") + node.name;
+  }
+  if (layers.empty()) return {};
+  return fmt::format(
+      "in the last batch of an epoch, of {} image{}, layer {} normalises over a single value per channel: "
+      "that step leaves the running variance alone; train.drop_last: true leaves the batch out",
+      batches.back().count, batches.back().count == 1 ? "" : "s", layers);
+}
+
 PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& counts,
                   const PlanTarget& target, const RankEnvironment& ranks, bool resident) {
   PlanSet set;
@@ -45,6 +90,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   set.resident = resident;
   set.training_batches = batches_of(counts.train, config.train.global_batch, config.train.drop_last);
   const int at_once = config.train.micro_batch > 0 ? config.train.micro_batch : config.train.global_batch;
+  set.caution = check_one_value(graph, config.train, set.training_batches, ranks.size());
   set.evaluation_batches = batches_of(counts.validation, at_once, false);
   set.test_batches = batches_of(counts.test, at_once, false);
   const std::int64_t staged =  // the first rank has the largest shards
