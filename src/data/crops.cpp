@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/log.h"
 #include "src/core/random.h"
 
 namespace convoy {
@@ -78,6 +79,7 @@ void read_shown(const std::filesystem::path& file, const PictureView& view, Imag
   const std::vector<std::uint8_t> bytes = read_image_file(file);
   const ImagePart part = decode_part(
       bytes, file.string(), [&](ImageSize size) { return view.box(size, out); }, out);
+  if (part.image.lacks_end) log_warn("{}: {}", file.string(), end_is_missing);
   write_shown(part.image, part.box, out, channels, pixels);
 }
 

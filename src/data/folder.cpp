@@ -165,8 +165,14 @@ class FolderSource : public ImageSource {
       note_broken(picture, error.what());
       return false;
     }
+    if (part.image.lacks_end) note_lacking(picture);
     cropper_.write(part.image, part.box, out);
     return true;
+  }
+
+  void note_lacking(std::int32_t picture) const {
+    const std::lock_guard lock(mutex_);
+    if (lacking_.insert(picture).second) log_warn("{}: {}", listing_.file(picture).string(), end_is_missing);
   }
 
   bool is_broken(std::int32_t picture) const {
@@ -188,7 +194,7 @@ class FolderSource : public ImageSource {
   const std::size_t max_bad_;
   std::vector<std::int32_t> next_;  ///< of each sample, the next of its class and set, in a circle
   mutable std::mutex mutex_;
-  mutable std::set<std::int32_t> broken_;
+  mutable std::set<std::int32_t> broken_, lacking_;  ///< of the latter, the end marker alone
 };
 
 }  // namespace

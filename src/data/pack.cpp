@@ -36,6 +36,7 @@ void decode_rows(const FolderListing& listing, std::int64_t first, int size, int
       try {
         const auto middle = [&](ImageSize picture) { return centre_box(picture, size, {size, size}); };
         const ImagePart part = decode_part(read_image_file(path), path.string(), middle, {size, size});
+        if (part.image.lacks_end) log_warn("{}: {}", path.string(), end_is_missing);
         rows[i] = resized(part.image, part.box, {size, size}).pixels;
       } catch (const std::exception& error) {
         problems[i] = reason_of(error);

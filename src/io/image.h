@@ -21,6 +21,7 @@ struct ImageSize {
 struct Image {
   int height = 0, width = 0;
   std::vector<std::uint8_t> pixels;  ///< (H,W,3)
+  bool lacks_end = false;            ///< the file's end marker alone is missing; all pixels are there
   ImageSize size() const { return {height, width}; }
 };
 
@@ -46,6 +47,9 @@ struct ImagePart {
   Image image;
   Box box;
 };
+
+/// What to say of one that lacks_end.
+inline constexpr const char* end_is_missing = "its end marker is missing, but all its pixels are there";
 
 /// Pictures of more pixels are refused before memory is taken for them, and so are larger files.
 inline constexpr std::int64_t most_pixels = std::int64_t{1} << 27;

@@ -28,22 +28,24 @@ struct Foreign {
   const char* what;
 };
 constexpr Foreign foreign[] = {
-    {0, "GIF8"sv, "a GIF file"},
-    {4, "ftypavif"sv, "an AVIF file"},
-    {4, "ftypavis"sv, "an AVIF file"},
-    {4, "ftyphe"sv, "a HEIC file"},
-    {4, "ftypmif1"sv, "a HEIC file"},
-    {4, "ftypmsf1"sv, "a HEIC file"},
-    {4, "ftyp"sv, "a film or another file of the MP4 family"},
-    {0, "\0\0\0\x0CJXL "sv, "a JPEG XL file"},
-    {0, "\xFF\x0A"sv, "a JPEG XL file"},
-    {0, "\0\0\0\x0CjP  "sv, "a JPEG 2000 file"},
-    {0, "8BPS"sv, "a Photoshop file"},
-    {0, "%PDF"sv, "a PDF file"},
-    {0, "PK\x03\x04"sv, "a ZIP archive"},
-    {0, "\x1F\x8B"sv, "a gzipped file"},
+    {0, "GIF8"sv, "a GIF file"},          {0, "\0\0\0\x0CJXL "sv, "a JPEG XL file"},
+    {0, "\xFF\x0A"sv, "a JPEG XL file"},  {0, "\0\0\0\x0CjP  "sv, "a JPEG 2000 file"},
+    {0, "8BPS"sv, "a Photoshop file"},    {0, "%PDF"sv, "a PDF file"},
+    {0, "PK\x03\x04"sv, "a ZIP archive"}, {0, "\x1F\x8B"sv, "a gzipped file"},
     {0, "\x93NUMPY"sv, "a NumPy array"},
 };
+
+/// What a file of the MP4 family is, by the brands that it says it is compatible with.
+const char* describe_brands(Bytes bytes) {
+  const Bytes box = bytes.first(std::min<std::size_t>(bytes.size(), 64));
+  const std::string brands(box.begin(), box.end());
+  const auto has = [&](const char* brand) { return brands.find(brand, 8) != std::string::npos; };
+  if (has("avif") || has("avis")) return "an AVIF file";
+  if (has("heic") || has("heix") || has("hevc") || has("hevx") || has("heim") || has("heis") || has("mif1") ||
+      has("msf1"))
+    return "a HEIC file";
+  return "a film or another file of the MP4 family";
+}
 
 /// A text's first words in lower case, blanks before them left out.
 std::string begin_of_text(Bytes bytes) {
@@ -80,10 +82,13 @@ std::optional<ImageFormat> image_format(Bytes bytes) {
 std::string describe_foreign_file(Bytes bytes) {
   for (const Foreign& kind : foreign)
     if (holds(bytes, kind.at, kind.text)) return fmt::format("{}; Convoy reads {}", kind.what, formats);
+  if (holds(bytes, 4, "ftyp"sv)) return fmt::format("{}; Convoy reads {}", describe_brands(bytes), formats);
   const std::string text = begin_of_text(bytes);
   if (text.starts_with("version https://git-lfs"))
     return "a Git LFS pointer, not the picture itself: `git lfs pull` fetches it";
-  if (text.starts_with("<!doctype html") || text.starts_with("<html"))
+  const auto has = [&](const char* tag) { return text.find(tag) != std::string::npos; };
+  if (text.starts_with('<') &&
+      (has("<!doctype html") || has("<html") || has("<head") || has("<body") || has("<script")))
     return "an HTML page, as servers send it where a download fails: download the picture again";
   if (text.starts_with("<svg") || text.starts_with("<?xml"))
     return fmt::format("an SVG or XML file; Convoy reads {}", formats);

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs it before
 #include <cstring>
+#include <iterator>
 #include <optional>
 //
 #include <jpeglib.h>
@@ -51,7 +53,9 @@ class JpegDecoder {
   ImagePart decode(const std::function<Box(ImageSize)>& choose, ImageSize out) {
     guarded([this] { read_header(); });
     check_image_size(info_.image_height, info_.image_width, bytes_.size(), name_);
-    require_end();
+    lacks_end_ = !has_end();
+    // What was cut short is found even where only its upper part is wanted.
+    if (lacks_end_) JpegDecoder(bytes_, name_).require_all_pixels();
     const int orientation = find_orientation();
     ImageSize size{static_cast<int>(info_.image_height), static_cast<int>(info_.image_width)};
     if (orientation >= 5) std::swap(size.height, size.width);
@@ -64,6 +68,11 @@ class JpegDecoder {
     guarded([this, divisor] { start(divisor); });
     if (orientation != 1) {
       part.image = upright(read(all_rows(), all_columns()), orientation);
+      // A row or column at the end may stand for fewer than `divisor` stored ones: where an axis is mirrored
+      // it comes first.
+      const Mirrored mirrored = mirrored_by(orientation);
+      if (mirrored.rows) part.box.top += part.image.height - static_cast<double>(size.height) / divisor;
+      if (mirrored.columns) part.box.left += part.image.width - static_cast<double>(size.width) / divisor;
       return part;
     }
     const Span rows = needed(part.box.top, part.box.height, part.box.isolated, out.height, all_rows().end);
@@ -78,7 +87,9 @@ class JpegDecoder {
  private:
   template <class Calls>
   void guarded(const Calls& calls) {
-    if (setjmp(jump_) != 0) fail("{}: a damaged JPEG file: {}", name_, message_);
+    if (setjmp(jump_) != 0)
+      fail("{}: a {}: {}", name_,
+           unsupported_ ? "JPEG file of a kind that is not supported" : "damaged JPEG file", message_);
     calls();
   }
 
@@ -88,19 +99,39 @@ class JpegDecoder {
     jpeg_read_header(&info_, TRUE);
   }
 
-  /// Files that were cut short are found even where only their upper part is wanted.
-  void require_end() const {
+  bool has_end() const {
     const Bytes scans(info_.src->next_input_byte, info_.src->bytes_in_buffer);
     for (std::size_t end = scans.size(); end >= 2; --end)
-      if (scans[end - 2] == 0xFF && scans[end - 1] == JPEG_EOI) return;
-    fail("{}: a damaged JPEG file: it ends early", name_);
+      if (scans[end - 2] == 0xFF && scans[end - 1] == JPEG_EOI) return true;
+    return false;
+  }
+
+  /// Of a file without an end: decodes it, small, and fails where bits of a pixel or a whole scan are
+  /// missing.
+  void require_all_pixels() {
+    lacks_end_ = true;
+    guarded([this] {
+      read_header();
+      start(8);
+    });
+    read(all_rows(), all_columns());
+    if (!has_every_scan()) fail("{}: a damaged JPEG file: it ends early", name_);
+  }
+
+  bool has_every_scan() const {
+    for (int i = 0; i < info_.num_components; ++i) {
+      if (!info_.progressive_mode && !scanned_.at(static_cast<std::size_t>(i))) return false;
+      if (!info_.progressive_mode) continue;
+      const auto& missing_bits = info_.coef_bits[i];
+      if (std::any_of(std::begin(missing_bits), std::end(missing_bits), [](int bits) { return bits != 0; }))
+        return false;
+    }
+    return true;
   }
 
   int find_orientation() const {
-    for (auto* marker = info_.marker_list; marker != nullptr; marker = marker->next) {
-      const int orientation = exif_orientation({marker->data, marker->data_length});
-      if (orientation != 1) return orientation;
-    }
+    for (auto* marker = info_.marker_list; marker != nullptr; marker = marker->next)
+      if (const auto orientation = exif_orientation({marker->data, marker->data_length})) return *orientation;
     return 1;
   }
 
@@ -137,6 +168,7 @@ class JpegDecoder {
     Image image;
     image.height = rows.size();
     image.width = columns.size();
+    image.lacks_end = lacks_end_;
     const std::size_t row_bytes = static_cast<std::size_t>(image.width) * 3;
     image.pixels.resize(static_cast<std::size_t>(image.height) * row_bytes);
     std::vector<std::uint8_t> inks;
@@ -164,13 +196,27 @@ class JpegDecoder {
   static JpegDecoder& self(j_common_ptr info) { return *static_cast<JpegDecoder*>(info->client_data); }
 
   [[noreturn]] static void on_error(j_common_ptr info) {
-    info->err->format_message(info, self(info).message_);
-    std::longjmp(self(info).jump_, 1);
+    JpegDecoder& decoder = self(info);
+    info->err->format_message(info, decoder.message_);
+    decoder.unsupported_ = is_unsupported(info->err->msg_code);
+    std::longjmp(decoder.jump_, 1);
+  }
+  static bool is_unsupported(int code) {
+    constexpr int codes[] = {
+        JERR_ARITH_NOTIMPL,        JERR_BAD_PRECISION, JERR_CCIR601_NOTIMPL, JERR_CONVERSION_NOTIMPL,
+        JERR_FRACT_SAMPLE_NOTIMPL, JERR_NOT_COMPILED,  JERR_NOTIMPL,         JERR_SOF_UNSUPPORTED};
+    return std::find(std::begin(codes), std::end(codes), code) != std::end(codes);
   }
   /// A warning is an error where pixels are lost; odd headers and stray bytes are not.
   static void on_message(j_common_ptr info, int level) {
     if (level >= 0) return;
-    switch (info->err->msg_code) {
+    const int code = info->err->msg_code;
+    if (self(info).lacks_end_ && code == JWRN_JPEG_EOF) return;
+    if (self(info).lacks_end_ && (code == JWRN_HIT_MARKER || code == JWRN_MUST_RESYNC)) {
+      std::strcpy(self(info).message_, "it ends early");
+      std::longjmp(self(info).jump_, 1);
+    }
+    switch (code) {
       case JWRN_JPEG_EOF:
       case JWRN_HIT_MARKER:
       case JWRN_HUFF_BAD_CODE:
@@ -185,6 +231,8 @@ class JpegDecoder {
   static void on_progress(j_common_ptr info) {
     constexpr int most_scans = 500;
     JpegDecoder& decoder = self(info);
+    for (int i = 0; i < decoder.info_.comps_in_scan; ++i)
+      decoder.scanned_.at(static_cast<std::size_t>(decoder.info_.cur_comp_info[i]->component_index)) = true;
     if (decoder.info_.input_scan_number <= most_scans) return;
     std::strcpy(decoder.message_, "it has more than 500 scans");
     std::longjmp(decoder.jump_, 1);
@@ -196,6 +244,8 @@ class JpegDecoder {
   jpeg_error_mgr errors_{};
   jpeg_progress_mgr progress_{};
   std::jmp_buf jump_{};
+  bool lacks_end_ = false, unsupported_ = false;
+  std::array<bool, MAX_COMPONENTS> scanned_{};  ///< components that a scan has been read of
   char message_[JMSG_LENGTH_MAX] = {};
 };
 

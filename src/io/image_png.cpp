@@ -1,7 +1,11 @@
 #include <png.h>
 
+#include <algorithm>
+#include <array>
+#include <cctype>
 #include <csetjmp>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "src/core/error.h"
@@ -16,7 +20,8 @@ namespace {
 class PngDecoder {
  public:
   PngDecoder(std::span<const std::uint8_t> bytes, const std::string& name)
-      : rest_(bytes), file_bytes_(bytes.size()), name_(name) {
+      : rest_(bytes), file_bytes_(bytes.size()), lacks_end_(lacks_end_alone(bytes)), name_(name) {
+    if (lacks_end_) rest_ = bytes.first(end_of_chunks(bytes));
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error, on_warning);
     info_ = png_ != nullptr ? png_create_info_struct(png_) : nullptr;
     if (info_ == nullptr) {
@@ -46,6 +51,7 @@ class PngDecoder {
       png_read_image(png_, all);
       png_read_end(png_, info_);
     });
+    image.lacks_end = lacks_end_;
     return upright(std::move(image), orientation());
   }
 
@@ -54,6 +60,31 @@ class PngDecoder {
   void guarded(const Calls& calls) {
     if (setjmp(jump_) != 0) fail("{}: a damaged PNG file: {}", name_, message_);
     calls();
+  }
+
+  static constexpr std::array<std::uint8_t, 12> end_chunk{0,   0,   0,    0,    'I',  'E',
+                                                          'N', 'D', 0xAE, 0x42, 0x60, 0x82};
+
+  /// Where the first chunk begins that is not there as a whole; behind the last, where all are.
+  static std::size_t end_of_chunks(std::span<const std::uint8_t> bytes) {
+    constexpr std::size_t signature = 8, around = 12;  // length, type and checksum
+    std::size_t at = signature;
+    while (bytes.size() >= at + around) {
+      std::size_t length = 0;
+      for (std::size_t i = 0; i < 4; ++i) length = length << 8 | bytes[at + i];
+      if (length > bytes.size() - at - around) break;
+      at += around + length;
+      if (std::memcmp(bytes.data() + at - around - length + 4, "IEND", 4) == 0) break;
+    }
+    return std::min(at, bytes.size());
+  }
+  /// Whether the file ends where its last chunk belongs, or within that; other chunks may still be missing.
+  static bool lacks_end_alone(std::span<const std::uint8_t> bytes) {
+    const auto tail = bytes.subspan(end_of_chunks(bytes));
+    const bool has_end = bytes.size() - tail.size() >= end_chunk.size() &&
+                         std::equal(end_chunk.begin(), end_chunk.end(), tail.data() - end_chunk.size());
+    return !has_end && tail.size() < end_chunk.size() &&
+           std::equal(tail.begin(), tail.end(), end_chunk.begin());
   }
 
   void read_header() {
@@ -78,8 +109,40 @@ class PngDecoder {
   int orientation() const {
     png_uint_32 size = 0;
     png_bytep exif = nullptr;
-    if (png_get_eXIf_1(png_, info_, &size, &exif) == 0) return 1;
-    return exif_orientation({exif, size});
+    if (png_get_eXIf_1(png_, info_, &size, &exif) != 0) return exif_orientation({exif, size}).value_or(1);
+    return exif_orientation(raw_profile()).value_or(1);
+  }
+
+  /// EXIF data as ImageMagick wrote it before there was a chunk for it: a text of three lines (none, "exif",
+  /// the number of bytes), then the bytes in hexadecimal digits.
+  std::vector<std::uint8_t> raw_profile() const {
+    png_textp texts = nullptr;
+    int count = 0;
+    png_get_text(png_, info_, &texts, &count);
+    for (const png_text& text : std::span(texts, static_cast<std::size_t>(count))) {
+      if (std::strcmp(text.key, "Raw profile type exif") != 0) continue;
+      std::string_view rest = text.text;
+      for (int line = 0; line < 3; ++line) {
+        const std::size_t end = rest.find('\n');
+        if (end == std::string_view::npos) return {};
+        rest.remove_prefix(end + 1);
+      }
+      return from_hexadecimal(rest);
+    }
+    return {};
+  }
+  static std::vector<std::uint8_t> from_hexadecimal(std::string_view text) {
+    std::vector<std::uint8_t> bytes;
+    int high = -1;
+    for (const char c : text) {
+      const auto* const digits = "0123456789abcdef";
+      const auto* const digit = std::strchr(digits, std::tolower(static_cast<unsigned char>(c)));
+      if (c == 0 || digit == nullptr) continue;
+      const int value = static_cast<int>(digit - digits);
+      if (high >= 0) bytes.push_back(static_cast<std::uint8_t>(16 * high + value));
+      high = high >= 0 ? -1 : value;
+    }
+    return bytes;
   }
 
   [[noreturn]] static void on_error(png_structp png, png_const_charp message) {
@@ -90,6 +153,10 @@ class PngDecoder {
   static void on_warning(png_structp, png_const_charp) {}  // of what does not touch the pixels
   static void on_read(png_structp png, png_bytep out, std::size_t count) {
     auto* self = static_cast<PngDecoder*>(png_get_io_ptr(png));
+    if (self->rest_.empty() && self->lacks_end_ && !self->at_end_) {
+      self->rest_ = end_chunk;
+      self->at_end_ = true;
+    }
     if (count > self->rest_.size()) png_error(png, "it ends early");
     std::memcpy(out, self->rest_.data(), count);
     self->rest_ = self->rest_.subspan(count);
@@ -97,6 +164,8 @@ class PngDecoder {
 
   std::span<const std::uint8_t> rest_;
   std::size_t file_bytes_;
+  bool lacks_end_;       ///< the file's last chunk is missing: end_chunk is read in its place
+  bool at_end_ = false;  ///< where that has begun
   const std::string& name_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;

@@ -23,7 +23,7 @@ int orientation_of(Bytes file) {
     const std::size_t size = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
     const Bytes rest = file.subspan(at + 8);
     if (std::memcmp(file.data() + at, "EXIF", 4) == 0)
-      return exif_orientation(rest.first(std::min(size, rest.size())));
+      return exif_orientation(rest.first(std::min(size, rest.size()))).value_or(1);
     if (size >= rest.size()) break;
     at += 8 + size + size % 2;
   }

@@ -38,6 +38,12 @@ std::vector<std::uint8_t> encode_jpeg(const Image& image, const JpegOptions& opt
   jpeg_set_quality(&info, options.quality, TRUE);
   if (!options.subsampled) info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
   if (options.progressive) jpeg_simple_progression(&info);
+  constexpr jpeg_scan_info scans[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
+  if (options.separate_scans) {
+    info.scan_info = scans;
+    info.num_scans = 3;
+  }
+  info.restart_interval = static_cast<unsigned>(options.restart);
   jpeg_start_compress(&info, TRUE);
   for (int y = 0; y < image.height; ++y) {
     auto* row = const_cast<std::uint8_t*>(image.pixels.data()) + std::ptrdiff_t{y} * image.width * 3;

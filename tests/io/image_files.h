@@ -15,6 +15,8 @@ struct JpegOptions {
   int quality = 90;
   bool subsampled = true;  ///< colours at half the resolution
   bool progressive = false;
+  bool separate_scans = false;  ///< a scan for each component
+  int restart = 0;              ///< blocks of pixels between restart markers; 0: none
 };
 std::vector<std::uint8_t> encode_jpeg(const Image& image, const JpegOptions& options = {});
 
