@@ -41,7 +41,7 @@ class Activity {
   };
 
  private:
-  std::atomic<const char*> doing_{"starting"};
+  std::atomic<const char*> doing_{"launching"};
   std::atomic<std::int64_t> step_{0};
   std::atomic<std::uint64_t> advances_{0};
   std::atomic<int> waiting_{0};

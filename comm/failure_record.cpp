@@ -18,15 +18,18 @@ std::string describe(const Failure& failure) {
     when = "while " + failure.phase;
     if (failure.step > 0) when += fmt::format(" after step {}", failure.step);
   }
-  return fmt::format("rank {} on host {}{} failed {}: {}", failure.rank, failure.host,
-                     failure.device.empty() ? "" : fmt::format(" ({})", failure.device), when,
-                     failure.reason);
+  std::string what = failure.pid > 0 ? fmt::format("pid {}", failure.pid) : "";
+  if (!failure.device.empty()) what += (what.empty() ? "" : ", ") + failure.device;
+  return fmt::format("rank {} on host {}{} {} {}: {}", failure.rank, failure.host,
+                     what.empty() ? "" : fmt::format(" ({})", what),
+                     failure.code == ExitCode::stopped ? "stopped" : "failed", when, failure.reason);
 }
 
 RecordOutcome write_failure_record(const std::filesystem::path& path, const Failure& failure) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(failure.time);
   const nlohmann::ordered_json json = {{"rank", failure.rank},
                                        {"host", failure.host},
+                                       {"pid", failure.pid},
                                        {"device", failure.device},
                                        {"phase", failure.phase.empty() ? Activity::training : failure.phase},
                                        {"step", failure.step},

@@ -21,9 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr auto moment_of_doubt = 300ms;        // rank 0: whether what a rank reports has a deeper cause
 constexpr auto patience_with_rank_0 = 1500ms;  // another rank: until its report is answered
-
-constexpr auto patience_with_lost = 5s;  // a rank of another host: until it is back
-constexpr auto retry = 50ms;             // between attempts to come back, and looks at who is lost
+constexpr auto retry = 50ms;                   // between attempts to come back, and looks at who is lost
 
 /// Between two beats: short enough to tell a late one from a lost one.
 std::chrono::steady_clock::duration interval_for(const HeartbeatLimits& limits) {
@@ -39,10 +37,10 @@ Heartbeat::Heartbeat(int rank, int size, std::string host, const HeartbeatLimits
     : rank_(rank),
       size_(size),
       host_(std::move(host)),
-      limits_(limits),
-      interval_(interval_for(limits)),
       activity_(activity),
       verdict_(std::move(verdict)),
+      limits_(limits),
+      interval_(interval_for(limits)),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       missing_(size - 1) {
   if (!wake_) fail("eventfd: {}", std::strerror(errno));
@@ -66,6 +64,7 @@ MeetingPoint Heartbeat::open(bool one_host) {
   std::copy(doors.begin(), doors.end(), point_.doors.begin());
   for (int rank = 0; rank < size_; ++rank) peers_.push_back({.rank = rank});
   peers_[0].host = host_;
+  peers_[0].process = process_;
   const MeetingPoint point = point_;
   start();
   return point;
@@ -123,7 +122,10 @@ bool Heartbeat::enter_by(const Door& door, milliseconds limit) {
 
 void Heartbeat::come_back(Clock::time_point now) {
   if (peers_[0].channel || peers_[0].left || now < next_try_) return;
-  if (enter_by(door_, 300ms) && suspected_) peers_[0].channel->send(to_message(*suspected_));
+  if (enter_by(door_, 300ms)) {
+    next_beat_ = now;
+    if (suspected_) peers_[0].channel->send(to_message(*suspected_));
+  }
   next_try_ = Clock::now() + retry;
 }
 
@@ -139,10 +141,18 @@ void Heartbeat::set_device(const std::string& name) {
   device_ = name;
 }
 
-void Heartbeat::report(const std::string& reason) {
+void Heartbeat::set_limits(const HeartbeatLimits& limits) {
   {
     const std::lock_guard lock(mutex_);
-    report_ = reason.empty() ? "no reason given" : reason;
+    new_limits_ = limits;
+  }
+  ::eventfd_write(wake_.get(), 1);
+}
+
+void Heartbeat::report(const std::string& reason, ExitCode code) {
+  {
+    const std::lock_guard lock(mutex_);
+    report_ = {reason, code};
   }
   ::eventfd_write(wake_.get(), 1);
 }
@@ -153,20 +163,19 @@ void Heartbeat::start() {
 }
 
 void Heartbeat::run() {
-  Clock::time_point last_turn = Clock::now(), next_beat = last_turn;
-  const auto excuse_silence = [&](Clock::time_point now) {
-    for (Peer& peer : peers_) peer.last_heard = peer.last_advance = now;
-  };
+  Clock::time_point last_turn = next_beat_ = Clock::now();
   excuse_silence(last_turn);
   while (true) {
     const Clock::time_point now = Clock::now();
     if (now - last_turn > limits_.silence / 2) excuse_silence(now);  // this rank itself was stopped
+    if (now - last_turn >= limits_.silence) woke_ = now;
     last_turn = now;
 
+    take_limits(now);
     if (is_hub()) {
       admit(now);
       notice_own_progress(now);
-    } else if (!concluded_) {
+    } else {
       come_back(now);
     }
     for (Peer& peer : peers_) {
@@ -177,13 +186,15 @@ void Heartbeat::run() {
     if (!concluded_ && is_hub()) judge_progress(now);
     if (!concluded_ && suspected_ && now >= suspected_until_) conclude(*suspected_, true);
     if (concluded_) return;
-    if (!suspected_ && wants_to_finish()) break;
+    notice_wish_to_leave(now);
+    if (leaving_ && may_leave()) return;
 
-    if (now >= next_beat) {
-      send_to_all(message_of_self(Message::Kind::beat));
-      next_beat = now + interval_;
+    if (now >= next_beat_) {
+      const bool goodbye = leaving_ && !is_hub();
+      send_to_all(message_of_self(goodbye ? Message::Kind::goodbye : Message::Kind::beat));
+      next_beat_ = now + interval_;
     }
-    Clock::time_point until = next_beat;
+    Clock::time_point until = next_beat_;
     if (suspected_) until = std::min(until, suspected_until_);
     for (const Peer& peer : peers_) {
       if (peer.came && !peer.channel && !peer.left) until = std::min(until, now + retry);
@@ -192,7 +203,36 @@ void Heartbeat::run() {
     }
     wait(until);
   }
-  send_to_all(message_of_self(Message::Kind::goodbye));
+}
+
+void Heartbeat::take_limits(Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  if (!new_limits_) return;
+  limits_ = *std::exchange(new_limits_, std::nullopt);
+  interval_ = interval_for(limits_);
+  next_beat_ = now;
+  excuse_silence(now);
+}
+
+void Heartbeat::excuse_silence(Clock::time_point now) {
+  for (Peer& peer : peers_) peer.last_heard = peer.last_advance = now;
+}
+
+void Heartbeat::notice_wish_to_leave(Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  if (leaving_ || !finishing_ || suspected_) return;
+  leaving_ = true;
+  next_beat_ = now;
+}
+
+/// Rank 0 stays until the others have left, any other until rank 0 knows that it leaves, or has gone itself.
+bool Heartbeat::may_leave() const {
+  if (is_hub()) {
+    return std::all_of(peers_.begin(), peers_.end(),
+                       [&](const Peer& peer) { return peer.rank == rank_ || !peer.came || peer.left; });
+  }
+  const Peer& root = peers_[0];
+  return root.left || (!root.channel && (root.refused || state_of(root.process) == ProcessState::gone));
 }
 
 /// Sleeps until something is to be read, sent or heeded, or `until`.
@@ -250,7 +290,10 @@ void Heartbeat::heed(Peer& peer, const Message& message, Clock::time_point now) 
     const Failure failure = to_failure(message);
     return is_hub() ? suspect(failure, now + moment_of_doubt) : conclude(failure, false);
   }
-  if (message.kind == Message::Kind::goodbye) peer.left = true;
+  if (message.kind == Message::Kind::goodbye) {
+    peer.left = true;
+    if (is_hub()) peer.channel->send(message_of_self(Message::Kind::goodbye));
+  }
   peer.process = message.process;
   peer.host = message.host.text();
   peer.phase = message.phase.text();
@@ -273,18 +316,20 @@ void Heartbeat::notice_own_progress(Clock::time_point now) {
 }
 
 void Heartbeat::take_report(Clock::time_point now) {
-  std::string reason;
+  std::optional<Report> report;
   {
     const std::lock_guard lock(mutex_);
-    std::swap(reason, report_);
+    report_.swap(report);
   }
-  if (reason.empty()) return;
+  if (!report) return;
   Failure failure;
   failure.rank = failure.witness = rank_;
   failure.host = host_;
   failure.phase = activity_.doing();
   failure.step = activity_.step();
-  failure.reason = reason;
+  failure.pid = process_.pid;
+  failure.reason = report->reason.empty() ? "no reason given" : report->reason;
+  failure.code = report->code;
   {
     const std::lock_guard lock(mutex_);
     failure.device = device_;
@@ -294,89 +339,12 @@ void Heartbeat::take_report(Clock::time_point now) {
   suspect(failure, peers_[0].left ? now : now + patience_with_rank_0);
 }
 
-bool Heartbeat::wants_to_finish() const {
-  const std::lock_guard lock(mutex_);
-  return finishing_;
-}
-
 void Heartbeat::send_to_all(const Message& message) {
   for (Peer& peer : peers_) {
     if (!peer.channel || peer.channel->ended()) continue;
     if (message.kind == Message::Kind::beat && peer.channel->has_unsent()) continue;  // enough is under way
     peer.channel->send(message);
   }
-}
-
-void Heartbeat::judge_peers(Clock::time_point now) {
-  for (const Peer& peer : peers_) {
-    if (concluded_ || !peer.came || peer.left) continue;
-    if (!peer.channel) {
-      if (suspected_ && suspected_->rank == peer.rank) continue;  // it said why, and went
-      const ProcessState state = state_of(peer.process);
-      if (peer.refused || state == ProcessState::gone)
-        return conclude(failure_of(peer, "its connection ended without a goodbye: killed or crashed"), true);
-      if (state == ProcessState::unknown && now - peer.lost >= patience_with_lost) {
-        return conclude(failure_of(peer,
-                                   "its connection ended without a goodbye and it did not come back: "
-                                   "killed, crashed or cut off"),
-                        true);
-      }
-    }
-    if (now - peer.last_heard >= limits_.silence) {
-      return conclude(
-          failure_of(peer, fmt::format("no sign of life for {:.3g} s (distributed.timeout): stopped "
-                                       "or cut off",
-                                       limits_.silence.count())),
-          true);
-    }
-  }
-}
-
-/// Rank 0: of ranks that no longer move on, the one that waits for nobody holds up the others.
-void Heartbeat::judge_progress(Clock::time_point now) {
-  if (limits_.step.count() == 0) return;
-  const auto stands_still = [&](const Peer& peer, Seconds limit) {
-    return !peer.left && (peer.came || peer.rank == rank_) && now - peer.last_advance >= limit;
-  };
-  if (std::none_of(peers_.begin(), peers_.end(),
-                   [&](const Peer& p) { return stands_still(p, limits_.step); }))
-    return;
-  const Peer* culprit = nullptr;
-  for (const Peer& peer : peers_) {
-    if (!stands_still(peer, limits_.step / 2)) continue;
-    if (culprit == nullptr || std::pair(peer.waiting, peer.step) < std::pair(culprit->waiting, culprit->step))
-      culprit = &peer;
-  }
-  conclude(failure_of(*culprit, fmt::format("{} for {:.3g} s (distributed.step_timeout)",
-                                            culprit->waiting ? "like all others, waits for a collective"
-                                                             : "has not moved on",
-                                            limits_.step.count())),
-           true);
-}
-
-/// The first suspicion counts.
-void Heartbeat::suspect(const Failure& failure, Clock::time_point until) {
-  if (suspected_) return;
-  suspected_ = failure;
-  suspected_until_ = until;
-}
-
-void Heartbeat::conclude(const Failure& failure, bool first_hand) {
-  concluded_ = true;
-  if (is_hub()) send_to_all(to_message(failure));
-  verdict_(failure, first_hand);
-}
-
-Failure Heartbeat::failure_of(const Peer& peer, std::string reason) const {
-  Failure failure;
-  failure.rank = peer.rank;
-  failure.host = peer.host;
-  failure.device = peer.device;
-  failure.phase = peer.phase;
-  failure.step = peer.step;
-  failure.reason = std::move(reason);
-  failure.witness = rank_;
-  return failure;
 }
 
 Heartbeat::Message Heartbeat::message_of_self(Message::Kind kind) const {

@@ -35,7 +35,10 @@ struct HeartbeatLimits {
 /// back, with another handshake, and one on another host has a few seconds for it. Rank 0 tells the others of
 /// the first failure. What a rank reports of itself is often but the echo of another's death (a collective
 /// that broke), so rank 0 waits a moment for a connection to end before it believes it. A rank that was
-/// itself stopped for long judges nobody by the silence of that time.
+/// itself stopped for long judges nobody by the silence of that time, and leaves it to the others to speak.
+///
+/// At the end each rank says goodbye until rank 0 answers, also over another connection, and rank 0 stays
+/// until all have: a rank that is stopped on its way out is noticed like any other.
 class Heartbeat {
  public:
   /// Called once, from the thread. `first_hand`: noticed here, not told by rank 0.
@@ -43,7 +46,7 @@ class Heartbeat {
 
   Heartbeat(int rank, int size, std::string host, const HeartbeatLimits& limits, const Activity& activity,
             Verdict verdict);
-  /// An orderly end: says goodbye and waits for the thread.
+  /// An orderly end: says goodbye, and rank 0 waits for that of the others. A verdict may end the wait.
   ~Heartbeat();
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
@@ -55,12 +58,18 @@ class Heartbeat {
   void meet(const MeetingPoint& point, Seconds limit);
 
   void set_device(const std::string& name);
+  /// From now on; silence before does not count.
+  void set_limits(const HeartbeatLimits& limits);
   /// This rank cannot go on. Returns at once; a verdict follows within two seconds.
-  void report(const std::string& reason);
+  void report(const std::string& reason, ExitCode code = ExitCode::failure);
 
  private:
   using Clock = std::chrono::steady_clock;
   using Message = HeartbeatMessage;
+  struct Report {
+    std::string reason;
+    ExitCode code = ExitCode::failure;
+  };
   struct Peer {
     int rank = 0;
     std::optional<SealedChannel> channel{};  ///< none: this rank itself, not here yet, or lost
@@ -88,7 +97,10 @@ class Heartbeat {
   void heed(Peer& peer, const Message& message, Clock::time_point now);
   void notice_own_progress(Clock::time_point now);
   void take_report(Clock::time_point now);
-  bool wants_to_finish() const;
+  void take_limits(Clock::time_point now);
+  void excuse_silence(Clock::time_point now);
+  void notice_wish_to_leave(Clock::time_point now);
+  bool may_leave() const;
   void send_to_all(const Message& message);
   void judge_peers(Clock::time_point now);
   void judge_progress(Clock::time_point now);
@@ -100,13 +112,16 @@ class Heartbeat {
 
   const int rank_, size_;
   const std::string host_;
-  const HeartbeatLimits limits_;
-  const Clock::duration interval_;
   const Activity& activity_;
   const Verdict verdict_;
   const ProcessIdentity process_ = own_process();
 
   // The thread's own, once it runs.
+  HeartbeatLimits limits_;
+  Clock::duration interval_;
+  Clock::time_point next_beat_{};
+  Clock::time_point woke_{};  ///< this rank itself was stopped until then
+  bool leaving_ = false;
   std::optional<Gate> gate_;  ///< rank 0's
   MeetingPoint point_{};
   Door door_{};                   ///< of rank 0, which this rank came in by
@@ -120,7 +135,9 @@ class Heartbeat {
   FileDescriptor wake_;
   mutable std::mutex mutex_;
   bool finishing_ = false;
-  std::string device_, report_;
+  std::string device_;
+  std::optional<Report> report_;
+  std::optional<HeartbeatLimits> new_limits_;
   std::atomic<int> missing_;  ///< ranks that rank 0 still waits for
   std::promise<void> complete_;
   std::thread thread_;

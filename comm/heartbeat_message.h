@@ -33,7 +33,7 @@ class ShortText {
 /// granted, too.
 struct HeartbeatMessage {
   enum class Kind : std::uint8_t { beat, failure, goodbye };
-  ProcessIdentity process;  ///< of the sender
+  ProcessIdentity process;  ///< of the sender; in a failure, the pid of the rank that it is about
   std::int64_t step;
   std::uint64_t advances;
   std::int64_t time;  ///< of a failure: seconds since 1970
@@ -41,7 +41,8 @@ struct HeartbeatMessage {
   std::int32_t witness;
   Kind kind;
   std::uint8_t waiting;
-  ShortText<62> host;
+  std::uint8_t code;  ///< of a failure: what the process ends with
+  ShortText<61> host;
   ShortText<96> device;
   ShortText<48> phase;
   ShortText<608> reason;
@@ -51,6 +52,8 @@ static_assert(std::has_unique_object_representations_v<HeartbeatMessage>);
 inline HeartbeatMessage to_message(const Failure& failure) {
   HeartbeatMessage message{};
   message.kind = HeartbeatMessage::Kind::failure;
+  message.process.pid = failure.pid;
+  message.code = static_cast<std::uint8_t>(failure.code);
   message.rank = failure.rank;
   message.witness = failure.witness;
   message.step = failure.step;
@@ -64,6 +67,9 @@ inline HeartbeatMessage to_message(const Failure& failure) {
 
 inline Failure to_failure(const HeartbeatMessage& message) {
   Failure failure;
+  failure.pid = message.process.pid;
+  for (const ExitCode code : {ExitCode::usage, ExitCode::stopped})
+    if (message.code == static_cast<std::uint8_t>(code)) failure.code = code;  // anything else: failed
   failure.rank = message.rank;
   failure.host = message.host.text();
   failure.device = message.device.text();

@@ -20,6 +20,7 @@ std::uint64_t place_of_this_process() {
 
 struct Stat {
   char state = 0;
+  std::int64_t parent = 0;
   std::uint64_t flags = 0, start = 0;
 };
 
@@ -33,8 +34,8 @@ std::optional<Stat> read_stat(std::int64_t pid) {
   std::istringstream fields(text.substr(name_end + 1));
   Stat stat;
   std::string skipped;
-  fields >> stat.state;  // field 3
-  for (int field = 4; field < 9; ++field) fields >> skipped;
+  fields >> stat.state >> stat.parent;  // fields 3 and 4
+  for (int field = 5; field < 9; ++field) fields >> skipped;
   fields >> stat.flags;  // field 9
   for (int field = 10; field < 22; ++field) fields >> skipped;
   fields >> stat.start;  // field 22
@@ -72,6 +73,16 @@ ProcessState state_of(const ProcessIdentity& process) {
   constexpr std::uint64_t exiting = 0x4;  // PF_EXITING: its descriptors are being closed
   const bool ends = stat->state == 'Z' || stat->state == 'X' || (stat->flags & exiting) != 0;
   return ends ? ProcessState::gone : ProcessState::alive;
+}
+
+bool is_stopped(std::int64_t pid) {
+  const std::optional<Stat> stat = read_stat(pid);
+  return stat && (stat->state == 'T' || stat->state == 't');
+}
+
+std::int64_t parent_of(std::int64_t pid) {
+  const std::optional<Stat> stat = read_stat(pid);
+  return stat ? stat->parent : 0;
 }
 
 }  // namespace convoy

@@ -32,4 +32,9 @@ enum class ProcessState { alive, gone, unknown };
 /// process is alive, a zombie is gone.
 ProcessState state_of(const ProcessIdentity& process);
 
+/// Of a process of this host: whether a signal or a debugger has stopped it; who started it. False and 0
+/// where there is none.
+bool is_stopped(std::int64_t pid);
+std::int64_t parent_of(std::int64_t pid);
+
 }  // namespace convoy

@@ -16,15 +16,12 @@
 #include "src/core/error.h"
 
 namespace convoy {
-namespace {
 
 std::string host_name() {
   std::array<char, 256> name{};
   gethostname(name.data(), name.size() - 1);
   return name.data();
 }
-
-}  // namespace
 
 RankEnvironment::RankEnvironment() = default;
 
@@ -73,7 +70,12 @@ void RankEnvironment::find_place() {
 }
 
 RankEnvironment::~RankEnvironment() {
+  finalise();
+}
+
+void RankEnvironment::finalise() {
   if (library_) library_->calls().finalise();
+  library_.reset();
 }
 
 void RankEnvironment::sum(std::span<double> values) const {
@@ -132,6 +134,7 @@ std::string RankEnvironment::describe_mpi() const {
 
 void RankEnvironment::rest() const {
   if (size_ == 1) return;
+  const Activity::Waiting waiting(activity_);
   MpiInterface& mpi = group_->mpi;
   MpiRequest arrival;
   check_mpi(mpi, mpi.start_barrier(group_->comm, arrival));

@@ -12,6 +12,9 @@
 
 namespace convoy {
 
+/// Of this host; empty where it has none.
+std::string host_name();
+
 struct MpiGroup;
 class MpiLibrary;
 
@@ -28,6 +31,8 @@ class RankEnvironment {
   /// and so is its end. For benchmarks: this one, which must outlive it, stays in charge of faults.
   RankEnvironment first(int count) const { return {*this, count}; }
   ~RankEnvironment();
+  /// The end of MPI, for which all ranks wait. Nothing that speaks to other ranks may follow, or be left.
+  void finalise();
   RankEnvironment(const RankEnvironment&) = delete;
   RankEnvironment& operator=(const RankEnvironment&) = delete;
 

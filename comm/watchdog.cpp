@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <thread>
 
@@ -63,48 +64,72 @@ RecordOutcome Watchdog::record(const Failure& failure) const {
   return record_path_.empty() ? RecordOutcome::impossible : write_failure_record(record_path_, failure);
 }
 
+void Watchdog::set_limits(const HeartbeatLimits& limits) {
+  if (heartbeat_) heartbeat_->set_limits(limits);
+}
+
 void Watchdog::fail(const std::string& reason, ExitCode code) {
-  Failure failure;
-  failure.rank = failure.witness = ranks_.rank();
-  failure.host = ranks_.host();
-  failure.step = ranks_.activity().step();
-  failure.reason = reason;
-  {
-    const std::lock_guard lock(mutex_);
-    failure.device = device_;
-    exit_code_ = static_cast<int>(code);
-  }
+  const Failure failure = failure_here(reason, code);
   if (!heartbeat_) {
     record(failure);
     return;
   }
   log_error("{} (host {})", reason, ranks_.host());
-  heartbeat_->report(reason);
+  report_and_leave(failure);
+}
+
+void Watchdog::stop(const std::string& why) {
+  const Failure failure = failure_here(why, ExitCode::stopped);
+  if (heartbeat_) report_and_leave(failure);
+  leave(failure, true);
+}
+
+Failure Watchdog::failure_here(const std::string& reason, ExitCode code) const {
+  Failure failure;
+  failure.rank = failure.witness = ranks_.rank();
+  failure.host = ranks_.host();
+  failure.pid = ::getpid();
+  failure.phase = ranks_.activity().doing();
+  failure.step = ranks_.activity().step();
+  failure.reason = reason;
+  failure.code = code;
+  const std::lock_guard lock(mutex_);
+  failure.device = device_;
+  return failure;
+}
+
+void Watchdog::report_and_leave(const Failure& failure) {
+  heartbeat_->report(failure.reason, failure.code);
   std::this_thread::sleep_for(std::chrono::seconds(3));  // the verdict comes earlier and ends the process
   leave(failure, false);
 }
 
 void Watchdog::record_agreed(const AgreedError& error) const {
-  Failure failure;
+  Failure failure = failure_here(error.what(), error.code());
   failure.rank = error.rank();
-  failure.host = error.host().empty() ? ranks_.host() : error.host();
-  failure.step = ranks_.activity().step();
-  failure.reason = error.what();
+  if (!error.host().empty()) failure.host = error.host();
+  if (failure.rank != ranks_.rank()) {
+    failure.pid = 0;  // unknown here
+    failure.device.clear();
+  }
   record(failure);
 }
 
 void Watchdog::leave(const Failure& failure, bool first_hand) const {
   set_last_deadline(2);
-  const RecordOutcome outcome = record(failure);
+  const bool fault = failure.code != ExitCode::stopped;
+  const RecordOutcome outcome = fault ? record(failure) : RecordOutcome::impossible;
   // One rank speaks: who wrote the record, which may be one that was told; without a record whoever noticed.
-  if (outcome == RecordOutcome::written || (first_hand && outcome == RecordOutcome::impossible))
-    log_error("{}; all ranks end here", describe(failure));
-  int code = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    code = exit_code_;
+  if (outcome == RecordOutcome::impossible && first_hand && failure.rank == 0 && failure.witness > 1) {
+    // Where all others miss rank 0, the first of them speaks, and its end is that of the rest.
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(100 * (failure.witness - 1), 500)));
   }
-  std::_Exit(code);
+  const bool speaks =
+      outcome == RecordOutcome::written || (first_hand && outcome == RecordOutcome::impossible);
+  if (speaks && fault) log_error("{}; all ranks end here", describe(failure));
+  if (speaks && !fault)
+    log_warn("{}", ranks_.size() > 1 ? describe(failure) + "; all ranks end here" : failure.reason);
+  std::_Exit(static_cast<int>(failure.code));
 }
 
 }  // namespace convoy

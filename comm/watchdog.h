@@ -16,16 +16,16 @@
 
 namespace convoy {
 
-/// One per run and rank. When a rank is lost, every other's watchdog ends its process from the background, by
-/// std::_Exit with code 1: the main thread may hang in a collective that never completes, which cannot be
-/// unwound. The first witness writes the failure record and names the rank that failed on stderr. Launchers
-/// then end what is left, stopped processes included. With one rank there is nobody to watch: guard() is all
-/// it does.
+/// One per process, from the start of MPI to its end, whatever the command. When a rank is lost, every
+/// other's watchdog ends its process from the background, by std::_Exit with code 1: the main thread may hang
+/// in a collective that never completes, which cannot be unwound. The first witness writes the failure record
+/// and names the rank that failed on stderr. Launchers then end what is left, stopped processes included.
+/// With one rank there is nobody to watch: guard() is all it does.
 class Watchdog {
  public:
   /// Collective; throws AgreedError where ranks cannot reach each other.
   Watchdog(const RankEnvironment& ranks, const HeartbeatLimits& limits);
-  /// An orderly end: the others go on without this rank.
+  /// An orderly end: rank 0 waits for that of all others.
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
@@ -36,6 +36,10 @@ class Watchdog {
   /// The folder has become another run's: nothing is recorded there any more.
   void record_nowhere();
   void set_device(const std::string& name);
+  void set_limits(const HeartbeatLimits& limits);
+  /// Ends all ranks with the code for `stopped`, saying what this one was doing: for a request to stop where
+  /// there is nothing to save. May be called by any thread.
+  [[noreturn]] void stop(const std::string& why);
 
   /// Runs `work`, which may use whatever this rank shares with others. An error that only this rank knows of
   /// ends all ranks from here, before anything is unwound that a collective may hang in. What all ranks
@@ -59,6 +63,8 @@ class Watchdog {
  private:
   /// Does not return where there are several ranks.
   void fail(const std::string& reason, ExitCode code);
+  Failure failure_here(const std::string& reason, ExitCode code) const;
+  [[noreturn]] void report_and_leave(const Failure& failure);
   void record_agreed(const AgreedError& error) const;
   [[noreturn]] void leave(const Failure& failure, bool first_hand) const;
   RecordOutcome record(const Failure& failure) const;
@@ -67,7 +73,6 @@ class Watchdog {
   mutable std::mutex mutex_;  ///< of what follows
   std::filesystem::path record_path_;
   std::string device_;
-  int exit_code_ = static_cast<int>(ExitCode::failure);
   std::unique_ptr<Heartbeat> heartbeat_;  ///< none with one rank
 };
 

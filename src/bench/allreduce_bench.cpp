@@ -32,6 +32,7 @@ Plan plan_of_sums(std::int64_t bytes) {
 
 /// Seconds of one run of the plan: from a common start until the slowest rank has done `runs`.
 double time_plan(Engine& engine, const RankEnvironment& ranks, int plan, int runs) {
+  ranks.activity().advance();
   engine.synchronize();
   ranks.max(0);
   const auto start = std::chrono::steady_clock::now();

@@ -59,6 +59,7 @@ DataFigures bench_data(const Config& config, const RankEnvironment& ranks, doubl
       }
       prefetcher.acquire();
       prefetcher.release();
+      ranks.activity().advance();
       images += std::ssize(sequence[next++]);
     }
     return images;

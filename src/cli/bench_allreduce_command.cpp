@@ -30,6 +30,8 @@ void print_allreduce(const AllReduceFigures& figures) {
 }  // namespace
 
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments) {
+  watch(context, DistributedConfig{});
+  context.ranks.activity().begin("measuring sums");
   const AllReduceFigures figures = bench_allreduce(arguments.device, arguments.largest, context.ranks);
   if (context.ranks.is_root()) {
     print_allreduce(figures);

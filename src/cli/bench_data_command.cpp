@@ -9,7 +9,8 @@
 namespace convoy {
 
 int run(const CommandContext& context, const BenchDataArguments& arguments) {
-  const Config config = load_agreed(arguments.config, context.ranks);
+  const Config config = load_agreed(arguments.config, context);
+  context.ranks.activity().begin("loading data");
   const DataFigures figures = bench_data(config, context.ranks, arguments.seconds, arguments.threads);
   if (!context.ranks.is_root()) return static_cast<int>(ExitCode::done);
   const auto [slowest, fastest] = std::minmax_element(figures.rounds.begin(), figures.rounds.end());

@@ -8,7 +8,7 @@ namespace convoy {
 
 int run(const CommandContext& context, const BenchLossesArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
-  const Config config = load_agreed(arguments.config, ranks);
+  const Config config = load_agreed(arguments.config, context);
   const TensorFile file = record_losses(config, ranks, arguments.steps);
   agree(ranks, [&] {
     if (ranks.is_root()) write_file_atomically(arguments.output, to_safetensors(file));

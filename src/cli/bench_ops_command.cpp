@@ -137,7 +137,7 @@ int run(const CommandContext& context, const BenchOpsArguments& arguments) {
   if (context.ranks.size() > 1) {
     throw AgreedError("bench ops measures one device: start it without mpirun", ExitCode::usage);
   }
-  const Config config = load_agreed(arguments.config, context.ranks);
+  const Config config = load_agreed(arguments.config, context);
   const OpsFigures figures =
       bench_ops(config, context.ranks, arguments.all, choose_rival(arguments.rival, config));
   print_ops(config, figures);

@@ -53,7 +53,8 @@ void print_scaling(const Config& config, const ScalingFigures& figures) {
 }  // namespace
 
 int run(const CommandContext& context, const BenchScalingArguments& arguments) {
-  const Config config = load_agreed(arguments.config, context.ranks);
+  const Config config = load_agreed(arguments.config, context);
+  context.ranks.activity().begin("measuring");
   const ScalingFigures figures = bench_scaling(config, context.ranks, arguments.seconds);
   if (context.ranks.is_root()) {
     print_scaling(config, figures);

@@ -92,7 +92,7 @@ void print_step(const Config& config, const StepFigures& figures) {
 }  // namespace
 
 int run(const CommandContext& context, const BenchStepArguments& arguments) {
-  const Config config = load_agreed(arguments.config, context.ranks);
+  const Config config = load_agreed(arguments.config, context);
   const StepFigures figures = bench_step(config, context.ranks, arguments.seconds, context.process_start);
   if (context.ranks.is_root()) {
     print_step(config, figures);

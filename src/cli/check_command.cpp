@@ -11,11 +11,11 @@
 #include <optional>
 #include <span>
 #include <sstream>
+#include <string_view>
 
 #include "comm/agree.h"
 #include "comm/cores.h"
 #include "comm/same.h"
-#include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/cli/output.h"
 #include "src/config/config.h"
@@ -36,6 +36,7 @@ class CheckList {
   explicit CheckList(const RankEnvironment& ranks) : ranks_(ranks) {}
 
   using Work = std::function<std::string()>;
+  /// `what` is "checking TOPIC", which other ranks say where this one is lost meanwhile.
   /// `work` is each rank's own and returns what to say when all is well. Returns whether it was.
   bool run(const char* what, const Work& work) {
     return run_together(what, [&] {
@@ -47,13 +48,14 @@ class CheckList {
   /// `work` is collective: where it throws, it throws an AgreedError. Any other is one rank's, for which the
   /// rest may still wait.
   bool run_together(const char* what, const Work& work) {
+    ranks_.activity().begin(what);
     ranks_.activity().advance();
     ++done_;
     try {
-      say("ok  ", what, work());
+      say("ok  ", topic_of(what), work());
       return true;
     } catch (const AgreedError& error) {
-      say("FAIL", what, error.what());
+      say("FAIL", topic_of(what), error.what());
       ++failed_;
       worst_ = std::max(worst_, static_cast<int>(error.code()));
       return false;
@@ -74,6 +76,7 @@ class CheckList {
   }
 
  private:
+  static const char* topic_of(const char* what) { return what + std::string_view("checking ").size(); }
   void say(const char* verdict, const char* what, const std::string& note) const {
     if (!ranks_.is_root()) return;
     std::string text = note;  // what goes on in another line stands below its beginning
@@ -137,17 +140,17 @@ std::string libraries_note(const PlanSet& plans, Engine& engine, const RankEnvir
 
 /// What several ranks must have alike, or each for itself; then whether they reach each other.
 void check_ranks(CheckList& list, Engine& engine, const RankEnvironment& ranks) {
-  list.run_together("map", [&] { return map_of_ranks(engine, ranks); });
-  list.run_together("versions", [&] {
+  list.run_together("checking map", [&] { return map_of_ranks(engine, ranks); });
+  list.run_together("checking versions", [&] {
     const std::string versions = versions_of(engine, ranks);
     require_same(ranks, "versions", versions);
     return versions;
   });
-  list.run_together("devices", [&]() -> std::string {
+  list.run_together("checking devices", [&]() -> std::string {
     require_distinct_devices(ranks.gather(engine.identity().uuid));
     return engine.identity().uuid.empty() ? "none to be shared" : "each rank has its own";
   });
-  list.run_together("allreduce", [&] {
+  list.run_together("checking allreduce", [&] {
     constexpr std::int64_t bytes = std::int64_t{8} << 20;
     const double rate = time_test_sum(engine, bytes, ranks);
     return fmt::format("sums of {} over all ranks: {:.0f} MB/s", human_bytes(bytes), rate * 1e-6);
@@ -194,23 +197,24 @@ std::string look_at_pictures(const Dataset& data, const Config& config, bool all
 }
 
 int check_all(const ConfigArguments& arguments, const std::string& output, bool all_images,
-              const RankEnvironment& ranks) {
+              const CommandContext& context) {
+  const RankEnvironment& ranks = context.ranks;
   CheckList list(ranks);
   list.warn("cores", launcher_problem(ranks));
   Config config;
-  if (!list.run_together("config", [&] {
-        config = load_agreed(arguments, ranks);
+  if (!list.run_together("checking config", [&] {
+        config = load_agreed(arguments, context);
         return fmt::format("{} ({})", config.name, arguments.path);
       })) {
     return list.conclude();
   }
   Graph graph;
-  const bool has_graph = list.run("shapes", [&] {
+  const bool has_graph = list.run("checking shapes", [&] {
     graph = build_graph(config.model);
     return fmt::format("{} operations, {} parameters", graph.nodes.size() - 1, graph.parameter_count());
   });
   Dataset data;
-  const bool has_data = list.run_together("data", [&] {
+  const bool has_data = list.run_together("checking data", [&] {
     agree(ranks, [&] { data = load_dataset(config.data, config.seed); });
     require_same_data(data, ranks);
     const bool has_test = !data.test.empty();
@@ -220,33 +224,29 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
   });
   if (has_data) list.warn("data", data.warning);
   if (has_data && config.data.source == Source::folder)
-    list.run_together("pictures", [&] { return look_at_pictures(data, config, all_images, ranks); });
+    list.run_together("checking pictures", [&] { return look_at_pictures(data, config, all_images, ranks); });
   if (has_data) {
     for (const Caution& caution : cautions(config, sample_counts(data), data.validation_is_test))
       list.warn(caution.topic, caution.text);
   }
-  const bool fits = has_graph && has_data && list.run("fit", [&] {
+  const bool fits = has_graph && has_data && list.run("checking fit", [&] {
     check_fit(config, data, graph);
     return fmt::format("{} classes, {} scores", data.classes, graph.classes());
   });
 
   // From here on a rank may wait for others over connections that fail, or for a device that hangs.
-  std::optional<Watchdog> watchdog;
-  if (ranks.size() > 1 && !list.run_together("heartbeat", [&] {
-        watchdog.emplace(ranks, HeartbeatLimits{Seconds(config.distributed.timeout), patience});
-        return std::string("all ranks reach rank 0");
-      })) {
-    return list.conclude();
-  }
+  context.watchdog.set_limits({.silence = Seconds(config.distributed.timeout), .step = patience});
+  if (ranks.size() > 1)
+    list.run_together("checking heartbeat", [] { return std::string("all ranks reach rank 0"); });
   if (ranks.size() > 1) list.warn("shm", shared_memory_anywhere(config, ranks));
   std::unique_ptr<Engine> engine;
-  list.run_together("device", [&] {
+  list.run_together("checking device", [&] {
     engine = make_engine_for(config, ranks);
     return engine->describe();
   });
   if (engine && fits) {
     PlanSet plans;
-    const bool has_plans = list.run_together("batch", [&] {
+    const bool has_plans = list.run_together("checking batch", [&] {
       plans = make_plans(graph, config, sample_counts(data), *engine, ranks);
       const std::size_t steps = plans.training_batches.size();
       return fmt::format("{} step{} per epoch: {} images, global_batch {}", steps, steps == 1 ? "" : "s",
@@ -254,8 +254,8 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
     });
     if (has_plans) {
       list.warn("batch", plans.caution);
-      list.run("libraries", [&] { return libraries_note(plans, *engine, ranks); });
-      list.run("memory", [&] {
+      list.run("checking libraries", [&] { return libraries_note(plans, *engine, ranks); });
+      list.run("checking memory", [&] {
         if (const std::string problem = memory_problem(plans, config, *engine); !problem.empty())
           fail("{}", problem);
         return fmt::format("{} of {} free", human_bytes(plans.total_bytes()),
@@ -265,7 +265,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
   } else {
     list.skip("memory", "needs shapes, data and device");
   }
-  list.run("disk", [&] {
+  list.run("checking disk", [&] {
     if (!ranks.is_root()) return std::string{};
     return disk_note(output.empty() ? "runs/" + config.name : output, graph.parameter_count(), config);
   });
@@ -276,7 +276,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
 }  // namespace
 
 int run(const CommandContext& context, const CheckArguments& arguments) {
-  return check_all(arguments.config, arguments.output, arguments.all_images, context.ranks);
+  return check_all(arguments.config, arguments.output, arguments.all_images, context);
 }
 
 }  // namespace convoy

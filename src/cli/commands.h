@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/rank_environment.h"
+#include "comm/watchdog.h"
 #include "src/cli/completion.h"
 #include "src/config/config.h"
 
@@ -15,6 +16,7 @@ namespace convoy {
 /// What every subcommand gets from main.
 struct CommandContext {
   const RankEnvironment& ranks;
+  Watchdog& watchdog;
   std::chrono::steady_clock::time_point process_start;
 };
 
@@ -26,8 +28,11 @@ struct ConfigArguments {
   std::string path;
   std::vector<std::string> overrides;
 };
-/// load_config, agreed on by all ranks and the same on each.
-Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks);
+/// load_config, agreed on by all ranks and the same on each, which from now on watch each other by its
+/// limits.
+Config load_agreed(const ConfigArguments& arguments, const CommandContext& context);
+/// From now on ranks watch each other by these limits.
+void watch(const CommandContext& context, const DistributedConfig& limits);
 
 struct TrainArguments {
   ConfigArguments config;

@@ -219,6 +219,7 @@ class Fetch {
 
 int run(const CommandContext& context, const DataFetchArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
+  ranks.activity().begin("fetching data");
   agree_on_root(ranks, [&] { Fetch(find_set(arguments.name), arguments).run(); });
   return static_cast<int>(ExitCode::done);
 }

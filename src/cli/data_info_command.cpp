@@ -175,6 +175,7 @@ void look_at_files(const DataInfoArguments& arguments) {
 int run(const CommandContext& context, const DataInfoArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   bool files = false;
+  ranks.activity().begin("looking at data");
   agree_on_root(ranks, [&] {
     files = is_data(arguments.config.path);
     if (files && !arguments.config.overrides.empty())
@@ -183,7 +184,9 @@ int run(const CommandContext& context, const DataInfoArguments& arguments) {
     if (files) look_at_files(arguments);
   });
   if (ranks.max(files ? 1 : 0) != 0) return static_cast<int>(ExitCode::done);
-  const Config config = load_agreed(arguments.config, ranks);
+  const Config config = load_agreed(arguments.config, context);
+  watch(context, {.timeout = config.distributed.timeout,
+                  .step_timeout = 0});  // a folder may have millions of pictures
   agree_on_root(ranks, [&] { look_at_configured(config, arguments); });
   return static_cast<int>(ExitCode::done);
 }

@@ -16,6 +16,7 @@ int run(const CommandContext& context, const DataPackArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   const StopRequest stop;
   PackSummary summary;
+  ranks.activity().begin("packing pictures");
   agree_on_root(ranks, [&] {
     PackOptions options{arguments.size, arguments.max_bad, static_cast<int>(bound_cores().size()), {}};
     const bool live = isatty(STDERR_FILENO) != 0;

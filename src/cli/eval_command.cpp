@@ -10,6 +10,7 @@
 namespace convoy {
 int run(const CommandContext& context, const EvalArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
+  ranks.activity().begin("reading the checkpoint");
   const std::optional<LoadedCheckpoint> checkpoint =
       load_checkpoint(chosen_checkpoint(arguments.path, arguments.best), ranks);
   if (!checkpoint) throw AgreedError(no_checkpoint_at(arguments.path));
@@ -20,6 +21,7 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
         [&] { config = parse_config(config_in(checkpoint->file, name), name, arguments.overrides, notes); });
   if (ranks.is_root())
     for (const std::string& note : notes) log_info("{}", note);
+  watch(context, config.distributed);
   const std::unique_ptr<Session> session = make_session(config, ranks);
   agree(ranks, [&] {
     require_same_classes(class_names_in(checkpoint->file, name), session->class_names(), name);

@@ -1,11 +1,15 @@
 // Every error ends here, as a message and an exit code.
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <system_error>
 
 #include "comm/agree.h"
+#include "comm/launch_watch.h"
+#include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/cli/entry.h"
+#include "src/cli/launch_limit.h"
 #include "src/cli/output.h"
 #include "src/core/log.h"
 #include "src/core/reason.h"
@@ -39,6 +43,31 @@ void report_alone(const RankEnvironment& ranks, const std::exception& error) {
   write_log_error(reason_of(error) + where);
 }
 
+/// Returns the exit code. Does not return where this rank alone failed: others may wait for it.
+int run_watched(int argc, char** argv, RankEnvironment& ranks, std::optional<LaunchWatch>& launching,
+                Seconds limit, std::chrono::steady_clock::time_point process_start, bool pipe_kills) {
+  std::optional<Watchdog> watchdog;
+  int code = 0;
+  try {
+    watchdog.emplace(ranks, HeartbeatLimits{.silence = limit, .step = Seconds(0)});
+    launching.reset();
+    ranks.activity().begin("starting");
+    code = run_and_flush(argc, argv, {ranks, *watchdog, process_start}, pipe_kills);
+  } catch (const AgreedError& error) {
+    if (ranks.is_root()) write_log_error(error.what());
+    code = static_cast<int>(error.code());
+  } catch (const Error& error) {
+    report_alone(ranks, error);
+    ranks.abort(static_cast<int>(error.code()));
+  } catch (const std::exception& error) {
+    report_alone(ranks, error);
+    ranks.abort(static_cast<int>(ExitCode::failure));
+  }
+  ranks.activity().begin("finalising");
+  ranks.finalise();
+  return code;
+}
+
 }  // namespace
 
 int convoy_main(int argc, char** argv) {
@@ -47,21 +76,12 @@ int convoy_main(int argc, char** argv) {
   const bool pipe_kills = std::signal(SIGPIPE, SIG_IGN) != SIG_IGN;
   try {
     hold_standard_descriptors();
-    const RankEnvironment ranks(&argc, &argv);
+    // From the first moment to the last some watch sees a rank that is stopped.
+    const Seconds limit(launch_limit(argc, argv));
+    std::optional<LaunchWatch> launching(std::in_place, read_launch(), limit);
+    RankEnvironment ranks(&argc, &argv);
     set_up_log(ranks.rank(), ranks.size());
-    const CommandContext context{ranks, process_start};
-    try {
-      return run_and_flush(argc, argv, context, pipe_kills);
-    } catch (const AgreedError& error) {
-      if (ranks.is_root()) write_log_error(error.what());
-      return static_cast<int>(error.code());
-    } catch (const Error& error) {
-      report_alone(ranks, error);
-      ranks.abort(static_cast<int>(error.code()));
-    } catch (const std::exception& error) {
-      report_alone(ranks, error);
-      ranks.abort(static_cast<int>(ExitCode::failure));
-    }
+    return run_watched(argc, argv, ranks, launching, limit, process_start, pipe_kills);
   } catch (const Error& error) {  // before there are ranks
     std::fprintf(stderr, "error: %s\n", printable_lines(error.what()).c_str());
     return static_cast<int>(error.code());

@@ -48,7 +48,7 @@ std::unique_ptr<const PlanTarget> target_of(const Config& config, const std::str
 
 int run(const CommandContext& context, const PlanArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
-  const Config config = load_agreed(arguments.config, ranks);
+  const Config config = load_agreed(arguments.config, context);
   const std::unique_ptr<const PlanTarget> target = target_of(config, arguments.gpu, ranks);
   Graph graph;
   PlanSet plans;

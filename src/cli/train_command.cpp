@@ -1,32 +1,14 @@
 #include "comm/agree.h"
 #include "comm/cores.h"
-#include "comm/watchdog.h"
 #include "src/cli/commands.h"
-#include "src/config/overrides.h"
-#include "src/core/log.h"
 #include "src/train/cautions.h"
-#include "src/train/rank_checks.h"
 #include "src/train/setup.h"
 #include "src/train/stop_request.h"
 #include "src/train/trainer.h"
 
 namespace convoy {
 
-Config load_agreed(const ConfigArguments& arguments, const RankEnvironment& ranks) {
-  Config config;
-  std::vector<std::string> notes;
-  agree(ranks, [&] { config = load_config(arguments.path, arguments.overrides, notes); });
-  require_same_config(config, ranks);
-  if (ranks.is_root())
-    for (const std::string& note : notes) log_info("{}", note);
-  return config;
-}
-
 namespace {
-
-HeartbeatLimits limits_of(const DistributedConfig& distributed) {
-  return {Seconds(distributed.timeout), Seconds(distributed.step_timeout)};
-}
 
 void check_paths(const TrainOptions& options) {
   namespace fs = std::filesystem;
@@ -61,7 +43,7 @@ bool may_record(const RunLock& lock, const std::filesystem::path& folder) {
 int run(const CommandContext& context, const TrainArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   const StopRequest stop;  // from here on: a signal while data is loaded stops the run at its first steps
-  const Config config = load_agreed(arguments.config, ranks);
+  const Config config = load_agreed(arguments.config, context);
   TrainOptions options;
   options.stop_requested = [&stop] { return stop.made(); };
   options.output = arguments.output.empty() ? "runs/" + config.name : arguments.output;
@@ -83,7 +65,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   console.line(format_printable("{}: loading data", arguments.config.path));
   const std::string problem = launcher_problem(ranks);
   if (!problem.empty()) console.warn(problem);
-  Watchdog watchdog(ranks, limits_of(config.distributed));
+  Watchdog& watchdog = context.watchdog;
   watchdog.record_in(options.output);
   const auto guard = [&](auto work) {
     return watchdog.guard([&] {

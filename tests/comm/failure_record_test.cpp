@@ -43,6 +43,7 @@ TEST(FailureRecord, SaysWhoWhereWhenAndWhy) {
   Failure failure;
   failure.rank = 3;
   failure.host = "node7";
+  failure.pid = 4321;
   failure.device = "NVIDIA H200";
   failure.step = 1234;
   failure.reason = "caf\xe9 \"x\"\n";  // not UTF-8
@@ -53,12 +54,14 @@ TEST(FailureRecord, SaysWhoWhereWhenAndWhy) {
   const auto json = nlohmann::json::parse(file);
   EXPECT_EQ(json["rank"], 3);
   EXPECT_EQ(json["host"], "node7");
+  EXPECT_EQ(json["pid"], 4321);
   EXPECT_EQ(json["device"], "NVIDIA H200");
   EXPECT_EQ(json["step"], 1234);
   EXPECT_EQ(json["reason"], "caf\xef\xbf\xbd \"x\"\n");
   EXPECT_EQ(json["witness"], 1);
   EXPECT_EQ(json["time"], "1971-01-01T00:00:00Z");
-  EXPECT_EQ(describe(failure).substr(0, 53), "rank 3 on host node7 (NVIDIA H200) failed in step 123");
+  EXPECT_EQ(describe(failure).substr(0, 63),
+            "rank 3 on host node7 (pid 4321, NVIDIA H200) failed in step 123");
 }
 
 TEST(FailureRecord, WhereTheFolderIsNotThereNothingIsWritten) {

@@ -68,6 +68,12 @@ class MadeUpRank {
       : rank_(rank), process_(process), channel_(enter(point.doors[0], point.key, rank, 2s).channel) {
     if (channel_) say(Message::Kind::beat);
   }
+  /// One that is still there says goodbye, so that rank 0 may leave.
+  ~MadeUpRank() {
+    if (channel_) say(Message::Kind::goodbye);
+  }
+  MadeUpRank(const MadeUpRank&) = delete;
+  MadeUpRank& operator=(const MadeUpRank&) = delete;
   Message message(Message::Kind kind, bool waiting = false) const {
     Message message{};
     message.process = process_;
@@ -160,6 +166,10 @@ class Group {
     point = root().heartbeat().open(true);
     for (int rank = 1; rank < members; ++rank) (*this)[rank].heartbeat().meet(point, 5s);
     if (members == size) root().heartbeat().meet(point, 5s);
+  }
+  /// Rank 0 leaves last.
+  ~Group() {
+    while (!members_.empty()) members_.pop_back();
   }
   Member& operator[](int rank) { return *members_[static_cast<std::size_t>(rank)]; }
   Member& root() { return *members_[0]; }
@@ -329,9 +339,72 @@ TEST(Watchdog, AGoodbyeIsNoFailure) {
     for (int rank : {0, 1, 3}) move(rank);
     ASSERT_FALSE(group[0].has_verdict(100ms));
   }
-  group[0].leave();
-  EXPECT_FALSE(group[1].has_verdict(1s));
+  std::thread last([&] { group[0].leave(); });
+  EXPECT_FALSE(group[1].has_verdict(400ms)) << "rank 0 waits for the others";
   EXPECT_FALSE(group[3].has_verdict(0s));
+  group[1].leave();
+  group[3].leave();
+  last.join();
+}
+
+TEST(Watchdog, AGoodbyeThatIsLostIsSaidAgain) {
+  Group group(2, 3, patient);
+  auto leaving = std::make_unique<MadeUpRank>(group.point, 2, own_process());
+  group.root().heartbeat().meet(group.point, 5s);
+  leaving->break_connection();
+  leaving->say(Message::Kind::goodbye);  // which nobody hears
+  MadeUpRank(group.point, 2, own_process()).say(Message::Kind::goodbye);
+  group[1].leave();
+  const auto start = Clock::now();
+  group[0].leave();
+  EXPECT_LT(Clock::now() - start, 5s);
+  EXPECT_FALSE(group[0].has_verdict(0s));
+}
+
+TEST(Watchdog, ARankThatIsStoppedOnItsWayOutIsMissed) {
+  Group group(1, 2, {.silence = 500ms, .step = 0s});
+  MadeUpRank silent(group.point, 1, own_process());
+  group.root().heartbeat().meet(group.point, 5s);
+  group.root().leave();
+  const Failure failure = group.root().verdict().failure;
+  EXPECT_EQ(failure.rank, 1);
+  EXPECT_EQ(failure.pid, own_process().pid);
+  EXPECT_NE(failure.reason.find("no sign of life"), std::string::npos) << failure.reason;
+}
+
+TEST(Watchdog, ARankLeavesWhenRankZeroIsGone) {
+  auto root = std::make_unique<MadeUpRoot>();
+  Member one(1, 2, patient);
+  {
+    const std::jthread answer([&] { root->admit(); });
+    one.heartbeat().meet(root->point(), 5s);
+  }
+  const std::jthread later([&] {
+    std::this_thread::sleep_for(200ms);
+    root.reset();
+  });
+  const auto start = Clock::now();
+  one.leave();
+  EXPECT_LT(Clock::now() - start, 5s);
+  EXPECT_FALSE(one.has_verdict(0s)) << "it had said goodbye";
+}
+
+TEST(Watchdog, LimitsMayBecomeShorter) {
+  Group group(2, 3, patient);
+  MadeUpRank silent(group.point, 2, own_process());
+  group.root().heartbeat().meet(group.point, 5s);
+  for (int rank : {0, 1}) group[rank].heartbeat().set_limits({.silence = 500ms, .step = 0s});
+  EXPECT_EQ(group.root().verdict().failure.rank, 2);
+}
+
+TEST(Watchdog, ARequestToStopEndsAllWithItsCode) {
+  Group group(2, 2, patient);
+  group[1].heartbeat().report("asked to stop", ExitCode::stopped);
+  for (int rank : {0, 1}) {
+    const Failure failure = group[rank].verdict().failure;
+    EXPECT_EQ(failure.code, ExitCode::stopped);
+    EXPECT_EQ(failure.pid, own_process().pid);
+  }
 }
 
 TEST(Watchdog, StrangersAreRefused) {
@@ -373,6 +446,7 @@ TEST(Watchdog, ForgedAndRepeatedBytesAreRefused) {
   victim.send_bytes(std::string(3 * (sizeof forged + sizeof(Tag)), 'x'));
   EXPECT_FALSE(group.root().has_verdict(500ms)) << "the connection ends, the run does not";
   EXPECT_FALSE(group[1].has_verdict(0s));
+  const MadeUpRank again(group.point, 2, own_process());
 }
 
 TEST(Watchdog, ARankThatLostItsConnectionComesBack) {
