@@ -114,6 +114,7 @@ struct DataInfoArguments {
   ConfigArguments config;
   std::string sheet;
   int columns = 12;
+  bool verify = false;
 };
 struct RunsArguments {
   std::string folder = "runs";

@@ -11,6 +11,7 @@
 #include "comm/agree_on_root.h"
 #include "src/cli/commands.h"
 #include "src/core/log.h"
+#include "src/core/regular_file.h"
 #include "src/data/published.h"
 #include "src/io/atomic_file.h"
 #include "src/io/checksum.h"

@@ -1,5 +1,7 @@
 // `convoy data info`: what a data set holds, of a configuration or of files that have none yet.
 #include <algorithm>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "src/core/log.h"
 #include "src/data/class_names.h"
 #include "src/data/inspection.h"
+#include "src/data/packed.h"
 #include "src/data/recognise.h"
 #include "src/data/summary.h"
 #include "src/io/png_writer.h"
@@ -91,6 +94,14 @@ std::string range_of(const char* what, std::vector<int> values) {
                      values[values.size() / 2]);
 }
 
+/// The first of many.
+void print_problems(const std::vector<std::string>& problems, std::int64_t of) {
+  const std::size_t shown = std::min(PackedCheck::most_problems, problems.size());
+  for (const std::string& problem : std::span(problems).first(shown)) print_printable("    {}\n", problem);
+  if (of > static_cast<std::int64_t>(shown))
+    print_printable("    and {} more\n", of - static_cast<std::int64_t>(shown));
+}
+
 void print_pictures(const PictureReport& report, std::size_t of) {
   std::vector<std::string> formats;
   for (int i = 0; i < image_format_count; ++i) {
@@ -107,12 +118,9 @@ void print_pictures(const PictureReport& report, std::size_t of) {
     }
     print_printable("  {}; {} pixels\n", range_of("width", widths), range_of("height", heights));
   }
-  constexpr std::size_t named = 10;
   if (report.problems.empty()) return;
   print_printable("  {} broken:\n", report.problems.size());
-  for (const std::string& problem : std::span(report.problems).first(std::min(named, report.problems.size())))
-    print_printable("    {}\n", problem);
-  if (report.problems.size() > named) print_printable("    and {} more\n", report.problems.size() - named);
+  print_problems(report.problems, std::ssize(report.problems));
 }
 
 /// A text as YAML takes it.
@@ -139,9 +147,15 @@ const char* word_of(Source source) {
   }
 }
 
+/// Files that no configuration describes; pictures in the size that the sheet shows.
+DataConfig described(const std::string& path) {
+  DataConfig config = recognise_data(path);
+  config.input = {3, 96, 96};
+  return config;
+}
+
 void look_at_files(const DataInfoArguments& arguments) {
-  DataConfig config = recognise_data(arguments.config.path);
-  config.input = {3, 96, 96};  // in which pictures are shown on the sheet
+  const DataConfig config = described(arguments.config.path);
   const Dataset data = load_dataset(config, 1);
   if (!data.warning.empty()) log_warn("{}", data.warning);
   const std::vector<std::string> names = names_of(data, config);
@@ -170,6 +184,34 @@ void look_at_files(const DataInfoArguments& arguments) {
   draw_sheet(data, names, arguments);
 }
 
+/// Reads every image of a data set. Throws Error where some are damaged.
+void verify(const DataConfig& config) {
+  const int threads = static_cast<int>(bound_cores().size());
+  std::int64_t images = 0, damaged = 0;
+  std::string note;
+  if (config.source == Source::packed) {
+    const PackedCheck check = check_packed(config.path, threads);
+    images = check.images;
+    damaged = check.damaged;
+    if (!check.has_sums)
+      note =
+          fmt::format("; a file of version {} has checksums of its header and labels alone", check.version);
+    print_problems(check.problems, damaged);
+  } else {
+    const Dataset data = load_dataset(config, 1);  // which reads all of MNIST's and CIFAR's files
+    images = std::ssize(data.labels);
+    if (config.source == Source::folder) {
+      std::vector<std::int32_t> samples(data.labels.size());
+      std::iota(samples.begin(), samples.end(), 0);
+      const PictureReport report = inspect_pictures(data, samples, threads, /*seconds=*/0);
+      damaged = std::ssize(report.problems);
+      print_problems(report.problems, damaged);
+    }
+  }
+  if (damaged > 0) fail("{}: {} of {} images are damaged", config.path, damaged, images);
+  print_printable("{}: all {} images were read and found whole{}\n", config.path, images, note);
+}
+
 }  // namespace
 
 int run(const CommandContext& context, const DataInfoArguments& arguments) {
@@ -181,13 +223,21 @@ int run(const CommandContext& context, const DataInfoArguments& arguments) {
     if (files && !arguments.config.overrides.empty())
       fail_usage("{}: a data set has no keys to replace; these go with a configuration: {}",
                  arguments.config.path, fmt::join(arguments.config.overrides, " "));
-    if (files) look_at_files(arguments);
+    if (files && arguments.verify)
+      verify(described(arguments.config.path));
+    else if (files)
+      look_at_files(arguments);
   });
   if (ranks.max(files ? 1 : 0) != 0) return static_cast<int>(ExitCode::done);
   const Config config = load_agreed(arguments.config, context);
   watch(context, {.timeout = config.distributed.timeout,
                   .step_timeout = 0});  // a folder may have millions of pictures
-  agree_on_root(ranks, [&] { look_at_configured(config, arguments); });
+  agree_on_root(ranks, [&] {
+    if (arguments.verify)
+      verify(config.data);
+    else
+      look_at_configured(config, arguments);
+  });
   return static_cast<int>(ExitCode::done);
 }
 

@@ -14,11 +14,10 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "comm/wait.h"
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 
 extern char** environ;
 
@@ -41,9 +40,13 @@ int chosen_patience() {
   return seconds;
 }
 
+/// Empty where there is none: the exit code of who should have written it says why.
 std::string contents_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  try {
+    return read_file(path);
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 }  // namespace

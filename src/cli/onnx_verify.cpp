@@ -51,15 +51,14 @@ class Show {
     if (file)
       read_shown(*file, view_, out, shape_.c, shown.data());
     else if (stored)
-      write_shown(*stored, view_.box({stored->height, stored->width}, out), out, shape_.c, shown.data());
+      write_shown(*stored, view_.box(stored->size(), out), out, shape_.c, shown.data());
     else
       fetch_image(data_, sample, {}, shown.data());
 
     if (file && !raw_input_)
       other_.ask(*file);
     else if (stored && !raw_input_)
-      other_.ask({stored->pixels, static_cast<std::size_t>(stored->height * stored->width * 3)},
-                 {stored->height, stored->width, 3});
+      other_.ask(stored->pixels, {stored->height, stored->width, 3});
     else
       other_.ask(shown, network_shape());
     pixels_.insert(pixels_.end(), shown.begin(), shown.end());

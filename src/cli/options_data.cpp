@@ -74,6 +74,11 @@ void add_data_info(CLI::App& data, Action& action) {
       ->option_text("N")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command
+      ->add_flag("--verify", arguments.verify,
+                 "read every image, hold packed ones against their checksums, and say how many are damaged; "
+                 "exit code 1 where one is")
+      ->excludes("--sheet");
 }
 
 }  // namespace

@@ -2,11 +2,10 @@
 
 #include <cctype>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "src/config/overrides.h"
 #include "src/config/schema.h"
+#include "src/core/regular_file.h"
 
 namespace convoy {
 
@@ -30,6 +29,15 @@ std::string nearest_key(const std::string& key, const std::vector<std::string>& 
   if (!elsewhere.empty()) return fmt::format(" (did you mean {}?)", quote(elsewhere));
   const std::string near = did_you_mean(key, valid);
   return near.empty() ? fmt::format("; expected one of {}", fmt::join(valid, ", ")) : near;
+}
+
+std::string configuration_in(const std::string& path) {
+  constexpr std::uint64_t most = 1 << 20;
+  try {
+    return read_named_file(path, most);
+  } catch (const Error& error) {
+    fail_usage("{}", error.what());
+  }
 }
 
 }  // namespace
@@ -88,15 +96,9 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
                  inner.string());
     fail_usage("{}: a directory; expected a YAML file", path);
   }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  // An empty file sets failbit on `text`; only the file itself tells whether it could be read.
-  if (!file) fail_usage("{}: cannot be read", path);
-  const std::string bytes = text.str();
-  if (bytes.size() > 8 && bytes[8] == '{' && path.ends_with(".safetensors"))
+  if (path.ends_with(".safetensors"))
     fail_usage("{}: weights or a checkpoint; expected a YAML file, such as config.yaml of its run", path);
-  return parse_config(bytes, path, overrides, notes);
+  return parse_config(configuration_in(path), path, overrides, notes);
 }
 
 std::string to_yaml(const Config& config) {

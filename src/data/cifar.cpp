@@ -1,11 +1,12 @@
 // The binary version of CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html): records of one
 // label byte (coarse, then fine, for CIFAR-100) and 3072 pixel bytes, a plane each of red, green and blue.
 #include <filesystem>
-#include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 #include "src/data/sources.h"
 
 namespace convoy {
@@ -25,11 +26,12 @@ struct Layout {
   std::int64_t record() const { return static_cast<std::int64_t>(classes.size()) + image_bytes; }
 };
 
-std::vector<std::uint8_t> read_file(const fs::path& path, const Layout& layout) {
-  std::ifstream file(path, std::ios::binary);
-  std::error_code problem;
-  const auto size = static_cast<std::int64_t>(fs::file_size(path, problem));
-  if (!file || problem) fail("{}: cannot be read; data.path should hold {}", path.string(), layout.expected);
+std::vector<std::uint8_t> read_records(const fs::path& path, const Layout& layout) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    fail("{}: not there; data.path should hold {}", path.string(), layout.expected);
+  const RegularFile file(path);
+  const auto size = static_cast<std::int64_t>(file.size());
   const std::int64_t record = layout.record(), rest = size % record;
   if (size == 0 || rest != 0) {
     fail(
@@ -39,14 +41,13 @@ std::vector<std::uint8_t> read_file(const fs::path& path, const Layout& layout) 
         path.string(), size, record, size / record, size - rest);
   }
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
-  file.read(reinterpret_cast<char*>(bytes.data()), size);
-  if (file.gcount() != size) fail("{}: reading stopped at byte {} of {}", path.string(), file.gcount(), size);
+  file.read_at(0, std::as_writable_bytes(std::span(bytes)));
   return bytes;
 }
 
 // Appends a file's records to `data` and returns their number.
 std::int64_t append_file(Dataset& data, const fs::path& path, const Layout& layout) {
-  const std::vector<std::uint8_t> bytes = read_file(path, layout);
+  const std::vector<std::uint8_t> bytes = read_records(path, layout);
   const std::int64_t record = layout.record(), count = static_cast<std::int64_t>(bytes.size()) / record;
   const std::size_t before = data.images.size();
   data.images.resize(before + static_cast<std::size_t>(count * image_bytes));

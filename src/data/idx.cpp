@@ -1,19 +1,15 @@
 // IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist, kept at
 // https://github.com/cvdf-datasets/mnist): two zero bytes, type 8 (unsigned byte), number of dimensions, then
 // each dimension as big-endian int32, then the data.
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
-#include <system_error>
 
 #include "src/core/error.h"
 #include "src/data/sources.h"
+#include "src/io/gzip_file.h"
 
 namespace convoy {
 
@@ -31,26 +27,17 @@ constexpr const char* expected =
 // is wrong.
 class Reader {
  public:
-  explicit Reader(const fs::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
-    if (!file_) fail("{}: cannot be opened: {}", path.string(), std::generic_category().message(errno));
-    gzbuffer(file_.get(), 1 << 17);
-  }
+  explicit Reader(const fs::path& path) : file_(path) {}
 
   /// Fills `bytes`; `what` names them, and `following` bytes after them, in the message when the file ends
   /// first or is damaged.
   void read(std::span<std::uint8_t> bytes, const char* what, std::size_t following = 0) {
-    while (!bytes.empty()) {
-      const auto part = static_cast<unsigned>(std::min(bytes.size(), piece));
-      const int got = gzread(file_.get(), bytes.data(), part);
-      if (got < 0) fail_damaged();
-      offset_ += got;
-      if (got == 0) {
-        check_unpacked();
-        fail("{}: ends at byte {}, within {}: {} bytes are missing; the file is truncated", path_.string(),
-             offset_, what, bytes.size() + following);
-      }
-      bytes = bytes.subspan(static_cast<std::size_t>(got));
-    }
+    const std::size_t got = file_.read(bytes);
+    offset_ += static_cast<std::int64_t>(got);
+    if (got == bytes.size()) return;
+    check_unpacked();
+    fail("{}: ends at byte {}, within {}: {} bytes are missing; the file is truncated", path().string(),
+         offset_, what, bytes.size() - got + following);
   }
 
   /// Appends `count` bytes. What a packed file's header announces is believed as far as the file holds it:
@@ -74,36 +61,26 @@ class Reader {
   /// Throws unless the content ends here. For a gzipped file this is also when its checksum is verified.
   void expect_end() {
     std::uint8_t byte = 0;
-    const int got = gzread(file_.get(), &byte, 1);
-    if (got < 0) fail_damaged();
-    if (got > 0) fail("{}: goes on after byte {}, where its data should end", path_.string(), offset_);
+    const std::size_t got = file_.read({&byte, 1});
     check_unpacked();
+    if (got > 0) fail("{}: goes on after byte {}, where its data should end", path().string(), offset_);
   }
 
-  std::string where() const { return fmt::format("{}: byte {}", path_.string(), offset_); }
-  const fs::path& path() const { return path_; }
+  std::string where() const { return fmt::format("{}: byte {}", path().string(), offset_); }
+  const fs::path& path() const { return file_.path(); }
+  std::uint64_t stored_size() const { return file_.stored_size(); }
   std::int64_t offset() const { return offset_; }
 
  private:
   static constexpr std::size_t piece = 1 << 18;
-  struct Close {
-    void operator()(gzFile file) const { gzclose(file); }
-  };
 
-  // At the end of what could be read: a gzip stream that stops early is an error that gzread leaves unsaid.
-  void check_unpacked() {
-    int code = Z_OK;
-    gzerror(file_.get(), &code);
-    if (code != Z_OK && code != Z_STREAM_END) fail_damaged();
-  }
-  [[noreturn]] void fail_damaged() {
-    int code = Z_OK;
-    const std::string reason = gzerror(file_.get(), &code);  // begins with the path
-    fail("{}; what could be unpacked ends after byte {}: the file is truncated or damaged", reason, offset_);
+  void check_unpacked() const {
+    if (const std::string problem = file_.problem(); !problem.empty())
+      fail("{}: {}; what could be unpacked ends after byte {}: the file is truncated or damaged",
+           path().string(), problem, offset_);
   }
 
-  fs::path path_;
-  std::unique_ptr<gzFile_s, Close> file_;
+  GzipFile file_;
   std::int64_t offset_ = 0;
 };
 
@@ -112,7 +89,8 @@ fs::path find_file(const fs::path& folder, const std::string& stem, int dimensio
   for (const char* joint : {"-", "."}) {
     for (const char* end : {"", ".gz"}) {
       const fs::path path = folder / fmt::format("{}{}idx{}-ubyte{}", stem, joint, dimensions, end);
-      if (fs::exists(path)) return path;
+      std::error_code ignored;
+      if (fs::exists(path, ignored) && !fs::is_directory(path, ignored)) return path;
     }
   }
   fail("{}: no {}-idx{}-ubyte or {}-idx{}-ubyte.gz here; data.path should hold {}{}", folder.string(), stem,
@@ -143,7 +121,7 @@ std::array<std::int64_t, dimensions> read_header(Reader& file) {
     if (size < 1 || size > INT32_MAX) fail("{}: a dimension of {}", where, size);
     bytes *= static_cast<double>(size);
   }
-  const auto stored = static_cast<double>(fs::file_size(file.path()));
+  const auto stored = static_cast<double>(file.stored_size());
   if (bytes > max_inflation * stored) {
     fail("{}: byte 4: the header announces {:.0f} bytes of data, which a file of {:.0f} bytes cannot hold",
          file.path().string(), bytes, stored);

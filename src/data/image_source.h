@@ -37,8 +37,8 @@ class ImageSource {
   virtual std::vector<std::int32_t> replaced() const { return {}; }
   /// What a sample is called, for messages.
   virtual std::string name_of(std::int32_t sample) const = 0;
-  /// The picture that a sample's image is cut from, where it lies in memory: of packed files.
-  virtual std::optional<ImageView> picture_of(std::int32_t) const { return std::nullopt; }
+  /// The picture that a sample's image is cut from, where it is stored decoded: of packed files.
+  virtual std::optional<Image> picture_of(std::int32_t) const { return std::nullopt; }
   /// The picture file that a sample is made from; nothing where it has none of its own.
   virtual std::optional<std::filesystem::path> file_of(std::int32_t) const { return std::nullopt; }
 };

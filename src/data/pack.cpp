@@ -1,12 +1,14 @@
 // Makes packed files.
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
 #include "src/core/error.h"
+#include "src/core/hash.h"
 #include "src/core/log.h"
 #include "src/core/reason.h"
 #include "src/data/folder.h"
@@ -74,13 +76,14 @@ PackSummary pack_folder(const std::filesystem::path& folder, const std::filesyst
         .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   };
   const std::size_t text_bytes = header_of(count, count, count).size();
-  const PackedLayout layout(text_bytes, static_cast<std::uint64_t>(count), image_bytes);
+  const PackedLayout layout(text_bytes, static_cast<std::uint64_t>(count), image_bytes, true);
 
   AtomicFile file(path);
   file.write(std::vector<std::byte>(layout.images));  // the header, once all is known
   PackSummary summary;
   summary.classes = static_cast<int>(listing.classes.size());
   std::vector<std::int32_t> labels;
+  std::vector<std::uint64_t> sums;
   constexpr std::int64_t rows_at_once = 64;
   std::vector<Bytes> rows;
   for (std::int64_t first = 0; first < count; first += rows_at_once) {
@@ -97,6 +100,7 @@ PackSummary pack_folder(const std::filesystem::path& folder, const std::filesyst
         continue;
       }
       file.write(as_bytes(rows[i]));
+      sums.push_back(hash_of(as_bytes(rows[i])));
       labels.push_back(listing.labels[static_cast<std::size_t>(sample)]);
       ++(sample < listing.train                        ? summary.train
          : sample < listing.train + listing.validation ? summary.validation
@@ -106,17 +110,18 @@ PackSummary pack_folder(const std::filesystem::path& folder, const std::filesyst
   }
   if (summary.train == 0 || (listing.validation > 0 && summary.validation == 0))
     fail("{}: nothing is left to pack", folder.string());
-  const auto label_bytes = std::as_bytes(std::span(labels));
-  file.write(label_bytes);
+  std::vector<std::byte> behind(labels.size() * sizeof labels[0] + sums.size() * sizeof sums[0]);
+  std::memcpy(behind.data(), labels.data(), labels.size() * sizeof labels[0]);
+  std::memcpy(behind.data() + labels.size() * sizeof labels[0], sums.data(), sums.size() * sizeof sums[0]);
+  file.write(behind);
   std::string text = header_of(summary.train, summary.validation, summary.test);
   text.resize(text_bytes, ' ');
-  const std::uint64_t facts[] = {text_bytes, packed_hash(std::as_bytes(std::span(text)), label_bytes)};
+  const std::uint64_t facts[] = {text_bytes, packed_hash(std::as_bytes(std::span(text)), behind)};
   file.overwrite(0, std::as_bytes(std::span(packed_magic)));
   file.overwrite(packed_magic.size(), std::as_bytes(std::span(facts)));
   file.overwrite(packed_text, std::as_bytes(std::span(text)));
   file.commit();
-  summary.bytes =
-      layout.images + static_cast<std::uint64_t>(labels.size()) * (image_bytes + sizeof(std::int32_t));
+  summary.bytes = PackedLayout(text_bytes, labels.size(), image_bytes, true).end;
   return summary;
 }
 

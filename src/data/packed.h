@@ -2,17 +2,20 @@
 //
 //   bytes 0-7     "CONVOYIM"
 //   8-15          u64 H: bytes of the header's text
-//   16-23         u64 hash_of (src/core/hash.h) the header's text and the labels
-//   24-           the text, JSON: {"version": 2, "height": h, "width": w, "classes": [names], "train": n,
+//   16-23         u64 hash_of (src/core/hash.h) the header's text and all that stands behind the images
+//   24-           the text, JSON: {"version": 3, "height": h, "width": w, "classes": [names], "train": n,
 //                 "validation": m, "test": t}; version 1 has no "test"
 //   at the next multiple of 4096: images, u8 (n + m + t,h,w,3), the n to train on first, the t to test on
-//   last right after them: labels, i32 (n + m + t); then the file ends
+//   last right after them: labels, i32 (n + m + t)
+//   then, as of version 3: hash_of each image, u64 (n + m + t); then the file ends
 //
 // Integers are little-endian.
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "src/data/dataset.h"
 
@@ -44,8 +47,25 @@ struct PackedParts {
 };
 PackedParts read_packed_parts(const std::filesystem::path& path);
 
-/// The data set of a packed file, mapped into memory: a rank reads the images of its batches alone. Throws
-/// Error that names the file for anything but a whole packed file.
+/// An identity of all that a packed file holds: images, labels, classes, parts. Of version 3 at the cost of
+/// opening it, since its header vouches for checksums of all images; of older ones all images are read.
+/// Throws Error for anything but a whole packed file.
+std::uint64_t packed_content_hash(const std::filesystem::path& path);
+
+/// What reading every image of a packed file has come to.
+struct PackedCheck {
+  static constexpr std::size_t most_problems = 10;
+  int version = 0;
+  bool has_sums = false;  ///< false, before version 3: images are there, and may be others than were packed
+  std::int64_t images = 0, damaged = 0;
+  std::vector<std::string> problems;  ///< of the first of the damaged ones
+};
+/// Reads all images in `threads` threads. Throws Error where header or labels are damaged.
+PackedCheck check_packed(const std::filesystem::path& path, int threads);
+
+/// The data set of a packed file: a rank reads the images of its batches alone, and holds each against its
+/// checksum. Throws Error that names the file for anything but a whole packed file; so does reading an image
+/// that is not what was packed, or is no longer there.
 Dataset read_packed(const DataConfig& config, std::uint64_t seed);
 
 }  // namespace convoy

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 #include "src/data/folder.h"
 #include "src/data/packed.h"
 #include "src/data/packed_layout.h"
@@ -18,9 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_packed(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored))
+    return false;  // of anything else the configuration's reader says what it is
   std::array<char, packed_magic.size()> begin{};
-  return file.read(begin.data(), begin.size()) && begin == packed_magic;
+  RegularFile(path).read_up_to(0, std::as_writable_bytes(std::span(begin)));
+  return begin == packed_magic;
 }
 
 /// Of sets whose files have names of their own.

@@ -8,10 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 
 namespace convoy {
 namespace {
@@ -22,14 +21,6 @@ FileDescriptor open_file(const std::filesystem::path& path, int flags) {
 
 [[noreturn]] void fail_with_errno(const char* what, const std::filesystem::path& path) {
   fail("cannot {} {}: {}", what, path.string(), std::strerror(errno));
-}
-
-/// What a file that is no regular one is, in words.
-const char* kind_of(mode_t mode) {
-  if (S_ISDIR(mode)) return "a folder";
-  if (S_ISFIFO(mode)) return "a pipe";
-  if (S_ISSOCK(mode)) return "a socket";
-  return "a device";
 }
 
 /// Calls put(pointer, bytes left) until nothing is left. False, with errno set, when it fails.
@@ -82,14 +73,15 @@ std::filesystem::path replaceable(const std::filesystem::path& path) {
   if (::lstat(path.c_str(), &status) != 0) return path;  // nothing there, or open() says what is wrong
   if (!S_ISLNK(status.st_mode)) {
     if (!S_ISREG(status.st_mode))
-      fail("cannot write {}: it is {}; name a file", path.string(), kind_of(status.st_mode));
+      fail("cannot write {}: it is {}; name a file", path.string(), kind_of_file(status.st_mode));
     return path;
   }
   if (::stat(path.c_str(), &status) != 0)
     fail("cannot write {}: it is a symbolic link that leads to no file; remove it or name another file",
          path.string());
   if (!S_ISREG(status.st_mode))
-    fail("cannot write {}: it is a symbolic link to {}; name a file", path.string(), kind_of(status.st_mode));
+    fail("cannot write {}: it is a symbolic link to {}; name a file", path.string(),
+         kind_of_file(status.st_mode));
   std::error_code error;
   const std::filesystem::path target = std::filesystem::canonical(path, error);
   if (error) fail("cannot write {}: {}", path.string(), error.message());
@@ -152,26 +144,6 @@ std::uint64_t append_to_file(const std::filesystem::path& path, const std::strin
   }
   if (sync == Sync::yes && before.st_size == 0) sync_folder_of(path);
   return static_cast<std::uint64_t>(before.st_size) + bytes.size();
-}
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-  std::error_code no_file;  // but a pipe or the like, whose end is not known
-  const std::uintmax_t size = std::filesystem::file_size(path, no_file);
-  std::string bytes;
-  if (!no_file) {
-    bytes.resize(size);
-    file.read(bytes.data(), static_cast<std::streamsize>(size));
-    bytes.resize(static_cast<std::size_t>(file.gcount()));
-  }
-  if (file.good()) {  // and what came since
-    std::ostringstream rest;
-    rest << file.rdbuf();
-    bytes += std::move(rest).str();
-  }
-  if (file.bad()) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-  return bytes;
 }
 
 }  // namespace convoy

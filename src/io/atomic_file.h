@@ -47,7 +47,4 @@ enum class Sync { no, yes };
 std::uint64_t append_to_file(const std::filesystem::path& path, const std::string& bytes,
                              Sync sync = Sync::yes);
 
-/// The whole file. Throws Error when it cannot be read.
-std::string read_file(const std::filesystem::path& path);
-
 }  // namespace convoy

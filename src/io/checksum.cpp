@@ -4,14 +4,11 @@
 
 #include <array>
 #include <cctype>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <sstream>
 #include <vector>
 
 #include "src/core/error.h"
-#include "src/io/atomic_file.h"
+#include "src/core/regular_file.h"
 
 namespace convoy {
 
@@ -45,15 +42,14 @@ std::string Sha256::finish() {
 }
 
 std::string sha256_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno));
+  const RegularFile file(path);
   Sha256 sum;
-  std::vector<char> piece(1 << 18);
-  while (file) {
-    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    sum.update(std::as_bytes(std::span(piece).first(static_cast<std::size_t>(file.gcount()))));
+  std::vector<std::byte> piece(1 << 18);
+  std::uint64_t done = 0;
+  while (const std::size_t got = file.read_up_to(done, piece)) {
+    sum.update(std::span(piece).first(got));
+    done += got;
   }
-  if (file.bad()) fail("cannot read {}: {}", path.string(), std::strerror(errno));
   return sum.finish();
 }
 

@@ -1,10 +1,9 @@
 #include "src/io/image.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <span>
 
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 #include "src/io/image_format.h"
 
 namespace convoy {
@@ -67,18 +66,12 @@ Image read_image(const std::filesystem::path& path, ImageSize at_least) {
 }
 
 std::vector<std::uint8_t> read_image_file(const std::filesystem::path& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) fail("{}: a folder, not an image", path.string());
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-  const std::uintmax_t size = std::filesystem::file_size(path, error);
-  if (error) fail("cannot read {}: {}", path.string(), error.message());
-  if (size > most_file_bytes)
-    fail("{}: {} bytes are more than the {} that an image file may have", path.string(), size,
+  const RegularFile file(path);
+  if (file.size() > most_file_bytes)
+    fail("{}: {} bytes are more than the {} that an image file may have", path.string(), file.size(),
          most_file_bytes);
-  std::vector<std::uint8_t> bytes(size);
-  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
-  if (file.gcount() != static_cast<std::streamsize>(size)) fail("cannot read all of {}", path.string());
+  std::vector<std::uint8_t> bytes(file.size());
+  file.read_at(0, std::as_writable_bytes(std::span(bytes)));
   return bytes;
 }
 

@@ -4,6 +4,9 @@
 
 #include <cerrno>
 
+#include "src/core/error.h"
+#include "src/core/regular_file.h"
+
 namespace convoy {
 namespace {
 
@@ -16,21 +19,25 @@ struct flock whole_file(short type) {
   return lock;
 }
 
-FileDescriptor open_for_reading(const std::filesystem::path& path) {
-  return FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+FileDescriptor open_if_possible(const std::filesystem::path& path) {
+  try {
+    return open_regular(path);
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 }  // namespace
 
 FileDescriptor mark_in_use(const std::filesystem::path& path) {
-  FileDescriptor file = open_for_reading(path);
+  FileDescriptor file = open_if_possible(path);
   struct flock lock = whole_file(F_RDLCK);
   if (!file || ::fcntl(file.get(), F_OFD_SETLK, &lock) != 0) return {};
   return file;
 }
 
 bool is_in_use(const std::filesystem::path& path) {
-  const FileDescriptor file = open_for_reading(path);
+  const FileDescriptor file = open_if_possible(path);
   struct flock lock = whole_file(F_WRLCK);  // asks what would be in its way
   return file && ::fcntl(file.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }

@@ -7,8 +7,8 @@
 
 namespace convoy {
 
-/// Marks a file that is there as in use, until the descriptor is closed or the process ends. None, with errno
-/// set, where it cannot be opened or its file system has no locks.
+/// Marks a file that is there as in use, until the descriptor is closed or the process ends. None
+/// where it cannot be opened or its file system has no locks.
 FileDescriptor mark_in_use(const std::filesystem::path& path);
 
 /// Whether a process on any host that sees the file has it marked. False where nobody can tell.

@@ -9,13 +9,13 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <string_view>
 
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
 #include "src/io/atomic_file.h"
 #include "src/io/foreign_file.h"
+#include "src/io/json_reader.h"
 
 namespace convoy {
 namespace {
@@ -178,6 +178,68 @@ SharedBytes aligned(SharedBytes bytes, DType type) {
   return std::vector<std::byte>(bytes.data(), bytes.data() + bytes.size());
 }
 
+/// Of the header that a file of `size` bytes announces; `first` are its first bytes, 4096 or all of them.
+std::uint64_t header_length(std::span<const std::byte> first, std::uint64_t size, const std::string& name) {
+  std::uint64_t length = 0;
+  if (size >= length_bytes) std::memcpy(&length, first.data(), length_bytes);
+  if (size > length_bytes && first[length_bytes] != std::byte{'{'})
+    fail("{}: not a safetensors file{}", name, foreign_kind(first, name));
+  if (size < length_bytes || length > size - length_bytes) {
+    fail("{}: truncated at byte {}, inside its header", name, size);
+  }
+  if (length > longest_header) fail("{}: its header of {} bytes is too long", name, length);
+  return length;
+}
+
+/// What a header says of a file of `size` bytes, which its tensors fill.
+struct Header {
+  TensorFile file;                                        ///< the wanted tensors, without their bytes
+  std::vector<std::pair<ByteRange, FileTensor*>> ranges;  ///< of all, ascending; null: not wanted
+};
+Header read_header(std::string_view head, std::uint64_t size, const std::string& name,
+                   const WantedTensors& wanted) {
+  const std::uint64_t begin = head.size();
+  Header result;
+  auto& [file, ranges] = result;
+  try {
+    const auto header = read_json(head.substr(length_bytes), fmt::format("{}: its header", name), 3);
+    for (const auto& [key, value] : header.items()) {
+      if (key == "__metadata__") {
+        file.metadata = value.get<std::map<std::string, std::string>>();
+        continue;
+      }
+      const auto type = value.at("dtype").get<std::string>();
+      const std::optional<DType> known = dtype_from(type);
+      FileTensor tensor;
+      tensor.shape = integers_in<std::int64_t>(value.at("shape"), name);
+      const auto offsets = integers_in<std::uint64_t>(value.at("data_offsets"), name);
+      if (offsets.size() != 2) fail("{}: not a safetensors file: tensor {} has no two offsets", name, key);
+      const std::uint64_t from = offsets[0], to = offsets[1];
+      if (to > size - begin) fail("{}: truncated at byte {}, inside tensor {}", name, size, key);
+      std::uint64_t expected = known ? static_cast<std::uint64_t>(size_of(*known)) : foreign_size(type, name);
+      bool overflows = false;
+      for (const std::int64_t dim : tensor.shape) {
+        overflows |= dim < 0 || __builtin_mul_overflow(expected, static_cast<std::uint64_t>(dim), &expected);
+      }
+      if (from > to || overflows || expected != to - from) {
+        fail("{}: tensor {} of shape [{}] does not fill bytes {} to {}", name, key,
+             fmt::join(tensor.shape, ","), from, to);
+      }
+      FileTensor* kept = nullptr;
+      if (known && (!wanted || wanted(key))) {
+        tensor.dtype = *known;
+        kept = &(file.tensors[key] = std::move(tensor));
+      }
+      ranges.emplace_back(ByteRange(from, to), kept);
+    }
+  } catch (const nlohmann::json::exception& error) {  // which quotes what it read
+    fail("{}: not a safetensors file: {}", name, std::string(error.what()).substr(0, 200));
+  }
+  std::sort(ranges.begin(), ranges.end());
+  check_ranges(ranges, size - begin, name);
+  return result;
+}
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorEntry>& entries,
@@ -208,66 +270,23 @@ std::string to_safetensors(const TensorFile& file) {
   return out;
 }
 
+SharedBytes safetensors_in(const std::filesystem::path& path) {
+  if (is_shell_pipe(path)) return read_named_file(path);
+  const std::string name = path.string();
+  const RegularFile file(path);
+  std::string head(std::min<std::uint64_t>(file.size(), 4096), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(head)));
+  head.resize(length_bytes + header_length(std::as_bytes(std::span(head)), file.size(), name));
+  file.read_at(0, std::as_writable_bytes(std::span(head)));
+  read_header(head, file.size(), name, {});
+  return read_shared(file);
+}
+
 TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name, const WantedTensors& wanted) {
-  std::uint64_t length = 0;
-  if (bytes.size() >= length_bytes) std::memcpy(&length, bytes.data(), length_bytes);
-  if (bytes.size() > length_bytes && std::memcmp(bytes.data() + length_bytes, "{", 1) != 0)
-    fail("{}: not a safetensors file{}", name, foreign_kind(bytes, name));
-  if (bytes.size() < length_bytes || length > bytes.size() - length_bytes) {
-    fail("{}: truncated at byte {}, inside its header", name, bytes.size());
-  }
-  if (length > longest_header) fail("{}: its header of {} bytes is too long", name, length);
-  const std::size_t begin = length_bytes + length;
+  const std::size_t begin = length_bytes + header_length(bytes, bytes.size(), name);
   const std::string_view head(reinterpret_cast<const char*>(bytes.data()), begin);
-  TensorFile file;
-  std::vector<std::pair<ByteRange, FileTensor*>> ranges;
-  std::array<std::set<std::string>, 3> keys;  // of the objects under way, from the outermost
-  const auto refuse_oddities = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-    if (depth > 3) fail("{}: not a safetensors file: its header is nested too deeply", name);
-    const auto level = static_cast<std::size_t>(depth);
-    if (event == nlohmann::json::parse_event_t::object_start && level < keys.size()) keys[level].clear();
-    if (event == nlohmann::json::parse_event_t::key && level >= 1 && level <= keys.size() &&
-        !keys[level - 1].insert(parsed.get<std::string>()).second)
-      fail("{}: its header has {} twice", name, parsed.get<std::string>());
-    return true;
-  };
-  try {
-    const auto header = nlohmann::json::parse(head.substr(length_bytes), refuse_oddities);
-    for (const auto& [key, value] : header.items()) {
-      if (key == "__metadata__") {
-        file.metadata = value.get<std::map<std::string, std::string>>();
-        continue;
-      }
-      const auto type = value.at("dtype").get<std::string>();
-      const std::optional<DType> known = dtype_from(type);
-      FileTensor tensor;
-      tensor.shape = integers_in<std::int64_t>(value.at("shape"), name);
-      const auto offsets = integers_in<std::uint64_t>(value.at("data_offsets"), name);
-      if (offsets.size() != 2) fail("{}: not a safetensors file: tensor {} has no two offsets", name, key);
-      const std::uint64_t from = offsets[0], to = offsets[1];
-      if (to > bytes.size() - begin)
-        fail("{}: truncated at byte {}, inside tensor {}", name, bytes.size(), key);
-      std::uint64_t expected = known ? static_cast<std::uint64_t>(size_of(*known)) : foreign_size(type, name);
-      bool overflows = false;
-      for (const std::int64_t dim : tensor.shape) {
-        overflows |= dim < 0 || __builtin_mul_overflow(expected, static_cast<std::uint64_t>(dim), &expected);
-      }
-      if (from > to || overflows || expected != to - from) {
-        fail("{}: tensor {} of shape [{}] does not fill bytes {} to {}", name, key,
-             fmt::join(tensor.shape, ","), from, to);
-      }
-      FileTensor* kept = nullptr;
-      if (known && (!wanted || wanted(key))) {
-        tensor.dtype = *known;
-        kept = &(file.tensors[key] = std::move(tensor));
-      }
-      ranges.emplace_back(ByteRange(from, to), kept);
-    }
-  } catch (const nlohmann::json::exception& error) {  // which quotes what it read
-    fail("{}: not a safetensors file: {}", name, std::string(error.what()).substr(0, 200));
-  }
-  std::sort(ranges.begin(), ranges.end());
-  check_ranges(ranges, bytes.size() - begin, name);
+  Header header = read_header(head, bytes.size(), name, wanted);
+  TensorFile& file = header.file;
   if (const auto checksum = file.metadata.find("checksum"); checksum != file.metadata.end()) {
     const std::size_t at = checksum_position(head, checksum->second);
     if (at == std::string::npos || checksum->second.size() != std::strlen(empty_checksum))
@@ -277,11 +296,11 @@ TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name, c
     file.metadata.erase(checksum);
     file.is_verified = true;
   }
-  for (const auto& [range, tensor] : ranges) {
+  for (const auto& [range, tensor] : header.ranges) {
     if (tensor != nullptr)
       tensor->bytes = aligned(bytes.part(begin + range.first, range.second - range.first), tensor->dtype);
   }
-  return file;
+  return std::move(header.file);
 }
 
 std::span<const float> floats_in(const TensorFile& file, const std::string& tensor,

@@ -53,6 +53,10 @@ using WantedTensors = std::function<bool(const std::string& tensor)>;
 TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name,
                             const WantedTensors& wanted = {});
 
+/// What is to be given to from_safetensors(). Of a file that is none by its header, no more is read: throws
+/// Error as from_safetensors() does. The shell's pipes, as in `--init <(COMMAND)`, are read, too.
+SharedBytes safetensors_in(const std::filesystem::path& path);
+
 /// The f32 values of a tensor, which the file owns. Throws Error naming it when it is missing, of another
 /// type or shape.
 std::span<const float> floats_in(const TensorFile& file, const std::string& tensor,

@@ -1,13 +1,9 @@
 #include "src/io/shared_bytes.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "src/core/error.h"
-#include "src/io/atomic_file.h"
-#include "src/io/mapped_file.h"
 
 namespace convoy {
 
@@ -35,14 +31,12 @@ bool operator==(const SharedBytes& a, const SharedBytes& b) {
   return std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size());
 }
 
-SharedBytes map_file(const std::filesystem::path& path) {
-  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path)) return read_file(path);
-  const auto file = std::make_shared<const MappedFile>(path);
+SharedBytes read_shared(const RegularFile& file) {
+  const std::shared_ptr<std::byte[]> owner(new std::byte[file.size()]);  // not set to zero first
   SharedBytes bytes;
-  bytes.bytes_ = std::as_bytes(file->bytes());
-  bytes.owner_ = file;
-  // All of it is wanted soon: so that the disk reads ahead of whoever looks at it. Only a hint.
-  if (!bytes.empty()) madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_WILLNEED);
+  bytes.bytes_ = {owner.get(), file.size()};
+  bytes.owner_ = owner;
+  file.read_at(0, {owner.get(), file.size()});
   return bytes;
 }
 

@@ -1,12 +1,13 @@
-// Bytes that do not change and have several owners, such as a mapped file and the tensors in it.
+// Bytes that do not change and have several owners, such as a file's content and the tensors in it.
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "src/core/regular_file.h"
 
 namespace convoy {
 
@@ -24,7 +25,7 @@ class SharedBytes {
   /// A part of it, which keeps the whole alive.
   SharedBytes part(std::size_t offset, std::size_t size) const;
 
-  friend SharedBytes map_file(const std::filesystem::path& path);
+  friend SharedBytes read_shared(const RegularFile& file);
 
  private:
   std::shared_ptr<const void> owner_;
@@ -33,9 +34,8 @@ class SharedBytes {
 
 bool operator==(const SharedBytes& a, const SharedBytes& b);
 
-/// A file's content, read by the system when it is looked at (what is no regular file, such as a pipe: now).
-/// Nobody may shorten the file in the meantime; to replace or remove it does no harm. Throws Error when it
-/// cannot be read.
-SharedBytes map_file(const std::filesystem::path& path);
+/// A file's content, read now: whoever changes the file later changes nothing here. Throws Error when it
+/// cannot be read, or has become shorter.
+SharedBytes read_shared(const RegularFile& file);
 
 }  // namespace convoy

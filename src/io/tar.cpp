@@ -2,8 +2,6 @@
 // 512 (POSIX.1-2017, pax, "ustar Interchange Format"). zlib unpacks it and checks the gzip sum.
 #include "src/io/tar.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -14,6 +12,7 @@
 
 #include "src/core/error.h"
 #include "src/io/atomic_file.h"
+#include "src/io/gzip_file.h"
 
 namespace convoy {
 namespace {
@@ -22,36 +21,15 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t block = 512;
 
-class GzipReader {
- public:
-  explicit GzipReader(const fs::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
-    if (!file_) fail("cannot read {}: {}", path.string(), std::strerror(errno));
-    gzbuffer(file_.get(), 1 << 17);
-  }
-  /// Fills `bytes`. False at the end of the file; throws when it comes in their midst.
-  bool read(std::span<char> bytes) {
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-      const int got = gzread(file_.get(), bytes.data() + done, static_cast<unsigned>(bytes.size() - done));
-      int code = Z_OK;
-      const char* reason = gzerror(file_.get(), &code);
-      if (got < 0 || (got == 0 && code != Z_OK && code != Z_STREAM_END))
-        fail("{}: the archive is damaged or truncated: {}", path_.string(), reason);
-      if (got == 0 && done == 0) return false;
-      if (got == 0) fail("{}: the archive ends in the midst of a file", path_.string());
-      done += static_cast<std::size_t>(got);
-    }
-    return true;
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  struct Close {
-    void operator()(gzFile file) const { gzclose(file); }
-  };
-  fs::path path_;
-  std::unique_ptr<gzFile_s, Close> file_;
-};
+/// Fills `bytes`. False at the end of the file; throws when it comes in their midst.
+bool read_all(GzipFile& file, std::span<char> bytes) {
+  const std::size_t done = file.read({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
+  if (done == bytes.size()) return true;
+  if (const std::string problem = file.problem(); !problem.empty())
+    fail("{}: the archive is damaged or truncated: {}", file.path().string(), problem);
+  if (done > 0) fail("{}: the archive ends in the midst of a file", file.path().string());
+  return false;
+}
 
 using Header = std::array<char, block>;
 
@@ -91,11 +69,11 @@ void check_header(const Header& header, const fs::path& path) {
 }  // namespace
 
 void unpack_members(const fs::path& archive, const std::vector<std::string>& names, const fs::path& folder) {
-  GzipReader reader(archive);
+  GzipFile packed(archive);
   std::map<std::string, std::unique_ptr<AtomicFile>> files;
   Header header{};
   std::vector<char> piece(std::size_t{1} << 18);
-  while (reader.read(header)) {
+  while (read_all(packed, header)) {
     if (std::all_of(header.begin(), header.end(), [](char c) { return c == 0; })) continue;  // at the end
     check_header(header, archive);
     const std::string path = text_of(header, 0, 100);
@@ -110,12 +88,12 @@ void unpack_members(const fs::path& archive, const std::vector<std::string>& nam
     for (std::int64_t left = size; left > 0;) {
       const auto count = static_cast<std::size_t>(std::min<std::int64_t>(left, std::ssize(piece)));
       const auto part = std::span(piece).first(count);
-      if (!reader.read(part)) fail("{}: the archive ends in the midst of {}", archive.string(), path);
+      if (!read_all(packed, part)) fail("{}: the archive ends in the midst of {}", archive.string(), path);
       if (file != nullptr) file->write(std::as_bytes(part));
       left -= static_cast<std::int64_t>(count);
     }
     const std::size_t padding = (block - static_cast<std::size_t>(size) % block) % block;
-    if (padding > 0 && !reader.read(std::span(piece).first(padding)))
+    if (padding > 0 && !read_all(packed, std::span(piece).first(padding)))
       fail("{}: the archive ends in the midst of {}", archive.string(), path);
   }
   for (const std::string& name : names) {

@@ -58,7 +58,7 @@ TensorFile verified(const SharedBytes& bytes, const fs::path& path, const Wanted
 
 bool is_later(const fs::path& best, const Progress& progress) {
   try {
-    return place_of(progress_in(verified(map_file(best), best), best.string())) > place_of(progress);
+    return place_of(progress_in(verified(safetensors_in(best), best), best.string())) > place_of(progress);
   } catch (const Error&) {
     return true;  // not worth its name
   }
@@ -74,12 +74,6 @@ std::vector<fs::path> candidates(const fs::path& path) {
   return paths;
 }
 
-/// What is to be sent is read now: not every network's driver sends from a mapped file.
-SharedBytes contents_of(const fs::path& path, const RankEnvironment& ranks) {
-  if (ranks.size() > 1) return read_file(path);
-  return map_file(path);
-}
-
 struct Chosen {
   fs::path path;
   SharedBytes bytes;
@@ -87,11 +81,11 @@ struct Chosen {
 };
 
 /// The first candidate that verifies; empty when there is none at all.
-Chosen choose(const fs::path& path, const RankEnvironment& ranks, const WantedTensors& wanted) {
+Chosen choose(const fs::path& path, const WantedTensors& wanted) {
   const std::vector<fs::path> paths = candidates(path);
   for (const fs::path& candidate : paths) {
     try {
-      const SharedBytes bytes = contents_of(candidate, ranks);
+      const SharedBytes bytes = safetensors_in(candidate);
       TensorFile file = verified(bytes, candidate, wanted);
       return {candidate, bytes, std::move(file)};
     } catch (const Error& error) {
@@ -178,7 +172,7 @@ TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
   SharedBytes bytes;
   TensorFile file;
   agree(ranks, [&] {
-    if (ranks.is_root()) bytes = contents_of(path, ranks);
+    if (ranks.is_root()) bytes = safetensors_in(path);
   });
   bytes = shared(bytes, ranks);
   agree(ranks, [&] { file = from_safetensors(bytes, path.string()); });
@@ -192,7 +186,7 @@ std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const Rank
   };
   Chosen chosen;
   agree(ranks, [&] {
-    if (ranks.is_root()) chosen = choose(path, ranks, wanted);
+    if (ranks.is_root()) chosen = choose(path, wanted);
   });
   const std::string name = ranks.text_of(0, chosen.path.string());
   if (name.empty()) return std::nullopt;

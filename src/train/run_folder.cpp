@@ -6,8 +6,10 @@
 #include <system_error>
 
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "src/io/json_line.h"
+#include "src/io/json_reader.h"
 #include "src/train/earlier_run.h"
 
 namespace convoy {
@@ -65,7 +67,7 @@ double RunFolder::prepare_resumed(const Config& config, int epochs, std::int64_t
   std::istringstream lines(read_file(path_ / "metrics.jsonl"));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
-    const auto record = nlohmann::json::parse(line, nullptr, false);
+    const auto record = read_json_line(line);
     if (!record.is_object()) continue;
     if (record.contains("event")) {
       if (record["event"] == "step" && integer_of(record, "step") <= steps) kept += line + '\n';

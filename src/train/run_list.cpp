@@ -9,8 +9,9 @@
 
 #include "src/config/config.h"
 #include "src/core/reason.h"
-#include "src/io/atomic_file.h"
+#include "src/core/regular_file.h"
 #include "src/io/in_use.h"
+#include "src/io/json_reader.h"
 
 namespace convoy {
 namespace {
@@ -72,7 +73,7 @@ bool read_metrics(const fs::path& path, RunFigures& run) {
   int broken = 0;
   double seconds = 0;
   for (std::string line; std::getline(lines, line);) {
-    const json record = json::parse(line, nullptr, false);
+    const json record = read_json_line(line);
     if (!record.is_object()) {
       ++broken;
     } else if (text(record, "event") == "summary") {
@@ -126,7 +127,8 @@ RunFigures read_run(const fs::path& folder) {
   } else if (fs::exists(folder / "failure.json", error)) {
     run.state = RunState::failed;
     attempt(run, "failure.json", [&] {
-      run.notes.push_back(first_line(text(json::parse(read_file(folder / "failure.json")), "reason")));
+      const std::string bytes = read_file(folder / "failure.json", 1 << 20);
+      run.notes.push_back(first_line(text(read_json(bytes, "it", 8), "reason")));
     });
   } else if (finished) {
     run.state = RunState::finished;

@@ -13,7 +13,9 @@
 
 #include "src/core/error.h"
 #include "src/core/file_descriptor.h"
+#include "src/core/regular_file.h"
 #include "src/io/atomic_file.h"
+#include "src/io/json_reader.h"
 
 namespace fs = std::filesystem;
 
@@ -26,11 +28,14 @@ std::uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
+constexpr std::uint64_t most_bytes = 1 << 24;  // of timings
+
 /// Holds others off between reading a file and writing it. Does not wait for long: losing a few timings is
 /// better than hanging on a file system that has no locks.
 class FileLock {
  public:
-  explicit FileLock(const fs::path& path) : file_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+  explicit FileLock(const fs::path& path)
+      : file_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644)) {
     using namespace std::chrono_literals;
     if (!file_) fail("cannot create {}: {}", path.string(), std::strerror(errno));
     for (int attempt = 0; ::flock(file_.get(), LOCK_EX | LOCK_NB) != 0; ++attempt) {
@@ -54,7 +59,7 @@ TileChoices TileCache::load() const {
   TileChoices choices;
   if (path_.empty()) return choices;
   try {
-    const auto json = nlohmann::json::parse(read_file(path_));
+    const auto json = read_json(read_file(path_, most_bytes), path_.string(), 2);
     if (json.at("for").get<std::string>() != identity_) return choices;
     for (const auto& [key, tile] : json.at("tiles").get_ref<const nlohmann::json::object_t&>()) {
       if (tile.is_number_unsigned()) choices.tiles[key] = tile.get<std::size_t>();

@@ -340,7 +340,7 @@ TEST(BadFile, MissingOrDirectory) {
   };
   EXPECT_EQ(message("no/such.yaml"), "no/such.yaml: no such file");
   EXPECT_EQ(message("/"), "/: a directory; expected a YAML file");
-  EXPECT_EQ(message("/dev/null"), "/dev/null: empty; expected a configuration");
+  EXPECT_EQ(message("/dev/null"), "cannot read /dev/null: it is a device; name a file");
 }
 
 }  // namespace

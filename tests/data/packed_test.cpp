@@ -1,7 +1,11 @@
 // Packed files: made of folders, read as data sets, damaged.
 #include "src/data/packed.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <random>
 
 #include "src/core/hash.h"
 #include "src/data/packed_layout.h"
@@ -125,11 +129,113 @@ TEST_F(Packed, RefusesWhatIsDamaged) {
   expect_contains(problem_after([](Bytes& b) { b.resize(30); }), {"header is longer than the file"});
   expect_contains(problem_after([](Bytes& b) { b.pop_back(); }), {"bytes where"});
   expect_contains(problem_after([](Bytes& b) { b.push_back(0); }), {"bytes where"});
-  expect_contains(problem_after([](Bytes& b) { b.back() = 1; }),
-                  {"header and labels are not what was written"});
+  expect_contains(problem_after([](Bytes& b) { b.back() ^= 1; }),
+                  {"header, labels and checksums are not what was written"});
   expect_contains(problem_after([](Bytes& b) { b[15] = 0xFF; }), {"header is longer than the file"});
   expect_contains(problem_after([](Bytes& b) { b[8] = static_cast<std::uint8_t>(b[8] - 9); }),
-                  {"cannot be read"});
+                  {"its header is no JSON"});
+}
+
+/// Whether anybody who reads the whole file is told that something is wrong.
+bool is_seen(const std::filesystem::path& path) {
+  try {
+    return check_packed(path, 1).damaged > 0;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+TEST_F(Packed, EveryFlippedByteIsSeen) {
+  pack_folder(folder.path(), config().path, {7, 0, 1, {}});
+  const Bytes whole = folder.read("all.packed");
+  const std::filesystem::path path = folder.path() / "flipped";
+  folder.write("flipped", whole);
+  ASSERT_FALSE(is_seen(path));
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  const auto put = [&](std::size_t at, std::uint8_t byte) {
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(byte));
+    file.flush();
+  };
+  std::mt19937 random(1);
+  const bool deep = std::getenv("CONVOY_DEEP") != nullptr;
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (unsigned mask = deep ? 1 : 1 + random() % 255; mask < 256; mask += deep ? 1 : 256) {
+      put(at, static_cast<std::uint8_t>(whole[at] ^ mask));
+      EXPECT_TRUE(is_seen(path)) << "byte " << at << " of " << whole.size() << " became another by " << mask;
+    }
+    put(at, whole[at]);
+  }
+  EXPECT_FALSE(is_seen(path));
+}
+
+TEST_F(Packed, DamagedPixelsEndWhatReadsThem) {
+  pack();
+  const Bytes whole = folder.read("all.packed");
+  const Dataset data = load_dataset(config(), 1);
+  Bytes flipped = whole;
+  constexpr std::size_t image = 32 * 32 * 3;
+  flipped[packed_alignment + 3 * image + 100] ^= 1;
+  flipped[packed_alignment + 20 * image] ^= 1;
+  folder.write("all.packed", flipped);  // the same file, which is open
+  const auto fetch = [&](int sample) { return message_of([&] { image_of(data, sample, {}); }); };
+  expect_contains(fetch(3), {"all.packed: a damaged packed file", "image 3", "pack the pictures again"});
+  EXPECT_EQ(fetch(4), "no error");
+  expect_contains(message_of([&] { data.source->picture_of(20); }), {"image 20"});
+  const PackedCheck check = check_packed(config().path, 2);
+  EXPECT_EQ(check.images, 21);
+  EXPECT_EQ(check.damaged, 2);
+  EXPECT_EQ(check.problems.size(), 2u);
+}
+
+TEST_F(Packed, CutShortUnderItsReaderIsAnErrorThatNamesIt) {
+  pack();
+  const Dataset data = load_dataset(config(), 1);
+  std::filesystem::resize_file(config().path, packed_alignment + 100);
+  expect_contains(message_of([&] { image_of(data, 0, {}); }),
+                  {"all.packed", "ends at byte 4196", "cut it short"});
+  std::filesystem::remove(config().path);  // the open one is still there
+  expect_contains(message_of([&] { image_of(data, 0, {}); }), {"ends at byte 4196"});
+}
+
+TEST_F(Packed, ContentIsKnownByAHash) {
+  pack();
+  const std::uint64_t hash = packed_content_hash(config().path);
+  EXPECT_EQ(hash, load_dataset(config(), 1).source->fingerprint()) << "which ranks compare";
+  pack(0, 1);
+  EXPECT_EQ(packed_content_hash(config().path), hash) << "of the same pictures";
+  folder.add("train/class0/000.jpg", 1, 9);
+  pack();
+  EXPECT_NE(packed_content_hash(config().path), hash) << "of another picture of the same name and class";
+}
+
+TEST_F(Packed, OlderVersionsAreReadAndTheirContentIsHashed) {
+  const auto write = [&](std::uint8_t pixel) {
+    const std::string text =
+        R"({"version": 2, "height": 1, "width": 1, "classes": ["a"], "train": 1, "validation": 1, "test": 0})";
+    const Bytes tail(8, 0);
+    const std::uint64_t facts[] = {
+        text.size(), packed_hash(std::as_bytes(std::span(text)), std::as_bytes(std::span(tail)))};
+    Bytes bytes(packed_magic.begin(), packed_magic.end());
+    const auto* raw = reinterpret_cast<const std::uint8_t*>(facts);
+    bytes.insert(bytes.end(), raw, raw + sizeof facts);
+    bytes.insert(bytes.end(), text.begin(), text.end());
+    bytes.resize(packed_alignment);
+    bytes.insert(bytes.end(), {1, 2, 3, 4, 5, pixel});
+    bytes.insert(bytes.end(), tail.begin(), tail.end());
+    folder.write("all.packed", bytes);
+  };
+  write(6);
+  const Dataset data = load_dataset(config(), 1);
+  EXPECT_EQ(data.source->picture_of(1)->pixels, (Bytes{4, 5, 6}));
+  expect_contains(data.warning, {"version 2, without checksums"});
+  const PackedCheck check = check_packed(config().path, 1);
+  EXPECT_FALSE(check.has_sums);
+  EXPECT_EQ(check.version, 2);
+  EXPECT_EQ(check.damaged, 0);
+  const std::uint64_t hash = packed_content_hash(config().path);
+  write(7);
+  EXPECT_NE(packed_content_hash(config().path), hash);
 }
 
 TEST_F(Packed, RefusesAbsurdHeaders) {
@@ -143,8 +249,8 @@ TEST_F(Packed, RefusesAbsurdHeaders) {
           const auto* raw = reinterpret_cast<const std::uint8_t*>(facts);
           bytes.insert(bytes.end(), raw, raw + sizeof facts);
           bytes.insert(bytes.end(), text.begin(), text.end());
-          bytes.resize(packed_alignment);
-          bytes.resize(packed_alignment + 3);  // an image of 1 x 1
+          bytes.resize(std::max<std::size_t>(bytes.size(), packed_alignment));
+          bytes.resize(bytes.size() + 3);  // an image of 1 x 1
           bytes.insert(bytes.end(), rest.begin(), rest.end());
         },
         code);
@@ -154,10 +260,18 @@ TEST_F(Packed, RefusesAbsurdHeaders) {
       with(R"({"version": 1, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}, ExitCode::usage),
       {"was packed from a folder without val/ and test/", "data.validation: 0.1"});  // all else is in order
   expect_contains(with(R"({"version": 1, "height": 1, "width": 1)" + rest, {1, 0, 0, 0}), {"label 1 of 1"});
-  expect_contains(with(R"({"version": 3, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}), {"version 3"});
-  expect_contains(with(R"({"version": 1, "height": 0, "width": 1)" + rest, {0, 0, 0, 0}),
-                  {"images of 0 x 1"});
-  expect_contains(with(R"({"version": 1, "height": 99999, "width": 1)" + rest, {0, 0, 0, 0}), {"images of"});
+  expect_contains(with(R"({"version": 4, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}),
+                  {"version 4; this program reads versions up to 3"});
+  expect_contains(with(R"({"version": 3, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}), {"bytes where"});
+  for (const char* height : {"0", "16385", "-1", "1.0", "1e3", "99999999999999999999", "null"})
+    expect_contains(
+        with(R"({"version": 1, "height": )" + std::string(height) + R"(, "width": 1)" + rest, {0, 0, 0, 0}),
+        {"its height is no whole number from 1 to 16384"});
+  expect_contains(with(R"({"version": 1, "version": 1, "height": 1, "width": 1)" + rest, {0, 0, 0, 0}),
+                  {"its header has version twice"});
+  expect_contains(
+      with(R"({"version": 1, "height": 1, "width": 1)" + rest + std::string(1, '\0'), {0, 0, 0, 0}),
+      {"its header is no JSON"});
   expect_contains(with(R"({"version": 1, "height": "1", "width": 1)" + rest, {0, 0, 0, 0}), {"damaged"});
   expect_contains(
       with(R"({"version": 1, "height": 16384, "width": 16384, "classes": ["a"], "train": 2147483647,
@@ -168,9 +282,12 @@ TEST_F(Packed, RefusesAbsurdHeaders) {
       with(R"({"version": 1, "height": 1, "width": 1, "classes": ["a"], "train": 9223372036854775807,
                        "validation": 1})",
            {}),
-      {"1 and 0 images"});
-  expect_contains(with(std::string(3000, '['), {}), {"cannot be read"});
-  expect_contains(with("{" + std::string(3000, '['), {}), {"cannot be read"});
+      {"its train is no whole number"});
+  expect_contains(with(std::string(3000, '['), {}), {"nested too deeply"});
+  expect_contains(with("{" + std::string(3000, '['), {}), {"its header is no JSON"});
+  const std::string deep = std::string(300'000, '[') + std::string(300'000, ']');
+  expect_contains(with(R"({"version": )" + deep + R"(, "height": 1, "width": 1)" + rest, {}),
+                  {"nested too deeply"});
 }
 
 }  // namespace

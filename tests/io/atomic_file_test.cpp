@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 #include "tests/io/scoped_limits.h"
 #include "tests/train/support.h"
 

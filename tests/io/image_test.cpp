@@ -214,7 +214,7 @@ TEST(Image, NamesWhatIsNoImage) {
   expect_contains(problem_of(Bytes(100)), {"nothing but zero bytes"});
   if (reads_webp) expect_contains(problem_of(file_of("webp_animated")), {"a.file: an animated WebP file"});
   const TemporaryFolder folder;
-  expect_contains(message_of([&] { read_image(folder.path()); }), {"a folder, not an image"});
+  expect_contains(message_of([&] { read_image(folder.path()); }), {"it is a folder; name a file"});
   expect_contains(message_of([&] { read_image(folder.path() / "none.png"); }), {"none.png", "No such file"});
   folder.write("text.jpg", {'h', 'e', 'l', 'l', 'o'});
   expect_contains(message_of([&] { read_image(folder.path() / "text.jpg"); }),

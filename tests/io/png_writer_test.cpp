@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "tests/train/support.h"
 

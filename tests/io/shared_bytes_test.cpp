@@ -2,10 +2,6 @@
 #include "src/io/shared_bytes.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-
-#include <fstream>
-#include <thread>
 
 #include "src/core/error.h"
 #include "src/io/atomic_file.h"
@@ -24,7 +20,7 @@ TEST(SharedBytes, APartOutlivesTheWholeAndTheFile) {
   write_file_atomically(path, "0123456789");
   SharedBytes part;
   {
-    const SharedBytes whole = map_file(path);
+    const SharedBytes whole = read_shared(RegularFile(path));
     EXPECT_EQ(text_of(whole), "0123456789");
     part = whole.part(3, 4);
     EXPECT_EQ(part.data(), whole.data() + 3) << "no copy";
@@ -37,16 +33,15 @@ TEST(SharedBytes, APartOutlivesTheWholeAndTheFile) {
   EXPECT_FALSE(part == SharedBytes(std::string("345")));
 }
 
-TEST(SharedBytes, OfNoFileEmptyFileAndPipe) {
+TEST(SharedBytes, OfAnEmptyFileAndOfOneThatWasCutShort) {
   const TemporaryFolder folder;
-  EXPECT_THROW(map_file(folder.path() / "none"), Error);
-  write_file_atomically(folder.path() / "empty", "");
-  EXPECT_TRUE(map_file(folder.path() / "empty").empty());
-  const std::filesystem::path pipe = folder.path() / "pipe";
-  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
-  std::thread writer([&] { std::ofstream(pipe) << "through a pipe"; });
-  EXPECT_EQ(text_of(map_file(pipe)), "through a pipe");
-  writer.join();
+  const std::filesystem::path path = folder.path() / "x";
+  write_file_atomically(path, "");
+  EXPECT_TRUE(read_shared(RegularFile(path)).empty());
+  write_file_atomically(path, "0123456789");
+  const RegularFile file(path);
+  std::filesystem::resize_file(path, 4);
+  EXPECT_THROW(read_shared(file), Error);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "src/core/regular_file.h"
 #include "src/train/tensor_values.h"
 #include "src/train/trained_model.h"
 #include "tests/train/runs.h"

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "comm/agree.h"
+#include "src/core/regular_file.h"
 #include "tests/io/scoped_limits.h"
 #include "tests/train/runs.h"
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/core/regular_file.h"
 #include "tests/train/runs.h"
 
 namespace convoy::testing {

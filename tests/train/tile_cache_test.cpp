@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "src/core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "tests/train/support.h"
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/conv/cuda/plan.h"
+#include "src/core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "src/train/tensor_values.h"
 #include "tests/train/support.h"
