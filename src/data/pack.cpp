@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "src/core/error.h"
-#include "src/core/hash.h"
 #include "src/core/log.h"
 #include "src/core/reason.h"
 #include "src/data/folder.h"
@@ -100,7 +99,7 @@ PackSummary pack_folder(const std::filesystem::path& folder, const std::filesyst
         continue;
       }
       file.write(as_bytes(rows[i]));
-      sums.push_back(hash_of(as_bytes(rows[i])));
+      sums.push_back(packed_image_hash(as_bytes(rows[i])));
       labels.push_back(listing.labels[static_cast<std::size_t>(sample)]);
       ++(sample < listing.train                        ? summary.train
          : sample < listing.train + listing.validation ? summary.validation

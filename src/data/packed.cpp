@@ -57,7 +57,8 @@ std::uint64_t packed_content_hash(const std::filesystem::path& path) {
   std::vector<std::uint8_t> pixels(file.image_bytes());
   for (std::int64_t sample = 0; sample < file.count(); ++sample) {
     file.read(static_cast<std::int32_t>(sample), pixels);
-    hash += hash_term(static_cast<std::uint64_t>(sample), hash_of(std::as_bytes(std::span(pixels))));
+    hash +=
+        hash_term(static_cast<std::uint64_t>(sample), packed_image_hash(std::as_bytes(std::span(pixels))));
   }
   return hash;
 }

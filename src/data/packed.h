@@ -7,7 +7,8 @@
 //                 "validation": m, "test": t}; version 1 has no "test"
 //   at the next multiple of 4096: images, u8 (n + m + t,h,w,3), the n to train on first, the t to test on
 //   last right after them: labels, i32 (n + m + t)
-//   then, as of version 3: hash_of each image, u64 (n + m + t); then the file ends
+//   then, as of version 3: packed_image_hash (packed_layout.h) of each image, u64 (n + m + t); then the file
+//   ends
 //
 // Integers are little-endian.
 #pragma once

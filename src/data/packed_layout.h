@@ -23,6 +23,11 @@ struct PackedLayout {
   std::uint64_t text_end = 0, images = 0, image_bytes = 0, labels = 0, end = 0;
 };
 
+/// The checksum of an image. Words of 8 bytes are multiplied in pairs, each with a key of its place, and the
+/// two halves of the products added up, as wyhash does (Wang Yi, github.com/wangyi-fudan/wyhash): four times
+/// as fast as hash_of(), so that it can be compared whenever an image is read.
+std::uint64_t packed_image_hash(std::span<const std::byte> pixels);
+
 /// Of the header's text and of all that stands behind the images.
 std::uint64_t packed_hash(std::span<const std::byte> text, std::span<const std::byte> tail);
 
