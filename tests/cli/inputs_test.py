@@ -147,7 +147,7 @@ class Inputs(ProgramTest):
 
     def test_weights(self):
         self.each_kind("w.safetensors", ["predict w.safetensors x.png", "export w.safetensors --output y.safetensors",
-                                         "eval net.yaml w.safetensors", "train net.yaml --init w.safetensors",
+                                         "eval w.safetensors", "train net.yaml --init w.safetensors",
                                          "train net.yaml --resume w.safetensors"][:5 if DEEP else 2])
 
     def test_files_of_data_sets(self):
