@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <fstream>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "src/core/error.h"
 #include "src/core/hash.h"
+#include "src/core/regular_file.h"
 
 namespace convoy {
 namespace {
@@ -27,12 +28,13 @@ std::optional<std::uint64_t> hash_of_size(const fs::path& path) {
 }
 
 std::optional<std::uint64_t> hash_of_beginning(const fs::path& path) {
-  std::vector<char> bytes(std::size_t{128} << 10);
-  std::ifstream file(path, std::ios::binary);
-  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  if (!file.eof() && !file) return std::nullopt;
-  bytes.resize(static_cast<std::size_t>(file.gcount()));
-  return hash_of(std::as_bytes(std::span(bytes)));
+  try {
+    std::vector<std::byte> bytes(std::size_t{128} << 10);
+    bytes.resize(RegularFile(path).read_up_to(0, bytes));
+    return hash_of(bytes);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 /// The sum over `files`, several at a time: a file system far away takes its time for each.

@@ -20,9 +20,9 @@ struct PartIdentity {
 
 struct DataIdentity {
   /// What the hashes are of; those of different kinds say nothing about each other. "made": the parameters
-  /// and the seed that images are drawn with; "pixels": every pixel and label; "packed": likewise, of a
-  /// packed file's images, evenly spaced ones where they have more than 1 GiB; "files": names, and sizes and
-  /// bytes of a sample (src/data/folder_contents.h).
+  /// and the seed that images are drawn with; "pixels": every pixel and label; "packed": every label
+  /// and the checksum of each image of a packed file; "files": names, and sizes and bytes of a sample
+  /// (src/data/folder_contents.h).
   std::string kind;
   std::string image;  ///< shape of the stored images; empty for files of any size
   std::vector<std::string> class_names;

@@ -28,6 +28,21 @@ class PackedSource : public ImageSource {
     cropper_.write({size.height, size.width, pixels.get()}, cropper_.box(size, sample, occasion), out);
   }
   std::uint64_t fingerprint() const override { return file_->hash(); }
+  /// Of older files without checksums, those of up to 1 GiB of images are read.
+  std::optional<std::uint64_t> hash_contents(std::span<const std::int32_t> samples) const override {
+    constexpr std::size_t most_bytes = std::size_t{1} << 30;
+    if (!file_->has_sums() && samples.size() > most_bytes / file_->image_bytes()) return std::nullopt;
+    try {
+      std::uint64_t hash = 0;
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        const std::int32_t label = file_->labels()[static_cast<std::size_t>(samples[i])];
+        hash += hash_term(i, sum_of(samples[i]) + mix(static_cast<std::uint64_t>(label)));
+      }
+      return hash;
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  }
   std::string name_of(std::int32_t sample) const override {
     return fmt::format("image {} of {}", sample, name_);
   }
@@ -38,6 +53,13 @@ class PackedSource : public ImageSource {
   }
 
  private:
+  std::uint64_t sum_of(std::int32_t sample) const {
+    if (file_->has_sums()) return file_->sums()[static_cast<std::size_t>(sample)];
+    std::vector<std::uint8_t> pixels(file_->image_bytes());
+    file_->read(sample, pixels);
+    return packed_image_hash(std::as_bytes(std::span(pixels)));
+  }
+
   std::unique_ptr<const PackedFile> file_;
   std::string name_;
   Cropper cropper_;
@@ -48,19 +70,6 @@ class PackedSource : public ImageSource {
 PackedParts read_packed_parts(const std::filesystem::path& path) {
   const PackedFile file(path);
   return {file.train(), file.validation(), file.test()};
-}
-
-std::uint64_t packed_content_hash(const std::filesystem::path& path) {
-  const PackedFile file(path);
-  if (file.has_sums()) return file.hash();
-  std::uint64_t hash = file.hash();
-  std::vector<std::uint8_t> pixels(file.image_bytes());
-  for (std::int64_t sample = 0; sample < file.count(); ++sample) {
-    file.read(static_cast<std::int32_t>(sample), pixels);
-    hash +=
-        hash_term(static_cast<std::uint64_t>(sample), packed_image_hash(std::as_bytes(std::span(pixels))));
-  }
-  return hash;
 }
 
 PackedCheck check_packed(const std::filesystem::path& path, int threads) {

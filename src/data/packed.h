@@ -48,11 +48,6 @@ struct PackedParts {
 };
 PackedParts read_packed_parts(const std::filesystem::path& path);
 
-/// An identity of all that a packed file holds: images, labels, classes, parts. Of version 3 at the cost of
-/// opening it, since its header vouches for checksums of all images; of older ones all images are read.
-/// Throws Error for anything but a whole packed file.
-std::uint64_t packed_content_hash(const std::filesystem::path& path);
-
 /// What reading every image of a packed file has come to.
 struct PackedCheck {
   static constexpr std::size_t most_problems = 10;

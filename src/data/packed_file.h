@@ -29,6 +29,7 @@ class PackedFile {
   std::int64_t count() const { return train_ + validation_ + test_; }
   const std::vector<std::int32_t>& labels() const { return labels_; }  ///< (count)
   bool has_sums() const { return !sums_.empty(); }                     ///< of each image: as of version 3
+  const std::vector<std::uint64_t>& sums() const { return sums_; }     ///< packed_image_hash() of each image
   std::size_t image_bytes() const { return layout_.image_bytes; }
   /// Of the header's text, the labels and the images' checksums: as of version 3 of all that the file holds.
   std::uint64_t hash() const { return hash_; }
