@@ -132,7 +132,7 @@ std::uint64_t append_to_file(const std::filesystem::path& path, const std::strin
   struct stat before {};
   if (!file || ::fstat(file.get(), &before) != 0) fail_with_errno("write", path);
   if (!S_ISREG(before.st_mode))
-    fail("cannot write {}: it is {}; remove it", path.string(), kind_of(before.st_mode));
+    fail("cannot write {}: it is {}; remove it", path.string(), kind_of_file(before.st_mode));
   const bool written = write_all(file.get(), std::as_bytes(std::span(bytes))) &&
                        (sync == Sync::no || ::fsync(file.get()) == 0);
   if (!written) {
