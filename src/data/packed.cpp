@@ -36,7 +36,7 @@ class PackedSource : public ImageSource {
       std::uint64_t hash = 0;
       for (std::size_t i = 0; i < samples.size(); ++i) {
         const std::int32_t label = file_->labels()[static_cast<std::size_t>(samples[i])];
-        hash += hash_term(i, sum_of(samples[i]) + mix(static_cast<std::uint64_t>(label)));
+        hash += hash_term(i, file_->sum_of(samples[i]) + mix(static_cast<std::uint64_t>(label)));
       }
       return hash;
     } catch (const Error&) {
@@ -53,13 +53,6 @@ class PackedSource : public ImageSource {
   }
 
  private:
-  std::uint64_t sum_of(std::int32_t sample) const {
-    if (file_->has_sums()) return file_->sums()[static_cast<std::size_t>(sample)];
-    std::vector<std::uint8_t> pixels(file_->image_bytes());
-    file_->read(sample, pixels);
-    return packed_image_hash(std::as_bytes(std::span(pixels)));
-  }
-
   std::unique_ptr<const PackedFile> file_;
   std::string name_;
   Cropper cropper_;

@@ -146,4 +146,11 @@ void PackedFile::read(std::int32_t sample, std::span<std::uint8_t> pixels) const
     damaged(fmt::format("the pixels of image {} are not what was packed; pack the pictures again", sample));
 }
 
+std::uint64_t PackedFile::sum_of(std::int32_t sample) const {
+  if (has_sums()) return sums_[static_cast<std::size_t>(sample)];
+  std::vector<std::uint8_t> pixels(image_bytes());
+  read(sample, pixels);
+  return packed_image_hash(std::as_bytes(std::span(pixels)));
+}
+
 }  // namespace convoy

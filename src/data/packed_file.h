@@ -29,7 +29,6 @@ class PackedFile {
   std::int64_t count() const { return train_ + validation_ + test_; }
   const std::vector<std::int32_t>& labels() const { return labels_; }  ///< (count)
   bool has_sums() const { return !sums_.empty(); }                     ///< of each image: as of version 3
-  const std::vector<std::uint64_t>& sums() const { return sums_; }     ///< packed_image_hash() of each image
   std::size_t image_bytes() const { return layout_.image_bytes; }
   /// Of the header's text, the labels and the images' checksums: as of version 3 of all that the file holds.
   std::uint64_t hash() const { return hash_; }
@@ -37,6 +36,8 @@ class PackedFile {
   /// Reads an image, (H,W,3), of image_bytes(). Throws Error where it is not what was packed, or is no longer
   /// there.
   void read(std::int32_t sample, std::span<std::uint8_t> pixels) const;
+  /// The checksum of an image; before version 3 the image is read for it.
+  std::uint64_t sum_of(std::int32_t sample) const;
 
  private:
   [[noreturn]] void damaged(std::string_view why) const;

@@ -12,6 +12,7 @@
 #include "src/core/number.h"
 #include "src/data/class_names.h"
 #include "src/io/json_line.h"
+#include "src/io/json_reader.h"
 
 namespace convoy {
 namespace {
@@ -46,7 +47,7 @@ std::optional<PartIdentity> part_in(std::string_view text) {
 }
 
 std::vector<std::string> parse_names(const std::string& json) {
-  return nlohmann::json::parse(json).get<std::vector<std::string>>();
+  return read_json(json, "class_names", /*deepest=*/1).get<std::vector<std::string>>();
 }
 
 }  // namespace
@@ -82,7 +83,7 @@ std::vector<std::string> class_names_in(const TensorFile& file, const std::strin
   if (stored == file.metadata.end()) return {};
   try {
     return parse_names(stored->second);
-  } catch (const nlohmann::json::exception&) {
+  } catch (const std::exception&) {
     fail("{}: its class_names are no list of names", name);
   }
 }
