@@ -61,8 +61,8 @@ struct ConvStatistics {
     v.writes(call.batch_mean), v.writes(call.batch_var);
   }
 };
-/// Whether the convolution's kernels take the sums along: of 16-bit results in eights of channels, where no
-/// 64 pixels in a row are of two groups.
+/// Whether the convolution's kernels can accumulate the sums of batch normalisation: the output has 16 bits,
+/// C and K are divisible by 8, and no run of 64 pixels spans two groups.
 constexpr bool takes_statistics(const ConvForward& conv, const BatchNormShape& norm) {
   const bool halves = conv.y.dtype == DType::f16 || conv.y.dtype == DType::bf16;
   if (!halves || conv.shape.in.c % 8 != 0 || conv.shape.k % 8 != 0) return false;

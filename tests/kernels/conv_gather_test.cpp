@@ -131,7 +131,8 @@ TEST(ConvGather, MasksEqualCoordinates) {
         for (int column = 0; column < gather.columns + 64; column += step, masked.advance(stepped, step)) {
           const MaskedGather<float>::Tap decoded = masked.tap(column);
           const GatherTap tap = gather.tap(column);
-          ASSERT_EQ(std::tie(stepped.tap, stepped.needs), std::tie(decoded.tap, decoded.needs))
+          ASSERT_EQ(std::tie(stepped.tap, stepped.required_mask),
+                    std::tie(decoded.tap, decoded.required_mask))
               << shape.describe();
           if (column < gather.columns) {
             ASSERT_EQ(std::tie(stepped.c, stepped.offset), std::tie(tap.c, tap.offset));

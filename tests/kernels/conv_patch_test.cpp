@@ -39,13 +39,13 @@ void expect_patches(const Gather<char>& gather, int source_pixels, int windows) 
     for (int row = first; row < first + windows; ++row) {
       const PatchWindow window = patched.window(row);
       const auto pixel = masked.pixel(row);
-      ASSERT_EQ(window.reached, pixel.reached);
+      ASSERT_EQ(window.valid_mask, pixel.valid_mask);
       for (int i = 0; i < gather.taps; ++i) {
         const PatchTap tap = patched.tap(i);
         const auto as_masked = masked.tap(i * gather.channels);
-        ASSERT_EQ(tap.needs, as_masked.needs);
+        ASSERT_EQ(tap.required_mask, as_masked.required_mask);
         if (!masked.inside(pixel, as_masked)) continue;
-        const int read = window.first + tap.further;
+        const int read = window.first + tap.offset;
         ASSERT_EQ(read * gather.channels, pixel.origin + as_masked.offset);
         ASSERT_GE(read, patch.begin);
         ASSERT_LT(read, patch.end);

@@ -17,17 +17,17 @@ using GatherView = std::conditional_t<Tile::masked_gather, MaskedGather<T>, cons
 template <class View, class T>
 struct GatherRows {
   static constexpr bool contiguous_k = true;
-  using Lane = typename std::decay_t<View>::Pixel;
+  using RowState = typename std::decay_t<View>::Pixel;
   using Cursor = typename std::decay_t<View>::Tap;
   View gather;
-  CONVOY_HOST_DEVICE Lane lane(int row) const { return gather.pixel(row); }
+  CONVOY_HOST_DEVICE RowState row_state(int row) const { return gather.pixel(row); }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const { return gather.tap(k); }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return gather.advance(cursor, steps); }
-  CONVOY_HOST_DEVICE bool inside(const Lane& lane, const Cursor& cursor) const {
-    return gather.inside(lane, cursor);
+  CONVOY_HOST_DEVICE bool inside(const RowState& row, const Cursor& cursor) const {
+    return gather.inside(row, cursor);
   }
-  CONVOY_HOST_DEVICE const T* address(const Lane& lane, const Cursor& cursor) const {
-    return gather.address(lane, cursor);
+  CONVOY_HOST_DEVICE const T* address(const RowState& row, const Cursor& cursor) const {
+    return gather.address(row, cursor);
   }
 };
 
@@ -35,24 +35,24 @@ struct GatherRows {
 template <class View, class T>
 struct GatherColumns {
   static constexpr bool contiguous_k = false;
-  using Lane = typename std::decay_t<View>::Tap;
+  using RowState = typename std::decay_t<View>::Tap;
   struct Cursor {
     int row;
     typename std::decay_t<View>::Pixel pixel;
   };
   View gather;
-  CONVOY_HOST_DEVICE Lane lane(int column) const { return gather.tap(column); }
+  CONVOY_HOST_DEVICE RowState row_state(int column) const { return gather.tap(column); }
   CONVOY_HOST_DEVICE Cursor cursor(int k) const { return {k, gather.pixel(k)}; }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const {
     cursor.row += steps;
     cursor.pixel = gather.pixel(cursor.row);
     return true;
   }
-  CONVOY_HOST_DEVICE bool inside(const Lane& lane, const Cursor& cursor) const {
-    return gather.inside(cursor.pixel, lane);
+  CONVOY_HOST_DEVICE bool inside(const RowState& row, const Cursor& cursor) const {
+    return gather.inside(cursor.pixel, row);
   }
-  CONVOY_HOST_DEVICE const T* address(const Lane& lane, const Cursor& cursor) const {
-    return gather.address(cursor.pixel, lane);
+  CONVOY_HOST_DEVICE const T* address(const RowState& row, const Cursor& cursor) const {
+    return gather.address(cursor.pixel, row);
   }
 };
 
@@ -60,15 +60,15 @@ struct GatherColumns {
 template <class T>
 struct FilterColumns {
   static constexpr bool contiguous_k = true;
-  using Lane = int;  ///< where the filter begins; negative: beyond the last
+  using RowState = int;  ///< where the filter begins; negative: beyond the last
   using Cursor = int;
   const T* w;
   int filters, length;
-  CONVOY_HOST_DEVICE Lane lane(int k) const { return k < filters ? k * length : -1; }
+  CONVOY_HOST_DEVICE RowState row_state(int k) const { return k < filters ? k * length : -1; }
   CONVOY_HOST_DEVICE Cursor cursor(int i) const { return i; }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return (cursor += steps) >= length; }
-  CONVOY_HOST_DEVICE bool inside(Lane lane, Cursor cursor) const { return lane >= 0 && cursor < length; }
-  CONVOY_HOST_DEVICE const T* address(Lane lane, Cursor cursor) const { return w + (lane + cursor); }
+  CONVOY_HOST_DEVICE bool inside(RowState row, Cursor cursor) const { return row >= 0 && cursor < length; }
+  CONVOY_HOST_DEVICE const T* address(RowState row, Cursor cursor) const { return w + (row + cursor); }
 };
 
 /// w (K,T,R,S,C) at a class's taps as B (taps·K, C) of dgrad; `gather` counts the taps and, as channels, the
@@ -76,13 +76,13 @@ struct FilterColumns {
 template <class T>
 struct FilterRows {
   static constexpr bool contiguous_k = false;
-  using Lane = int;
+  using RowState = int;
   using Cursor = GatherTap;  ///< its offset is the tap's filter element here
   const T* w;
   const DgradClass<T>& cls;
   int r, s, c;  ///< kernel height and width, channels of x
   int filter;   ///< elements of one filter
-  CONVOY_HOST_DEVICE Lane lane(int channel) const { return channel; }
+  CONVOY_HOST_DEVICE RowState row_state(int channel) const { return channel; }
   CONVOY_HOST_DEVICE void place(Cursor& at) const {
     at.offset = at.c * filter + cls.filter_tap(at.tap, r, s) * c;
   }
@@ -98,10 +98,10 @@ struct FilterRows {
     if (next_tap) place(cursor);
     return next_tap;
   }
-  CONVOY_HOST_DEVICE bool inside(Lane channel, const Cursor& at) const {
+  CONVOY_HOST_DEVICE bool inside(RowState channel, const Cursor& at) const {
     return channel < c && at.tap < cls.gather.taps;
   }
-  CONVOY_HOST_DEVICE const T* address(Lane channel, const Cursor& at) const {
+  CONVOY_HOST_DEVICE const T* address(RowState channel, const Cursor& at) const {
     return w + at.offset + channel;
   }
 };
@@ -110,15 +110,15 @@ struct FilterRows {
 template <class T>
 struct PixelColumns {
   static constexpr bool contiguous_k = false;
-  using Lane = int;
+  using RowState = int;
   using Cursor = int;
   const T* dy;
   int pixels, filters;
-  CONVOY_HOST_DEVICE Lane lane(int k) const { return k; }
+  CONVOY_HOST_DEVICE RowState row_state(int k) const { return k; }
   CONVOY_HOST_DEVICE Cursor cursor(int pixel) const { return pixel; }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const { return (cursor += steps) >= pixels; }
-  CONVOY_HOST_DEVICE bool inside(Lane k, Cursor pixel) const { return k < filters && pixel < pixels; }
-  CONVOY_HOST_DEVICE const T* address(Lane k, Cursor pixel) const {
+  CONVOY_HOST_DEVICE bool inside(RowState k, Cursor pixel) const { return k < filters && pixel < pixels; }
+  CONVOY_HOST_DEVICE const T* address(RowState k, Cursor pixel) const {
     return dy + std::int64_t{pixel} * filters + k;
   }
 };

@@ -1,3 +1,5 @@
+// The last step of ConvStatistics: a channel's moments of 64 pixels each become the sums of a group, and with
+// a `mean` the moments of batch normalisation. A block of 64 lanes adds up a few channels in a fixed order.
 #include "kernels/batchnorm_moments.cuh"
 #include "kernels/conv/cuda/epilogue/statistics.h"
 

@@ -138,16 +138,16 @@ template <class T>
 struct MaskedGather {
   struct Pixel {
     int origin;  ///< elements from the source: a register less per row than a pointer
-    std::uint32_t reached;
+    std::uint32_t valid_mask;
   };
   struct Tap {
     int c, tap, offset;
-    std::uint32_t needs;
+    std::uint32_t required_mask;
   };
   const Gather<T>& gather;
 
   /// Bit i: tap i of the axis lies inside, the window's first being at `first`.
-  CONVOY_HOST_DEVICE static std::uint32_t reached_along(const GatherAxis& axis, int first) {
+  CONVOY_HOST_DEVICE static std::uint32_t valid_along(const GatherAxis& axis, int first) {
     if (axis.step == 1 || axis.step == -1) {  // those inside are neighbours: [begin, end)
       const int before = axis.step == 1 ? -first : first - axis.length + 1;
       const int until = axis.step == 1 ? axis.length - first : first + 1;
@@ -164,27 +164,27 @@ struct MaskedGather {
   CONVOY_HOST_DEVICE Pixel pixel(int row) const {
     const GatherPixel<T> at = gather.pixel(row);
     return {static_cast<int>(at.origin - gather.source),
-            reached_along(gather.d, at.d) | reached_along(gather.h, at.h) << most_masked_taps |
-                reached_along(gather.w, at.w) << 2 * most_masked_taps};
+            valid_along(gather.d, at.d) | valid_along(gather.h, at.h) << most_masked_taps |
+                valid_along(gather.w, at.w) << 2 * most_masked_taps};
   }
-  CONVOY_HOST_DEVICE Tap with_needs(const GatherTap& at) const {
+  CONVOY_HOST_DEVICE Tap with_mask(const GatherTap& at) const {
     if (at.tap >= gather.taps) return {at.c, at.tap, at.offset, 1u << 31};  // a bit that no pixel has
     const TapPlace place = gather.tap_at(at.tap);
     return {at.c, at.tap, at.offset,
             1u << place.t | 1u << (most_masked_taps + place.r) | 1u << (2 * most_masked_taps + place.s)};
   }
-  CONVOY_HOST_DEVICE Tap tap(int column) const { return with_needs(gather.tap(column)); }
+  CONVOY_HOST_DEVICE Tap tap(int column) const { return with_mask(gather.tap(column)); }
   CONVOY_HOST_DEVICE bool advance(Tap& tap, int columns_further) const {
     GatherTap at{tap.c, tap.tap, 0, 0, 0, tap.offset};
     const bool changed = gather.advance(at, columns_further);
     if (changed)
-      tap = with_needs(at);
+      tap = with_mask(at);
     else
       tap.c = at.c, tap.offset = at.offset;
     return changed;
   }
   CONVOY_HOST_DEVICE bool inside(const Pixel& pixel, const Tap& tap) const {
-    return (pixel.reached & tap.needs) == tap.needs;
+    return (pixel.valid_mask & tap.required_mask) == tap.required_mask;
   }
   CONVOY_HOST_DEVICE const T* address(const Pixel& pixel, const Tap& tap) const {
     return gather.source + (pixel.origin + tap.offset);

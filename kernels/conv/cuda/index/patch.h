@@ -21,12 +21,12 @@ struct PixelRun {
 
 /// A window, or a tap, as a patch sees it.
 struct PatchWindow {
-  int first;              ///< the pixel of its first tap, be it inside or not
-  std::uint32_t reached;  ///< as MaskedGather's
+  int first;                 ///< the pixel of its first tap, be it inside or not
+  std::uint32_t valid_mask;  ///< as MaskedGather's
 };
 struct alignas(16) PatchTap {
-  int further;  ///< pixels from a window's first tap
-  std::uint32_t needs;
+  int offset;  ///< pixels from a window's first tap
+  std::uint32_t required_mask;
   int filter;  ///< elements from a filter's beginning; for its user to fill in
 };
 
@@ -44,11 +44,11 @@ struct PatchedGather {
   CONVOY_HOST_DEVICE PatchWindow window(int row) const {
     if (row >= gather.rows) return {0, 0};
     const GatherWindow at = gather.window(row);
-    const auto reached = [&](const GatherAxis& axis, int i) {
-      return MaskedGather<T>::reached_along(axis, i * axis.stride + axis.offset);
+    const auto valid = [&](const GatherAxis& axis, int i) {
+      return MaskedGather<T>::valid_along(axis, i * axis.stride + axis.offset);
     };
-    return {first_pixel(at), reached(gather.d, at.d) | reached(gather.h, at.h) << most_masked_taps |
-                                 reached(gather.w, at.w) << 2 * most_masked_taps};
+    return {first_pixel(at), valid(gather.d, at.d) | valid(gather.h, at.h) << most_masked_taps |
+                                 valid(gather.w, at.w) << 2 * most_masked_taps};
   }
   CONVOY_HOST_DEVICE PatchTap tap(int index) const {
     const TapPlace at = gather.tap_at(index);
@@ -56,7 +56,7 @@ struct PatchedGather {
                 at.s * gather.w.step,
             1u << at.t | 1u << (most_masked_taps + at.r) | 1u << (2 * most_masked_taps + at.s), 0};
   }
-  /// The least and the most that a tap is further.
+  /// Smallest and largest tap offset.
   CONVOY_HOST_DEVICE int nearest_tap() const { return reach(-1); }
   CONVOY_HOST_DEVICE int furthest_tap() const { return reach(1); }
 

@@ -53,14 +53,15 @@ class TileCopier {
       k = tid % chunks_per_row * per_chunk;
       first_ = rows_chunk<Order>(tid / chunks_per_row, tid % chunks_per_row);
 #pragma unroll
-      for (int i = 0; i < items; ++i) lane_[i] = operand.lane(mn_begin + tid / chunks_per_row + i * stride);
+      for (int i = 0; i < items; ++i)
+        row_[i] = operand.row_state(mn_begin + tid / chunks_per_row + i * stride);
     } else {
       k = tid / lanes;
       constexpr int extent_chunks = Extent / per_chunk;
       const auto turn = [&](int i) { return columns_turn(k, tid % lanes, i, lanes, extent_chunks); };
       first_ = columns_chunk<Order>(k, turn(0), extent_chunks);
 #pragma unroll
-      for (int i = 0; i < items; ++i) lane_[i] = operand.lane(mn_begin + turn(i) * per_chunk);
+      for (int i = 0; i < items; ++i) row_[i] = operand.row_state(mn_begin + turn(i) * per_chunk);
     }
     cursor_ = operand.cursor(k_begin + k);
     look();
@@ -70,7 +71,7 @@ class TileCopier {
 #pragma unroll
     for (int i = 0; i < items; ++i) {
       T::Copies::copy(to + static_cast<std::uint32_t>(chunk(i) * chunk_bytes),
-                      operand_.address(lane_[i], cursor_), (inside_ >> i & 1) != 0);
+                      operand_.address(row_[i], cursor_), (inside_ >> i & 1) != 0);
     }
     if (operand_.advance(cursor_, T::BK)) look();
   }
@@ -86,7 +87,7 @@ class TileCopier {
   __device__ __forceinline__ void look() {
     inside_ = 0;
 #pragma unroll
-    for (int i = 0; i < items; ++i) inside_ |= (operand_.inside(lane_[i], cursor_) ? 1u : 0u) << i;
+    for (int i = 0; i < items; ++i) inside_ |= (operand_.inside(row_[i], cursor_) ? 1u : 0u) << i;
   }
   /// rows_chunk and columns_chunk of item i follow from those of the first: a swizzle is linear over XOR, and
   /// an item's index has no bit in common with what a thread's own position gives.
@@ -101,7 +102,7 @@ class TileCopier {
   const Operand& operand_;
   int first_;
   typename Operand::Cursor cursor_;
-  typename Operand::Lane lane_[items];
+  typename Operand::RowState row_[items];
   unsigned inside_;  ///< bit i: item i is to be read
 };
 

@@ -8,11 +8,11 @@
 //
 // An operand has
 //   contiguous_k              whether neighbours in memory follow K (else M or N)
-//   Lane lane(mn)             what is fixed for a row of A or a column of B
+//   RowState row_state(mn)    what is fixed for a row of A or a column of B
 //   Cursor cursor(k)          a place along K
-//   advance(cursor, steps)    moves it; true when inside() may have changed, for any lane
-//   inside(lane, cursor)      whether the matrix is zero or ends there; if not
-//   address(lane, cursor)     is where the element is
+//   advance(cursor, steps)    moves it; true when inside() may have changed, for any row
+//   inside(row, cursor)       whether the matrix is zero or ends there; if not
+//   address(row, cursor)      is where the element is
 #pragma once
 
 #include "kernels/conv/cuda/index/gather.h"
@@ -64,13 +64,13 @@ class TileLoader {
     }
     cursor_ = operand.cursor(k_begin + k_);
 #pragma unroll
-    for (int i = 0; i < items; ++i) lane_[i] = operand.lane(mn_begin + mn_ + i * stride);
+    for (int i = 0; i < items; ++i) row_[i] = operand.row_state(mn_begin + mn_ + i * stride);
     look();
   }
   __device__ __forceinline__ void fetch() {
 #pragma unroll
     for (int i = 0; i < items; ++i) {
-      load_or_zero<Vec>(inside_[i], operand_.address(lane_[i], cursor_), values_[i]);
+      load_or_zero<Vec>(inside_[i], operand_.address(row_[i], cursor_), values_[i]);
     }
     if (operand_.advance(cursor_, BK)) look();
   }
@@ -93,7 +93,7 @@ class TileLoader {
  private:
   __device__ __forceinline__ void look() {
 #pragma unroll
-    for (int i = 0; i < items; ++i) inside_[i] = operand_.inside(lane_[i], cursor_);
+    for (int i = 0; i < items; ++i) inside_[i] = operand_.inside(row_[i], cursor_);
   }
 
   static constexpr int lanes =
@@ -105,7 +105,7 @@ class TileLoader {
   const Operand& operand_;
   int k_, mn_;
   typename Operand::Cursor cursor_;
-  typename Operand::Lane lane_[items];
+  typename Operand::RowState row_[items];
   bool inside_[items];
   float values_[items][Vec];
 };

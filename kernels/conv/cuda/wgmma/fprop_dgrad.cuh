@@ -173,7 +173,7 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
   if (blocks > 0) patches.copy(0, 0);
   for (int i = tid; i < taps; i += T::threads) {
     PatchTap tap = source.tap(i);
-    tap.further *= chunk;
+    tap.offset *= chunk;
     tap.filter = filter_of_tap(i);
     tap_table[i] = tap;
   }
@@ -184,7 +184,7 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
 
   const FilterCopier<T, planes, Filters> filter_copies(filters, n_begin, base + layout.filters,
                                                        layout.filter_plane);
-  // What copies have come to: a block of channels, a tap of it, and where they go.
+  // Copy cursor: channel block, tap, destination.
   int next_block = 0, next_tap = 0;
   std::uint32_t next_patch = 0, next_stage = 0;
   const int stages_bytes = patch_stages * layout.filter_stage;
@@ -205,12 +205,12 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
 
   // Of each 64 windows of the warpgroup: where this lane's begins, from the first of the patch, and its taps.
   int window_bytes[T::tiles_m];
-  std::uint32_t reached[T::tiles_m];
+  std::uint32_t valid_mask[T::tiles_m];
 #pragma unroll
   for (int i = 0; i < T::tiles_m; ++i) {
     const PatchWindow window = source.window(m_begin + group * T::WM + i * 64 + warp * 16 + lane % 16);
     window_bytes[i] = (window.first - patch.begin) * chunk;
-    reached[i] = window.reached;
+    valid_mask[i] = window.valid_mask;
   }
 
   float sums[T::tiles_m][T::tiles_n][T::columns / 8][4] = {};
@@ -228,8 +228,8 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
     std::uint32_t from[T::tiles_m];
 #pragma unroll
     for (int i = 0; i < T::tiles_m; ++i) {
-      const bool inside = (reached[i] & at.needs) == at.needs;
-      from[i] = lane_base + buffer + (inside ? window_bytes[i] + at.further : layout.zeros());
+      const bool inside = (valid_mask[i] & at.required_mask) == at.required_mask;
+      from[i] = lane_base + buffer + (inside ? window_bytes[i] + at.offset : layout.zeros());
     }
     const wgmma::Matrices b(base + layout.filters + stage, Filters::across ? 8 * chunk : layout.filter_plane,
                             Filters::across ? layout.filter_plane : 8 * chunk);

@@ -32,7 +32,7 @@ struct PatchLayout {
   CONVOY_HOST_DEVICE int zeros() const { return plane - patch_chunk; }  ///< a pixel of zeros ends every plane
 };
 
-/// Of the products that a launch does side by side. The fewer, the more patches are under way at once.
+/// Min and max taps over the sub-problems of one launch. The fewer, the more patches are in flight at once.
 struct TapCounts {
   int fewest, most;
 };

@@ -86,7 +86,7 @@ __device__ __forceinline__ void produce(const PatchedGather<T>& source, const Pi
     auto* windows = reinterpret_cast<PatchWindow*>(shared + stage_begin + layout.windows);
     for (int i = tid; i < Kernel::pixels; i += Kernel::producers) {
       PatchWindow window = source.window(pixel + i);
-      if (pixel + i >= block.end) window.reached = 0;
+      if (pixel + i >= block.end) window.valid_mask = 0;
       window.first = (window.first - patch.begin) * patch_chunk;
       windows[i] = window;
     }
@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(Kernel::block_threads, 1)
   for (int i = tid; i < shape.taps(); i += Kernel::block_threads) {
     PatchTap tap{0, 1u << 31, 0};  // beyond the last tap: a bit that no window has
     if (block.first_tap + i < x.taps) tap = source.tap(block.first_tap + i);
-    tap.further *= patch_chunk;
+    tap.offset *= patch_chunk;
     tap_table[i] = tap;
   }
   constexpr int planes = shape.channels() / 8;
@@ -176,8 +176,8 @@ __global__ void __launch_bounds__(Kernel::block_threads, 1)
           const PatchWindow window = windows[(run * k_run + k) * 16];
 #pragma unroll
           for (int i = 0; i < Kernel::tap_run; ++i) {
-            const bool inside = (window.reached & taps[i].needs) == taps[i].needs;
-            mma::load_matrices_transposed(patch + (inside ? window.first + taps[i].further : layout.zeros()),
+            const bool inside = (window.valid_mask & taps[i].required_mask) == taps[i].required_mask;
+            mma::load_matrices_transposed(patch + (inside ? window.first + taps[i].offset : layout.zeros()),
                                           a[run % 2][k][i]);
           }
         }
