@@ -14,9 +14,11 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "comm/wait.h"
 #include "src/core/error.h"
+#include "src/core/number.h"
 #include "src/core/regular_file.h"
 
 extern char** environ;
@@ -35,9 +37,11 @@ std::string chosen_python() {
 
 int chosen_patience() {
   const char* chosen = std::getenv("CONVOY_PYTHON_TIMEOUT");
-  const int seconds = chosen == nullptr ? 300 : std::atoi(chosen);
-  if (seconds < 1) fail_usage("CONVOY_PYTHON_TIMEOUT: expected seconds, got \"{}\"", chosen);
-  return seconds;
+  if (chosen == nullptr) return 300;
+  constexpr int week = 7 * 24 * 3600;
+  const std::optional<int> seconds = integer_in(chosen, 1, week);
+  if (!seconds) fail_usage("CONVOY_PYTHON_TIMEOUT: expected seconds from 1 to {}, got \"{}\"", week, chosen);
+  return *seconds;
 }
 
 /// Empty where there is none: the exit code of who should have written it says why.

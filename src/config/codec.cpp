@@ -28,8 +28,10 @@ Codec<bool> boolean() {
           [](const Place& place) {
             const Value& value = place.value;
             if (value.kind == Value::Kind::scalar && !value.quoted) {
-              if (value.text == "true") return true;
-              if (value.text == "false") return false;
+              for (const char* yes : {"true", "True", "TRUE"})
+                if (value.text == yes) return true;
+              for (const char* no : {"false", "False", "FALSE"})
+                if (value.text == no) return false;
             }
             place.refuse("expected true or false, got {}", describe(value));
           },

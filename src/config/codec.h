@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -84,6 +85,22 @@ constexpr Interval half_open(double low, double high) {
   return {.low = low, .high = high, .high_open = true};
 }
 
+/// As std::from_chars, of a number as YAML 1.2 writes it: it may have a plus sign, and an integer may be 0x1f
+/// or 0o17.
+template <class T>
+std::from_chars_result read_number(std::string_view text, T& x) {
+  const char* const end = text.data() + text.size();
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  if constexpr (std::is_integral_v<T>) {
+    const int base = text.starts_with("0x") ? 16 : text.starts_with("0o") ? 8 : 10;
+    if (base != 10) text.remove_prefix(2);
+    if (base == 10 || !text.starts_with('-')) return std::from_chars(text.data(), end, x, base);
+    return {text.data(), std::errc::invalid_argument};
+  } else {
+    return std::from_chars(text.data(), end, x);
+  }
+}
+
 template <class T>
 struct Codec {
   std::string type;  ///< what is expected, for messages and the help: "integer >= 1"
@@ -100,7 +117,7 @@ Codec<T> number(Interval range = {}) {
             const Value& value = place.value;
             T x{};
             const char* const end = value.text.data() + value.text.size();
-            const auto [stop, error] = std::from_chars(value.text.data(), end, x);
+            const auto [stop, error] = read_number(value.text, x);
             const bool whole = value.kind == Value::Kind::scalar && !value.quoted && stop == end;
             if (whole && error == std::errc::result_out_of_range) {
               place.refuse("{} does not fit; expected {}", describe(value), type);

@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <string_view>
 
 #include "src/core/cpu_quota.h"
+#include "src/core/number.h"
 #include "src/core/signal_block.h"
 #include "src/core/spin.h"
 
@@ -45,8 +47,10 @@ void run_turns(const Loop& loop, std::int64_t first, std::int64_t end) noexcept 
 int default_threads() {
   constexpr int most_threads = 4096;  // whatever OMP_NUM_THREADS says
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
-    const int threads = std::atoi(text);  // of a list, which is for nested loops, the first
-    if (threads > 0) return std::min(threads, most_threads);
+    std::string_view first = text;  // of a list, which is for nested loops
+    first = first.substr(0, first.find_first_of(", "));
+    if (const auto threads = integer_in(first, 1, std::numeric_limits<int>::max()))
+      return std::min(*threads, most_threads);
   }
   cpu_set_t mine;
   const int cores = sched_getaffinity(0, sizeof mine, &mine) == 0

@@ -229,6 +229,8 @@ Header read_header(std::string_view head, std::uint64_t size, const std::string&
       if (known && (!wanted || wanted(key))) {
         tensor.dtype = *known;
         kept = &(file.tensors[key] = std::move(tensor));
+      } else if (!known) {
+        file.left_out[key] = type;
       }
       ranges.emplace_back(ByteRange(from, to), kept);
     }

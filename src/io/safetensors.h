@@ -26,6 +26,7 @@ struct FileTensor {
 struct TensorFile {
   std::map<std::string, FileTensor> tensors;
   std::map<std::string, std::string> metadata;
+  std::map<std::string, std::string> left_out;  ///< read: tensors of types not known here, and the type
   bool is_verified = false;  ///< set on reading: the file carries a checksum, and it matches
 };
 
@@ -48,8 +49,8 @@ std::string to_safetensors(const TensorFile& file);
 using WantedTensors = std::function<bool(const std::string& tensor)>;
 /// Throws Error naming `name` and what is wrong for anything truncated, inconsistent or, when the file
 /// carries a checksum, altered. Tensors are parts of `bytes` (copies where the file did not align them).
-/// Those of types that this program has no use for, such as PyTorch's counters (I64), are left out, and so
-/// are those that are not `wanted`.
+/// Those of types that this program has no use for, such as PyTorch's counters (I64), are left out but named,
+/// and so are, without a name, those that are not `wanted`.
 TensorFile from_safetensors(const SharedBytes& bytes, const std::string& name,
                             const WantedTensors& wanted = {});
 

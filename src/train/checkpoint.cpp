@@ -285,6 +285,25 @@ std::string first_of(const std::vector<std::string>& names) {
   return fmt::format("{}{}", fmt::join(first, ", "), names.size() > shown ? ", ..." : "");
 }
 
+/// Names the reason where the tensors are there, but otherwise: of integers, or with something before each
+/// name, as torch.compile() and DataParallel put it there.
+void explain_missing(const std::vector<std::string>& missing, const TensorFile& file,
+                     const std::string& name) {
+  if (const auto odd = file.left_out.find(missing.front()); odd != file.left_out.end())
+    fail("{}: tensor {} holds {}, no floating-point numbers; export the weights before they are quantised",
+         name, odd->first, odd->second);
+  for (const auto& [tensor, contents] : file.tensors) {
+    if (!tensor.ends_with("." + missing.front())) continue;
+    const std::string prefix = tensor.substr(0, tensor.size() - missing.front().size());
+    if (std::all_of(missing.begin(), missing.end(),
+                    [&](const std::string& wanted) { return file.tensors.contains(prefix + wanted); }))
+      fail(
+          "{}: its tensors are this network's, but each name begins with {}: save them without, in Python "
+          "as {{name.removeprefix(\"{}\"): tensor for name, tensor in weights.items()}}",
+          name, prefix, prefix);
+  }
+}
+
 /// Refuses a file that lacks some of the tensors.
 void require_names(const std::vector<NamedTensor>& tensors, const TensorFile& file, const std::string& name) {
   std::vector<std::string> missing, wanted;
@@ -294,6 +313,7 @@ void require_names(const std::vector<NamedTensor>& tensors, const TensorFile& fi
     if (!file.tensors.contains(named.name)) missing.push_back(named.name);
   }
   if (missing.empty()) return;
+  explain_missing(missing, file, name);
   const auto of_optimizer = [](const std::string& tensor) { return tensor.starts_with(optimizer_prefix); };
   const bool other_optimizer = std::all_of(missing.begin(), missing.end(), of_optimizer);
   if (other_optimizer)

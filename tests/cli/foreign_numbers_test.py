@@ -7,13 +7,15 @@ import json
 import pathlib
 import struct
 import sys
+from random import Random
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from depth import DEEP  # noqa: E402
 from launch import ProgramTest, main  # noqa: E402
 from run_files import parts_of, write_safetensors  # noqa: E402
 
 TINY = """name: tiny
-data: {source: digits}
+data: {source: synthetic, synthetic: {image: [1, 28, 28], classes: 10, train: 1000, test: 50}}
 model: {input: [1, 28, 28], layers: [avgpool: {kernel: 7, stride: 7}, flatten, linear: 10]}
 train: {epochs: 1, global_batch: 500, autotune: false}
 optimizer: {lr: 0.1}
@@ -60,6 +62,59 @@ class ForeignNumbers(ProgramTest):
                 with self.subTest(number=number, command=command[0]):
                     self.expect_refusal(["2.weight", "not finite"], *command)
         self.assertFalse((self.folder / "x.onnx").exists())
+
+    def test_random_metadata(self):
+        """With a checksum that is right, and up to 1 MiB: refused, or resumed from; never anything else."""
+        self.succeed("train", self.config, "--output", "steps", "checkpoint.every_steps=1")
+        random = Random(7)
+        numbers = ["-1", "0", "1", "2147483648", "-9223372036854775808", "18446744073709551616", "1e999", "-inf", "nan", "0x1p-9",
+                   "00", "+1", " 1", "1 ", "1,5", "\u0661", ""]
+        files = [parts_of(path) for path in sorted((self.folder / "steps" / "checkpoints").iterdir())]
+        for number in range(2000 if DEEP else 20):
+            header, values = random.choice(files)
+            header = json.loads(json.dumps(header))
+            metadata = header["__metadata__"]
+            for _ in range(random.randint(1, 3)):
+                key, other = random.choice(sorted(metadata)), random.choice(sorted(metadata))
+                kind = random.randrange(5)
+                if kind == 0:
+                    metadata[key] = random.choice(numbers)
+                elif kind == 1:
+                    metadata[key] = metadata[other]
+                elif kind == 2 and len(metadata) > 1:
+                    del metadata[key]
+                elif kind == 3:
+                    at = random.randrange(len(metadata[key]) + 1)
+                    metadata[key] = metadata[key][:at] + random.choice("\n{[\x1b&9\u00e9") + metadata[key][at:]
+                else:
+                    metadata[key] += random.choice("x 0[{\n") * random.randrange(1 << 20)
+            write_safetensors(self.altered, header, values)
+            for command in (["train", self.config, "--resume", self.altered, "train.epochs=2", "--output", "other"],
+                            ["eval", self.altered]):
+                with self.subTest(number=number, command=command[0]):
+                    result = self.launch(*command)
+                    self.assertIn(result.returncode, (0, 1, 2), result.stderr[-2000:])
+                    for word in ("internal error", "\x1b", "std::"):
+                        self.assertNotIn(word, result.stderr)
+                    self.assertLess(len(result.stderr), 10000)
+
+    def test_weights_that_are_there_but_otherwise(self):
+        """Under longer names, as torch.compile() and DataParallel save them, or of integers."""
+        header, values = parts_of(self.checkpoint)
+        weights = [name for name in header if name[0].isdigit()]
+        for prefix in ("module.", "_orig_mod.", "module._orig_mod.", "backbone.net."):
+            with self.subTest(prefix=prefix):
+                renamed = {(prefix if name in weights else "") + name: entry for name, entry in header.items()}
+                write_safetensors(self.altered, dict(renamed, __metadata__={}), values)
+                self.expect_refusal([f"each name begins with {prefix}: save them without"], "train", self.config, "--init",
+                                    self.altered)
+        integers, size = {"__metadata__": {}}, 0
+        for name in weights:
+            begin, end = header[name]["data_offsets"]
+            integers[name] = {"dtype": "I8", "shape": header[name]["shape"], "data_offsets": [size, size + (end - begin) // 4]}
+            size += (end - begin) // 4
+        write_safetensors(self.altered, integers, bytes(size))
+        self.expect_refusal(["tensor 2.", "holds I8, no floating-point numbers"], "train", self.config, "--init", self.altered)
 
     def test_a_name_twice(self):
         header, values = parts_of(self.checkpoint)

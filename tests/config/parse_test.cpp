@@ -93,6 +93,32 @@ TEST(Config, ReadsTheWholeRangeOfSeeds) {
   EXPECT_EQ(parse(minimal + "seed: 9007199254740993\n").seed, 9007199254740993u);  // no double in between
 }
 
+TEST(Config, ReadsNumbersAndTruthAsYamlWritesThem) {
+  const auto config = [](const std::string& more) {
+    return parse_config("model: {input: [1, 2, 2], layers: [flatten, linear: 2]}\n" + more, "t", {});
+  };
+  for (const char* text : {"1e-2", "+1e-2", "0.01", "+.01", "1.E-2"})
+    EXPECT_EQ(config(fmt::format("optimizer: {{lr: {}}}", text)).optimizer.lr, 0.01f) << text;
+  for (const char* text : {"31", "+31", "0x1f", "0x1F", "0o37"}) {
+    EXPECT_EQ(config(fmt::format("train: {{epochs: {}}}", text)).train.epochs, 31) << text;
+    EXPECT_EQ(parse_config("model: {input: [1, 2, 2], layers: [flatten, linear: 2]}", "t",
+                           {fmt::format("train.epochs={}", text)})
+                  .train.epochs,
+              31)
+        << text;
+  }
+  for (const char* text : {"true", "True", "TRUE"})
+    EXPECT_TRUE(config(fmt::format("train: {{drop_last: {}}}", text)).train.drop_last) << text;
+  for (const char* text : {"false", "False", "FALSE"})
+    EXPECT_FALSE(config(fmt::format("train: {{tensorboard: {}}}", text)).train.tensorboard) << text;
+  for (const char* text : {"1_000", "0x", "0x-1", "+-1", "++1", "-0x1", "0b1", "1 0", "+", "0o8"})
+    EXPECT_THROW(config(fmt::format("train: {{epochs: {}}}", text)), Error) << text;
+  for (const char* text : {".inf", "-.inf", ".nan", "inf", "nan", "+inf", "1e999", "1_0.0", "+-1.0"})
+    EXPECT_THROW(config(fmt::format("optimizer: {{lr: {}}}", text)), Error) << text;
+  for (const char* text : {"tRUE", "yes", "on", "1", "'true'"})
+    EXPECT_THROW(config(fmt::format("train: {{drop_last: {}}}", text)), Error) << text;
+}
+
 TEST(Config, NameAloneStandsForAScheduleOrAnOptimizer) {
   const Config config =
       parse(minimal + "optimizer: adamw\nschedule: {name: step, milestones: [1, 2.5], gamma: 0.2}\n");
