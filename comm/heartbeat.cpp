@@ -167,8 +167,10 @@ void Heartbeat::run() {
   excuse_silence(last_turn);
   while (true) {
     const Clock::time_point now = Clock::now();
-    if (now - last_turn > limits_.silence / 2) excuse_silence(now);  // this rank itself was stopped
-    if (now - last_turn >= limits_.silence) woke_ = now;
+    if (now - last_turn > limits_.silence / 2) {  // this rank itself was stopped
+      excuse_silence(now);
+      woke_ = now;
+    }
     last_turn = now;
 
     take_limits(now);

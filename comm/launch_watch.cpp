@@ -77,7 +77,8 @@ void LaunchWatch::end(const std::vector<LocalRank>& others, const std::string& m
     return !other.stopped && other.pid < ::getpid();
   });
   if (speaks) std::fprintf(stderr, "error: %s\n", message.c_str());
-  if (!speaks) std::this_thread::sleep_for(period_for(limit_) + 200ms);
+  // mpirun may drop what it has not read by the time a rank is gone; and the others let the one speak.
+  std::this_thread::sleep_for(speaks ? Seconds(100ms) : Seconds(period_for(limit_) + 200ms));
   for (const LocalRank& other : others)
     if (other.stopped) ::kill(static_cast<pid_t>(other.pid), SIGKILL);
   std::_Exit(static_cast<int>(ExitCode::failure));

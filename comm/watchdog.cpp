@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <thread>
 
@@ -122,13 +121,16 @@ void Watchdog::leave(const Failure& failure, bool first_hand) const {
   // One rank speaks: who wrote the record, which may be one that was told; without a record whoever noticed.
   if (outcome == RecordOutcome::impossible && first_hand && failure.rank == 0 && failure.witness > 1) {
     // Where all others miss rank 0, the first of them speaks, and its end is that of the rest.
-    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(100 * (failure.witness - 1), 500)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   }
   const bool speaks =
       outcome == RecordOutcome::written || (first_hand && outcome == RecordOutcome::impossible);
   if (speaks && fault) log_error("{}; all ranks end here", describe(failure));
   if (speaks && !fault)
-    log_warn("{}", ranks_.size() > 1 ? describe(failure) + "; all ranks end here" : failure.reason);
+    log_warn("{}",
+             ranks_.size() > 1 ? describe(failure) + "; all ranks end here" : "stopped " + failure.reason);
+  // mpirun may drop what it has not read by the time a rank is gone.
+  if (speaks) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   std::_Exit(static_cast<int>(failure.code));
 }
 

@@ -17,6 +17,7 @@
 #include "src/io/checksum.h"
 #include "src/io/download.h"
 #include "src/io/tar.h"
+#include "src/train/early_stop.h"
 #include "src/train/plan_set.h"
 #include "src/train/stop_request.h"
 
@@ -114,8 +115,9 @@ class Temporary {
 
 class Fetch {
  public:
-  Fetch(const PublishedSet& set, const DataFetchArguments& arguments)
+  Fetch(const PublishedSet& set, const DataFetchArguments& arguments, const StopRequest& stop)
       : set_(set),
+        stop_(stop),
         folder_(arguments.output.empty() ? fs::path("data") / set.name : fs::path(arguments.output)),
         downloader_(options(arguments)) {
     if (!arguments.sums.empty()) sums_ = read_sums(arguments.sums);
@@ -208,7 +210,7 @@ class Fetch {
   }
 
   const PublishedSet& set_;
-  const StopRequest stop_;
+  const StopRequest& stop_;
   const OutputFolder folder_;
   Progress progress_;
   Downloader downloader_;
@@ -221,7 +223,9 @@ class Fetch {
 int run(const CommandContext& context, const DataFetchArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   ranks.activity().begin("fetching data");
-  agree_on_root(ranks, [&] { Fetch(find_set(arguments.name), arguments).run(); });
+  const StopRequest stop;
+  const EarlyStop early(stop, context.watchdog, "on request; what is whole stays", std::chrono::seconds(3));
+  agree_on_root(ranks, [&] { Fetch(find_set(arguments.name), arguments, stop).run(); });
   return static_cast<int>(ExitCode::done);
 }
 

@@ -7,6 +7,7 @@
 #include "comm/cores.h"
 #include "src/cli/commands.h"
 #include "src/data/packed.h"
+#include "src/train/early_stop.h"
 #include "src/train/plan_set.h"
 #include "src/train/stop_request.h"
 
@@ -15,6 +16,7 @@ namespace convoy {
 int run(const CommandContext& context, const DataPackArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   const StopRequest stop;
+  const EarlyStop early(stop, context.watchdog, "on request; nothing is written", std::chrono::seconds(2));
   PackSummary summary;
   ranks.activity().begin("packing pictures");
   agree_on_root(ranks, [&] {

@@ -2,6 +2,7 @@
 #include "comm/cores.h"
 #include "src/cli/commands.h"
 #include "src/train/cautions.h"
+#include "src/train/early_stop.h"
 #include "src/train/setup.h"
 #include "src/train/stop_request.h"
 #include "src/train/trainer.h"
@@ -42,7 +43,7 @@ bool may_record(const RunLock& lock, const std::filesystem::path& folder) {
 
 int run(const CommandContext& context, const TrainArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
-  const StopRequest stop;  // from here on: a signal while data is loaded stops the run at its first steps
+  const StopRequest stop;
   const Config config = load_agreed(arguments.config, context);
   TrainOptions options;
   options.stop_requested = [&stop] { return stop.made(); };
@@ -77,8 +78,13 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
       }
     });
   };
-  const std::unique_ptr<Session> session =
-      guard([&] { return make_session(config, ranks, /*identify=*/true); });
+  const std::unique_ptr<Session> session = guard([&] {
+    const EarlyStop early(
+        stop, watchdog,
+        "on request, before the first step; to go on, give the same command with --resume auto",
+        std::chrono::milliseconds(0));
+    return make_session(config, ranks, /*identify=*/true);
+  });
   watchdog.set_device(session->engine().describe());
   if (ranks.is_root()) {
     const bool on_test = session->validation_is_test();

@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from depth import DEEP  # noqa: E402
 from launch import ProgramTest, children, environment, finish, main, mpirun  # noqa: E402
 from networks import STEADY  # noqa: E402
+from patience import patience  # noqa: E402
 from run_files import checkpoints, differing, read_metrics  # noqa: E402
 
 
@@ -36,9 +37,9 @@ def alive(pid):
         return False
 
 
-def handles(process, number):
+def handles(pid, number):
     """Whether the process has a handler for the signal."""
-    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
     caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1], 16)
     return bool(caught >> (number - 1) & 1)
 
@@ -74,6 +75,51 @@ class Stop(ProgramTest):
                 self.assertEqual(differing(run / last, whole[ranks] / last), [])
                 if ranks == 1:
                     self.assertEqual(read_metrics(run), read_metrics(whole[ranks]))
+
+    # Whose data takes seconds to make.
+    LARGE = STEADY.replace("train: 640", "train: 400000")
+
+    def stop_while_it_loads(self, *arguments, ranks, to=None):
+        """What is left of a command after SIGTERM to it, or to one rank, and the seconds that it took to end."""
+        process = self.start(*arguments, ranks=ranks)
+        time.sleep(0.2)
+        if arguments[0] == "train":
+            pid, deadline = None, time.monotonic() + patience(30)
+            while pid is None or not handles(pid, signal.SIGTERM):
+                self.assertLess(time.monotonic(), deadline, "it never heeds the signal")
+                try:
+                    pid = process.pid if to is None else process_of_rank(process, to)
+                except (AssertionError, FileNotFoundError):
+                    pid = None  # it is about to be there
+        self.assertIsNone(process.poll(), arguments)
+        os.kill(process.pid if to is None else pid, signal.SIGTERM)
+        start = time.monotonic()
+        return finish(process), time.monotonic() - start
+
+    def test_a_request_while_data_is_loaded_ends_the_run_at_once(self):
+        config = self.write(self.LARGE)
+        for ranks, to in ((1, None), (2, 1)):
+            with self.subTest(ranks=ranks):
+                stopped, seconds = self.stop_while_it_loads("train", config, "--output", "run", ranks=ranks, to=to)
+                self.assertEqual(stopped.returncode, 75, stopped.stderr)
+                self.assertLess(seconds, patience(5))
+                said = [line for line in stopped.stderr.splitlines() if "on request, before the first step" in line]
+                self.assertEqual(len(said), 1, stopped.stderr)
+                self.assertIn("--resume auto", said[0])
+                self.assertFalse((self.folder / "run").exists())
+
+    def test_sigterm_ends_commands_without_a_checkpoint_at_once(self):
+        self.write(self.LARGE)
+        self.succeed("train", self.write(STEADY, "small.yaml"), "train.epochs=1", "--output", "run")
+        before = sorted(path for path in self.folder.rglob("*"))
+        for arguments in (["check", "net.yaml"], ["data", "info", "net.yaml"], ["bench", "data", "net.yaml", "--json", "figures"],
+                          ["bench", "step", "net.yaml", "--seconds", "60"],
+                          ["eval", "run", "data.synthetic.test=400000", "--logits", "logits.safetensors"]):
+            with self.subTest(arguments=arguments):
+                stopped, seconds = self.stop_while_it_loads(*arguments, ranks=1)
+                self.assertEqual(stopped.returncode, -signal.SIGTERM, stopped.stdout + stopped.stderr)
+                self.assertLess(seconds, patience(5))
+        self.assertEqual(sorted(path for path in self.folder.rglob("*")), before, "nothing is half-written")
 
     def start_group(self, *arguments, ranks):
         """As a terminal or a notebook starts a command: as the leader of a process group, which its keys or its stop button
@@ -145,7 +191,7 @@ class Stop(ProgramTest):
         while not (run / "checkpoints").exists():
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
-        while handles(process, signal.SIGINT):
+        while handles(process.pid, signal.SIGINT):
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         self.assertEqual(finish(process).returncode, -signal.SIGINT)

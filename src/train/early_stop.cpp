@@ -1,0 +1,24 @@
+#include "src/train/early_stop.h"
+
+#include <utility>
+
+#include "src/core/signal_block.h"
+
+namespace convoy {
+
+EarlyStop::EarlyStop(const StopRequest& stop, Watchdog& watchdog, std::string why,
+                     std::chrono::milliseconds grace) {
+  const SignalBlock block;
+  thread_ = std::jthread([this, &stop, &watchdog, why = std::move(why), grace](const std::stop_token& over) {
+    std::unique_lock lock(mutex_);
+    const auto sleep = [&](std::chrono::milliseconds time) {
+      wake_.wait_for(lock, over, time, [] { return false; });
+    };
+    while (!over.stop_requested() && !stop.made())
+      sleep(std::chrono::milliseconds(50));  // a handler cannot wake it
+    if (!over.stop_requested()) sleep(grace);
+    if (!over.stop_requested()) watchdog.stop(why);
+  });
+}
+
+}  // namespace convoy
