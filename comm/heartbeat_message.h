@@ -23,7 +23,7 @@ class ShortText {
     text.copy(bytes_.data(), n - 1);
   }
   /// Whatever came over the wire, it ends here.
-  std::string text() const { return {bytes_.data(), ::strnlen(bytes_.data(), n)}; }
+  std::string text() const { return {bytes_.data(), ::strnlen(bytes_.data(), n - 1)}; }
 
  private:
   std::array<char, n> bytes_;
@@ -77,7 +77,9 @@ inline Failure to_failure(const HeartbeatMessage& message) {
   failure.step = message.step;
   failure.reason = message.reason.text();
   failure.witness = message.witness;
-  failure.time = std::chrono::system_clock::from_time_t(message.time);
+  constexpr std::int64_t latest = 9'223'372'036;  // what a clock in nanoseconds can say
+  if (message.time >= 0 && message.time <= latest)  // otherwise now
+    failure.time = std::chrono::system_clock::from_time_t(message.time);
   return failure;
 }
 
