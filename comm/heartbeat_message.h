@@ -77,7 +77,7 @@ inline Failure to_failure(const HeartbeatMessage& message) {
   failure.step = message.step;
   failure.reason = message.reason.text();
   failure.witness = message.witness;
-  constexpr std::int64_t latest = 9'223'372'036;  // what a clock in nanoseconds can say
+  constexpr std::int64_t latest = 9'223'372'036;    // what a clock in nanoseconds can say
   if (message.time >= 0 && message.time <= latest)  // otherwise now
     failure.time = std::chrono::system_clock::from_time_t(message.time);
   return failure;
