@@ -73,7 +73,8 @@ std::filesystem::path replaceable(const std::filesystem::path& path) {
   if (::lstat(path.c_str(), &status) != 0) return path;  // nothing there, or open() says what is wrong
   if (!S_ISLNK(status.st_mode)) {
     if (!S_ISREG(status.st_mode))
-      fail("cannot write {}: it is {}; name a file", path.string(), kind_of_file(status.st_mode));
+      fail("cannot write {}: it is {}; {}", path.string(), kind_of_file(status.st_mode),
+           S_ISDIR(status.st_mode) ? "move it away, or name another file" : "name a file");
     return path;
   }
   if (::stat(path.c_str(), &status) != 0)

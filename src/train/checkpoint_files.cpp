@@ -46,8 +46,22 @@ std::optional<Place> place_in(const std::string& file_name) {
   return Place{*epoch - 1, *step};
 }
 
+/// A folder of the name is none.
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
 void set_aside(const fs::path& path) {
-  fs::rename(path, path.string() + ".old");
+  const std::string other = path.string() + ".old";
+  std::error_code error;
+  fs::rename(path, other, error);
+  if (error) fail("cannot rename {} to {}: {}; move one of them away", path.string(), other, error.message());
 }
 
 TensorFile verified(const SharedBytes& bytes, const fs::path& path, const WantedTensors& wanted = {}) {
@@ -66,11 +80,14 @@ bool is_later(const fs::path& best, const Progress& progress) {
 
 /// The candidates for `path`, best first.
 std::vector<fs::path> candidates(const fs::path& path) {
-  if (!fs::exists(path)) fail("{} does not exist", path.string());
-  if (!fs::is_directory(path)) return {path};
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (type == fs::file_type::not_found) fail("{} does not exist", path.string());
+  if (type == fs::file_type::none) fail("cannot read {}: {}", path.string(), error.message());
+  if (type != fs::file_type::directory) return {path};
   const fs::path folder = checkpoints_in(path);
   std::vector<fs::path> paths = list_checkpoints(folder);
-  if (fs::exists(best_checkpoint_path(folder))) paths.push_back(best_checkpoint_path(folder));
+  if (is_file(best_checkpoint_path(folder))) paths.push_back(best_checkpoint_path(folder));
   return paths;
 }
 
@@ -110,7 +127,7 @@ fs::path best_checkpoint_path(const fs::path& folder) {
 }
 
 fs::path checkpoints_in(const fs::path& folder) {
-  return fs::is_directory(folder / "checkpoints") ? folder / "checkpoints" : folder;
+  return is_folder(folder / "checkpoints") ? folder / "checkpoints" : folder;
 }
 
 fs::path chosen_checkpoint(const fs::path& path, bool best) {
@@ -119,10 +136,14 @@ fs::path chosen_checkpoint(const fs::path& path, bool best) {
 
 std::vector<fs::path> list_checkpoints(const fs::path& folder) {
   std::vector<std::pair<Place, fs::path>> found;
-  if (fs::is_directory(folder)) {
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-      if (const auto place = place_in(entry.path().filename().string())) found.emplace_back(*place, entry);
+  if (is_folder(folder)) {
+    std::error_code error;
+    for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+         it.increment(error)) {
+      const auto place = place_in(it->path().filename().string());
+      if (place && is_file(it->path())) found.emplace_back(*place, it->path());
     }
+    if (error) fail("cannot list the checkpoints in {}: {}", folder.string(), error.message());
   }
   std::sort(found.rbegin(), found.rend());
   std::vector<fs::path> paths;
@@ -133,7 +154,11 @@ std::vector<fs::path> list_checkpoints(const fs::path& folder) {
 void remove_old_checkpoints(const fs::path& folder, int keep) {
   if (keep == 0) return;
   const std::vector<fs::path> paths = list_checkpoints(folder);
-  for (std::size_t i = static_cast<std::size_t>(keep); i < paths.size(); ++i) fs::remove(paths[i]);
+  for (std::size_t i = static_cast<std::size_t>(keep); i < paths.size(); ++i) {
+    std::error_code error;
+    fs::remove(paths[i], error);
+    if (error) fail("cannot remove {}: {}", paths[i].string(), error.message());
+  }
 }
 
 void tidy_checkpoints(const fs::path& folder, const Progress& progress) {
@@ -141,7 +166,7 @@ void tidy_checkpoints(const fs::path& folder, const Progress& progress) {
     if (place_in(path.filename().string()) > place_of(progress)) set_aside(path);
   }
   const fs::path best = best_checkpoint_path(folder);
-  if (fs::exists(best) && is_later(best, progress)) set_aside(best);
+  if (is_file(best) && is_later(best, progress)) set_aside(best);
   remove_abandoned(folder);
 }
 

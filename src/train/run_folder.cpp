@@ -51,7 +51,9 @@ double share_of(const nlohmann::json& record, const char* key) {
 }  // namespace
 
 bool RunFolder::contains(const fs::path& checkpoint) const {
-  return fs::weakly_canonical(checkpoint).parent_path() == fs::weakly_canonical(checkpoints());
+  std::error_code error;
+  const fs::path folder = fs::weakly_canonical(checkpoint, error).parent_path();
+  return !error && folder == fs::weakly_canonical(checkpoints(), error) && !error;
 }
 
 std::string RunFolder::prepare_new(const Config& config) const {

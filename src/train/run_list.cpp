@@ -23,7 +23,8 @@ constexpr int deepest = 3;  ///< folders inside folders that are looked into
 
 bool is_run(const fs::path& folder) {
   std::error_code error;
-  return fs::exists(folder / "config.yaml", error) || fs::exists(folder / "metrics.jsonl", error);
+  return fs::is_regular_file(folder / "config.yaml", error) ||
+         fs::is_regular_file(folder / "metrics.jsonl", error);
 }
 
 std::optional<double> number(const json& record, const char* key) {
@@ -113,7 +114,7 @@ RunFigures read_run(const fs::path& folder) {
   run.folder = folder;
   run.name = run.network = folder.filename().string();
   std::error_code error;
-  const char* newest = fs::exists(folder / "metrics.jsonl", error) ? "metrics.jsonl" : "config.yaml";
+  const char* newest = fs::is_regular_file(folder / "metrics.jsonl", error) ? "metrics.jsonl" : "config.yaml";
   run.changed = fs::last_write_time(folder / newest, error);
   attempt(run, "config.yaml", [&] {
     const Config config = load_config((folder / "config.yaml").string(), {});

@@ -36,7 +36,13 @@ std::vector<fs::path> make_folders(const fs::path& folder) {
   for (fs::path path = folder; !path.empty() && !fs::exists(path, error) && !error; path = path.parent_path())
     missing.push_back(path);
   fs::create_directories(folder, error);
-  if (std::error_code other; error && !fs::is_directory(folder, other))
+  std::error_code other;
+  if (error && fs::is_symlink(folder, other) && !fs::exists(folder, other))
+    fail(
+        "the run's folder {} is a symbolic link that leads to no folder: make that, or name another one by "
+        "--output",
+        folder.string());
+  if (error && !fs::is_directory(folder, other))
     fail("cannot create the run's folder {}: {}; --output names another", folder.string(), error.message());
   return missing;
 }

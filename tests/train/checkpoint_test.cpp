@@ -364,6 +364,29 @@ TEST_F(CheckpointFiles, OldOnesAreRemoved) {
   EXPECT_TRUE(fs::exists(best_checkpoint_path(folder.path())));
 }
 
+TEST_F(CheckpointFiles, AFolderIsNoCheckpoint) {
+  const TemporaryFolder folder;
+  const fs::path good = folder.path() / "epoch-0003.safetensors";
+  write_file_atomically(good, bytes_);
+  fs::create_directories(folder.path() / "epoch-0009.safetensors" / "inside");
+  fs::create_directories(folder.path() / "best.safetensors" / "inside");
+  EXPECT_EQ(list_checkpoints(folder.path()), std::vector<fs::path>{good});
+  const auto loaded = load_checkpoint(folder.path(), RankEnvironment::alone());
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->path, good);
+  EXPECT_NO_THROW(remove_old_checkpoints(folder.path(), 1));
+  EXPECT_TRUE(fs::exists(good)) << "a folder does not count as one that is kept";
+  fs::create_directories(good.string() + ".old/inside");
+  Progress progress;
+  progress.epochs_done = 1;
+  try {
+    tidy_checkpoints(folder.path(), progress);
+    ADD_FAILURE() << "nothing is thrown";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("move one of them away"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(CheckpointFiles, OnResumeLaterOnesAreSetAsideAndRemainsRemoved) {
   const TemporaryFolder folder;
   const fs::path best = best_checkpoint_path(folder.path());
