@@ -9,8 +9,15 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, main  # noqa: E402
-from networks import DIGITS  # noqa: E402
 
+NET = """
+name: net
+data: {source: synthetic, synthetic: {image: [1, 4, 4], classes: 3, train: 12, test: 6}}
+model: {input: [1, 4, 4], layers: [flatten, linear: 3]}
+train: {epochs: 1, global_batch: 6}
+optimizer: {name: sgd, lr: 0.1}
+device: cpu
+"""
 OURS = {"checkpoints", "config.yaml", "metrics.jsonl", "train.log", "tensorboard"}
 
 
@@ -21,7 +28,7 @@ def names_in(folder):
 class RunFolder(ProgramTest):
     def setUp(self):
         super().setUp()
-        self.config = self.write(DIGITS)
+        self.config = self.write(NET)
         self.home = self.folder / "home"
         self.home.mkdir()
 
@@ -48,7 +55,7 @@ class RunFolder(ProgramTest):
 
     def test_the_folder_where_people_are(self):
         (self.home / "my.py").write_text("mine")
-        (self.home / "config.yaml").write_text(DIGITS + "# mine\n")
+        (self.home / "config.yaml").write_text(NET + "# mine\n")
         process = subprocess.run([self.program, "train", "config.yaml", "--output", "."], cwd=self.home, capture_output=True,
                                  text=True)
         self.assertEqual(process.returncode, 0, process.stderr)
