@@ -203,8 +203,17 @@ class JpegDecoder {
   }
   static bool is_unsupported(int code) {
     constexpr int codes[] = {
-        JERR_ARITH_NOTIMPL,        JERR_BAD_PRECISION, JERR_CCIR601_NOTIMPL, JERR_CONVERSION_NOTIMPL,
-        JERR_FRACT_SAMPLE_NOTIMPL, JERR_NOT_COMPILED,  JERR_NOTIMPL,         JERR_SOF_UNSUPPORTED};
+#if JPEG_LIB_VERSION < 70  // later interfaces know arithmetic coding
+      JERR_ARITH_NOTIMPL,
+#endif
+      JERR_BAD_PRECISION,
+      JERR_CCIR601_NOTIMPL,
+      JERR_CONVERSION_NOTIMPL,
+      JERR_FRACT_SAMPLE_NOTIMPL,
+      JERR_NOT_COMPILED,
+      JERR_NOTIMPL,
+      JERR_SOF_UNSUPPORTED
+    };
     return std::find(std::begin(codes), std::end(codes), code) != std::end(codes);
   }
   /// A warning is an error where pixels are lost; odd headers and stray bytes are not.

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <latch>
 
+#include "src/core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "src/train/lock_record.h"
 #include "tests/train/support.h"

@@ -57,6 +57,7 @@ class Untimely final : public Engine {
   int lanes() const override { return engine_->lanes(); }
   std::int64_t workspace_bytes(const Call& call) const override { return engine_->workspace_bytes(call); }
   std::int64_t free_bytes() const override { return engine_->free_bytes(); }
+  KernelChoice kernels_of(const Call& call) const override { return engine_->kernels_of(call); }
   void allocate(const ArenaSizes& bytes) override { engine_->allocate(bytes); }
   int load(const Plan& plan) override { return engine_->load(plan); }
   void tune() override { engine_->tune(); }
