@@ -20,8 +20,9 @@ struct ResidentLayout {
   // In bytes from the beginning of shared memory. What the copy engine swizzles begins at multiples of 1024
   // where it is not moved by whole rows.
   using TileStage = Stage<S, 4>;
+  using Patches = PatchRing<S, groups>;
   static constexpr int filters = 0, stages = 9 * 64 * 128, patches = stages + groups * TileStage::bytes;
-  static constexpr int barriers = patches + S::ring_bytes(groups), bytes = barriers + 64;
+  static constexpr int barriers = patches + Patches::bytes, bytes = barriers + 64;
   static_assert(bytes <= 232448);
 };
 
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(384, 1) conv_resident_kernel(const __grid_cons
     for (int i = 0; i < L::groups; ++i) init_barrier(full + 8 * i, 1), init_barrier(empty + 8 * i, 4);
     publish_barriers();
   }
-  clear_halos<S>(ring, L::groups);
+  L::Patches::clear_halos(ring);
   __syncthreads();
 
   const int first = static_cast<int>(blockIdx.x), stride = static_cast<int>(gridDim.x);
@@ -59,15 +60,15 @@ __global__ void __launch_bounds__(384, 1) conv_resident_kernel(const __grid_cons
       for (int i = 0; i < count; ++i) {
         const int group = i % L::groups;
         wait(empty + 8 * group, (i / L::groups & 1) ^ 1);
-        arrive_expecting(full + 8 * group, S::patch_bytes);
-        load_patch<S>(patch_address<S>(ring, group), source, full + 8 * group, 0, first + i * stride);
+        arrive_expecting(full + 8 * group, L::Patches::patch_bytes);
+        load_patch<S>(L::Patches::patch(ring, group), source, {}, full + 8 * group, 0, first + i * stride);
       }
     }
   } else {
     take_registers<232>();
     const int group = role - 1, turn = 1 + group,
               other_turn = 2 - group;  // hardware barriers: whose turn it is
-    const std::uint32_t patch = patch_address<S>(ring, group);
+    const std::uint32_t patch = L::Patches::patch(ring, group);
     float sums[128] = {};
     wait(filters_full, 0);
     const LoopTimer timer;
@@ -80,8 +81,8 @@ __global__ void __launch_bounds__(384, 1) conv_resident_kernel(const __grid_cons
 #pragma unroll
       for (int tap = 0; tap < 9; ++tap) {
         const int filter_tap = pass == Pass::fprop ? tap : 8 - tap;
-        multiply_tap<T, S, pass>(sums, base + L::filters + filter_tap * FilterBox<pass>::bytes,
-                                 patch + S::tap_bytes(tap / 3 - 1, tap % 3 - 1), tap > 0);
+        multiply_tap<T, pass>(sums, base + L::filters + filter_tap * FilterBox<pass>::bytes,
+                              patch + S::tap_bytes({}, tap / 3 - 1, tap % 3 - 1), {}, tap > 0);
       }
       commit_products();
       if (i + 1 < count) arrive_threads(other_turn, 256);

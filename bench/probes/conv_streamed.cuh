@@ -4,8 +4,8 @@
 // A block's item is 128 outputs x 256 pixels (strip.cuh); two warpgroups hold 64 outputs each and share
 // patches and filters. For each 64 channels of what is summed it takes patches and steps over their taps
 // (walks.cuh). One warp copies patches, another filters, each as far ahead as its ring allows. The warpgroups
-// do not wait for each other: one may be as many steps ahead as the ring of filters is long, so that one's
-// products run while the other stores its result.
+// are staggered: the second begins each result when the first is `lead` steps ahead, at most as many as the ring
+// of filters holds. So each stores its results while the other's products run.
 //
 // Blocks of a cluster of two take the same outputs and neighbouring tiles. Each copies half of every step's
 // filters to both, which halves what is read from the L2 cache for them: 147 KiB per 64 channels, where a
@@ -22,13 +22,12 @@ struct StreamedLayout {
   using TileStage = Stage<S, 2>;
   static constexpr int groups = 2, threads = 128 * (groups + 1);
   static constexpr int outputs = 64 * groups;  ///< of an item
-  static constexpr int patch_slots = Walk::patch_slots;
+  using Patches = typename Walk::Patches;
+  static constexpr int patch_slots = Patches::slots;
   static constexpr int step_bytes = outputs * 128, limit = 232448;
   static constexpr int stages = 0, filters = groups * TileStage::bytes;
-  static constexpr int steps =
-      (limit - filters - S::ring_bytes(patch_slots) - 256) / step_bytes;  ///< as many as fit
-  static constexpr int patches = filters + steps * step_bytes,
-                       barriers = patches + S::ring_bytes(patch_slots);
+  static constexpr int steps = (limit - filters - Patches::bytes - 256) / step_bytes;  ///< as many as fit
+  static constexpr int patches = filters + steps * step_bytes, barriers = patches + Patches::bytes;
   static constexpr int bytes = barriers + 16 * (patch_slots + steps);
   static_assert(bytes <= limit && steps >= 3);
 };
@@ -44,8 +43,9 @@ template <class T, class Walk, Pass pass, int Cluster, int DepthBlocks>
 struct Consumer {
   using L = StreamedLayout<Walk>;
   using S = typename Walk::S;
+  static constexpr int start_barrier = 3;  ///< of the hardware's
   std::uint32_t base, patch_full, patch_empty, step_full, step_empty;
-  int group;
+  int group, lead;
   Ring at_patch, at_step;
 
   __device__ __forceinline__ void release_step(int stage) const {
@@ -60,25 +60,38 @@ struct Consumer {
     if (threadIdx.x % 32 == 0) arrive(patch_empty + 8 * slot);
   }
 
+  /// As many steps as can be taken before a patch must be released.
+  template <int cls>
+  static constexpr int steps_of_first_patches() {
+    static_assert(Walk::patches(cls) * DepthBlocks >= L::patch_slots);
+    int steps = 0;
+    for (int i = 0; i < L::patch_slots; ++i) steps += Walk::taps(cls, i % Walk::patches(cls));
+    return steps;
+  }
+
   template <int cls>
   __device__ __forceinline__ void multiply_class(float (&sums)[128]) {
     int last_step = 0, last_patch = 0;  // what the products under way read
+    int until_second_begins = min(lead, steps_of_first_patches<cls>());
+    if (group == 1 && lead > 0) sync_threads(start_barrier, 256);
     pin(sums);
     for (int block = 0; block < DepthBlocks; ++block) {
 #pragma unroll
       for (int patch = 0; patch < Walk::patches(cls); ++patch) {
+        const Columns columns = Walk::columns(Walk::source(cls, patch));
         wait(patch_full + 8 * at_patch.stage, at_patch.parity);
-        const std::uint32_t pixels = patch_address<S>(base + L::patches, at_patch.stage);
+        const std::uint32_t pixels = L::Patches::patch(base + L::patches, at_patch.stage);
 #pragma unroll
         for (int i = 0; i < Walk::taps(cls, patch); ++i) {
           const Tap tap = Walk::tap(cls, patch, i);
           const bool begun = patch > 0 || i > 0 || block > 0;
           wait(step_full + 8 * at_step.stage, at_step.parity);
           fence_products();
-          multiply_tap<T, S, pass>(
+          multiply_tap<T, pass>(
               sums, base + L::filters + at_step.stage * L::step_bytes + group * FilterBox<pass>::bytes,
-              pixels + S::tap_bytes(tap.h, tap.w), begun);
+              pixels + S::tap_bytes(columns, tap.h, tap.w), columns, begun);
           commit_products();
+          if (group == 0 && --until_second_begins == 0) arrive_threads(start_barrier, 256);
           wait_products<1>();  // the products of the step before are done
           if (begun) release_step(last_step);
           if (i == 0 && begun) release_patch(last_patch);
@@ -97,14 +110,15 @@ struct Consumer {
 };
 
 /// source (N,h,w,Depth), result (N,h,w,Outputs); filters (K,3,3,C), in fprop C = Depth, in dgrad C = Outputs.
-/// Tiles of the result (of a class), a multiple of `Cluster`. `moments` (tiles,Outputs) of the result, if
+/// Tiles of the result (of a class), a multiple of `Cluster`. `lead`: as many steps the first warpgroup is ahead
+/// when the second begins a result, at most one fewer than the ring; 0: both begin together. `moments` (tiles,Outputs) of the result, if
 /// WithMoments.
 template <class T, class Walk, int Depth, int Outputs, Pass pass, int Cluster, bool WithMoments>
 __global__ void __launch_bounds__(384, 1)
     conv_streamed_kernel(const __grid_constant__ Maps<Walk::sources> source,
                          const __grid_constant__ CUtensorMap filters,
-                         const __grid_constant__ Maps<Walk::classes> result, int tiles, float2* moments,
-                         LoopTime* time) {
+                         const __grid_constant__ Maps<Walk::classes> result, int tiles, int lead,
+                         float2* moments, LoopTime* time) {
   using L = StreamedLayout<Walk>;
   using S = typename Walk::S;
   constexpr int output_blocks = Outputs / L::outputs, depth_blocks = Depth / 64,
@@ -128,7 +142,7 @@ __global__ void __launch_bounds__(384, 1)
     }
     publish_barriers();
   }
-  clear_halos<S>(base + L::patches, L::patch_slots);
+  L::Patches::clear_halos(base + L::patches);
   if constexpr (Cluster > 1)
     sync_cluster();
   else
@@ -148,10 +162,11 @@ __global__ void __launch_bounds__(384, 1)
           for (int patch = 0; patch < Walk::patches(i / depth_blocks); ++patch) {
             const std::uint32_t full = patch_full + 8 * at_patch.stage;
             wait(patch_empty + 8 * at_patch.stage, at_patch.parity ^ 1);
-            arrive_expecting(full, S::patch_bytes);
-            load_patch<S>(patch_address<S>(base + L::patches, at_patch.stage),
-                          source.map[Walk::source(i / depth_blocks, patch)], full, i % depth_blocks * 64,
-                          tile_of(item));
+            const int from = Walk::source(i / depth_blocks, patch);
+            const Columns columns = Walk::columns(from);
+            arrive_expecting(full, S::patch_bytes(columns));
+            load_patch<S>(L::Patches::patch(base + L::patches, at_patch.stage), source.map[from], columns, full,
+                          i % depth_blocks * 64, tile_of(item));
             at_patch.advance(L::patch_slots);
           }
         }
@@ -189,7 +204,7 @@ __global__ void __launch_bounds__(384, 1)
     take_registers<232>();
     const int group = role - 1;
     Consumer<T, Walk, pass, Cluster, depth_blocks> consumer{base,       patch_full, patch_empty, step_full,
-                                                            step_empty, group,      {},          {}};
+                                                            step_empty, group,      lead,        {}, {}};
     float sums[128] = {};
     const LoopTimer timer;
     for (int item = first; item < items; item += stride) {

@@ -97,6 +97,7 @@ struct Tensors {
 struct Variant {
   int cluster = 1;       ///< blocks that share filters, of the streamed kernel
   bool moments = false;  ///< sums and sums of squares of what is stored, without a cluster
+  int lead = 99;         ///< of the streamed kernel's first warpgroup, in steps; as many as its ring allows
 };
 
 /// A layer whose y is Side x Side.
@@ -153,7 +154,8 @@ class Layer {
           {map_x(t, box_of_patch)}, filters, {map_y(t, box_of_piece)}, variant, stream);
     } else {
       launch_streamed<Stride2<Side>, Channels, Filters, Pass::fprop>(
-          planes_of_x(t, box_of_patch), filters, {map_y(t, box_of_piece)}, variant, stream);
+          planes_of_x(t, [](int plane) { return box_of(Stride2<Side>::columns(plane)); }), filters,
+          {map_y(t, box_of_piece)}, variant, stream);
     }
   }
 
@@ -166,7 +168,8 @@ class Layer {
           {map_y(t, box_of_patch)}, filters, {map_x(t, box_of_piece)}, variant, stream);
     } else if constexpr (has_dgrad) {
       launch_streamed<Stride2Dgrad<Side>, Filters, Channels, Pass::dgrad>(
-          {map_y(t, box_of_patch)}, filters, planes_of_x(t, box_of_piece), variant, stream);
+          {map_y(t, box_of(Stride2Dgrad<Side>::columns(0)))}, filters,
+          planes_of_x(t, [](int) { return box_of_piece; }), variant, stream);
     }
   }
 
@@ -185,6 +188,7 @@ class Layer {
   }
 
  private:
+  static constexpr Box box_of(Columns columns) { return {columns.count(), S::images, Side}; }
   static constexpr Box box_of_patch{S::width + 2, S::images, Side}, box_of_tile{S::width, S::images, Side},
       box_of_piece{S::width, S::images, Side / 4};
 
@@ -195,11 +199,12 @@ class Layer {
     return image_map({t.x.get(), type, shape_.images, Side * Stride, Channels}, box);
   }
   /// Rows and columns of x by parity.
-  Maps<4> planes_of_x(const Tensors<T>& t, Box box) const {
+  template <class BoxOf>
+  Maps<4> planes_of_x(const Tensors<T>& t, BoxOf box_of_plane) const {
     Maps<4> maps;
     for (int i = 0; i < 4; ++i)
-      maps.map[i] =
-          image_map({t.x.get(), type, shape_.images, Side * Stride, Channels, 2, i / 2, i % 2}, box);
+      maps.map[i] = image_map({t.x.get(), type, shape_.images, Side * Stride, Channels, 2, i / 2, i % 2},
+                              box_of_plane(i));
     return maps;
   }
 
@@ -215,24 +220,24 @@ class Layer {
   template <class Walk, int Depth, int Outputs, Pass pass>
   void launch_streamed(const Maps<Walk::sources>& source, const CUtensorMap& filters,
                        const Maps<Walk::classes>& result, Variant variant, cudaStream_t stream) const {
-    constexpr int bytes = StreamedLayout<Walk>::bytes,
-                  output_blocks = Outputs / StreamedLayout<Walk>::outputs;
-    const int items = tiles_ * output_blocks;
+    using L = StreamedLayout<Walk>;
+    constexpr int bytes = L::bytes;
+    const int items = tiles_ * (Outputs / L::outputs), lead = std::min(variant.lead, L::steps - 1);
     if (variant.cluster == 2) {
       launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 2, false>, items, 2, bytes, stream, source,
-             filters, result);
+             filters, result, lead);
     } else if (variant.moments) {
       if constexpr (Walk::classes == 1)
         launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 1, true>, items, 1, bytes, stream, source,
-               filters, result);
+               filters, result, lead);
     } else {
       launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 1, false>, items, 1, bytes, stream, source,
-             filters, result);
+             filters, result, lead);
     }
   }
-  template <class Kernel, class Source, class Result>
+  template <class Kernel, class Source, class Result, class... Lead>
   void launch(Kernel kernel, int items, int cluster, int bytes, cudaStream_t stream, const Source& source,
-              const CUtensorMap& filters, const Result& result) const {
+              const CUtensorMap& filters, const Result& result, Lead... lead) const {
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
     cudaLaunchAttribute attribute{};
     attribute.id = cudaLaunchAttributeClusterDimension;
@@ -246,7 +251,7 @@ class Layer {
     config.attrs = &attribute;
     config.numAttrs = cluster > 1 ? 1 : 0;
     check_cuda(
-        cudaLaunchKernelEx(&config, kernel, source, filters, result, tiles_, moments_.get(), time_.get()));
+        cudaLaunchKernelEx(&config, kernel, source, filters, result, tiles_, lead..., moments_.get(), time_.get()));
   }
 
   int tiles_, processors_ = 0;

@@ -5,8 +5,8 @@
 //
 //   side 32: one image, four strips    side 16: two images, two strips    side 8: four images, one strip
 //
-// Its groups are ordered (row h, image), its pixels (h, image, w of 8). Its patch is ten pixels wide, one to
-// the left and one to the right, and is one box of the tensor map (C, W, image, H): 32 groups of ten pixels,
+// Its groups are ordered (row h, image), its pixels (h, image, w of 8). Its patch has a column more on each
+// side that a tap reads, and is one box of the tensor map (C, W, image, H): 32 groups of eight to ten pixels,
 // 128 bytes (64 channels) each. Outside the image the copy engine writes zeros. Above the first row and below
 // the last, zeros stay in shared memory between the patches ("halo"), so that they are never copied:
 //
@@ -20,20 +20,29 @@
 
 namespace convoy::probe {
 
+/// The columns of a patch: those of its tile, and those around that a tap reads.
+struct Columns {
+  int left = 1, right = 1;
+  static constexpr int row_bytes = 128;  ///< of a pixel: 64 channels of 16 bits
+  constexpr int count() const { return left + 8 + right; }
+  constexpr int group_bytes() const { return count() * row_bytes; }
+};
+
 template <int Side>
 struct Strip {
   static_assert(Side % 8 == 0 && 32 % Side == 0);
   static constexpr int side = Side, width = 8, groups = 32, pixels = groups * width;
   static constexpr int images = groups / Side;  ///< of a tile
   static constexpr int strips = Side / width;   ///< of an image
-  static constexpr int row_bytes = 128;         ///< of a pixel: 64 channels of 16 bits
-  static constexpr int group_bytes = (width + 2) * row_bytes, patch_bytes = groups * group_bytes;
-  static constexpr int halo_bytes = images * group_bytes, patch_stride = patch_bytes + halo_bytes;
+  static constexpr int row_bytes = Columns::row_bytes;
   static constexpr int tile_bytes = pixels * row_bytes;  ///< of 64 channels, without the pixels around
 
-  static constexpr int ring_bytes(int patches) { return patches * patch_stride + halo_bytes; }
+  static constexpr int patch_bytes(Columns columns) { return groups * columns.group_bytes(); }
+  static constexpr int halo_bytes(Columns columns) { return images * columns.group_bytes(); }
   /// From where a patch begins to what a tap reads that lies `h` rows and `w` columns from its output.
-  static constexpr int tap_bytes(int h, int w) { return h * halo_bytes + (w + 1) * row_bytes; }
+  static constexpr int tap_bytes(Columns columns, int h, int w) {
+    return h * halo_bytes(columns) + (w + columns.left) * row_bytes;
+  }
 
   /// A tile's first column and image.
   struct Place {
@@ -44,29 +53,39 @@ struct Strip {
   }
 };
 
-/// The ring of patches in shared memory. By all threads, before a barrier of the block: writes the halos'
-/// zeros.
-template <class S>
-__device__ __forceinline__ void clear_halos(std::uint32_t ring, int patches) {
-  for (int i = 0; i <= patches; ++i) {
-    for (int byte = static_cast<int>(threadIdx.x) * 16; byte < S::halo_bytes;
-         byte += static_cast<int>(blockDim.x) * 16)
-      asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(ring + i * S::patch_stride + byte), "r"(0)
-                   : "memory");
-  }
-  publish_stores();
-}
-template <class S>
-__device__ __forceinline__ std::uint32_t patch_address(std::uint32_t ring, int patch) {
-  return ring + S::halo_bytes + patch * S::patch_stride;
-}
+/// Where zeros are needed: above patches, below them, or on both sides.
+enum class Halo { none, above, below, both };
 
-/// By one thread: 64 channels of the patch of a tile.
+/// Patches in shared memory, of at most `Widest` columns, and the halos between them.
+template <class S, int Slots, Columns Widest = Columns{}, Halo Around = Halo::both>
+struct PatchRing {
+  static constexpr bool above = Around == Halo::above || Around == Halo::both, both = Around == Halo::both;
+  static constexpr int slots = Slots, halos = Around == Halo::none ? 0 : Slots + both;
+  static constexpr int patch_bytes = S::patch_bytes(Widest);
+  static constexpr int halo_bytes = halos > 0 ? S::halo_bytes(Widest) : 0, stride = patch_bytes + halo_bytes;
+  static constexpr int bytes = Slots * stride + (both ? halo_bytes : 0);
+
+  __device__ __forceinline__ static std::uint32_t patch(std::uint32_t ring, int slot) {
+    return ring + (above ? halo_bytes : 0) + slot * stride;
+  }
+  /// By all threads, before a barrier of the block: writes the halos' zeros.
+  __device__ __forceinline__ static void clear_halos(std::uint32_t ring) {
+    for (int i = 0; i < halos; ++i) {
+      const std::uint32_t halo = ring + (above ? 0 : patch_bytes) + i * stride;
+      for (int byte = static_cast<int>(threadIdx.x) * 16; byte < halo_bytes;
+           byte += static_cast<int>(blockDim.x) * 16)
+        asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(halo + byte), "r"(0) : "memory");
+    }
+    publish_stores();
+  }
+};
+
+/// By one thread: 64 channels of the patch of a tile. `source`'s boxes have the columns of the patch.
 template <class S>
-__device__ __forceinline__ void load_patch(std::uint32_t to, const CUtensorMap& source, std::uint32_t full,
-                                           int channel, int tile) {
+__device__ __forceinline__ void load_patch(std::uint32_t to, const CUtensorMap& source, Columns columns,
+                                           std::uint32_t full, int channel, int tile) {
   const auto place = S::place(tile);
-  load_box(to, source, full, channel, place.w - 1, place.image, 0);
+  load_box(to, source, full, channel, place.w - columns.left, place.image, 0);
 }
 
 /// What a convolution's filters (K, 3 x 3, C) are for: fprop sums over channels, dgrad over filters, with
@@ -83,11 +102,13 @@ struct FilterBox {
 };
 
 /// sums (64 outputs, 256 pixels) += one tap's filters (64 outputs x 64) x pixels (64 x 256): four products.
-template <class T, class S, Pass pass>
+/// `columns`: of the patch in which the pixels lie.
+template <class T, Pass pass>
 __device__ __forceinline__ void multiply_tap(float (&sums)[128], std::uint32_t filters, std::uint32_t pixels,
-                                             bool add) {
+                                             Columns columns, bool add) {
   using Filters = FilterBox<pass>;
-  const std::uint64_t a = Filters::layout + at(filters), b = layout_of(16, S::group_bytes) + at(pixels);
+  const std::uint64_t a = Filters::layout + at(filters),
+                      b = layout_of(16, columns.group_bytes()) + at(pixels);
 #pragma unroll
   for (int k = 0; k < 4; ++k)
     multiply<T, Filters::major, Major::along, 256>(sums, a + k * (Filters::k16_bytes >> 4), b + k * (32 >> 4),

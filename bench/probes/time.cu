@@ -61,7 +61,11 @@ class Timing {
     };
     add(L::resident ? "resident" : "streamed", {});
     add(L::resident ? "resident, moments" : "streamed, moments", {1, true});
-    if (!L::resident) add("streamed, cluster of 2", {2, false});
+    if (!L::resident) {
+      add("streamed, lead 3", {1, false, 3});
+      add("streamed, together", {1, false, 0});
+      add("streamed, cluster of 2", {2, false});
+    }
     pass("conv.fprop", fprop);
     if (L::has_dgrad) pass("conv.dgrad", dgrad);
     if constexpr (L::has_wgrad) {

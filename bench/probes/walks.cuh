@@ -19,7 +19,8 @@ template <int Side, Pass pass>
 struct Stride1 {
   using S = Strip<Side>;
   static constexpr int classes = 1, sources = 1;
-  static constexpr int patch_slots = 2;  ///< in shared memory
+  using Patches = PatchRing<S, 2>;  ///< in shared memory
+  static constexpr Columns columns(int) { return {}; }  ///< of the patches of a source
   static constexpr int patches(int) { return 1; }
   static constexpr int source(int, int) { return 0; }
   static constexpr int taps(int, int) { return 9; }
@@ -36,7 +37,8 @@ template <int Side>
 struct Stride2 {
   using S = Strip<Side>;
   static constexpr int classes = 1, sources = 4;  ///< source 2 i + j: rows of parity i, columns of parity j
-  static constexpr int patch_slots = 3;
+  using Patches = PatchRing<S, 3, Columns{1, 0}, Halo::above>;
+  static constexpr Columns columns(int source) { return {source % 2, 0}; }
   static constexpr int patches(int) { return 4; }
   static constexpr int source(int, int patch) {
     return patch == 0 ? 3 : patch - 1;
@@ -57,7 +59,8 @@ template <int Side>
 struct Stride2Dgrad {
   using S = Strip<Side>;
   static constexpr int classes = 4, sources = 1;
-  static constexpr int patch_slots = 2;
+  using Patches = PatchRing<S, 2, Columns{0, 1}, Halo::below>;
+  static constexpr Columns columns(int) { return {0, 1}; }
   static constexpr int patches(int) { return 1; }
   static constexpr int source(int, int) { return 0; }
   static constexpr int taps(int cls, int) { return (1 + cls / 2) * (1 + cls % 2); }

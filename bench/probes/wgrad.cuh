@@ -24,15 +24,11 @@ struct WgradLayout {
   static constexpr int stages = 3;
   /// Products of 16 pixels, two groups, that taps of row r leave out at the top (r = 0) or bottom (r = 2):
   /// they would read zeros. A single group, of side 32, is no product: then zeros stay between the patches.
-  static constexpr int left_out = S::images / 2, halo_bytes = S::images % 2 * S::halo_bytes;
-  static constexpr int patch_stride = S::patch_bytes + halo_bytes;
+  static constexpr int left_out = S::images / 2;
+  using Patches = PatchRing<S, stages, Columns{}, S::images % 2 == 1 ? Halo::both : Halo::none>;
   static constexpr int gradients = 0, patches = stages * S::tile_bytes;
-  static constexpr int barriers = patches + stages * patch_stride + halo_bytes,
-                       bytes = barriers + 16 * stages;
+  static constexpr int barriers = patches + Patches::bytes, bytes = barriers + 16 * stages;
   static_assert(bytes <= 232448);
-  __device__ __forceinline__ static std::uint32_t patch(std::uint32_t ring, int stage) {
-    return ring + halo_bytes + stage * patch_stride;
-  }
 };
 
 /// Blocks of the first kernel, all resident at once, and of these the splits of each pair.
@@ -57,15 +53,15 @@ __device__ __forceinline__ void sum_tiles(float (&sums)[96], std::uint32_t base,
     const int stage = at_stage.stage;
     wait(full + 8 * stage, at_stage.parity);
     const std::uint32_t pixels =
-        L::patch(base + L::patches, stage) + static_cast<std::uint32_t>(S::tap_bytes(R - 1, -1));
+        L::Patches::patch(base + L::patches, stage) + static_cast<std::uint32_t>(S::tap_bytes({}, R - 1, -1));
     const std::uint64_t a =
         layout_of(S::tile_bytes, 8 * S::row_bytes) + at(base + L::gradients + stage * S::tile_bytes);
-    const std::uint64_t b = layout_of(S::row_bytes, S::group_bytes) + at(pixels);
+    const std::uint64_t b = layout_of(S::row_bytes, Columns{}.group_bytes()) + at(pixels);
     fence_products();
 #pragma unroll
     for (int k = begin; k < end; ++k)
       multiply<T, Major::across, Major::across, 192>(sums, a + k * (2 * 8 * S::row_bytes >> 4),
-                                                     b + k * (2 * S::group_bytes >> 4), true);
+                                                     b + k * (2 * Columns{}.group_bytes() >> 4), true);
     commit_products();
     wait_products<1>();
     if (i > 0 && arrives) arrive(empty + 8 * last);
@@ -93,7 +89,7 @@ __global__ void __launch_bounds__(512, 1)
       init_barrier(full + 8 * i, 1), init_barrier(empty + 8 * i, 4 * L::groups);
     publish_barriers();
   }
-  if constexpr (L::halo_bytes > 0) clear_halos<S>(base + L::patches, L::stages);
+  L::Patches::clear_halos(base + L::patches);
   __syncthreads();
 
   // Blocks that run side by side share a split's tiles.
@@ -108,11 +104,11 @@ __global__ void __launch_bounds__(512, 1)
         const int tile = split + i * splits;
         const int stage = at_stage.stage;
         wait(empty + 8 * stage, at_stage.parity ^ 1);
-        arrive_expecting(full + 8 * stage, S::tile_bytes + S::patch_bytes);
+        arrive_expecting(full + 8 * stage, S::tile_bytes + L::Patches::patch_bytes);
         const auto place = S::place(tile);
         load_box(base + L::gradients + stage * S::tile_bytes, dy, full + 8 * stage, filter, place.w,
                  place.image, 0);
-        load_patch<S>(L::patch(base + L::patches, stage), x, full + 8 * stage, channel, tile);
+        load_patch<S>(L::Patches::patch(base + L::patches, stage), x, {}, full + 8 * stage, channel, tile);
         at_stage.advance(L::stages);
       }
     }
