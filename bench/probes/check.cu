@@ -67,10 +67,15 @@ void check_convolution(const L& layer, const Tensors<T>& t, const std::vector<Va
   T* result = forward ? t.y.get() : t.x.get();
   const auto kept = to_host(result, count);  // the source of the checks that follow
   auto wanted = allocate_device<float>(count);
-  reference_kernel<T, pass><<<static_cast<unsigned>(count / 256), 256>>>(
-      forward ? t.x.get() : t.y.get(), t.filters.get(), layer.shape(), wanted.get());
-  check_launch();
-  const auto reference = to_host(wanted.get(), count);
+  const auto reference_of = [&](Variant variant) {
+    reference_kernel<T, pass><<<static_cast<unsigned>(count / 256), 256>>>(
+        forward ? t.x.get() : t.y.get(), t.filters.get(), layer.shape(),
+        variant.normalise ? layer.coefficients() : nullptr, variant.residual ? t.residual.get() : nullptr,
+        wanted.get());
+    check_launch();
+    return to_host(wanted.get(), count);
+  };
+  const auto plain = reference_of({});
   const auto run = [&](Variant variant) {
     check_cuda(cudaMemset(result, 0xff, count * sizeof(T)));
     check_cuda(cudaMemset(layer.moments(), 0xff, layer.moment_count() * sizeof(float2)));
@@ -80,15 +85,17 @@ void check_convolution(const L& layer, const Tensors<T>& t, const std::vector<Va
       layer.dgrad(t, variant, nullptr);
     return to_host(result, count);
   };
-  const auto first = run(variants.front());
+  const auto first = run({});  // moments change no bits
   for (const Variant variant : variants) {
-    const auto y = run(variant);
-    char what[64];
+    const bool fused = variant.normalise || variant.residual;
+    const auto y = run(variant), again = fused ? run(variant) : first;
+    char what[96];
     std::snprintf(what, sizeof what, "%s%s%s%s", forward ? "fprop" : "dgrad",
-                  variant.lead == 0 ? ", together" : "", variant.cluster > 1 ? ", cluster of 2" : "",
+                  variant.normalise ? ", normalise" : "", variant.residual ? ", residual" : "",
                   variant.moments ? ", moments" : "");
-    report(what, relative_error(y, reference), std::is_same_v<T, __half> ? 5e-4 : 4e-3,
-           std::memcmp(y.data(), first.data(), count * sizeof(T)) == 0);
+    report(what, relative_error(y, fused ? reference_of(variant) : plain),
+           std::is_same_v<T, __half> ? 5e-4 : 4e-3,
+           std::memcmp(y.data(), again.data(), count * sizeof(T)) == 0);
     if (variant.moments) {
       const int channels = forward ? layer.shape().filters : layer.shape().channels;
       report("  its moments", moments_error(to_host(layer.moments(), layer.moment_count()), y, channels),
@@ -120,10 +127,14 @@ void check_layer(int images, int grid, Report& report) {
               std::is_same_v<T, __half> ? "fp16" : "bf16", Channels, Filters, images, Side, Side, Stride);
   const L layer(images, grid);
   const Tensors<T> t = layer.make_tensors(1);
-  std::vector<Variant> variants{{}, {1, true}};
-  if (!L::resident) variants.insert(variants.end(), {{1, false, 0}, {2, false}});
+  const Variant plain, moments{.moments = true};
+  std::vector<Variant> variants{plain, moments};
+  if (L::resident)
+    variants.insert(variants.end(),
+                    {{.residual = true}, {.normalise = true}, {.moments = true, .normalise = true}});
   check_convolution<Pass::fprop>(layer, t, variants, report);
-  if (Stride != 1) variants = {{}, {1, false, 0}, {2, false}};
+  variants = {plain, moments};
+  if (Stride != 1) variants = {plain};
   if (L::has_dgrad) check_convolution<Pass::dgrad>(layer, t, variants, report);
   if constexpr (L::has_wgrad) check_wgrad(layer, t, report);
 }

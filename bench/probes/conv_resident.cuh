@@ -6,7 +6,9 @@
 // and each warpgroup has a patch, a stage for its result, and 128 sums a thread to itself.
 //
 // A product of m64n256k16 reads 2 KiB of filters and 8 KiB of pixels in 128 clocks: 80 bytes a clock of the
-// 128 that shared memory gives. With pixels on M and 64 filters on N it would be 128 of 128.
+// 128 that shared memory gives. Extras cost little: the residual arrives in the stage while the products run,
+// and a warpgroup normalises its patch while the other multiplies. With pixels on M and 64 filters on N it
+// would be 128 of 128.
 #pragma once
 
 #include "bench/probes/strip.cuh"
@@ -26,24 +28,34 @@ struct ResidentLayout {
   static_assert(bytes <= 232448);
 };
 
-/// source and result (N,Side,Side,64), filters (64,3,3,64). `moments` (tiles,64) of the result, if
-/// WithMoments.
-template <class T, int Side, Pass pass, bool WithMoments>
-__global__ void __launch_bounds__(384, 1) conv_resident_kernel(const __grid_constant__ CUtensorMap source,
-                                                               const __grid_constant__ CUtensorMap filters,
-                                                               const __grid_constant__ CUtensorMap result,
-                                                               int tiles, float2* moments, LoopTime* time) {
+/// What extras read and write: `residual` has the result's shape; `coefficients` (64), `moments` (tiles,64).
+struct ExtraTensors {
+  CUtensorMap residual;
+  const float2* coefficients;
+  float2* moments;
+};
+
+/// source and result (N,Side,Side,64), filters (64,3,3,64).
+template <class T, int Side, Pass pass, Extras extras>
+__global__ void __launch_bounds__(384, 1)
+    conv_resident_kernel(const __grid_constant__ CUtensorMap source,
+                         const __grid_constant__ CUtensorMap filters,
+                         const __grid_constant__ CUtensorMap result, int tiles,
+                         const __grid_constant__ ExtraTensors tensors, LoopTime* time) {
   using S = Strip<Side>;
   using L = ResidentLayout<S>;
   extern __shared__ __align__(1024) std::byte shared[];
   const std::uint32_t base = shared_address(shared), ring = base + L::patches;
   const std::uint32_t filters_full = base + L::barriers, full = filters_full + 8,
-                      empty = full + 8 * L::groups;
+                      empty = full + 8 * L::groups, residual_full = empty + 8 * L::groups;
   const int thread = static_cast<int>(threadIdx.x);
   const int role = __shfl_sync(~0u, thread / 128, 0);  // the same in a warp, which the compiler cannot see
   if (thread == 0) {
     init_barrier(filters_full, 1);
-    for (int i = 0; i < L::groups; ++i) init_barrier(full + 8 * i, 1), init_barrier(empty + 8 * i, 4);
+    for (int i = 0; i < L::groups; ++i) {
+      init_barrier(full + 8 * i, 1), init_barrier(empty + 8 * i, 4);
+      init_barrier(residual_full + 8 * i, 1);
+    }
     publish_barriers();
   }
   L::Patches::clear_halos(ring);
@@ -68,13 +80,29 @@ __global__ void __launch_bounds__(384, 1) conv_resident_kernel(const __grid_cons
     take_registers<232>();
     const int group = role - 1, turn = 1 + group,
               other_turn = 2 - group;  // hardware barriers: whose turn it is
-    const std::uint32_t patch = L::Patches::patch(ring, group);
+    const std::uint32_t patch = L::Patches::patch(ring, group),
+                        stage = base + L::stages + group * L::TileStage::bytes;
+    float2 coefficients[8]{};
+    if constexpr (extras & normalise_extra)
+      for (int i = 0; i < 8; ++i) coefficients[i] = tensors.coefficients[thread % 8 * 8 + i];
     float sums[128] = {};
     wait(filters_full, 0);
     const LoopTimer timer;
     if (group == 1 && count > 0) arrive_threads(other_turn, 256);  // the first tile's turn
     for (int i = group; i < count; i += L::groups) {
+      const int tile = first + i * stride;
+      if ((extras & residual_extra) != 0 &&
+          thread % 128 == 0) {  // the stage is empty once its last stores have read it
+        wait_stores_read<0>();
+        arrive_expecting(residual_full + 8 * group, S::tile_bytes);
+        load_box(stage, tensors.residual, residual_full + 8 * group, 0, S::place(tile).w,
+                 S::place(tile).image, 0);
+      }
       wait(full + 8 * group, i / L::groups & 1);
+      if constexpr (extras & normalise_extra) {  // while the other warpgroup's products run
+        normalise_patch<T, S, Columns{}>(patch, tile, coefficients);
+        sync_threads(3 + group, 128);
+      }
       sync_threads(turn, 256);
       pin(sums);
       fence_products();
@@ -89,10 +117,9 @@ __global__ void __launch_bounds__(384, 1) conv_resident_kernel(const __grid_cons
       wait_products<0>();
       pin(sums);
       if (thread % 32 == 0) arrive(empty + 8 * group);
-      const int tile = first + i * stride;
-      store_tile<T, S, typename L::TileStage, WithMoments>(
-          sums, result, base + L::stages + group * L::TileStage::bytes, 3 + group, 0, tile,
-          moments + static_cast<std::ptrdiff_t>(tile) * 64);
+      if constexpr (extras & residual_extra) wait(residual_full + 8 * group, i / L::groups & 1);
+      store_tile<T, S, typename L::TileStage, extras>(
+          sums, result, stage, 3 + group, 0, tile, tensors.moments + static_cast<std::ptrdiff_t>(tile) * 64);
     }
     if (blockIdx.x == 0 && thread == 128) timer.write(time);
     if (thread % 128 == 0) wait_stores_done();

@@ -4,12 +4,11 @@
 // A block's item is 128 outputs x 256 pixels (strip.cuh); two warpgroups hold 64 outputs each and share
 // patches and filters. For each 64 channels of what is summed it takes patches and steps over their taps
 // (walks.cuh). One warp copies patches, another filters, each as far ahead as its ring allows. The warpgroups
-// are staggered: the second begins each result when the first is `lead` steps ahead, at most as many as the ring
-// of filters holds. So each stores its results while the other's products run.
+// do not wait for each other: one may be as many steps ahead as the ring of filters is long.
 //
-// Blocks of a cluster of two take the same outputs and neighbouring tiles. Each copies half of every step's
-// filters to both, which halves what is read from the L2 cache for them: 147 KiB per 64 channels, where a
-// patch is 41.
+// Measured and left out, since they gained nothing (README.md): a cluster of two blocks that share filters by
+// multicast; a second warpgroup that begins some steps later; patches brought into the L2 cache an item
+// ahead.
 #pragma once
 
 #include "bench/probes/walks.cuh"
@@ -39,41 +38,24 @@ struct Maps {
 };
 
 /// Products of one item's class over its steps, by one of the block's warpgroups.
-template <class T, class Walk, Pass pass, int Cluster, int DepthBlocks>
+template <class T, class Walk, Pass pass, int DepthBlocks>
 struct Consumer {
   using L = StreamedLayout<Walk>;
   using S = typename Walk::S;
-  static constexpr int start_barrier = 3;  ///< of the hardware's
   std::uint32_t base, patch_full, patch_empty, step_full, step_empty;
-  int group, lead;
+  int group;
   Ring at_patch, at_step;
 
   __device__ __forceinline__ void release_step(int stage) const {
-    if (threadIdx.x % 32 != 0) return;
-    if constexpr (Cluster == 1) {
-      arrive(step_empty + 8 * stage);
-    } else {
-      for (int block = 0; block < Cluster; ++block) arrive_in_cluster(step_empty + 8 * stage, block);
-    }
+    if (threadIdx.x % 32 == 0) arrive(step_empty + 8 * stage);
   }
   __device__ __forceinline__ void release_patch(int slot) const {
     if (threadIdx.x % 32 == 0) arrive(patch_empty + 8 * slot);
   }
 
-  /// As many steps as can be taken before a patch must be released.
-  template <int cls>
-  static constexpr int steps_of_first_patches() {
-    static_assert(Walk::patches(cls) * DepthBlocks >= L::patch_slots);
-    int steps = 0;
-    for (int i = 0; i < L::patch_slots; ++i) steps += Walk::taps(cls, i % Walk::patches(cls));
-    return steps;
-  }
-
   template <int cls>
   __device__ __forceinline__ void multiply_class(float (&sums)[128]) {
     int last_step = 0, last_patch = 0;  // what the products under way read
-    int until_second_begins = min(lead, steps_of_first_patches<cls>());
-    if (group == 1 && lead > 0) sync_threads(start_barrier, 256);
     pin(sums);
     for (int block = 0; block < DepthBlocks; ++block) {
 #pragma unroll
@@ -91,7 +73,6 @@ struct Consumer {
               sums, base + L::filters + at_step.stage * L::step_bytes + group * FilterBox<pass>::bytes,
               pixels + S::tap_bytes(columns, tap.h, tap.w), columns, begun);
           commit_products();
-          if (group == 0 && --until_second_begins == 0) arrive_threads(start_barrier, 256);
           wait_products<1>();  // the products of the step before are done
           if (begun) release_step(last_step);
           if (i == 0 && begun) release_patch(last_patch);
@@ -110,26 +91,25 @@ struct Consumer {
 };
 
 /// source (N,h,w,Depth), result (N,h,w,Outputs); filters (K,3,3,C), in fprop C = Depth, in dgrad C = Outputs.
-/// Tiles of the result (of a class), a multiple of `Cluster`. `lead`: as many steps the first warpgroup is ahead
-/// when the second begins a result, at most one fewer than the ring; 0: both begin together. `moments` (tiles,Outputs) of the result, if
-/// WithMoments.
-template <class T, class Walk, int Depth, int Outputs, Pass pass, int Cluster, bool WithMoments>
+/// Tiles of the result (of a class). `moments` (tiles,Outputs) of the result.
+template <class T, class Walk, int Depth, int Outputs, Pass pass, Extras extras>
 __global__ void __launch_bounds__(384, 1)
     conv_streamed_kernel(const __grid_constant__ Maps<Walk::sources> source,
                          const __grid_constant__ CUtensorMap filters,
-                         const __grid_constant__ Maps<Walk::classes> result, int tiles, int lead,
-                         float2* moments, LoopTime* time) {
+                         const __grid_constant__ Maps<Walk::classes> result, int tiles, float2* moments,
+                         LoopTime* time) {
   using L = StreamedLayout<Walk>;
   using S = typename Walk::S;
   constexpr int output_blocks = Outputs / L::outputs, depth_blocks = Depth / 64,
                 box_bytes = FilterBox<pass>::bytes;
-  static_assert(Outputs % L::outputs == 0 && Depth % 64 == 0 && (!WithMoments || Walk::classes == 1));
+  static_assert(Outputs % L::outputs == 0 && Depth % 64 == 0 && ((extras & ~moments_extra) == 0) &&
+                (extras == 0 || Walk::classes == 1));
   extern __shared__ __align__(1024) std::byte shared[];
   const std::uint32_t base = shared_address(shared);
   const std::uint32_t patch_full = base + L::barriers, patch_empty = patch_full + 8 * L::patch_slots;
   const std::uint32_t step_full = patch_empty + 8 * L::patch_slots, step_empty = step_full + 8 * L::steps;
   const int thread = static_cast<int>(threadIdx.x);
-  const int role = __shfl_sync(~0u, thread / 128, 0), rank = Cluster > 1 ? cluster_rank() : 0;
+  const int role = __shfl_sync(~0u, thread / 128, 0);
   if (thread == 0) {
     for (int i = 0; i < L::patch_slots; ++i) {
       init_barrier(patch_full + 8 * i, 1);
@@ -137,22 +117,17 @@ __global__ void __launch_bounds__(384, 1)
     }
     for (int i = 0; i < L::steps; ++i) {
       init_barrier(step_full + 8 * i, 1);
-      init_barrier(step_empty + 8 * i,
-                   4 * L::groups * Cluster);  // the filters lie in all blocks of the cluster
+      init_barrier(step_empty + 8 * i, 4 * L::groups);
     }
     publish_barriers();
   }
   L::Patches::clear_halos(base + L::patches);
-  if constexpr (Cluster > 1)
-    sync_cluster();
-  else
-    __syncthreads();
+  __syncthreads();
 
-  // Items of the cluster: neighbours differ in outputs first, so that blocks that run side by side share
-  // patches.
-  const int items = tiles / Cluster * output_blocks, stride = static_cast<int>(gridDim.x) / Cluster;
-  const int first = static_cast<int>(blockIdx.x) / Cluster;
-  const auto tile_of = [&](int item) { return item / output_blocks * Cluster + rank; };
+  // Neighbours differ in outputs first, so that blocks that run side by side share patches.
+  const int items = tiles * output_blocks, stride = static_cast<int>(gridDim.x);
+  const int first = static_cast<int>(blockIdx.x);
+  const auto tile_of = [](int item) { return item / output_blocks; };
   if (role == 0) {
     give_registers<40>();
     if (thread == 0) {
@@ -165,8 +140,8 @@ __global__ void __launch_bounds__(384, 1)
             const int from = Walk::source(i / depth_blocks, patch);
             const Columns columns = Walk::columns(from);
             arrive_expecting(full, S::patch_bytes(columns));
-            load_patch<S>(L::Patches::patch(base + L::patches, at_patch.stage), source.map[from], columns, full,
-                          i % depth_blocks * 64, tile_of(item));
+            load_patch<S>(L::Patches::patch(base + L::patches, at_patch.stage), source.map[from], columns,
+                          full, i % depth_blocks * 64, tile_of(item));
             at_patch.advance(L::patch_slots);
           }
         }
@@ -178,14 +153,10 @@ __global__ void __launch_bounds__(384, 1)
                             to = base + L::filters + at_step.stage * L::step_bytes;
         wait(step_empty + 8 * at_step.stage, at_step.parity ^ 1);
         arrive_expecting(full, L::step_bytes);
-        for (int group = rank; group < L::groups; group += Cluster) {
+        for (int group = 0; group < L::groups; ++group) {
           const int channel = pass == Pass::fprop ? depth : output + 64 * group;
           const int filter = pass == Pass::fprop ? output + 64 * group : depth;
-          if constexpr (Cluster > 1)
-            load_box_to_cluster(to + group * box_bytes, filters, full, (1 << Cluster) - 1, channel, tap,
-                                filter);
-          else
-            load_box(to + group * box_bytes, filters, full, channel, tap, filter);
+          load_box(to + group * box_bytes, filters, full, channel, tap, filter);
         }
         at_step.advance(L::steps);
       };
@@ -203,15 +174,15 @@ __global__ void __launch_bounds__(384, 1)
   } else {
     take_registers<232>();
     const int group = role - 1;
-    Consumer<T, Walk, pass, Cluster, depth_blocks> consumer{base,       patch_full, patch_empty, step_full,
-                                                            step_empty, group,      lead,        {}, {}};
+    Consumer<T, Walk, pass, depth_blocks> consumer{base,       patch_full, patch_empty, step_full,
+                                                   step_empty, group,      {},          {}};
     float sums[128] = {};
     const LoopTimer timer;
     for (int item = first; item < items; item += stride) {
       const int tile = tile_of(item), output = item % output_blocks * L::outputs + 64 * group;
       const auto do_class = [&](auto cls) {
         consumer.template multiply_class<cls>(sums);
-        store_tile<T, S, typename L::TileStage, WithMoments>(
+        store_tile<T, S, typename L::TileStage, extras>(
             sums, result.map[cls], base + L::stages + group * L::TileStage::bytes, 1 + group, output, tile,
             moments + static_cast<std::ptrdiff_t>(tile) * Outputs + output);
       };
@@ -225,8 +196,6 @@ __global__ void __launch_bounds__(384, 1)
     if (blockIdx.x == 0 && thread == 128) timer.write(time);
     if (thread % 128 == 0) wait_stores_done();
   }
-  __syncwarp();
-  if constexpr (Cluster > 1) sync_cluster();  // the other block may still copy to this one
 }
 
 }  // namespace convoy::probe

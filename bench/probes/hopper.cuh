@@ -22,7 +22,7 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* p) {
 __device__ __forceinline__ void init_barrier(std::uint32_t barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
-/// After init_barrier: shows the barriers to the copy engine and to the other blocks of a cluster.
+/// After init_barrier: shows the barriers to the copy engine.
 __device__ __forceinline__ void publish_barriers() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
@@ -33,14 +33,6 @@ __device__ __forceinline__ void arrive_expecting(std::uint32_t barrier, int byte
 }
 __device__ __forceinline__ void arrive(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-/// Arrives at the barrier at the same address in block `rank` of the cluster.
-__device__ __forceinline__ void arrive_in_cluster(std::uint32_t barrier, int rank) {
-  asm volatile(
-      "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
-      "r"(rank)
-      : "memory");
 }
 /// Waits for the end of the phase of this parity: 0 for a barrier's first phase, 1 for its second, and so on.
 /// Built with PROBE_BOUND_WAITS, a wait of more than about a second stops the kernel with an error instead of
@@ -79,16 +71,6 @@ __device__ __forceinline__ void sync_threads(int name, int threads) {
 __device__ __forceinline__ void arrive_threads(int name, int threads) {
   asm volatile("bar.arrive %0, %1;" ::"r"(name), "r"(threads) : "memory");
 }
-/// All threads of all blocks of a cluster.
-__device__ __forceinline__ void sync_cluster() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-__device__ __forceinline__ int cluster_rank() {
-  int rank;
-  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-  return rank;
-}
-
 /// Shows what this thread stored to shared memory to products and copies that follow a barrier.
 __device__ __forceinline__ void publish_stores() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -111,18 +93,6 @@ __device__ __forceinline__ void load_box(std::uint32_t to, const CUtensorMap& ma
       "%6}], "
       "[%2];" ::"r"(to),
       "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
-      : "memory");
-}
-/// To the same address in every block of the cluster that `blocks` has a bit for; completes on each one's
-/// barrier.
-__device__ __forceinline__ void load_box_to_cluster(std::uint32_t to, const CUtensorMap& map,
-                                                    std::uint32_t barrier, std::uint16_t blocks, int c0,
-                                                    int c1, int c2) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
-      "[%1, {%4, "
-      "%5, %6}], [%2], %3;" ::"r"(to),
-      "l"(&map), "r"(barrier), "h"(blocks), "r"(c0), "r"(c1), "r"(c2)
       : "memory");
 }
 __device__ __forceinline__ void store_box(const CUtensorMap& map, std::uint32_t from, int c0, int c1, int c2,
@@ -204,6 +174,13 @@ __device__ __forceinline__ float2 unpacked(std::uint32_t pair) {
 __device__ __forceinline__ void store_transposed(std::uint32_t to, const std::uint32_t (&from)[4]) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to),
                "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
+}
+/// Loads what store_transposed stored, into the same lanes.
+__device__ __forceinline__ void load_transposed(std::uint32_t (&to)[4], std::uint32_t from) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(from)
                : "memory");
 }
 

@@ -7,22 +7,24 @@
 #include <vector>
 
 #include "bench/probes/conv_resident.cuh"
-#include "bench/probes/conv_streamed.cuh"
+#include "bench/probes/conv_stride2_dgrad.cuh"
 #include "bench/probes/tensor_map.h"
 #include "bench/probes/wgrad.cuh"
 #include "src/core/cuda.h"
 
 namespace convoy::probe {
 
-/// Values that look random, in [-scale, scale), of different tensors for different seeds.
+/// Values that look random, in [-scale, scale), of different tensors for different seeds. `relu`: zeros
+/// where they are negative.
 template <class T>
-__global__ void fill_kernel(T* to, std::size_t count, unsigned seed, float scale) {
+__global__ void fill_kernel(T* to, std::size_t count, unsigned seed, float scale, bool relu) {
   for (std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x; i < count;
        i += std::size_t{gridDim.x} * blockDim.x) {
     std::uint64_t v = i * 0x9e3779b97f4a7c15ull + seed * 0xd1b54a32d192ed03ull;
     v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9ull;
     v = (v ^ v >> 27) * 0x94d049bb133111ebull;
-    to[i] = static_cast<T>((static_cast<float>(static_cast<std::uint32_t>(v >> 32)) * 0x1p-31f - 1) * scale);
+    const float value = (static_cast<float>(static_cast<std::uint32_t>(v >> 32)) * 0x1p-31f - 1) * scale;
+    to[i] = static_cast<T>(relu ? fmaxf(value, 0) : value);
   }
 }
 
@@ -32,9 +34,10 @@ struct Shape {
   int images, side, channels, filters, stride;
 };
 
-/// y of fprop or x of dgrad, a value a thread.
+/// y of fprop or x of dgrad, a value a thread. `coefficients` and `residual`: of Extras, or none.
 template <class T, Pass pass>
-__global__ void reference_kernel(const T* source, const T* filters, Shape shape, float* result) {
+__global__ void reference_kernel(const T* source, const T* filters, Shape shape, const float2* coefficients,
+                                 const T* residual, float* result) {
   const int in = shape.side * shape.stride, side = pass == Pass::fprop ? shape.side : in;
   const int outputs = pass == Pass::fprop ? shape.filters : shape.channels;
   const int depth = pass == Pass::fprop ? shape.channels : shape.filters;
@@ -56,12 +59,15 @@ __global__ void reference_kernel(const T* source, const T* filters, Shape shape,
       for (int d = 0; d < depth; ++d) {
         const std::size_t filter = pass == Pass::fprop ? output : d,
                           channel = pass == Pass::fprop ? d : output;
-        sum += static_cast<float>(from[d]) *
-               static_cast<float>(filters[(filter * 9 + 3 * r + s) * shape.channels + channel]);
+        float value = static_cast<float>(from[d]);
+        if (coefficients != nullptr)
+          value =
+              static_cast<float>(static_cast<T>(fmaxf(fmaf(value, coefficients[d].x, coefficients[d].y), 0)));
+        sum += value * static_cast<float>(filters[(filter * 9 + 3 * r + s) * shape.channels + channel]);
       }
     }
   }
-  result[i] = sum;
+  result[i] = residual == nullptr ? sum : fmaxf(sum + static_cast<float>(residual[i]), 0);
 }
 
 /// dw (filters,3,3,channels) of stride 1, a value a block of 256 threads, in double.
@@ -90,14 +96,13 @@ __global__ void reference_wgrad_kernel(const T* x, const T* dy, Shape shape, flo
 /// Tensors of a layer; dw is what wgrad writes.
 template <class T>
 struct Tensors {
-  DeviceMemory<T> x, y, filters;
+  DeviceMemory<T> x, y, filters, residual;
   DeviceMemory<float> dw;
 };
 
 struct Variant {
-  int cluster = 1;       ///< blocks that share filters, of the streamed kernel
-  bool moments = false;  ///< sums and sums of squares of what is stored, without a cluster
-  int lead = 99;         ///< of the streamed kernel's first warpgroup, in steps; as many as its ring allows
+  bool moments = false;                      ///< sums and sums of squares of what is stored
+  bool residual = false, normalise = false;  ///< of the resident kernel's fprop
 };
 
 /// A layer whose y is Side x Side.
@@ -110,7 +115,7 @@ class Layer {
   static constexpr int filter_count = Filters * 9 * Channels;
   static constexpr bool has_wgrad = Stride == 1 && Channels == Filters;
   static constexpr bool resident = Channels == 64 && Filters == 64 && Stride == 1;
-  static constexpr bool has_dgrad = resident || Channels % 128 == 0;
+  static constexpr bool has_dgrad = resident || Channels % 128 == 0 || Stride == 2;
 
   /// `grid` blocks; 0: one per multiprocessor.
   Layer(int images, int grid)
@@ -123,6 +128,13 @@ class Layer {
     if constexpr (has_wgrad)
       partial_ = allocate_device<float>(std::size_t{wgrad_splits(Channels)} * filter_count);
     moments_ = allocate_device<float2>(moment_count());
+    std::vector<float2> coefficients(Channels);
+    for (int c = 0; c < Channels; ++c)
+      coefficients[c] =
+          make_float2(0.5f + static_cast<float>(c % 7) / 7, static_cast<float>(c % 5) / 8 - 0.25f);
+    coefficients_ = allocate_device<float2>(Channels);
+    check_cuda(cudaMemcpy(coefficients_.get(), coefficients.data(), Channels * sizeof(float2),
+                          cudaMemcpyHostToDevice));
     time_ = allocate_device<LoopTime>(1);
   }
 
@@ -132,15 +144,18 @@ class Layer {
   std::size_t moment_count() const { return std::size_t(tiles_) * Filters; }
   double operations() const { return 2.0 * static_cast<double>(y_count()) * 9 * Channels; }
   float2* moments() const { return moments_.get(); }
+  const float2* coefficients() const { return coefficients_.get(); }
   LoopTime* time() const { return time_.get(); }
   int processors() const { return processors_; }
 
-  Tensors<T> make_tensors(unsigned seed) const {
+  Tensors<T> make_tensors(unsigned seed, bool relu = false) const {
     Tensors<T> t{allocate_device<T>(x_count()), allocate_device<T>(y_count()),
-                 allocate_device<T>(filter_count), allocate_device<float>(filter_count)};
-    fill_kernel<<<1056, 256>>>(t.x.get(), x_count(), 3 * seed, 1.0f);
-    fill_kernel<<<1056, 256>>>(t.y.get(), y_count(), 3 * seed + 1, 1.0f);
-    fill_kernel<<<1056, 256>>>(t.filters.get(), filter_count, 3 * seed + 2, 0.25f);
+                 allocate_device<T>(filter_count), allocate_device<T>(resident ? y_count() : 1),
+                 allocate_device<float>(filter_count)};
+    fill_kernel<<<1056, 256>>>(t.x.get(), x_count(), 4 * seed, 1.0f, relu);
+    fill_kernel<<<1056, 256>>>(t.y.get(), y_count(), 4 * seed + 1, 1.0f, false);
+    fill_kernel<<<1056, 256>>>(t.filters.get(), filter_count, 4 * seed + 2, 0.25f, false);
+    if (resident) fill_kernel<<<1056, 256>>>(t.residual.get(), y_count(), 4 * seed + 3, 4.0f, false);
     check_launch();
     return t;
   }
@@ -148,7 +163,8 @@ class Layer {
   void fprop(const Tensors<T>& t, Variant variant, cudaStream_t stream) const {
     const CUtensorMap filters = filter_map(t.filters.get(), type, Channels, Filters);
     if constexpr (resident) {
-      launch_resident<Pass::fprop>(map_x(t, box_of_patch), filters, map_y(t, box_of_piece), variant, stream);
+      launch_resident<Pass::fprop>(map_x(t, box_of_patch), filters, map_y(t, box_of_piece), t, variant,
+                                   stream);
     } else if constexpr (Stride == 1) {
       launch_streamed<Stride1<Side, Pass::fprop>, Channels, Filters, Pass::fprop>(
           {map_x(t, box_of_patch)}, filters, {map_y(t, box_of_piece)}, variant, stream);
@@ -162,11 +178,17 @@ class Layer {
   void dgrad(const Tensors<T>& t, Variant variant, cudaStream_t stream) const {
     const CUtensorMap filters = filter_map(t.filters.get(), type, Channels, Filters);
     if constexpr (resident) {
-      launch_resident<Pass::dgrad>(map_y(t, box_of_patch), filters, map_x(t, box_of_piece), variant, stream);
+      launch_resident<Pass::dgrad>(map_y(t, box_of_patch), filters, map_x(t, box_of_piece), t, variant,
+                                   stream);
     } else if constexpr (Stride == 1) {
       launch_streamed<Stride1<Side, Pass::dgrad>, Filters, Channels, Pass::dgrad>(
           {map_y(t, box_of_patch)}, filters, {map_x(t, box_of_piece)}, variant, stream);
-    } else if constexpr (has_dgrad) {
+    } else if constexpr (Channels == 64) {
+      using L = Stride2DgradLayout<Side, Filters>;
+      launch(conv_stride2_dgrad_kernel<T, Side, Filters>, tiles_ / L::groups, L::bytes, stream,
+             map_y(t, box_of(L::columns)), filters, planes_of_x(t, [](int) { return box_of_piece; }), tiles_,
+             time_.get());
+    } else {
       launch_streamed<Stride2Dgrad<Side>, Filters, Channels, Pass::dgrad>(
           {map_y(t, box_of(Stride2Dgrad<Side>::columns(0)))}, filters,
           planes_of_x(t, [](int) { return box_of_piece; }), variant, stream);
@@ -210,54 +232,52 @@ class Layer {
 
   template <Pass pass>
   void launch_resident(const CUtensorMap& source, const CUtensorMap& filters, const CUtensorMap& result,
-                       Variant variant, cudaStream_t stream) const {
-    constexpr int bytes = ResidentLayout<S>::bytes;
-    if (variant.moments)
-      launch(conv_resident_kernel<T, Side, pass, true>, tiles_, 1, bytes, stream, source, filters, result);
-    else
-      launch(conv_resident_kernel<T, Side, pass, false>, tiles_, 1, bytes, stream, source, filters, result);
+                       const Tensors<T>& t, Variant variant, cudaStream_t stream) const {
+    const ExtraTensors tensors{
+        image_map({t.residual.get(), type, shape_.images, Side, Channels}, box_of_tile), coefficients_.get(),
+        moments_.get()};
+    const auto launch_with = [&]<Extras extras>() {
+      launch(conv_resident_kernel<T, Side, pass, extras>, tiles_, ResidentLayout<S>::bytes, stream, source,
+             filters, result, tiles_, tensors, time_.get());
+    };
+    if constexpr (pass == Pass::fprop) {
+      if (variant.residual) return launch_with.template operator()<residual_extra>();
+      if (variant.normalise && variant.moments)
+        return launch_with.template operator()<normalise_extra | moments_extra>();
+      if (variant.normalise) return launch_with.template operator()<normalise_extra>();
+    }
+    if (variant.moments) return launch_with.template operator()<moments_extra>();
+    launch_with.template operator()<0>();
   }
   template <class Walk, int Depth, int Outputs, Pass pass>
   void launch_streamed(const Maps<Walk::sources>& source, const CUtensorMap& filters,
                        const Maps<Walk::classes>& result, Variant variant, cudaStream_t stream) const {
     using L = StreamedLayout<Walk>;
     constexpr int bytes = L::bytes;
-    const int items = tiles_ * (Outputs / L::outputs), lead = std::min(variant.lead, L::steps - 1);
-    if (variant.cluster == 2) {
-      launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 2, false>, items, 2, bytes, stream, source,
-             filters, result, lead);
-    } else if (variant.moments) {
-      if constexpr (Walk::classes == 1)
-        launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 1, true>, items, 1, bytes, stream, source,
-               filters, result, lead);
-    } else {
-      launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, 1, false>, items, 1, bytes, stream, source,
-             filters, result, lead);
-    }
+    const int items = tiles_ * (Outputs / L::outputs);
+    const auto launch_with = [&]<Extras extras>() {
+      launch(conv_streamed_kernel<T, Walk, Depth, Outputs, pass, extras>, items, bytes, stream, source,
+             filters, result, tiles_, moments_.get(), time_.get());
+    };
+    if constexpr (Walk::classes == 1)
+      if (variant.moments) return launch_with.template operator()<moments_extra>();
+    launch_with.template operator()<0>();
   }
-  template <class Kernel, class Source, class Result, class... Lead>
-  void launch(Kernel kernel, int items, int cluster, int bytes, cudaStream_t stream, const Source& source,
-              const CUtensorMap& filters, const Result& result, Lead... lead) const {
+  template <class Kernel, class... Arguments>
+  void launch(Kernel kernel, int items, int bytes, cudaStream_t stream, const Arguments&... arguments) const {
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
-    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
     cudaLaunchConfig_t config{};
-    config.gridDim = dim3(static_cast<unsigned>(std::min(processors_, items) / cluster * cluster));
+    config.gridDim = dim3(static_cast<unsigned>(std::min(processors_, items)));
     config.blockDim = dim3(384);
     config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
     config.stream = stream;
-    config.attrs = &attribute;
-    config.numAttrs = cluster > 1 ? 1 : 0;
-    check_cuda(
-        cudaLaunchKernelEx(&config, kernel, source, filters, result, tiles_, lead..., moments_.get(), time_.get()));
+    check_cuda(cudaLaunchKernelEx(&config, kernel, arguments...));
   }
 
   int tiles_, processors_ = 0;
   Shape shape_;
   DeviceMemory<float> partial_;
-  DeviceMemory<float2> moments_;
+  DeviceMemory<float2> moments_, coefficients_;
   DeviceMemory<LoopTime> time_;
 };
 

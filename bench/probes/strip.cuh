@@ -125,10 +125,59 @@ struct Stage {
   static_assert(pieces % Buffers == 0 && S::side % pieces == 0);
 };
 
+/// What a convolution does beside its products: a set of these. (A number, because nvcc 13 cannot name
+/// kernels by a class.)
+using Extras = unsigned;
+constexpr Extras moments_extra = 1,  ///< writes sums and sums of squares of the result
+    residual_extra = 2,              ///< result = relu(sums + residual)
+    normalise_extra = 4;             ///< the source is relu(scale x source + shift), by channel
+
+/// By a warpgroup: puts relu(scale x value + shift), rounded, in the place of a patch's values, except left
+/// and right of the image, where zeros stay. `coefficients`: scale and shift of channels 8 (thread % 8) and
+/// the seven that follow.
+template <class T, class S, Columns columns>
+__device__ __forceinline__ void normalise_patch(std::uint32_t patch, int tile,
+                                                const float2 (&coefficients)[8]) {
+  const int thread = static_cast<int>(threadIdx.x) % 128, piece = thread % 8;  // eight channels
+  const auto place = S::place(tile);
+  constexpr int rows_at_once = 128 / 8, batch = 5;  // loads under way
+  const auto address_of = [&](int row) {
+    const std::uint32_t address = patch + row * S::row_bytes;
+    return address + ((piece ^ address / S::row_bytes % 8) << 4);
+  };
+  static_assert(S::groups * columns.count() % (rows_at_once * batch) == 0);
+  for (int first = thread / 8; first < S::groups * columns.count(); first += rows_at_once * batch) {
+    std::uint32_t pairs[batch][4];
+#pragma unroll
+    for (int i = 0; i < batch; ++i)
+      asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(pairs[i][0]), "=r"(pairs[i][1]), "=r"(pairs[i][2]), "=r"(pairs[i][3])
+                   : "r"(address_of(first + i * rows_at_once))
+                   : "memory");
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      const int row = first + i * rows_at_once, w = place.w - columns.left + row % columns.count();
+      const bool inside = w >= 0 && w < S::side;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const float2 v = unpacked<T>(pairs[i][j]), a = coefficients[2 * j], b = coefficients[2 * j + 1];
+        const std::uint32_t pair =
+            rounded_pair<T>(fmaxf(fmaf(v.x, a.x, a.y), 0), fmaxf(fmaf(v.y, b.x, b.y), 0));
+        pairs[i][j] = inside ? pair : 0;
+      }
+      asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address_of(row)), "r"(pairs[i][0]),
+                   "r"(pairs[i][1]), "r"(pairs[i][2]), "r"(pairs[i][3])
+                   : "memory");
+    }
+  }
+  publish_stores();
+}
+
 /// By a warpgroup: rounds its sums (64 outputs, 256 pixels) and stores them through `stage`, which it owns,
-/// at output channel `channel` of a tile. `name` is a hardware barrier of its own. WithMoments: writes each
-/// output's sum and sum of squares over the tile, of the rounded values, to `moments` (64).
-template <class T, class S, class Stage, bool WithMoments>
+/// at output channel `channel` of a tile. `name` is a hardware barrier of its own. Moments: each output's
+/// sum and sum of squares over the tile, of the rounded values, to `moments` (64). Residual: it lies in the
+/// stage, as wide as the tile.
+template <class T, class S, class Stage, Extras extras>
 __device__ __forceinline__ void store_tile(const float (&sums)[128], const CUtensorMap& result,
                                            std::uint32_t stage, int name, int channel, int tile,
                                            float2* moments) {
@@ -145,12 +194,21 @@ __device__ __forceinline__ void store_tile(const float (&sums)[128], const CUten
     sync_threads(name, 128);
 #pragma unroll
     for (int j = 0; j < Stage::piece_groups; j += 2) {
-      std::uint32_t pairs[4];
+      std::uint32_t pairs[4], residual[4];
+      if constexpr (extras & residual_extra) {
+        static_assert(Stage::buffers == Stage::pieces);
+        load_transposed(residual, to + buffer + j * S::width * S::row_bytes);
+      }
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int sum = 4 * (piece * Stage::piece_groups + j) + 2 * i;
-        pairs[i] = rounded_pair<T>(sums[sum], sums[sum + 1]);
-        if constexpr (WithMoments) {
+        if constexpr (extras & residual_extra) {
+          const float2 r = unpacked<T>(residual[i]);
+          pairs[i] = rounded_pair<T>(fmaxf(sums[sum] + r.x, 0), fmaxf(sums[sum + 1] + r.y, 0));
+        } else {
+          pairs[i] = rounded_pair<T>(sums[sum], sums[sum + 1]);
+        }
+        if constexpr (extras & moments_extra) {
           const float2 v = unpacked<T>(pairs[i]);
           float2& into = i % 2 == 0 ? low : high;
           into.x += v.x + v.y;
@@ -164,7 +222,7 @@ __device__ __forceinline__ void store_tile(const float (&sums)[128], const CUten
     if (thread == 0)
       store_box(result, stage + buffer, channel, place.w, place.image, piece * Stage::piece_rows);
   }
-  if constexpr (WithMoments) {
+  if constexpr (extras & moments_extra) {
 #pragma unroll
     for (int other = 1; other <= 2; other *= 2) {
       low.x += __shfl_xor_sync(~0u, low.x, other), low.y += __shfl_xor_sync(~0u, low.y, other);

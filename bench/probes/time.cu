@@ -1,6 +1,6 @@
 // Times the probes' kernels beside cuDNN's best, in turn, fp16.
 //
-//   probe_time [ROUNDS]      9 if not given
+//   probe_time [ROUNDS [relu]]      9 if not given; relu: half of x are zeros, as an activation leaves them
 #include <cstdlib>
 
 #include "bench/probes/cudnn_bar.h"
@@ -16,8 +16,8 @@ constexpr int images = 512;
 
 class Timing {
  public:
-  Timing(cudaStream_t stream, int rounds)
-      : stream_(stream), rounds_(rounds), bar_(stream), race_(stream, sets) {}
+  Timing(cudaStream_t stream, int rounds, bool relu)
+      : stream_(stream), rounds_(rounds), relu_(relu), bar_(stream), race_(stream, sets) {}
 
   template <int Side, int Channels, int Filters = Channels, int Stride = 1>
   void layer() {
@@ -29,7 +29,7 @@ class Timing {
     const auto pass = [&](const char* call, const std::vector<Runner>& ours) {
       std::vector<std::array<void*, 3>> memory;
       for (int i = 0; i < sets; ++i) {
-        tensors[i] = layer.make_tensors(static_cast<unsigned>(i));
+        tensors[i] = layer.make_tensors(static_cast<unsigned>(i), relu_);
         T* w = std::string(call) == "conv.wgrad" ? gradient.get() : tensors[i].filters.get();
         memory.push_back({tensors[i].x.get(), w, tensors[i].y.get()});
       }
@@ -56,15 +56,15 @@ class Timing {
     std::vector<Runner> fprop, dgrad;
     const auto add = [&](const std::string& name, Variant variant) {
       fprop.push_back({name, [&, variant](int set) { layer.fprop(tensors[set], variant, stream_); }});
-      if (!variant.moments)
+      if (!variant.moments && !variant.residual && !variant.normalise)
         dgrad.push_back({name, [&, variant](int set) { layer.dgrad(tensors[set], variant, stream_); }});
     };
     add(L::resident ? "resident" : "streamed", {});
-    add(L::resident ? "resident, moments" : "streamed, moments", {1, true});
-    if (!L::resident) {
-      add("streamed, lead 3", {1, false, 3});
-      add("streamed, together", {1, false, 0});
-      add("streamed, cluster of 2", {2, false});
+    add(L::resident ? "resident, moments" : "streamed, moments", {.moments = true});
+    if (L::resident) {
+      add("resident, residual", {.residual = true});
+      add("resident, normalise", {.normalise = true});
+      add("  and moments", {.moments = true, .normalise = true});
     }
     pass("conv.fprop", fprop);
     if (L::has_dgrad) pass("conv.dgrad", dgrad);
@@ -106,6 +106,7 @@ class Timing {
 
   cudaStream_t stream_;
   int rounds_;
+  bool relu_;
   CudnnBar bar_;
   Race race_;
 };
@@ -118,8 +119,10 @@ int main(int argc, char** argv) {
     cudaStream_t stream = nullptr;
     convoy::check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     const convoy::CudaStream owner(stream);
-    convoy::probe::Timing timing(stream, argc > 1 ? std::atoi(argv[1]) : 9);
-    std::printf("512 images, fp16; x: times faster than cuDNN; hot | cold | mixed | alone and hot\n");
+    const bool relu = argc > 2 && std::string(argv[2]) == "relu";
+    convoy::probe::Timing timing(stream, argc > 1 ? std::atoi(argv[1]) : 9, relu);
+    std::printf("512 images, fp16%s; x: times faster than cuDNN; hot | cold | mixed | alone and hot\n",
+                relu ? ", x after ReLU" : "");
     timing.layer<32, 64>();
     timing.layer<16, 128>();
     timing.layer<8, 256>();

@@ -19,7 +19,7 @@ template <int Side, Pass pass>
 struct Stride1 {
   using S = Strip<Side>;
   static constexpr int classes = 1, sources = 1;
-  using Patches = PatchRing<S, 2>;  ///< in shared memory
+  using Patches = PatchRing<S, 2>;                      ///< in shared memory
   static constexpr Columns columns(int) { return {}; }  ///< of the patches of a source
   static constexpr int patches(int) { return 1; }
   static constexpr int source(int, int) { return 0; }
