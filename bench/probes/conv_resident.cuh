@@ -6,9 +6,9 @@
 // and each warpgroup has a patch, a stage for its result, and 128 sums a thread to itself.
 //
 // A product of m64n256k16 reads 2 KiB of filters and 8 KiB of pixels in 128 clocks: 80 bytes a clock of the
-// 128 that shared memory gives. Extras cost little: the residual arrives in the stage while the products run,
-// and a warpgroup normalises its patch while the other multiplies. With pixels on M and 64 filters on N it
-// would be 128 of 128.
+// 128 that shared memory gives. A residual arrives in the stage while the products run, and a warpgroup
+// normalises its patch while the other multiplies. With pixels on M and 64 filters on N the port would be the
+// limit: 128 of 128.
 #pragma once
 
 #include "bench/probes/strip.cuh"
