@@ -7,8 +7,8 @@
 
 namespace convoy {
 
-/// What an exception says. The standard library's own sentence about a file ("filesystem error: status: ...") becomes
-/// the file and the system's reason, so that no call of std::filesystem has to be wrapped for it.
+/// What an exception says. The standard library's own sentence about a file ("filesystem error: status: ...")
+/// becomes the file and the system's reason, so that no call of std::filesystem has to be wrapped for it.
 inline std::string reason_of(const std::exception& error) {
   const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
   if (!file) return error.what();
