@@ -116,6 +116,7 @@ void Watchdog::record_agreed(const AgreedError& error) const {
 
 void Watchdog::leave(const Failure& failure, bool first_hand) const {
   set_last_deadline(2);
+  if (losses_expected_) std::_Exit(static_cast<int>(ExitCode::stopped));
   const bool fault = failure.code != ExitCode::stopped;
   const RecordOutcome outcome = fault ? record(failure) : RecordOutcome::impossible;
   // One rank speaks: who wrote the record, which may be one that was told; without a record whoever noticed.

@@ -2,6 +2,7 @@
 // says why.
 #pragma once
 
+#include <atomic>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -40,6 +41,10 @@ class Watchdog {
   /// Ends all ranks with the code for `stopped`, saying what this one was doing: for a request to stop where
   /// there is nothing to save. May be called by any thread.
   [[noreturn]] void stop(const std::string& why);
+  /// All is saved, as was asked for: a launcher that passes such a request on kills what has not ended a
+  /// moment later, so that ranks which are lost from now on are no fault. This one then ends with the code
+  /// for `stopped`.
+  void expect_losses() { losses_expected_ = true; }
 
   /// Runs `work`, which may use whatever this rank shares with others. An error that only this rank knows of
   /// ends all ranks from here, before anything is unwound that a collective may hang in. What all ranks
@@ -73,6 +78,7 @@ class Watchdog {
   mutable std::mutex mutex_;  ///< of what follows
   std::filesystem::path record_path_;
   std::string device_;
+  std::atomic<bool> losses_expected_ = false;
   std::unique_ptr<Heartbeat> heartbeat_;  ///< none with one rank
 };
 

@@ -63,6 +63,7 @@ int run_watched(int argc, char** argv, RankEnvironment& ranks, std::optional<Lau
     report_alone(ranks, error);
     ranks.abort(static_cast<int>(ExitCode::failure));
   }
+  if (watchdog && code == static_cast<int>(ExitCode::stopped)) watchdog->expect_losses();
   ranks.activity().begin("finalising");
   ranks.finalise();
   return code;
