@@ -57,9 +57,9 @@ class FaultyTest(ProgramTest):
             raise
         return process.returncode, out, err
 
-    def calls(self, arguments, ranks=1):
-        """{call: how many of them rank 0 makes}, "save" among them: all that change files."""
+    def calls(self, arguments, ranks=1, below=""):
+        """{call: how many of them rank 0 makes, on files below a folder}, "save" among them: all that change files."""
         counts = self.folder / "counts"
-        status, out, err = self.run_with({"COUNTS": counts, "RANK": 0}, arguments, ranks)
+        status, out, err = self.run_with({"COUNTS": counts, "RANK": 0, "BELOW": below}, arguments, ranks)
         self.assertEqual(status, 0, out + err)
         return {name: int(number) for name, number in map(str.split, counts.read_text().splitlines())}
