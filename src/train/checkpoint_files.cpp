@@ -46,15 +46,19 @@ std::optional<Place> place_in(const std::string& file_name) {
   return Place{*epoch - 1, *step};
 }
 
-/// A folder of the name is none.
+/// A folder of the name is none. What cannot be looked at is one, so that reading it says why.
 bool is_file(const fs::path& path) {
   std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
+  const fs::file_type type = fs::status(path, ignored).type();
+  return type == fs::file_type::regular || type == fs::file_type::none;
 }
 
+/// Throws Error where that cannot be told: an older checkpoint must not be taken in silence.
 bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (type == fs::file_type::none) fail("cannot look at {}: {}", path.string(), error.message());
+  return type == fs::file_type::directory;
 }
 
 void set_aside(const fs::path& path) {
