@@ -30,8 +30,7 @@ std::string name_of(const LocalRank& rank) {
 
 }  // namespace
 
-LaunchWatch::LaunchWatch(const Launch& launch, Seconds limit) : limit_(limit) {
-  if (!launch.needs_mpi()) return;
+LaunchWatch::LaunchWatch(Seconds limit) : limit_(limit) {
   const SignalBlock block;
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }

@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "comm/heartbeat.h"
-#include "comm/launcher.h"
 #include "comm/local_ranks.h"
 
 namespace convoy {
@@ -19,8 +18,7 @@ namespace convoy {
 /// host's may be: then the launch may take minutes, since large ones do. One rank of a host says why.
 class LaunchWatch {
  public:
-  /// Does nothing where the launcher started one process alone.
-  LaunchWatch(const Launch& launch, Seconds limit);
+  explicit LaunchWatch(Seconds limit);
   ~LaunchWatch();
   LaunchWatch(const LaunchWatch&) = delete;
   LaunchWatch& operator=(const LaunchWatch&) = delete;

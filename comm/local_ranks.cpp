@@ -51,6 +51,7 @@ LocalRanks::Kinship LocalRanks::kinship_of(std::int64_t pid) {
   kinship.program = fs::read_symlink(folder_of(pid) / "exe", unreadable).string();
   kinship.parent = parent_of(pid);
   const std::vector<std::string> variables = variables_of(pid);
+  kinship.rank = rank_in(variables);
   for (const std::string_view name : job_variables) {
     const auto found = std::find_if(variables.begin(), variables.end(),
                                     [&](const std::string& variable) { return variable.starts_with(name); });
@@ -79,7 +80,7 @@ std::vector<LocalRank> LocalRanks::others() {
       if (kinship.program.empty() || kinship.program == own_.program) strangers_.insert(*pid);
       continue;
     }
-    found.push_back({*pid, rank_in(variables_of(*pid)), is_stopped(*pid)});
+    found.push_back({*pid, kinship.rank, is_stopped(*pid)});
   }
   return found;
 }

@@ -25,9 +25,10 @@ class LocalRanks {
   std::vector<LocalRank> others();
 
  private:
-  /// What a launcher gives to each process of a job, and to those of no other one.
+  /// What a launcher gives to each process of a job, and to those of no other one; and the process's rank.
   struct Kinship {
     std::vector<std::string> job;
+    std::optional<int> rank;
     std::string program;
     std::int64_t parent = 0;
   };

@@ -8,13 +8,14 @@
 
 #include "kernels/gemm.h"
 #include "kernels/runs.h"
+#include "src/core/ceil_div.h"
 
 namespace convoy {
 
 void launch(const CpuContext& context, const MultiplyAdd& call) {
   const GemmKernel& kernel = gemm_kernel();
   const int rows = kernel.rows, columns = kernel.columns;
-  const std::int64_t tiles = (call.chains + rows * columns - 1) / (rows * columns);
+  const std::int64_t tiles = ceil_div(call.chains, rows * columns);
   constexpr int depth = multiply_add_length;
   const std::vector<GemmSegment> segments(static_cast<std::size_t>(call.length / depth), {0, 0, depth});
   float* out = context.data<float>(call.out);

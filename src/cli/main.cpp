@@ -6,11 +6,13 @@
 
 #include "comm/agree.h"
 #include "comm/launch_watch.h"
+#include "comm/launcher.h"
 #include "comm/watchdog.h"
 #include "src/cli/commands.h"
 #include "src/cli/entry.h"
 #include "src/cli/launch_limit.h"
 #include "src/cli/output.h"
+#include "src/config/config.h"
 #include "src/core/log.h"
 #include "src/core/reason.h"
 
@@ -77,9 +79,11 @@ int convoy_main(int argc, char** argv) {
   const bool pipe_kills = std::signal(SIGPIPE, SIG_IGN) != SIG_IGN;
   try {
     hold_standard_descriptors();
-    // From the first moment to the last some watch sees a rank that is stopped.
-    const Seconds limit(launch_limit(argc, argv));
-    std::optional<LaunchWatch> launching(std::in_place, read_launch(), limit);
+    // Where there are other ranks, some watch sees one that is stopped, from the first moment to the last.
+    const bool several = read_launch().needs_mpi();
+    const Seconds limit(several ? launch_limit(argc, argv) : DistributedConfig{}.timeout);
+    std::optional<LaunchWatch> launching;
+    if (several) launching.emplace(limit);
     RankEnvironment ranks(&argc, &argv);
     set_up_log(ranks.rank(), ranks.size());
     return run_watched(argc, argv, ranks, launching, limit, process_start, pipe_kills);

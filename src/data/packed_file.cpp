@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "src/core/ceil_div.h"
 #include "src/core/error.h"
 #include "src/core/hash.h"
 #include "src/io/json_reader.h"
@@ -29,7 +30,7 @@ void take(std::span<const std::byte>& bytes, std::vector<T>& values) {
 PackedLayout::PackedLayout(std::uint64_t text_bytes, std::uint64_t samples, std::uint64_t image,
                            bool with_sums) {
   text_end = packed_text + text_bytes;
-  images = (text_end + packed_alignment - 1) / packed_alignment * packed_alignment;
+  images = ceil_div(text_end, packed_alignment) * packed_alignment;
   image_bytes = image;
   labels = images + samples * image;
   end = labels + samples * (sizeof(std::int32_t) + (with_sums ? sizeof(std::uint64_t) : 0));

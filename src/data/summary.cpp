@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "src/core/ceil_div.h"
+
 namespace convoy {
 namespace {
 
@@ -81,7 +83,7 @@ DataSummary summarize(const Dataset& data) {
 
 Picture contact_sheet(const Dataset& data, int columns, const std::vector<std::string>& names) {
   const FeatureShape& image = data.image;
-  const int shrink = (std::max(image.h, image.w) + largest_side - 1) / largest_side;
+  const int shrink = ceil_div(std::max(image.h, image.w), largest_side);
   const int tile = std::max(image.h / shrink, 1), width = std::max(image.w / shrink, 1) + gap;
   const int height = std::max(tile, text_height) + gap;
   std::vector<std::string> labels;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string_view>
 
+#include "src/core/ceil_div.h"
 #include "src/core/error.h"
 #include "src/core/thread_pool.h"
 #include "src/io/atomic_file.h"
@@ -69,7 +70,7 @@ uLong extend_checksum(uLong before, std::span<const std::byte> bytes) {
 /// The same by all cores.
 uLong extend_checksum_together(uLong before, std::span<const std::byte> bytes) {
   constexpr std::size_t piece = 1 << 20;
-  std::vector<uLong> sums((bytes.size() + piece - 1) / piece);
+  std::vector<uLong> sums(ceil_div(bytes.size(), piece));
   const auto piece_at = [&](std::size_t i) {
     return bytes.subspan(i * piece, std::min(piece, bytes.size() - i * piece));
   };

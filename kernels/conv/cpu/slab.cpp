@@ -94,13 +94,13 @@ Boxes::Boxes(const AxisMaps& maps, const FeatureShape& input, int images)
       if (!large && !lonely) break;
       cut_[axis] = (cut_[axis] + 1) / 2;
       per_image_ = 1;
-      for (int a = 0; a < 2; ++a) per_image_ *= (length_[a] + cut_[a] - 1) / cut_[a];
+      for (int a = 0; a < 2; ++a) per_image_ *= ceil_div(length_[a], cut_[a]);
     }
   }
 }
 
 Box Boxes::box(std::int64_t index) const {
-  const int columns = (length_[1] + cut_[1] - 1) / cut_[1];
+  const int columns = ceil_div(length_[1], cut_[1]);
   const int within = static_cast<int>(index % per_image_);
   const int d = within / columns * cut_[0], h = within % columns * cut_[1];
   return {{d, h, 0}, {std::min(d + cut_[0], length_[0]), std::min(h + cut_[1], length_[1]), length_[2]}};

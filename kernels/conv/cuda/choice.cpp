@@ -65,12 +65,23 @@ bool ConvProblem::is_empty() const {
   return true;
 }
 
-ConvProblem problem_of(const ConvForward& call) {
-  return {ConvPass::fprop,
+namespace {
+
+/// The type is that of the first operand.
+template <class Call>
+ConvProblem problem_with(ConvPass pass, const Call& call, const Tensor& first, const Tensor& second,
+                         const Tensor& result) {
+  return {pass,
           call.shape,
-          call.x.dtype,
+          first.dtype,
           call.math,
-          {alignment_of(call.x), alignment_of(call.w), alignment_of(call.y)}};
+          {alignment_of(first), alignment_of(second), alignment_of(result)}};
+}
+
+}  // namespace
+
+ConvProblem problem_of(const ConvForward& call) {
+  return problem_with(ConvPass::fprop, call, call.x, call.w, call.y);
 }
 ConvProblem problem_of(const ConvRectified& call) {
   return problem_of(call.plain);
@@ -79,18 +90,10 @@ ConvProblem problem_of(const ConvStatistics& call) {
   return problem_of(call.plain);
 }
 ConvProblem problem_of(const ConvDgrad& call) {
-  return {ConvPass::dgrad,
-          call.shape,
-          call.dy.dtype,
-          call.math,
-          {alignment_of(call.dy), alignment_of(call.w), alignment_of(call.dx)}};
+  return problem_with(ConvPass::dgrad, call, call.dy, call.w, call.dx);
 }
 ConvProblem problem_of(const ConvWgrad& call) {
-  return {ConvPass::wgrad,
-          call.shape,
-          call.x.dtype,
-          call.math,
-          {alignment_of(call.x), alignment_of(call.dy), alignment_of(call.dw)}};
+  return problem_with(ConvPass::wgrad, call, call.x, call.dy, call.dw);
 }
 
 namespace {
