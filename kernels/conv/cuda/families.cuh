@@ -22,10 +22,14 @@ void with_index(std::size_t index, Visit visit) {
   (std::make_index_sequence<Count>{});
 }
 
-template <SimtTile T>
-using SimtGemmTile = Tile<T.m, T.n, T.k_step, T.thread_m, T.thread_n, T.blocks_per_sm>;
-template <class Element, WarpTile T>
-using MmaGemmTile = MmaTile<Element, T.m, T.n, T.warp_m, T.warp_n, T.blocks_per_sm, T.stages>;
+// A table and a row of it, not the row itself: g++ 12 crashes on a template parameter of class type that is
+// an element at a dependent index.
+template <const auto& Table, std::size_t I>
+using SimtGemmTile = Tile<Table[I].m, Table[I].n, Table[I].k_step, Table[I].thread_m, Table[I].thread_n,
+                          Table[I].blocks_per_sm>;
+template <class Element, const auto& Table, std::size_t I>
+using MmaGemmTile = MmaTile<Element, Table[I].m, Table[I].n, Table[I].warp_m, Table[I].warp_n,
+                            Table[I].blocks_per_sm, Table[I].stages>;
 
 /// FFMA for channels in aligned fours.
 struct FfmaFamily {
@@ -33,7 +37,7 @@ struct FfmaFamily {
   static constexpr int vec = 4;
   static constexpr std::size_t tile_count = ffma_kernels.size();
   template <std::size_t Index>
-  using TileAt = SimtGemmTile<ffma_kernels[Index]>;
+  using TileAt = SimtGemmTile<ffma_kernels, Index>;
 };
 
 /// FFMA for any channels, loaded one by one.
@@ -41,9 +45,9 @@ template <class T>
 struct ScalarFamily {
   using Stored = T;
   static constexpr int vec = 1;
-  static constexpr std::size_t tile_count = 1;
+  static constexpr std::size_t tile_count = scalar_kernels.size();
   template <std::size_t Index>
-  using TileAt = SimtGemmTile<scalar_kernel>;
+  using TileAt = SimtGemmTile<scalar_kernels, Index>;
 };
 
 /// Tensor cores for channels in aligned fours (sm_80).
@@ -52,7 +56,7 @@ struct Tf32Family {
   static constexpr int vec = 4;
   static constexpr std::size_t tile_count = tf32_kernels.size();
   template <std::size_t Index>
-  using TileAt = MmaGemmTile<mma::Tf32, tf32_kernels[Index]>;
+  using TileAt = MmaGemmTile<mma::Tf32, tf32_kernels, Index>;
 };
 
 /// Tensor cores for 16-bit channels in aligned eights (sm_80). Element: mma::F16 or mma::Bf16.
@@ -62,7 +66,7 @@ struct HalfFamily {
   static constexpr int vec = 8;
   static constexpr std::size_t tile_count = half_kernels.size();
   template <std::size_t Index>
-  using TileAt = MmaGemmTile<Element, half_kernels[Index]>;
+  using TileAt = MmaGemmTile<Element, half_kernels, Index>;
 };
 
 /// fp16 likewise on sm_75.
@@ -71,7 +75,7 @@ struct TuringFamily {
   static constexpr int vec = 8;
   static constexpr std::size_t tile_count = turing_kernels.size();
   template <std::size_t Index>
-  using TileAt = MmaGemmTile<mma::F16Turing, turing_kernels[Index]>;
+  using TileAt = MmaGemmTile<mma::F16Turing, turing_kernels, Index>;
 };
 
 /// 16-bit channels in aligned eights by warpgroups (sm_90a), where the gathered operand is a patch of its

@@ -25,6 +25,6 @@ constexpr std::array<SimtTile, 5> ffma_kernels = {{{128, 128, 16, 8, 8, 2, 100},
 constexpr auto ffma_tiles = shapes_of(ffma_kernels);
 
 /// The one tile for channels that come one by one.
-constexpr SimtTile scalar_kernel{64, 64, 16, 8, 4, 4, 100};
+constexpr std::array<SimtTile, 1> scalar_kernels = {{{64, 64, 16, 8, 4, 4, 100}}};
 
 }  // namespace convoy
