@@ -8,7 +8,7 @@
 #include <string>
 
 #include "bench/cudnn_descriptor.h"
-#include "src/core/cuda.h"
+#include "core/cuda.h"
 
 namespace convoy {
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

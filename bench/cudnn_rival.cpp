@@ -6,7 +6,7 @@
 // "f32"|"f16"|"bf16", "tf32": whether f32 may be rounded to it, "n", "in": [d, h, w], "c", "k", "out": [o, p,
 // q], "kernel", "stride", "pad", "dilation": [of d, of h, of w]}. Answers on stdout, a line each: {"seconds":
 // s, "algorithm": text} or {"error": text}. Sums are fp32; of all configurations that cuDNN's heuristics
-// name, the fastest counts, each timed as convoy times its own calls (src/core/cuda_stopwatch.h).
+// name, the fastest counts, each timed as convoy times its own calls (core/cuda_stopwatch.h).
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -18,8 +18,8 @@
 #include <string>
 
 #include "bench/cudnn_convolution.h"
-#include "src/core/cuda_stopwatch.h"
-#include "src/core/random.h"
+#include "core/cuda_stopwatch.h"
+#include "core/random.h"
 
 namespace convoy {
 namespace {

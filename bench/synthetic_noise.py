@@ -1,12 +1,12 @@
 """The noise that data.source: synthetic makes."""
 import numpy
 
-SYNTHETIC = 7  # Purpose::synthetic of src/core/random.h
+SYNTHETIC = 7  # Purpose::synthetic of core/random.h
 LABEL_STREAM = 0xFFFFFFFF
 
 
 def philox(counter, key):
-    """Philox4x32-10 (Salmon et al., 2011) of counters (n,4), as src/core/random.h has it; gives (n,4)."""
+    """Philox4x32-10 (Salmon et al., 2011) of counters (n,4), as core/random.h has it; gives (n,4)."""
     c = [counter[:, i].astype(numpy.uint64) for i in range(4)]
     low = numpy.uint64(0xFFFFFFFF)
     half = numpy.uint64(32)

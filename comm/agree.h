@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "comm/rank_environment.h"
-#include "src/core/error.h"
-#include "src/core/reason.h"
+#include "core/error.h"
+#include "core/reason.h"
 
 namespace convoy {
 

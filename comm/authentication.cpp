@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "comm/communicator.h"
-#include "src/core/tensor.h"
+#include "core/tensor.h"
 
 namespace convoy {
 

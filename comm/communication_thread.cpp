@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "comm/wait.h"
-#include "src/core/signal_block.h"
+#include "core/signal_block.h"
 
 namespace convoy {
 namespace {

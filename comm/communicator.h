@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "src/core/tensor.h"
+#include "core/tensor.h"
 
 namespace convoy {
 

@@ -3,7 +3,7 @@
 #include <exception>
 
 #include "comm/agree.h"
-#include "src/core/cuda_event.h"
+#include "core/cuda_event.h"
 
 namespace convoy {
 namespace {

@@ -9,7 +9,7 @@
 #include "comm/communicator.h"
 #include "comm/library_nccl.h"
 #include "comm/rank_environment.h"
-#include "src/core/cuda.h"
+#include "core/cuda.h"
 
 namespace convoy {
 

@@ -13,7 +13,7 @@
 #include <optional>
 #include <sstream>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 namespace {

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/activity.h"
-#include "src/core/file_descriptor.h"
+#include "core/file_descriptor.h"
 
 namespace convoy {
 

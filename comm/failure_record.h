@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

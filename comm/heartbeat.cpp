@@ -9,8 +9,8 @@
 #include <cstring>
 #include <utility>
 
-#include "src/core/error.h"
-#include "src/core/signal_block.h"
+#include "core/error.h"
+#include "core/signal_block.h"
 
 namespace convoy {
 namespace {

@@ -8,8 +8,8 @@
 #include <cstdlib>
 
 #include "comm/rank_environment.h"
-#include "src/core/printable.h"
-#include "src/core/signal_block.h"
+#include "core/printable.h"
+#include "core/signal_block.h"
 
 namespace convoy {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <optional>
 
-#include "src/core/error.h"
-#include "src/core/number.h"
+#include "core/error.h"
+#include "core/number.h"
 
 namespace convoy {
 namespace {

@@ -1,7 +1,7 @@
 #include "comm/library_nccl.h"
 
-#include "src/core/cuda_library.h"
-#include "src/core/error.h"
+#include "core/cuda_library.h"
+#include "core/error.h"
 
 namespace convoy {
 namespace {

@@ -6,7 +6,7 @@
 #include <source_location>
 #include <string>
 
-#include "src/core/shared_library.h"
+#include "core/shared_library.h"
 
 namespace convoy {
 

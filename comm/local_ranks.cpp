@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "comm/process_identity.h"
-#include "src/core/number.h"
+#include "core/number.h"
 
 namespace convoy {
 namespace {

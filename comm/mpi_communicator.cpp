@@ -6,7 +6,7 @@
 
 #include "comm/mpi_group.h"
 #include "comm/mpi_library.h"
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 namespace {

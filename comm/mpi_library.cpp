@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "comm/launcher.h"
 #include "comm/mpi_interface.h"
-#include "src/core/shared_library.h"
+#include "core/shared_library.h"
 
 namespace convoy {
 

@@ -13,7 +13,7 @@
 #include "comm/mpi_group.h"
 #include "comm/mpi_library.h"
 #include "comm/wait.h"
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

@@ -15,7 +15,7 @@
 #include <cstring>
 #include <memory>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/core/file_descriptor.h"
+#include "core/file_descriptor.h"
 
 namespace convoy {
 

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <thread>
 
-#include "src/core/spin.h"
+#include "core/spin.h"
 
 namespace convoy {
 

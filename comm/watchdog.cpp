@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "src/core/log.h"
+#include "core/log.h"
 
 namespace convoy {
 namespace {

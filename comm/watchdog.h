@@ -13,7 +13,7 @@
 #include "comm/agree.h"
 #include "comm/heartbeat.h"
 #include "comm/rank_environment.h"
-#include "src/core/reason.h"
+#include "core/reason.h"
 
 namespace convoy {
 

@@ -5,11 +5,11 @@
 
 #include <string>
 
+#include "core/random.h"
+#include "core/shape.h"
+#include "core/step_state.h"
+#include "core/tensor.h"
 #include "kernels/contexts.h"
-#include "src/core/random.h"
-#include "src/core/shape.h"
-#include "src/core/step_state.h"
-#include "src/core/tensor.h"
 
 namespace convoy {
 

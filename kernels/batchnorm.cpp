@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ceil_div.h"
 #include "kernels/loss_scale.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

@@ -12,9 +12,9 @@
 #include <algorithm>
 #include <string>
 
+#include "core/ceil_div.h"
+#include "core/tensor.h"
 #include "kernels/contexts.h"
-#include "src/core/ceil_div.h"
-#include "src/core/tensor.h"
 
 namespace convoy {
 

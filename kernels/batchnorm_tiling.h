@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/ceil_div.h"
+#include "core/random.h"  // CONVOY_HOST_DEVICE
 #include "kernels/batchnorm.h"
-#include "src/core/ceil_div.h"
-#include "src/core/random.h"  // CONVOY_HOST_DEVICE
 
 namespace convoy {
 

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/ceil_div.h"
 #include "kernels/bias_gradient.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/fused.h"
 #include "kernels/linear.h"
 #include "kernels/pool_geometry.h"
 #include "kernels/split_sum.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

@@ -2,9 +2,9 @@
 // which needs CUDA's headers, is in cuda_context.h.
 #pragma once
 
-#include "src/core/step_state.h"
-#include "src/core/tensor.h"
-#include "src/core/thread_pool.h"
+#include "core/step_state.h"
+#include "core/tensor.h"
+#include "core/thread_pool.h"
 
 namespace convoy {
 

@@ -2,8 +2,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "core/cuda_library.h"
 #include "kernels/cuda_blas.h"
-#include "src/core/cuda_library.h"
 
 namespace convoy {
 namespace {

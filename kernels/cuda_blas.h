@@ -8,8 +8,8 @@
 #include <string>
 #include <type_traits>
 
-#include "src/core/cuda.h"
-#include "src/core/shared_library.h"
+#include "core/cuda.h"
+#include "core/shared_library.h"
 
 namespace convoy {
 

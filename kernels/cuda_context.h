@@ -3,9 +3,9 @@
 
 #include <cuda_runtime.h>
 
-#include "src/core/cuda.h"
-#include "src/core/step_state.h"
-#include "src/core/tensor.h"
+#include "core/cuda.h"
+#include "core/step_state.h"
+#include "core/tensor.h"
 
 namespace convoy {
 

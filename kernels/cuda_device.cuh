@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "core/ceil_div.h"
 #include "kernels/cuda_context.h"
 #include "kernels/fast_divide.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

@@ -1,5 +1,5 @@
+#include "core/cuda.h"
 #include "kernels/cuda_step_state.h"
-#include "src/core/cuda.h"
 
 namespace convoy {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cuda_runtime.h>
 
-#include "src/core/step_state.h"
+#include "core/step_state.h"
 
 namespace convoy {
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "core/random.h"
 #include "kernels/runs.h"
-#include "src/core/random.h"
 
 namespace convoy {
 namespace {

@@ -1,9 +1,9 @@
 // Activations, dropout and sums over flat arrays: y[i] = f(i, a[i], ...). One thread computes 16 bytes of
 // elements (fewer where the count or an address is odd), in float, whatever type T all arrays of a call are
 // stored in. Bytes limit all of them.
+#include "core/random.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/elementwise.h"
-#include "src/core/random.h"
 
 namespace convoy {
 namespace {

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/random.h"
 #include "kernels/elementwise.h"
 #include "kernels/reference.h"
-#include "src/core/random.h"
 
 namespace convoy {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "src/core/ceil_div.h"
-#include "src/core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/ceil_div.h"
+#include "core/random.h"  // CONVOY_HOST_DEVICE
 
 namespace convoy {
 

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <vector>
 
-#include "src/core/ceil_div.h"
-#include "src/core/error.h"
-#include "src/core/thread_pool.h"
+#include "core/ceil_div.h"
+#include "core/error.h"
+#include "core/thread_pool.h"
 
 namespace convoy {
 

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <span>
 
+#include "core/ceil_div.h"
 #include "kernels/gemm_kernel.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

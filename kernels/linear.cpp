@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "core/ceil_div.h"
 #include "kernels/gemm.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

@@ -2,9 +2,9 @@
 // but bias and dw is stored as T.
 #include <cstdint>
 
+#include "core/ceil_div.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/linear_narrow.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

@@ -5,10 +5,10 @@
 
 #include <string>
 
+#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/step_state.h"
+#include "core/tensor.h"
 #include "kernels/contexts.h"
-#include "src/core/random.h"  // CONVOY_HOST_DEVICE
-#include "src/core/step_state.h"
-#include "src/core/tensor.h"
 
 namespace convoy {
 
@@ -54,7 +54,7 @@ struct AccumulateMetrics {
 };
 
 /// The summed votes (2) of a training step become its report, in reports (report_slots,report_fields) f64
-/// (src/core/step_state.h).
+/// (core/step_state.h).
 struct ReportStep {
   static constexpr const char* name = "report";
   Tensor votes, reports;

@@ -2,9 +2,9 @@
 // blocks in order. Limited by bytes, for small networks by the two launches.
 #include <algorithm>
 
+#include "core/ceil_div.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/loss_scale.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

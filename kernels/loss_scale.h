@@ -11,9 +11,9 @@
 #include <cmath>
 #include <string>
 
+#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/tensor.h"
 #include "kernels/contexts.h"
-#include "src/core/random.h"  // CONVOY_HOST_DEVICE
-#include "src/core/tensor.h"
 
 namespace convoy {
 

@@ -3,9 +3,9 @@
 // then by bytes.
 #include <algorithm>
 
+#include "core/ceil_div.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/parameter_hash.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

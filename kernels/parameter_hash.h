@@ -7,15 +7,15 @@
 #include <cstring>
 #include <string>
 
+#include "core/hash.h"
+#include "core/tensor.h"
 #include "kernels/contexts.h"
-#include "src/core/hash.h"
-#include "src/core/tensor.h"
 
 namespace convoy {
 
 constexpr std::int64_t hash_words = 2;
 
-/// hash = sum over i of hash_term(i, bits of values[i]) modulo 2^64 (src/core/hash.h): integers, whose sum no
+/// hash = sum over i of hash_term(i, bits of values[i]) modulo 2^64 (core/hash.h): integers, whose sum no
 /// order changes, so that all engines agree on it bit for bit where they store values in the same type.
 struct ParameterHash {
   static constexpr const char* name = "parameter_hash";

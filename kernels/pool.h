@@ -5,9 +5,9 @@
 
 #include <string>
 
+#include "core/shape.h"
+#include "core/tensor.h"
 #include "kernels/contexts.h"
-#include "src/core/shape.h"
-#include "src/core/tensor.h"
 
 namespace convoy {
 

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <vector>
 
+#include "core/ceil_div.h"
 #include "kernels/gemm.h"
 #include "kernels/runs.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

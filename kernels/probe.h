@@ -5,8 +5,8 @@
 
 #include <string>
 
+#include "core/tensor.h"
 #include "kernels/contexts.h"
-#include "src/core/tensor.h"
 
 namespace convoy {
 

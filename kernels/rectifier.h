@@ -2,7 +2,7 @@
 // from their output.
 #pragma once
 
-#include "src/core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/random.h"  // CONVOY_HOST_DEVICE
 
 namespace convoy {
 

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "core/shape.h"
 #include "kernels/contexts.h"
-#include "src/core/shape.h"
 
 /// Every reference launcher exists in float (the sequential version) and in double (the oracle).
 #define CONVOY_REFERENCE(CallType)                                       \

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "src/core/ceil_div.h"
-#include "src/core/thread_pool.h"
+#include "core/ceil_div.h"
+#include "core/thread_pool.h"
 
 namespace convoy {
 

@@ -1,9 +1,9 @@
 // out (count) = sum of partials (splits,count). A block takes 256 / Lanes columns; lane l of a column sums
 // the splits l, l + Lanes, …, then the first lane adds the lanes' sums in their order. Limited by bytes
 // (mostly L2).
+#include "core/ceil_div.h"
 #include "kernels/cuda_context.h"
 #include "kernels/split_sum.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

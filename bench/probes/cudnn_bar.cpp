@@ -1,6 +1,6 @@
 #include "bench/probes/cudnn_bar.h"
 
-#include "src/core/cuda_stopwatch.h"
+#include "core/cuda_stopwatch.h"
 
 namespace convoy::probe {
 

@@ -10,7 +10,7 @@
 #include "bench/probes/conv_stride2_dgrad.cuh"
 #include "bench/probes/tensor_map.h"
 #include "bench/probes/wgrad.cuh"
-#include "src/core/cuda.h"
+#include "core/cuda.h"
 
 namespace convoy::probe {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/cuda_event.h"
+#include "core/cuda_event.h"
 
 namespace convoy::probe {
 

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "src/core/cuda.h"
+#include "core/cuda.h"
 
 namespace convoy::probe {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "comm/mpi_interface.h"
 #include "comm/wait.h"
-#include "src/core/half.h"
+#include "core/half.h"
 
 namespace convoy {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "core/ceil_div.h"
 #include "kernels/rectifier.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

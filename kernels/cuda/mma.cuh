@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/half.h"
 #include "kernels/cuda/mma_layout.h"
-#include "src/core/half.h"
 
 namespace convoy::mma {
 

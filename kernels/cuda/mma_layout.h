@@ -14,7 +14,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "src/core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/random.h"  // CONVOY_HOST_DEVICE
 
 namespace convoy::mma {
 

@@ -3,10 +3,10 @@
 #include <exception>
 #include <numeric>
 
+#include "core/thread_pool.h"
 #include "include/convoy/convoy.h"
-#include "src/core/thread_pool.h"
 #include "src/data/crops.h"
-#include "src/train/inference.h"
+#include "src/infer/inference.h"
 
 namespace convoy {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "comm/agree.h"
 #include "src/bench/figures.h"
-#include "src/train/setup.h"
+#include "src/session/setup.h"
 
 namespace convoy {
 namespace {

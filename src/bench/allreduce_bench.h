@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "src/config/config.h"
-#include "src/train/engine.h"
+#include "src/engine/engine.h"
 
 namespace convoy {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "comm/agree.h"
+#include "core/random.h"
 #include "src/bench/figures.h"
-#include "src/core/random.h"
-#include "src/train/setup.h"
+#include "src/session/setup.h"
 
 namespace convoy {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "src/config/config.h"
 #include "src/data/dataset.h"
-#include "src/train/session.h"
+#include "src/session/session.h"
 
 namespace convoy {
 

@@ -7,7 +7,7 @@
 
 #include "comm/agree.h"
 #include "src/bench/single_call.h"
-#include "src/train/setup.h"
+#include "src/session/setup.h"
 
 namespace convoy {
 namespace {

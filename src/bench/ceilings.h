@@ -2,7 +2,7 @@
 #pragma once
 
 #include "src/config/config.h"
-#include "src/train/engine.h"
+#include "src/engine/engine.h"
 
 namespace convoy {
 

@@ -9,7 +9,7 @@
 #include "src/bench/bench_session.h"
 #include "src/bench/figures.h"
 #include "src/data/prefetch.h"
-#include "src/train/rank_checks.h"
+#include "src/session/rank_checks.h"
 
 namespace convoy {
 namespace {

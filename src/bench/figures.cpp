@@ -5,8 +5,8 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "src/bench/ceilings.h"
-#include "src/core/error.h"
 #include "src/io/atomic_file.h"
 
 namespace convoy {

@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "comm/agree.h"
+#include "src/session/setup.h"
 #include "src/train/schedule.h"
-#include "src/train/setup.h"
 
 namespace convoy {
 namespace {

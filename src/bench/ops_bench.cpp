@@ -6,7 +6,7 @@
 
 #include "src/bench/figures.h"
 #include "src/bench/single_call.h"
-#include "src/train/setup.h"
+#include "src/session/setup.h"
 
 namespace convoy {
 namespace {

@@ -9,7 +9,7 @@
 #include <sstream>
 #include <type_traits>
 
-#include "src/core/log.h"
+#include "core/log.h"
 #include "src/io/atomic_file.h"
 
 namespace convoy {

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "src/core/random.h"
+#include "core/random.h"
+#include "src/engine/tensor_values.h"
 #include "src/plan/passes.h"
-#include "src/train/tensor_values.h"
 
 namespace convoy {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "src/train/engine.h"
+#include "src/engine/engine.h"
 
 namespace convoy {
 

@@ -3,10 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/agree.h"
+#include "core/log.h"
 #include "src/bench/figures.h"
 #include "src/bench/ops_bench.h"
 #include "src/cli/commands.h"
-#include "src/core/log.h"
 
 namespace convoy {
 namespace {

@@ -4,7 +4,7 @@
 #include "src/bench/figures.h"
 #include "src/bench/step_bench.h"
 #include "src/cli/commands.h"
-#include "src/train/plan_set.h"
+#include "src/session/plan_set.h"
 
 namespace convoy {
 namespace {

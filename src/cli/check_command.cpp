@@ -20,10 +20,10 @@
 #include "src/cli/output.h"
 #include "src/config/config.h"
 #include "src/data/inspection.h"
-#include "src/train/cautions.h"
-#include "src/train/cuda_build.h"
-#include "src/train/rank_checks.h"
-#include "src/train/setup.h"
+#include "src/engine/cuda_build.h"
+#include "src/session/cautions.h"
+#include "src/session/rank_checks.h"
+#include "src/session/setup.h"
 
 namespace convoy {
 namespace {

@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/log.h"
+#include "core/wrap.h"
 #include "src/cli/help_text.h"
 #include "src/cli/options.h"
 #include "src/cli/usage_hints.h"
 #include "src/cli/version.h"
-#include "src/core/log.h"
-#include "src/core/wrap.h"
 
 namespace convoy {
 namespace {

@@ -1,9 +1,9 @@
 // What commands do with their context.
 #include "comm/agree.h"
+#include "core/log.h"
 #include "src/cli/commands.h"
 #include "src/config/overrides.h"
-#include "src/core/log.h"
-#include "src/train/rank_checks.h"
+#include "src/session/rank_checks.h"
 
 namespace convoy {
 

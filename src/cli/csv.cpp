@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "src/core/printable.h"
+#include "core/printable.h"
 
 namespace convoy {
 

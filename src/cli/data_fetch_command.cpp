@@ -9,16 +9,16 @@
 #include <optional>
 
 #include "comm/agree_on_root.h"
+#include "core/log.h"
+#include "core/regular_file.h"
 #include "src/cli/commands.h"
-#include "src/core/log.h"
-#include "src/core/regular_file.h"
 #include "src/data/published.h"
 #include "src/io/atomic_file.h"
 #include "src/io/checksum.h"
 #include "src/io/download.h"
 #include "src/io/tar.h"
+#include "src/session/plan_set.h"
 #include "src/train/early_stop.h"
-#include "src/train/plan_set.h"
 #include "src/train/stop_request.h"
 
 namespace convoy {

@@ -7,9 +7,9 @@
 
 #include "comm/agree_on_root.h"
 #include "comm/cores.h"
+#include "core/log.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
-#include "src/core/log.h"
 #include "src/data/class_names.h"
 #include "src/data/inspection.h"
 #include "src/data/packed.h"

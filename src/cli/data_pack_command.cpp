@@ -7,8 +7,8 @@
 #include "comm/cores.h"
 #include "src/cli/commands.h"
 #include "src/data/packed.h"
+#include "src/session/plan_set.h"
 #include "src/train/early_stop.h"
-#include "src/train/plan_set.h"
 #include "src/train/stop_request.h"
 
 namespace convoy {

@@ -1,11 +1,11 @@
 #include "comm/agree.h"
+#include "core/log.h"
+#include "src/checkpoint/checkpoint_files.h"
+#include "src/checkpoint/data_record.h"
 #include "src/cli/commands.h"
 #include "src/config/overrides.h"
-#include "src/core/log.h"
 #include "src/io/atomic_file.h"
-#include "src/train/checkpoint_files.h"
-#include "src/train/data_record.h"
-#include "src/train/setup.h"
+#include "src/session/setup.h"
 
 namespace convoy {
 int run(const CommandContext& context, const EvalArguments& arguments) {

@@ -1,13 +1,13 @@
 #include "comm/agree.h"
+#include "src/checkpoint/data_record.h"
 #include "src/cli/commands.h"
 #include "src/cli/onnx_verify.h"
 #include "src/cli/output.h"
 #include "src/data/class_names.h"
 #include "src/data/crops.h"
+#include "src/export/onnx.h"
+#include "src/infer/trained_model.h"
 #include "src/io/atomic_file.h"
-#include "src/io/onnx.h"
-#include "src/train/data_record.h"
-#include "src/train/trained_model.h"
 
 namespace convoy {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "src/core/wrap.h"
+#include "core/wrap.h"
 
 namespace convoy {
 namespace {

@@ -1,8 +1,8 @@
 // `convoy keys`: what a configuration can say.
 #include "comm/agree.h"
+#include "core/wrap.h"
 #include "src/cli/commands.h"
 #include "src/config/help.h"
-#include "src/core/wrap.h"
 
 namespace convoy {
 

@@ -8,13 +8,13 @@
 #include "comm/launch_watch.h"
 #include "comm/launcher.h"
 #include "comm/watchdog.h"
+#include "core/log.h"
+#include "core/reason.h"
 #include "src/cli/commands.h"
 #include "src/cli/entry.h"
 #include "src/cli/launch_limit.h"
 #include "src/cli/output.h"
 #include "src/config/config.h"
-#include "src/core/log.h"
-#include "src/core/reason.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <string_view>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

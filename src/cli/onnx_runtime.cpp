@@ -17,9 +17,9 @@
 #include <optional>
 
 #include "comm/wait.h"
-#include "src/core/error.h"
-#include "src/core/number.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/number.h"
+#include "core/regular_file.h"
 
 extern char** environ;
 

@@ -4,11 +4,11 @@
 #include <cmath>
 #include <limits>
 
+#include "core/error.h"
+#include "core/log.h"
 #include "src/cli/onnx_runtime.h"
-#include "src/core/error.h"
-#include "src/core/log.h"
 #include "src/data/crops.h"
-#include "src/train/inference.h"
+#include "src/infer/inference.h"
 
 namespace convoy {
 namespace {

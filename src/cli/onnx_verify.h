@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "src/data/dataset.h"
-#include "src/train/trained_model.h"
+#include "src/infer/trained_model.h"
 
 namespace convoy {
 

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

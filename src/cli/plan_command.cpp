@@ -5,8 +5,8 @@
 #include "comm/agree.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
-#include "src/train/absent_gpu.h"
-#include "src/train/setup.h"
+#include "src/engine/absent_gpu.h"
+#include "src/session/setup.h"
 
 namespace convoy {
 namespace {

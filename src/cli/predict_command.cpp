@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <iostream>
 
+#include "core/log.h"
+#include "core/thread_pool.h"
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
 #include "src/cli/csv.h"
 #include "src/cli/name_list.h"
 #include "src/cli/output.h"
-#include "src/core/log.h"
-#include "src/core/thread_pool.h"
 #include "src/data/picture_files.h"
 #include "src/io/image_format.h"
 #include "src/io/json_line.h"

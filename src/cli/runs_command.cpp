@@ -2,12 +2,12 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "src/cli/commands.h"
 #include "src/cli/csv.h"
-#include "src/core/error.h"
 #include "src/io/json_line.h"
-#include "src/train/run_list.h"
-#include "src/train/step_progress.h"
+#include "src/report/step_progress.h"
+#include "src/run/run_list.h"
 
 namespace convoy {
 namespace {

@@ -1,9 +1,9 @@
 #include "comm/agree.h"
 #include "comm/cores.h"
 #include "src/cli/commands.h"
-#include "src/train/cautions.h"
+#include "src/session/cautions.h"
+#include "src/session/setup.h"
 #include "src/train/early_stop.h"
-#include "src/train/setup.h"
 #include "src/train/stop_request.h"
 #include "src/train/trainer.h"
 

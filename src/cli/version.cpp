@@ -4,8 +4,8 @@
 #include <git_commit.h>  // made by cmake/git_commit.cmake
 
 #include "kernels/gemm.h"
+#include "src/engine/cuda_build.h"
 #include "src/io/image.h"
-#include "src/train/cuda_build.h"
 
 namespace convoy {
 namespace {

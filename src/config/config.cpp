@@ -3,9 +3,9 @@
 #include <cctype>
 #include <filesystem>
 
+#include "core/regular_file.h"
 #include "src/config/overrides.h"
 #include "src/config/schema.h"
-#include "src/core/regular_file.h"
 
 namespace convoy {
 

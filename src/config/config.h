@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
+#include "core/shape.h"
 #include "kernels/augment.h"
 #include "kernels/elementwise.h"
-#include "src/core/shape.h"
 
 namespace convoy {
 
@@ -165,7 +165,7 @@ struct TrainConfig {
   bool autotune = true;    ///< the device's fastest tiles are measured and remembered; changes no bit
   std::int64_t bucket_bytes = 4 << 20;  ///< `bucket_mb`: gradients are summed in slices of about this size
   double log_every = 10;                ///< seconds between two reports of progress within an epoch; 0: none
-  bool tensorboard = true;  ///< event files in the run's folder (src/train/board.h); changes no bit
+  bool tensorboard = true;  ///< event files in the run's folder (src/report/board.h); changes no bit
   std::optional<EarlyStopConfig> early_stop;
 };
 /// Whether gradients are looked at before the optimizer takes them.

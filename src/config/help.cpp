@@ -2,8 +2,8 @@
 
 #include <map>
 
+#include "core/wrap.h"
 #include "src/config/schema.h"
-#include "src/core/wrap.h"
 
 namespace convoy {
 namespace {

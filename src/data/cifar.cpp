@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 #include "src/data/sources.h"
 
 namespace convoy {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "src/core/printable.h"
+#include "core/printable.h"
 
 namespace convoy {
 namespace {

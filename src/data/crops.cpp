@@ -4,9 +4,9 @@
 #include <cmath>
 #include <vector>
 
-#include "src/core/error.h"
-#include "src/core/log.h"
-#include "src/core/random.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/random.h"
 
 namespace convoy {
 

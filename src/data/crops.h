@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "core/shape.h"
 #include "src/config/config.h"
-#include "src/core/shape.h"
 #include "src/data/image_source.h"
 #include "src/io/resize.h"
 

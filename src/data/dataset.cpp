@@ -7,8 +7,8 @@
 #include <numeric>
 #include <utility>
 
-#include "src/core/error.h"
-#include "src/core/random.h"
+#include "core/error.h"
+#include "core/random.h"
 #include "src/data/folder.h"
 #include "src/data/packed.h"
 #include "src/data/published.h"

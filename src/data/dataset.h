@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/shape.h"
 #include "src/config/config.h"
-#include "src/core/shape.h"
 #include "src/data/image_source.h"
 
 namespace convoy {

@@ -8,8 +8,8 @@
 #include <numbers>
 #include <vector>
 
-#include "src/core/random.h"
-#include "src/core/thread_pool.h"
+#include "core/random.h"
+#include "core/thread_pool.h"
 #include "src/data/sources.h"
 
 namespace convoy {

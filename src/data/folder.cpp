@@ -7,9 +7,9 @@
 #include <set>
 #include <utility>
 
-#include "src/core/error.h"
-#include "src/core/hash.h"
-#include "src/core/log.h"
+#include "core/error.h"
+#include "core/hash.h"
+#include "core/log.h"
 #include "src/data/class_names.h"
 #include "src/data/crops.h"
 #include "src/data/folder_contents.h"

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "src/core/error.h"
-#include "src/core/hash.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/hash.h"
+#include "core/regular_file.h"
 
 namespace convoy {
 namespace {

@@ -6,8 +6,8 @@
 #include <atomic>
 #include <utility>
 
-#include "src/core/hash.h"
-#include "src/core/thread_pool.h"
+#include "core/hash.h"
+#include "core/thread_pool.h"
 #include "src/data/class_names.h"
 
 namespace convoy {

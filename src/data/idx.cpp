@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/data/sources.h"
 #include "src/io/gzip_file.h"
 

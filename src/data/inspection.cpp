@@ -7,8 +7,8 @@
 #include <optional>
 #include <thread>
 
-#include "src/core/error.h"
-#include "src/core/reason.h"
+#include "core/error.h"
+#include "core/reason.h"
 #include "src/data/sources.h"
 
 namespace convoy {

@@ -7,9 +7,9 @@
 #include <optional>
 #include <thread>
 
-#include "src/core/error.h"
-#include "src/core/log.h"
-#include "src/core/reason.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/reason.h"
 #include "src/data/folder.h"
 #include "src/data/packed.h"
 #include "src/data/packed_layout.h"

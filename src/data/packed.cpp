@@ -5,8 +5,8 @@
 #include <mutex>
 #include <thread>
 
-#include "src/core/error.h"
-#include "src/core/hash.h"
+#include "core/error.h"
+#include "core/hash.h"
 #include "src/data/crops.h"
 #include "src/data/packed_file.h"
 #include "src/data/sources.h"

@@ -2,7 +2,7 @@
 //
 //   bytes 0-7     "CONVOYIM"
 //   8-15          u64 H: bytes of the header's text
-//   16-23         u64 hash_of (src/core/hash.h) the header's text and all that stands behind the images
+//   16-23         u64 hash_of (core/hash.h) the header's text and all that stands behind the images
 //   24-           the text, JSON: {"version": 3, "height": h, "width": w, "classes": [names], "train": n,
 //                 "validation": m, "test": t}; version 1 has no "test"
 //   at the next multiple of 4096: images, u8 (n + m + t,h,w,3), the n to train on first, the t to test on

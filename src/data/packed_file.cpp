@@ -4,9 +4,9 @@
 #include <cstring>
 #include <limits>
 
-#include "src/core/ceil_div.h"
-#include "src/core/error.h"
-#include "src/core/hash.h"
+#include "core/ceil_div.h"
+#include "core/error.h"
+#include "core/hash.h"
 #include "src/io/json_reader.h"
 
 namespace convoy {

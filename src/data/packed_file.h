@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "src/data/packed_layout.h"
 #include "src/io/image.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/image_format.h"
 
 namespace convoy {

@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

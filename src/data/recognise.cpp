@@ -7,8 +7,8 @@
 #include <optional>
 #include <span>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 #include "src/data/folder.h"
 #include "src/data/packed.h"
 #include "src/data/packed_layout.h"

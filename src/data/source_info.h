@@ -1,8 +1,8 @@
 // What is known of a data set before its files are read.
 #pragma once
 
+#include "core/shape.h"
 #include "src/config/config.h"
-#include "src/core/shape.h"
 
 namespace convoy {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/random.h"
+#include "core/random.h"
 #include "src/data/dataset.h"
 
 namespace convoy {

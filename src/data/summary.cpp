@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "src/core/ceil_div.h"
+#include "core/ceil_div.h"
 
 namespace convoy {
 namespace {

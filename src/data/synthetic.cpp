@@ -3,8 +3,8 @@
 #include <exception>
 #include <limits>
 
-#include "src/core/error.h"
-#include "src/core/thread_pool.h"
+#include "core/error.h"
+#include "core/thread_pool.h"
 #include "src/data/sources.h"
 
 namespace convoy {

@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 
 namespace convoy {
 namespace {

@@ -7,8 +7,8 @@
 #include <sstream>
 #include <vector>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 
 namespace convoy {
 

@@ -12,7 +12,7 @@
 #include <thread>
 #include <utility>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/atomic_file.h"
 #include "src/io/checksum.h"
 

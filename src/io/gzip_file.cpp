@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 
 namespace convoy {
 

@@ -2,8 +2,8 @@
 
 #include <span>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 #include "src/io/image_format.h"
 
 namespace convoy {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdlib>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/image.h"
 
 namespace convoy {

@@ -5,7 +5,7 @@
 #include <cctype>
 #include <string_view>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 namespace {

@@ -11,7 +11,7 @@
 //
 #include <jerror.h>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/exif.h"
 #include "src/io/image.h"
 

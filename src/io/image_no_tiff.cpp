@@ -1,5 +1,5 @@
 // Stands in for image_tiff.cpp in a build without libtiff.
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/image.h"
 
 namespace convoy {

@@ -1,5 +1,5 @@
 // Stands in for image_webp.cpp in a build without libwebp.
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/image.h"
 
 namespace convoy {

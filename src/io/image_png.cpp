@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/exif.h"
 #include "src/io/image.h"
 

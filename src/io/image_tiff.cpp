@@ -7,7 +7,7 @@
 #include <memory>
 #include <string_view>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/exif.h"
 #include "src/io/image.h"
 

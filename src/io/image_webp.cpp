@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/exif.h"
 #include "src/io/image.h"
 

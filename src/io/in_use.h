@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "src/core/file_descriptor.h"
+#include "core/file_descriptor.h"
 
 namespace convoy {
 

@@ -1,6 +1,6 @@
 #include "src/io/json_line.h"
 
-#include "src/core/printable.h"
+#include "core/printable.h"
 
 namespace convoy {
 

@@ -3,7 +3,7 @@
 #include <set>
 #include <vector>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 

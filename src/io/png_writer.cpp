@@ -3,7 +3,7 @@
 
 #include <png.h>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/atomic_file.h"
 
 namespace convoy {

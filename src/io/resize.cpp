@@ -9,7 +9,7 @@
 #include <cstring>
 #include <vector>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>

@@ -11,9 +11,9 @@
 #include <optional>
 #include <string_view>
 
-#include "src/core/ceil_div.h"
-#include "src/core/error.h"
-#include "src/core/thread_pool.h"
+#include "core/ceil_div.h"
+#include "core/error.h"
+#include "core/thread_pool.h"
 #include "src/io/atomic_file.h"
 #include "src/io/foreign_file.h"
 #include "src/io/json_reader.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/tensor.h"
+#include "core/tensor.h"
 #include "src/io/shared_bytes.h"
 
 namespace convoy {

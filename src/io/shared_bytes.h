@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 
 namespace convoy {
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <span>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/atomic_file.h"
 #include "src/io/gzip_file.h"
 

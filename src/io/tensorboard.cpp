@@ -8,8 +8,8 @@
 #include <limits>
 #include <utility>
 
-#include "src/core/error.h"
-#include "src/core/number.h"
+#include "core/error.h"
+#include "core/number.h"
 #include "src/io/atomic_file.h"
 
 namespace convoy {

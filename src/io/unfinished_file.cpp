@@ -12,7 +12,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/in_use.h"
 
 namespace convoy {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "src/core/file_descriptor.h"
+#include "core/file_descriptor.h"
 
 namespace convoy {
 

@@ -8,11 +8,11 @@
 #include <variant>
 #include <vector>
 
+#include "core/shape.h"
 #include "kernels/conv/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/pool.h"
 #include "src/config/config.h"
-#include "src/core/shape.h"
 
 namespace convoy {
 

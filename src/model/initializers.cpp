@@ -2,7 +2,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "src/core/random.h"
+#include "core/random.h"
 #include "src/model/graph.h"
 
 namespace convoy {

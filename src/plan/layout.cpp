@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "core/ceil_div.h"
+#include "core/step_state.h"
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 #include "kernels/parameter_hash.h"
-#include "src/core/ceil_div.h"
-#include "src/core/step_state.h"
 
 namespace convoy {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/tensor.h"
 #include "src/config/config.h"
-#include "src/core/tensor.h"
 #include "src/model/graph.h"
 
 namespace convoy {
@@ -40,7 +40,7 @@ struct Layout {
   std::vector<Tensor> moments;                  ///< one block like all_parameters for momentum, two for Adam
   std::vector<Tensor> statistics;               ///< one per Graph::statistics, slices of all_statistics
   Tensor all_statistics, all_batch_statistics;  ///< both laid out alike
-  Tensor reports;                               ///< (report_slots,report_fields) f64 (src/core/step_state.h)
+  Tensor reports;                               ///< (report_slots,report_fields) f64 (core/step_state.h)
   Tensor train_metrics, validation_metrics;     ///< (3) f64: loss sum, correct, count
   Tensor hashes;  ///< (parameters and averages,hash_words) i32: what verification_plan() fills in
   Tensor images, labels, order;

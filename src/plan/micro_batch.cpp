@@ -4,7 +4,7 @@
 #include <bit>
 #include <utility>
 
-#include "src/core/ceil_div.h"
+#include "core/ceil_div.h"
 
 namespace convoy {
 namespace {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <map>
 
-#include "src/core/ceil_div.h"
+#include "core/ceil_div.h"
 #include "src/plan/lanes.h"
 #include "src/plan/passes.h"
 

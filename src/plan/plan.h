@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "comm/calls.h"
+#include "core/tensor.h"
 #include "kernels/calls.h"
-#include "src/core/tensor.h"
 
 namespace convoy {
 

@@ -2,7 +2,7 @@
 // matters, and the optimizer takes it.
 #include <algorithm>
 
-#include "src/core/ceil_div.h"
+#include "core/ceil_div.h"
 #include "src/plan/passes.h"
 
 namespace convoy {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "src/core/signal_block.h"
+#include "core/signal_block.h"
 
 namespace convoy {
 

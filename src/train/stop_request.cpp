@@ -10,7 +10,7 @@
 #include <limits>
 #include <string>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy {
 namespace {

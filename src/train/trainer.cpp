@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "src/core/reason.h"
-#include "src/train/replicas.h"
+#include "core/reason.h"
+#include "src/session/replicas.h"
 #include "src/train/schedule.h"
 
 namespace convoy {

@@ -8,16 +8,16 @@
 #include <string>
 
 #include "comm/agree.h"
+#include "src/checkpoint/checkpoint_files.h"
+#include "src/checkpoint/checkpoint_writer.h"
 #include "src/config/config.h"
-#include "src/train/board.h"
-#include "src/train/checkpoint_files.h"
-#include "src/train/checkpoint_writer.h"
-#include "src/train/console.h"
-#include "src/train/profile.h"
-#include "src/train/run_folder.h"
-#include "src/train/run_lock.h"
-#include "src/train/session.h"
-#include "src/train/symptoms.h"
+#include "src/report/board.h"
+#include "src/report/console.h"
+#include "src/report/profile.h"
+#include "src/report/symptoms.h"
+#include "src/run/run_folder.h"
+#include "src/run/run_lock.h"
+#include "src/session/session.h"
 
 namespace convoy {
 
@@ -29,8 +29,8 @@ struct TrainOptions {
   std::filesystem::path init =
       {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
   std::vector<std::string> init_except = {};  ///< layers that begin with the initialisers' all the same
-  int profile_steps = 0;              ///< so many training steps are timed call by call (src/train/profile.h)
-  const RunLock* lock = nullptr;      ///< rank 0's, of the run's folder; null: nobody else writes there
+  int profile_steps = 0;          ///< so many training steps are timed call by call (src/report/profile.h)
+  const RunLock* lock = nullptr;  ///< rank 0's, of the run's folder; null: nobody else writes there
   bool resume_on_other_data = false;  ///< what is resumed may go on with other data than it was trained on
 };
 

@@ -1,9 +1,9 @@
 // What the trainer says of a run: how far it is, what looks wrong, what it has come to.
 #include <algorithm>
 
+#include "src/checkpoint/data_record.h"
 #include "src/data/class_names.h"
-#include "src/train/data_record.h"
-#include "src/train/pictures.h"
+#include "src/report/pictures.h"
 #include "src/train/schedule.h"
 #include "src/train/trainer.h"
 

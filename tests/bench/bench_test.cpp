@@ -10,7 +10,7 @@
 #include "src/bench/scaling_bench.h"
 #include "src/bench/single_call.h"
 #include "src/bench/step_bench.h"
-#include "src/train/tensor_values.h"
+#include "src/engine/tensor_values.h"
 #include "tests/test_environment.h"
 
 namespace convoy::testing {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "tests/test_environment.h"
 #include "tests/train/support.h"
 

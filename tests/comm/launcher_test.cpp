@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy::testing {
 namespace {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "tests/test_environment.h"
 #include "tests/train/support.h"
 

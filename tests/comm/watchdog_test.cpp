@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "tests/comm/heartbeat_ranks.h"
 
 namespace convoy::testing {

@@ -1,4 +1,4 @@
-#include "src/core/cpu_quota.h"
+#include "core/cpu_quota.h"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
-#include "src/core/printable.h"
+#include "core/printable.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/json_line.h"
 
 namespace convoy {

@@ -1,5 +1,5 @@
 // The generator against the vectors its authors published, and what is derived from its words.
-#include "src/core/random.h"
+#include "core/random.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The one opener of files that are read: what it refuses, and that it never waits.
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Libraries that are opened at run time: where they are looked for, and what is said when there is none.
-#include "src/core/shared_library.h"
+#include "core/shared_library.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <random>
 
-#include "src/core/hash.h"
+#include "core/hash.h"
 #include "src/data/packed_layout.h"
 #include "src/io/resize.h"
 #include "tests/data/picture_folder.h"

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy::testing {
 namespace {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/data/dataset.h"
 
 namespace convoy::testing {

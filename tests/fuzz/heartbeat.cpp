@@ -9,7 +9,7 @@
 
 #include "comm/failure_record.h"
 #include "comm/handshake.h"
-#include "src/core/printable.h"
+#include "core/printable.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace convoy;

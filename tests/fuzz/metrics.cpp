@@ -1,7 +1,7 @@
 // What a run's folder says of it. An input is metrics.jsonl; its first line is failure.json, too.
 #include <algorithm>
 
-#include "src/train/run_list.h"
+#include "src/run/run_list.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace convoy;

@@ -7,8 +7,8 @@
 
 #include <iterator>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 #include "tests/io/scoped_limits.h"
 #include "tests/train/support.h"
 

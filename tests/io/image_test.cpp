@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/resize.h"
 #include "tests/data/support.h"
 #include "tests/golden/golden_file.h"

@@ -1,9 +1,9 @@
 // What the exporter refuses. What it writes, tests/cli/onnx_test.py has onnxruntime compute.
-#include "src/io/onnx.h"
+#include "src/export/onnx.h"
 
 #include <gtest/gtest.h>
 
-#include "src/core/error.h"
+#include "core/error.h"
 
 namespace convoy::testing {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "src/core/error.h"
-#include "src/core/regular_file.h"
+#include "core/error.h"
+#include "core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "tests/train/support.h"
 

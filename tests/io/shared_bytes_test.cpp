@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "src/core/error.h"
+#include "core/error.h"
 #include "src/io/atomic_file.h"
 #include "tests/train/support.h"
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "tests/train/support.h"
 

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "tests/train/support.h"
 

@@ -4,9 +4,9 @@
 #include <random>
 #include <vector>
 
+#include "core/ceil_div.h"
 #include "kernels/conv/cuda/index/patch.h"
 #include "kernels/conv/cuda/wgmma/layout.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

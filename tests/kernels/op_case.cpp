@@ -6,8 +6,8 @@
 #include <numeric>
 #include <type_traits>
 
-#include "src/core/ceil_div.h"
-#include "src/core/random.h"
+#include "core/ceil_div.h"
+#include "core/random.h"
 #include "tests/test_environment.h"
 
 namespace convoy::testing {

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/train/engine.h"
+#include "src/engine/engine.h"
 
 namespace convoy::testing {
 

@@ -5,8 +5,8 @@
 #include <utility>
 #include <variant>
 
+#include "core/ceil_div.h"
 #include "kernels/loss_scale.h"
-#include "src/core/ceil_div.h"
 #include "tests/kernels/op_case.h"
 
 namespace convoy::testing {

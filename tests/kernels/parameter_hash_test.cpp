@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "src/train/engine.h"
+#include "src/engine/engine.h"
 #include "tests/test_environment.h"
 #include "tests/train/support.h"
 

@@ -6,8 +6,8 @@
 #include <map>
 #include <optional>
 
+#include "src/engine/engine.h"
 #include "src/plan/passes.h"
-#include "src/train/engine.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {

@@ -1,5 +1,5 @@
 // Mixup and cutmix: what is drawn for a step, and that where an image lies does not matter to its partner.
-#include "src/train/blend.h"
+#include "src/session/blend.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What is allowed and mostly a mistake.
-#include "src/train/cautions.h"
+#include "src/session/cautions.h"
 
 #include <gtest/gtest.h>
 

@@ -4,9 +4,9 @@
 #include <array>
 #include <cstring>
 
-#include "src/core/regular_file.h"
-#include "src/train/tensor_values.h"
-#include "src/train/trained_model.h"
+#include "core/regular_file.h"
+#include "src/engine/tensor_values.h"
+#include "src/infer/trained_model.h"
 #include "tests/train/runs.h"
 
 namespace convoy::testing {

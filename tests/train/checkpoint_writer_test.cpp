@@ -1,5 +1,5 @@
 // Checkpoints are written beside training; a disk that fails does not end the run.
-#include "src/train/checkpoint_writer.h"
+#include "src/checkpoint/checkpoint_writer.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "comm/agree.h"
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "tests/io/scoped_limits.h"
 #include "tests/train/runs.h"
 

@@ -10,10 +10,10 @@
 #include <sstream>
 
 #include "src/config/config.h"
+#include "src/engine/absent_gpu.h"
+#include "src/engine/gpu_choices.h"
 #include "src/model/graph.h"
-#include "src/train/absent_gpu.h"
-#include "src/train/gpu_choices.h"
-#include "src/train/plan_set.h"
+#include "src/session/plan_set.h"
 #include "tests/source_dir.h"
 
 namespace convoy::testing {

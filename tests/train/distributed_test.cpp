@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "src/train/tensor_values.h"
+#include "src/engine/tensor_values.h"
 #include "tests/test_environment.h"
 #include "tests/train/support.h"
 

@@ -2,7 +2,7 @@
 // and an evaluation afterwards; from stored bytes to updated weights, as `convoy train` runs them.
 #include <gtest/gtest.h>
 
-#include "src/train/session.h"
+#include "src/session/session.h"
 #include "tests/golden/golden_file.h"
 #include "tests/test_environment.h"
 

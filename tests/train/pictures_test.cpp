@@ -1,4 +1,4 @@
-#include "src/train/pictures.h"
+#include "src/report/pictures.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Steps that are timed call by call are the same steps.
-#include "src/train/profile.h"
+#include "src/report/profile.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "src/train/step_progress.h"
+#include "src/report/step_progress.h"
 
 namespace convoy::testing {
 namespace {

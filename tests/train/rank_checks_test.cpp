@@ -1,12 +1,12 @@
 // Ranks that are not alike are found out before they train.
-#include "src/train/rank_checks.h"
+#include "src/session/rank_checks.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "comm/agree.h"
-#include "src/core/hash.h"
+#include "core/hash.h"
 #include "tests/test_environment.h"
 #include "tests/train/support.h"
 

@@ -1,5 +1,5 @@
 // Ranks hold the same weights from the start, and it is noticed when they no longer do.
-#include "src/train/replicas.h"
+#include "src/session/replicas.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "comm/agree.h"
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "tests/train/runs.h"
 
 namespace convoy::testing {

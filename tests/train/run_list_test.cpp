@@ -1,5 +1,5 @@
 // What is read out of runs' folders, broken ones included.
-#include "src/train/run_list.h"
+#include "src/run/run_list.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Of several runs that want one folder, one gets it: the first, or one of those that find its owner dead.
-#include "src/train/run_lock.h"
+#include "src/run/run_lock.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -11,9 +11,9 @@
 #include <atomic>
 #include <latch>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "src/io/atomic_file.h"
-#include "src/train/lock_record.h"
+#include "src/run/lock_record.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "src/train/trainer.h"
 #include "tests/train/support.h"

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
+#include "core/random.h"
 #include "src/config/config.h"
-#include "src/core/error.h"
-#include "src/core/random.h"
 #include "src/data/dataset.h"
-#include "src/train/session.h"
+#include "src/session/session.h"
 
 namespace convoy::testing {
 

@@ -1,12 +1,12 @@
 // Small networks that go wrong, and one that does not: what the run says of each.
-#include "src/train/symptoms.h"
+#include "src/report/symptoms.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "tests/train/runs.h"
 
 namespace convoy::testing {

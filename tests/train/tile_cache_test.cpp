@@ -1,12 +1,12 @@
 // The file of measured tiles: whole or as good as absent, and shared by processes.
-#include "src/train/tile_cache.h"
+#include "src/engine/tile_cache.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <thread>
 
-#include "src/core/regular_file.h"
+#include "core/regular_file.h"
 #include "src/io/atomic_file.h"
 #include "tests/train/support.h"
 

@@ -7,10 +7,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/regular_file.h"
 #include "kernels/conv/cuda/plan.h"
-#include "src/core/regular_file.h"
+#include "src/engine/tensor_values.h"
 #include "src/io/atomic_file.h"
-#include "src/train/tensor_values.h"
 #include "tests/train/support.h"
 
 namespace fs = std::filesystem;

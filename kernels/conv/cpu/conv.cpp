@@ -11,9 +11,9 @@
 #include <cstddef>
 #include <vector>
 
+#include "core/ceil_div.h"
 #include "kernels/conv/cpu/slab.h"
 #include "kernels/gemm.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 namespace {

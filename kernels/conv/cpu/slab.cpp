@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "src/core/ceil_div.h"
+#include "core/ceil_div.h"
 
 namespace convoy {
 

@@ -3,9 +3,9 @@
 
 #include <type_traits>
 
+#include "core/ceil_div.h"
 #include "kernels/conv/cuda/simt/simt_gemm.cuh"
 #include "kernels/conv/epilogue.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

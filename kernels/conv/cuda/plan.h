@@ -12,12 +12,12 @@
 #include <cstdint>
 #include <span>
 
+#include "core/ceil_div.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/cuda/device.h"
 #include "kernels/conv/cuda/mma/tiles.h"
 #include "kernels/conv/cuda/simt/tiles.h"
 #include "kernels/conv/cuda/wgmma/tiles.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

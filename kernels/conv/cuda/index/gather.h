@@ -13,10 +13,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/ceil_div.h"
+#include "core/random.h"
 #include "kernels/conv/conv.h"
 #include "kernels/fast_divide.h"
-#include "src/core/ceil_div.h"
-#include "src/core/random.h"
 
 namespace convoy {
 

@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <numeric>
 
+#include "core/ceil_div.h"
 #include "kernels/conv/cuda/index/gather.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

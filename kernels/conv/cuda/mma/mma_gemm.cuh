@@ -7,11 +7,11 @@
 // where it is short, by what stands around the loop.
 #pragma once
 
+#include "core/ceil_div.h"
 #include "kernels/conv/cuda/epilogue/staged_rows.cuh"
 #include "kernels/conv/cuda/simt/simt_gemm.cuh"
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/mma_layout.h"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

@@ -11,10 +11,10 @@
 #include <cstdint>
 #include <optional>
 
+#include "core/random.h"  // CONVOY_HOST_DEVICE
 #include "kernels/conv/conv.h"
 #include "kernels/conv/cuda/plan.h"
 #include "kernels/fast_divide.h"
-#include "src/core/random.h"  // CONVOY_HOST_DEVICE
 
 namespace convoy {
 

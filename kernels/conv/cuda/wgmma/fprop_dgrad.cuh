@@ -7,11 +7,11 @@
 // in units of 16 bytes, so that threads that copy the planes of a pixel side by side write to distinct banks.
 #pragma once
 
+#include "core/ceil_div.h"
 #include "kernels/conv/cuda/epilogue/staged_rows.cuh"
 #include "kernels/conv/cuda/kernels.cuh"
 #include "kernels/conv/cuda/wgmma/layout.h"
 #include "kernels/cuda/wgmma.cuh"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

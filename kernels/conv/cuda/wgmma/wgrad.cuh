@@ -3,11 +3,11 @@
 // the tensor cores through registers; dy lies in shared memory.
 #pragma once
 
+#include "core/ceil_div.h"
 #include "kernels/conv/cuda/kernels.cuh"
 #include "kernels/conv/cuda/wgmma/layout.h"
 #include "kernels/cuda/mbarrier.cuh"
 #include "kernels/cuda/wgmma.cuh"
-#include "src/core/ceil_div.h"
 
 namespace convoy {
 

@@ -1,0 +1,419 @@
+#include "src/checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <set>
+
+#include "core/number.h"
+#include "kernels/loss_scale.h"
+#include "src/checkpoint/data_record.h"
+
+namespace convoy {
+namespace {
+
+/// Format 1 knew no position within an epoch; files of formats 1 and 2 do not say in which order the columns
+/// of a linear layer stand that has activations or dropouts between it and a flatten.
+constexpr const char *format_name = "convoy-checkpoint-3", *format_2 = "convoy-checkpoint-2",
+                     *format_1 = "convoy-checkpoint-1";
+constexpr const char* metrics_name = "progress.train_metrics";
+constexpr const char* loss_scale_name = "optimizer.loss_scale";
+constexpr const char* average_prefix = "average.";
+
+template <class T, class Value>
+std::vector<std::byte> to_bytes(const std::vector<Value>& values) {
+  const std::vector<T> typed(values.begin(), values.end());
+  std::vector<std::byte> bytes(typed.size() * sizeof(T));
+  std::memcpy(bytes.data(), typed.data(), bytes.size());
+  return bytes;
+}
+
+template <class T>
+std::vector<T> values_at(const std::byte* bytes, std::size_t size) {
+  std::vector<T> typed(size / sizeof(T));
+  std::memcpy(typed.data(), bytes, size);
+  return typed;
+}
+
+template <class T>
+std::vector<double> doubles_in(const FileTensor& tensor) {
+  const std::vector<T> values = values_at<T>(tensor.bytes.data(), tensor.bytes.size());
+  std::vector<double> doubles(values.size());
+  std::transform(values.begin(), values.end(), doubles.begin(), [](T value) {
+    if constexpr (sizeof(T) == 2)
+      return static_cast<double>(static_cast<float>(value));
+    else
+      return static_cast<double>(value);
+  });
+  return doubles;
+}
+
+std::vector<double> to_values(const FileTensor& tensor) {
+  if (tensor.dtype == DType::f64) return doubles_in<double>(tensor);
+  if (tensor.dtype == DType::f16) return doubles_in<Half>(tensor);
+  return tensor.dtype == DType::bf16 ? doubles_in<BFloat16>(tensor) : doubles_in<float>(tensor);
+}
+
+/// Calls function(T{}) for a tensor of f32 or f64, as everything that outlives a step is.
+template <class Function>
+void with_real(DType type, Function function) {
+  check(type == DType::f32 || type == DType::f64, "state is f32 or f64");
+  type == DType::f64 ? function(double{}) : function(float{});
+}
+
+void require_float(const FileTensor& tensor, const std::string& tensor_name, const std::string& name) {
+  if (!is_float(tensor.dtype))
+    fail("{}: tensor {} holds {}, no floating-point numbers", name, tensor_name, name_of(tensor.dtype));
+}
+
+void require_finite(std::span<const double> values, const std::string& tensor_name, const std::string& name) {
+  const auto odd =
+      std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
+  if (odd != values.end())
+    fail("{}: tensor {} has values that are not finite, the first is number {}: {}", name, tensor_name,
+         odd - values.begin(), *odd);
+}
+
+/// `key` is no std::string: g++ 13 would take the result for a part of that temporary (-Wdangling-reference).
+const std::string& metadata(const TensorFile& file, const char* key, const std::string& name) {
+  const auto it = file.metadata.find(key);
+  if (it == file.metadata.end())
+    fail(
+        "{}: not a Convoy checkpoint: its metadata has no \"{}\" (weights alone begin a run: `convoy train "
+        "CONFIG --init FILE`)",
+        name, key);
+  return it->second;
+}
+
+// More than any run comes to; sums and products of them stay far from overflow.
+constexpr int most_epochs = 1'000'000'000;
+constexpr std::int64_t most_steps = std::int64_t{1} << 52, most_images = std::int64_t{1} << 40;
+constexpr double most_seconds = 1e12;
+
+/// An integer of the metadata, from `low` to `high`.
+template <class Integer>
+Integer integer_in(const TensorFile& file, const char* key, Integer low, Integer high,
+                   const std::string& name) {
+  const std::string& text = metadata(file, key, name);
+  const std::optional<Integer> value = convoy::integer_in<Integer>(text, low, high);
+  if (!value)
+    fail("{}: its {} is \"{}\", no whole number from {} to {}", name, key, text.substr(0, 60), low, high);
+  return *value;
+}
+
+/// A finite number of the metadata, from `low` to `high`.
+double real_in(const TensorFile& file, const char* key, double low, double high, const std::string& name) {
+  const std::string& text = metadata(file, key, name);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  const bool whole = !text.empty() && end == text.c_str() + text.size();
+  if (!whole || !(value >= low && value <= high))  // also where it is NaN
+    fail("{}: its {} is \"{}\", no number from {:g} to {:g}", name, key, text.substr(0, 60), low, high);
+  return value;
+}
+
+std::string exact(double value) {
+  return fmt::format("{:a}", value);
+}
+
+std::map<std::string, std::string> to_metadata(const Progress& progress, const std::string& config) {
+  std::map<std::string, std::string> text = {
+      {"format", format_name},
+      {"config", config},
+      {"epochs_done", std::to_string(progress.epochs_done)},
+      {"steps_done", std::to_string(progress.steps_done)},
+      {"best_metric", progress.best_metric},
+      {"best_value", exact(progress.best_value)},
+      {"epochs_since_best", std::to_string(progress.epochs_since_best)},
+      {"seconds", exact(progress.seconds)},
+      {"images_done", std::to_string(progress.images_done)}};
+  if (progress.images_done > 0) {
+    text["order"] = progress.order;
+    text["epoch_seconds"] = exact(progress.epoch_seconds);
+  }
+  return text;
+}
+
+}  // namespace
+
+Snapshot::Snapshot(Session& session) : session_(session), tensors_(session.named_tensors(true)) {
+  for (const NamedTensor& named : tensors_) {
+    const auto arena = static_cast<std::size_t>(named.tensor.arena);
+    const std::int64_t bytes = session.plans().arenas[arena];
+    if (copies_[arena] == nullptr)
+      copies_[arena] = session.engine().staging_memory(static_cast<std::size_t>(bytes));
+  }
+}
+
+void Snapshot::take(const Progress& progress) {
+  for (std::size_t arena = 0; arena < arena_count; ++arena) {
+    if (copies_[arena] == nullptr) continue;
+    session_.engine().read({static_cast<Arena>(arena), DType::u8, 0, session_.plans().arenas[arena]},
+                           copies_[arena]);
+  }
+  progress_ = progress;
+}
+
+const std::byte* Snapshot::values_of(const NamedTensor& named) const {
+  return reinterpret_cast<const std::byte*>(copies_[static_cast<std::size_t>(named.tensor.arena)]) +
+         named.tensor.offset;
+}
+
+void Snapshot::require_finite_weights() const {
+  for (const NamedTensor& named : tensors_) {
+    if (named.name.starts_with(optimizer_prefix)) continue;
+    with_real(named.tensor.dtype, [&](auto t) {
+      using T = decltype(t);
+      const T* values = reinterpret_cast<const T*>(values_of(named));
+      if (!std::all_of(values, values + named.tensor.count, [](T value) { return std::isfinite(value); }))
+        fail("{} has values that are not finite: nothing to go on from", named.name);
+    });
+  }
+}
+
+void Snapshot::write(const std::filesystem::path& path, const std::string& config) const {
+  require_finite_weights();
+  std::vector<TensorEntry> entries;
+  for (const NamedTensor& named : tensors_)
+    entries.push_back({named.name, named.tensor.dtype, named.file_shape});
+  if (progress_.images_done > 0) {
+    const std::int64_t rows = progress_.metrics_ranks;
+    const auto values = static_cast<std::int64_t>(progress_.metrics.size());
+    entries.push_back({metrics_name, DType::f64, {rows, values / rows}});
+  }
+  std::vector<std::byte> reordered;
+  auto text = to_metadata(progress_, config);
+  record_class_names(session_.class_names(), text);
+  if (const auto identity = session_.data_identity()) record_data(*identity, text);
+  write_safetensors(path, entries, text, [&](std::size_t i) {
+    if (i == tensors_.size()) return std::as_bytes(std::span(progress_.metrics));
+    const NamedTensor& named = tensors_[i];
+    const auto bytes = static_cast<std::size_t>(named.tensor.bytes());
+    if (named.parameter == nullptr) return std::span(values_of(named), bytes);
+    with_real(named.tensor.dtype, [&](auto t) {
+      using T = decltype(t);
+      reordered = to_bytes<T>(to_file_order(*named.parameter, values_at<T>(values_of(named), bytes)));
+    });
+    return std::span<const std::byte>(reordered);
+  });
+}
+
+void require_checkpoint(const TensorFile& file, const std::string& name) {
+  const std::string& format = metadata(file, "format", name);
+  if (format != format_name && format != format_2 && format != format_1)
+    fail("{}: written by another version", name);
+  if (!file.is_verified) fail("{}: altered: its checksum is gone", name);
+}
+
+Progress progress_in(const TensorFile& file, const std::string& name) {
+  Progress progress;
+  progress.epochs_done = integer_in(file, "epochs_done", 0, most_epochs, name);
+  progress.steps_done = integer_in(file, "steps_done", std::int64_t{0}, most_steps, name);
+  progress.best_metric = metadata(file, "best_metric", name);
+  constexpr double endless = std::numeric_limits<double>::infinity();  // as a loss may be
+  progress.best_value = real_in(file, "best_value", -endless, endless, name);
+  progress.epochs_since_best = integer_in(file, "epochs_since_best", -1, most_epochs, name);
+  if (metadata(file, "format", name) == format_1) return progress;
+  progress.seconds = real_in(file, "seconds", 0, most_seconds, name);
+  progress.images_done = integer_in(file, "images_done", std::int64_t{0}, most_images, name);
+  if (progress.images_done == 0) return progress;
+  progress.order = metadata(file, "order", name);
+  progress.epoch_seconds = real_in(file, "epoch_seconds", 0, most_seconds, name);
+  const auto sums = file.tensors.find(metrics_name);
+  if (sums == file.tensors.end() || sums->second.shape.size() != 2 || sums->second.bytes.empty())
+    fail("{}: its epoch's metrics are missing", name);
+  require_float(sums->second, metrics_name, name);
+  progress.metrics = to_values(sums->second);
+  require_finite(progress.metrics, metrics_name, name);
+  if (sums->second.shape[0] > std::numeric_limits<int>::max())
+    fail("{}: its epoch's metrics are of {} ranks", name, sums->second.shape[0]);
+  progress.metrics_ranks = static_cast<int>(sums->second.shape[0]);
+  return progress;
+}
+
+const std::string& config_in(const TensorFile& file, const std::string& name) {
+  return metadata(file, "config", name);
+}
+
+void require_known_order(const TensorFile& file, const Graph& graph, const std::string& name,
+                         const std::function<bool(const std::string& parameter)>& wanted) {
+  const auto format = file.metadata.find("format");
+  if (format == file.metadata.end() || (format->second != format_2 && format->second != format_1)) return;
+  for (const Node& node : graph.nodes) {
+    const auto* linear = std::get_if<op::Linear>(&node.op);
+    if (linear == nullptr) continue;
+    const Parameter& weight = graph.parameters[static_cast<std::size_t>(linear->weight)];
+    const Node& before = graph.nodes[static_cast<std::size_t>(node.inputs[0])];
+    if (std::holds_alternative<op::Flatten>(before.op) || is_in_file_order(weight) || !wanted(weight.name))
+      continue;
+    fail(
+        "{}: its format, {}, does not say in which order the columns of {} stand, since an activation or "
+        "dropout is between flatten and that layer: use the version of Convoy that wrote the file, or train "
+        "again",
+        name, format->second, weight.name);
+  }
+}
+
+namespace {
+
+auto find_tensor(const TensorFile& file, const NamedTensor& named) {
+  const auto it = file.tensors.find(named.name);
+  return it == file.tensors.end() && named.optional ? file.tensors.find(named.stand_in) : it;
+}
+
+/// The norm is of gradients that may have overflowed; the rest are numbers that a run can come to.
+void require_loss_scale(const std::vector<double>& state, const std::string& name) {
+  const auto within = [&](int field, double low, double high) {
+    const double value = state[static_cast<std::size_t>(field)];
+    return value >= low && value <= high;
+  };
+  constexpr double most = static_cast<double>(most_steps);
+  if (!within(loss_scale::scale, loss_scale::smallest, loss_scale::largest) ||
+      !within(loss_scale::inverse, 0, 1) || !within(loss_scale::skip, 0, 1) ||
+      !within(loss_scale::good_steps, 0, most) || !within(loss_scale::skipped_steps, 0, most))
+    fail("{}: tensor {} holds no loss scale of a run: [{}]", name, loss_scale_name, fmt::join(state, ", "));
+}
+
+/// "a, b, c, ..."
+std::string first_of(const std::vector<std::string>& names) {
+  constexpr std::size_t shown = 4;
+  const std::vector<std::string> first(
+      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), shown)));
+  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > shown ? ", ..." : "");
+}
+
+/// Names the reason where the tensors are there, but otherwise: of integers, or with something before each
+/// name, as torch.compile() and DataParallel put it there.
+void explain_missing(const std::vector<std::string>& missing, const TensorFile& file,
+                     const std::string& name) {
+  if (const auto odd = file.left_out.find(missing.front()); odd != file.left_out.end())
+    fail("{}: tensor {} holds {}, no floating-point numbers; export the weights before they are quantised",
+         name, odd->first, odd->second);
+  for (const auto& [tensor, contents] : file.tensors) {
+    if (!tensor.ends_with("." + missing.front())) continue;
+    const std::string prefix = tensor.substr(0, tensor.size() - missing.front().size());
+    if (std::all_of(missing.begin(), missing.end(),
+                    [&](const std::string& wanted) { return file.tensors.contains(prefix + wanted); }))
+      fail(
+          "{}: its tensors are this network's, but each name begins with {}: save them without, in Python "
+          "as {{name.removeprefix(\"{}\"): tensor for name, tensor in weights.items()}}",
+          name, prefix, prefix);
+  }
+}
+
+/// Refuses a file that lacks some of the tensors.
+void require_names(const std::vector<NamedTensor>& tensors, const TensorFile& file, const std::string& name) {
+  std::vector<std::string> missing, wanted;
+  for (const NamedTensor& named : tensors) {
+    if (named.optional) continue;
+    wanted.push_back(named.name);
+    if (!file.tensors.contains(named.name)) missing.push_back(named.name);
+  }
+  if (missing.empty()) return;
+  explain_missing(missing, file, name);
+  const auto of_optimizer = [](const std::string& tensor) { return tensor.starts_with(optimizer_prefix); };
+  const bool other_optimizer = std::all_of(missing.begin(), missing.end(), of_optimizer);
+  if (other_optimizer)
+    std::erase_if(wanted, [&](const std::string& tensor) { return !of_optimizer(tensor); });
+  std::vector<std::string> in_file;
+  for (const auto& [tensor, contents] : file.tensors)
+    if (of_optimizer(tensor) == other_optimizer) in_file.push_back(tensor);
+  fail("{}: does not match this {}: {} of {} names found (missing: {}; the file has {})", name,
+       other_optimizer ? "optimizer" : "network", wanted.size() - missing.size(), wanted.size(),
+       first_of(missing), in_file.empty() ? "none such" : first_of(in_file));
+}
+
+void restore_tensors(Session& session, const std::vector<NamedTensor>& tensors, const TensorFile& file,
+                     const std::string& name) {
+  require_known_order(file, session.graph(), name, [&](const std::string& parameter) {
+    return std::any_of(tensors.begin(), tensors.end(), [&](auto& named) { return named.name == parameter; });
+  });
+  require_names(tensors, file, name);
+  for (const NamedTensor& named : tensors) {
+    const auto it = find_tensor(file, named);
+    if (it == file.tensors.end()) continue;
+    const FileTensor& tensor = it->second;
+    if (tensor.shape != named.file_shape) {
+      fail("{}: tensor {} has shape [{}], the model's is [{}]", name, named.name,
+           fmt::join(tensor.shape, ","), fmt::join(named.file_shape, ","));
+    }
+    require_float(tensor, named.name, name);
+    std::vector<double> values = to_values(tensor);
+    if (named.name == loss_scale_name)
+      require_loss_scale(values, name);
+    else
+      require_finite(values, named.name, name);
+    if (named.parameter) values = from_file_order(*named.parameter, values);
+    session.write_values(named.tensor, values);
+  }
+}
+
+/// What a checkpoint holds besides weights and running averages.
+bool belongs_to_training(const std::string& tensor) {
+  const auto starts = [&](const char* prefix) { return tensor.starts_with(prefix); };
+  return starts(optimizer_prefix) || starts(average_prefix) || tensor == metrics_name;
+}
+
+/// Whether a tensor, or the average of one, is `layer` or of it: "7" has "7.weight" and "average.7.bias".
+bool is_of_layer(const std::string& tensor, const std::string& layer) {
+  const std::string name =
+      tensor.starts_with(average_prefix) ? tensor.substr(std::strlen(average_prefix)) : tensor;
+  return name == layer || name.starts_with(layer + ".");
+}
+
+}  // namespace
+
+Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
+                            bool with_optimizer) {
+  restore_tensors(session, session.named_tensors(with_optimizer), file, name);
+  return progress_in(file, name);
+}
+
+void restore_weights(Session& session, const TensorFile& file, const std::string& name,
+                     const std::vector<std::string>& except) {
+  std::vector<NamedTensor> tensors = session.named_tensors(false);
+  std::set<std::string> known;
+  for (const NamedTensor& named : tensors) known.insert(named.name);
+  for (const std::string& layer : except) {
+    if (!std::erase_if(tensors, [&](const NamedTensor& named) { return is_of_layer(named.name, layer); }))
+      fail("--init-except {}: the model has no weights of that name", layer);
+  }
+  restore_tensors(session, tensors, file, name);
+  const auto excepted = [&](const std::string& tensor) {
+    return std::any_of(except.begin(), except.end(), [&](auto& layer) { return is_of_layer(tensor, layer); });
+  };
+  std::vector<std::string> foreign;
+  for (const auto& [tensor, contents] : file.tensors)
+    if (!known.contains(tensor) && !belongs_to_training(tensor) && !excepted(tensor))
+      foreign.push_back(tensor);
+  if (!foreign.empty()) fail("{}: does not match this network, which has no {}", name, first_of(foreign));
+}
+
+TensorFile exported_weights(TensorFile checkpoint, const std::string& name_of_file) {
+  TensorFile file;
+  for (auto& [name, tensor] : checkpoint.tensors) {
+    if (belongs_to_training(name)) continue;
+    const auto average = checkpoint.tensors.find(average_prefix + name);
+    FileTensor& from = average == checkpoint.tensors.end() ? tensor : average->second;
+    require_float(from, name, name_of_file);
+    require_finite(to_values(from), name, name_of_file);
+    if (from.dtype != DType::f32) from = {DType::f32, from.shape, to_bytes<float>(to_values(from))};
+    file.tensors[name] = std::move(from);
+  }
+  file.metadata = {{"format", "pt"}};  // as PyTorch's users write it: the order within tensors is PyTorch's
+  return file;
+}
+
+TensorFile predictions_file(const Predictions& predictions, const std::string& checkpoint) {
+  const auto images = static_cast<std::int64_t>(predictions.labels.size());
+  TensorFile file;
+  file.tensors["logits"] = {DType::f32, {images, predictions.classes}, to_bytes<float>(predictions.logits)};
+  file.tensors["labels"] = {DType::i32, {images}, to_bytes<std::int32_t>(predictions.labels)};
+  file.metadata = {{"format", "convoy-predictions-1"}, {"checkpoint", checkpoint}};
+  return file;
+}
+
+}  // namespace convoy

@@ -1,0 +1,95 @@
+// Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file with a
+// checksum.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "src/io/safetensors.h"
+#include "src/session/session.h"
+
+namespace convoy {
+
+/// What the names of tensors begin with that are the optimizer's.
+inline constexpr const char* optimizer_prefix = "optimizer.";
+
+/// Where a run stands.
+struct Progress {
+  int epochs_done = 0;
+  std::int64_t steps_done = 0;
+  std::string best_metric = "val_loss";
+  double best_value = 0;       ///< of the early-stop metric; smaller is better
+  int epochs_since_best = -1;  ///< -1: no epoch evaluated yet
+  double seconds = 0;          ///< that the run has taken
+
+  // Of the epoch under way, nothing between two epochs.
+  std::int64_t images_done = 0;  ///< how far its order is through
+  std::string order;             ///< what that order is of, for people and to compare: "60000 images, seed 1"
+  double epoch_seconds = 0;      ///< that it has trained
+  int metrics_ranks = 0;
+  std::vector<double> metrics;  ///< (metrics_ranks, Layout::train_metrics): sums so far, of each rank
+};
+
+/// What a checkpoint holds, copied to host memory: the run may go on while it is written.
+class Snapshot {
+ public:
+  /// Allocates the memory, page-locked where the engine has it, once for all copies.
+  explicit Snapshot(Session& session);
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  /// Copies the session's state after the steps queued so far.
+  void take(const Progress& progress);
+  /// Writes it: weights under PyTorch's names and in its order, moments as "optimizer.<moment>.<name>";
+  /// progress, the resolved configuration and what the data is (src/checkpoint/data_record.h) in the
+  /// metadata. Throws Error as AtomicFile does, and for weights that are not finite.
+  void write(const std::filesystem::path& path, const std::string& config) const;
+
+ private:
+  const std::byte* values_of(const NamedTensor& named) const;
+  void require_finite_weights() const;
+
+  Session& session_;
+  std::vector<NamedTensor> tensors_;
+  std::array<std::uint8_t*, arena_count> copies_{};  ///< of whole arenas; null where none is needed
+  Progress progress_;
+};
+
+/// Puts a checkpoint's tensors into the session and returns its progress. Throws Error naming the first
+/// tensor that is missing or misshapen. Without `with_optimizer`, weights and running averages only.
+Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
+                            bool with_optimizer);
+
+/// Puts the weights and running averages of any safetensors file under PyTorch's names into the session, so
+/// that they are where its training begins; a checkpoint's optimizer is left out. Throws Error naming the
+/// first tensor that is missing, misshapen, or not one of the model's. Layers named by `except` ("7",
+/// "4.body.0") keep what the session has, whatever the file holds of them.
+void restore_weights(Session& session, const TensorFile& file, const std::string& name,
+                     const std::vector<std::string>& except = {});
+
+/// The weights that a checkpoint's run is evaluated with, alone, in f32: the moving averages where it has
+/// some. Throws Error naming `name` and the tensor where a value is not finite.
+TensorFile exported_weights(TensorFile checkpoint, const std::string& name);
+
+/// Throws Error when the file is no checkpoint of a known format, or carries no checksum.
+void require_checkpoint(const TensorFile& file, const std::string& name);
+/// Throws Error for a checkpoint of an older format that does not say in which order the values of a `wanted`
+/// parameter of `graph` stand. restore_checkpoint() and restore_weights() ask this themselves.
+void require_known_order(
+    const TensorFile& file, const Graph& graph, const std::string& name,
+    const std::function<bool(const std::string& parameter)>& wanted = [](const std::string&) {
+      return true;
+    });
+Progress progress_in(const TensorFile& file, const std::string& name);
+/// The resolved configuration of the run that wrote it, as YAML.
+const std::string& config_in(const TensorFile& file, const std::string& name);
+
+/// `logits` (images,classes) f32 and `labels` (images) i32 as file contents; `checkpoint` names their origin
+/// in the metadata.
+TensorFile predictions_file(const Predictions& predictions, const std::string& checkpoint);
+
+}  // namespace convoy

@@ -1,0 +1,33 @@
+// A plan as a CUDA graph.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/cuda.h"
+#include "kernels/cuda_context.h"
+#include "src/engine/engine.h"
+#include "src/plan/plan.h"
+
+namespace convoy {
+
+/// What `work` queues on `stream`, and on streams that it forks from and joins again, as a graph; nothing is
+/// executed. Throws what `work` threw.
+CudaGraphExec capture(cudaStream_t stream, const std::function<void()>& work);
+
+/// Queues the plan's calls under capture, those of the side lane on `side`'s stream (src/plan/lanes.h), and
+/// the collectives on the communicator's. Throws what a launcher threw, with the call's name.
+CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const CudaContext& side);
+
+/// Events around each call of a plan, on the stream of its lane.
+struct TimedCalls {
+  CudaEvent start;
+  std::vector<CudaEvent> begins, ends;
+  std::vector<int> lanes;
+};
+/// Queues the plan's calls one by one, on the same streams as capture_plan() and in the same order.
+TimedCalls queue_timed(const Plan& plan, const CudaContext& main, const CudaContext& side);
+/// Once the main stream is through.
+std::vector<CallTime> times_of(const TimedCalls& calls);
+
+}  // namespace convoy
