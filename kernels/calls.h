@@ -1,6 +1,7 @@
-// All calls a plan can hold, apart from the collectives of comm/.
+// The calls a plan can hold, apart from those of a layer and from the collectives of comm/.
 #pragma once
 
+#include "core/type_list.h"
 #include "kernels/augment.h"
 #include "kernels/batchnorm.h"
 #include "kernels/conv/conv.h"
@@ -17,17 +18,10 @@
 
 namespace convoy {
 
-template <class... Ts>
-struct TypeList {};
-
-/// Calls that every engine has.
-using KernelCalls =
-    TypeList<Augment, ConvForward, ConvDgrad, ConvWgrad, LinearForward, LinearDgrad, LinearWgrad, BiasGrad,
-             MaxPoolForward, MaxPoolBackward, AvgPoolForward, AvgPoolBackward, BatchNormStatistics,
-             BatchNormMoments, BatchNormRunning, BatchNormForward, BatchNormInference, BatchNormReduce,
-             BatchNormBackward, ActivationForward, ActivationBackward, Dropout, Add, SoftmaxCrossEntropy,
-             AccumulateMetrics, ReportStep, CheckGradients, SgdStep, AdamStep, AverageWeights, Convert,
-             ParameterHash, MultiplyAdd, Copy>;
+/// Calls that every engine has and that no layer has for itself (src/layers).
+using CommonCalls =
+    TypeList<Augment, BiasGrad, Add, SoftmaxCrossEntropy, AccumulateMetrics, ReportStep, CheckGradients,
+             SgdStep, AdamStep, AverageWeights, Convert, ParameterHash, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

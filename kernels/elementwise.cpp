@@ -2,7 +2,6 @@
 #include "kernels/elementwise.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "core/random.h"
@@ -28,50 +27,21 @@ void map(ThreadPool& threads, const float* a, const float* b, float* y, std::int
   });
 }
 
-constexpr float inv_sqrt_2 = 0.70710678118654752f, inv_sqrt_2pi = 0.39894228040143268f;
-
 }  // namespace
 
 void launch(const CpuContext& context, const ActivationForward& call) {
-  const float* x = context.data<float>(call.x);
-  float* y = context.data<float>(call.y);
-  const std::int64_t count = call.y.count;
-  ThreadPool& threads = context.threads();
-  switch (call.kind) {
-    case Activation::relu:  // a NaN stays one
-      return map(threads, x, y, count, [](float v) { return v < 0.0f ? 0.0f : v; });
-    case Activation::leaky_relu:
-      return map(threads, x, y, count, [slope = call.slope](float v) { return v > 0.0f ? v : slope * v; });
-    case Activation::gelu:
-      return map(threads, x, y, count, [](float v) { return 0.5f * v * (1.0f + std::erf(v * inv_sqrt_2)); });
-    case Activation::tanh:
-      return map(threads, x, y, count, [](float v) { return std::tanh(v); });
-    case Activation::sigmoid:
-      return map(threads, x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
-  }
+  with_activation(call.kind, call.parameter, [&](auto activation) {
+    map(context.threads(), context.data<float>(call.x), context.data<float>(call.y), call.y.count,
+        [=](float x) { return activation.f(x); });
+  });
 }
 
 void launch(const CpuContext& context, const ActivationBackward& call) {
-  const float* saved = context.data<float>(call.saved);
-  const float* dy = context.data<float>(call.dy);
-  float* dx = context.data<float>(call.dx);
-  const std::int64_t count = call.dx.count;
-  ThreadPool& threads = context.threads();
-  switch (call.kind) {
-    case Activation::relu:
-      return map(threads, saved, dy, dx, count, [](float y, float d) { return y > 0.0f ? d : 0.0f; });
-    case Activation::leaky_relu:
-      return map(threads, saved, dy, dx, count,
-                 [slope = call.slope](float y, float d) { return y > 0.0f ? d : slope * d; });
-    case Activation::gelu:  // Φ(x) + x φ(x)
-      return map(threads, saved, dy, dx, count, [](float x, float d) {
-        return d * (0.5f * (1.0f + std::erf(x * inv_sqrt_2)) + x * inv_sqrt_2pi * std::exp(-0.5f * x * x));
-      });
-    case Activation::tanh:
-      return map(threads, saved, dy, dx, count, [](float y, float d) { return d * (1.0f - y * y); });
-    case Activation::sigmoid:
-      return map(threads, saved, dy, dx, count, [](float y, float d) { return d * y * (1.0f - y); });
-  }
+  with_activation(call.kind, call.parameter, [&](auto activation) {
+    map(context.threads(), context.data<float>(call.saved), context.data<float>(call.dy),
+        context.data<float>(call.dx), call.dx.count,
+        [=](float saved, float dy) { return activation.gradient(saved, dy); });
+  });
 }
 
 void launch(const CpuContext& context, const Dropout& call) {

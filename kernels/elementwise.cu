@@ -8,32 +8,6 @@
 namespace convoy {
 namespace {
 
-// Each activation: f(x), and gradient(saved, dy) with `saved` = x for gelu, y for the others.
-struct Relu {
-  __device__ float f(float x) const { return x <= 0.0f ? 0.0f : x; }  // a NaN passes through
-  __device__ float gradient(float y, float dy) const { return y > 0.0f ? dy : 0.0f; }
-};
-struct LeakyRelu {
-  float slope;
-  __device__ float f(float x) const { return x > 0.0f ? x : slope * x; }
-  __device__ float gradient(float y, float dy) const { return y > 0.0f ? dy : slope * dy; }
-};
-struct Gelu {
-  __device__ float f(float x) const { return x * normcdff(x); }
-  __device__ float gradient(float x, float dy) const {
-    constexpr float inv_sqrt_two_pi = 0.398942280401432678f;
-    return dy * (normcdff(x) + x * inv_sqrt_two_pi * expf(-0.5f * x * x));
-  }
-};
-struct Tanh {
-  __device__ float f(float x) const { return tanhf(x); }
-  __device__ float gradient(float y, float dy) const { return dy * (1.0f - y * y); }
-};
-struct Sigmoid {
-  __device__ float f(float x) const { return 1.0f / (1.0f + expf(-x)); }
-  __device__ float gradient(float y, float dy) const { return dy * y * (1.0f - y); }
-};
-
 template <class F>
 struct Fprop {
   F activation;
@@ -74,24 +48,6 @@ void map(const CudaContext& context, F f, std::int64_t count, T* y, const Inputs
   check_launch();
 }
 
-/// Calls function(activation) with the struct of `kind`.
-template <class Function>
-void with_activation(Activation kind, float slope, Function function) {
-  switch (kind) {
-    case Activation::relu:
-      return function(Relu{});
-    case Activation::leaky_relu:
-      return function(LeakyRelu{slope});
-    case Activation::gelu:
-      return function(Gelu{});
-    case Activation::tanh:
-      return function(Tanh{});
-    case Activation::sigmoid:
-      return function(Sigmoid{});
-  }
-  check(false, "unknown activation");
-}
-
 /// One thread per four elements of the global batch that share a Philox draw; `first` may lie inside such
 /// four.
 template <int V, class T>
@@ -123,7 +79,7 @@ void launch(const CudaContext& context, const ActivationForward& call) {
   with_storage(call.x.dtype, [&]<class T>(T) {
     const auto* x = context.data<const T>(call.x);
     auto* y = context.data<T>(call.y);
-    with_activation(call.kind, call.slope,
+    with_activation(call.kind, call.parameter,
                     [&](auto f) { map(context, Fprop<decltype(f)>{f}, call.x.count, y, x); });
   });
 }
@@ -132,7 +88,7 @@ void launch(const CudaContext& context, const ActivationBackward& call) {
   with_storage(call.dx.dtype, [&]<class T>(T) {
     const auto *saved = context.data<const T>(call.saved), *dy = context.data<const T>(call.dy);
     auto* dx = context.data<T>(call.dx);
-    with_activation(call.kind, call.slope,
+    with_activation(call.kind, call.parameter,
                     [&](auto f) { map(context, Dgrad<decltype(f)>{f}, call.dx.count, dx, saved, dy); });
   });
 }

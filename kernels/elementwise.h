@@ -6,25 +6,16 @@
 #include <string>
 
 #include "core/tensor.h"
+#include "kernels/activations.h"
 #include "kernels/contexts.h"
 
 namespace convoy {
 
-enum class Activation : std::uint8_t { relu, leaky_relu, gelu, tanh, sigmoid };
-constexpr const char* name_of(Activation kind) {
-  constexpr const char* names[] = {"relu", "leaky_relu", "gelu", "tanh", "sigmoid"};
-  return names[static_cast<int>(kind)];
-}
-/// What the backward formula needs: gelu its input x, the others their output y.
-constexpr bool backward_needs_input(Activation kind) {
-  return kind == Activation::gelu;
-}
-
-/// y = f(x), elementwise; y may be x. gelu is the exact one, x Φ(x) (Hendrycks & Gimpel, 2016).
+/// y = f(x), elementwise; y may be x.
 struct ActivationForward {
   static constexpr const char* name = "activation.fprop";
   Activation kind = Activation::relu;
-  float slope = 0.01f;  ///< of leaky_relu below zero
+  float parameter = 0.0f;  ///< of the activation, where it has one
   Tensor x, y;
   std::int64_t flops() const { return x.count; }
   std::string describe() const { return fmt::format("{} count={}", name_of(kind), x.count); }
@@ -34,11 +25,11 @@ struct ActivationForward {
   }
 };
 
-/// dx = dy f'(x), from `saved` = x or y as backward_needs_input says; dx may be dy. relu'(0) = 0.
+/// dx = dy f'(x), from `saved` = x or y as backward_needs_input says; dx may be dy.
 struct ActivationBackward {
   static constexpr const char* name = "activation.dgrad";
   Activation kind = Activation::relu;
-  float slope = 0.01f;
+  float parameter = 0.0f;
   Tensor saved, dy, dx;
   std::int64_t flops() const { return dx.count; }
   std::string describe() const { return fmt::format("{} count={}", name_of(kind), dx.count); }

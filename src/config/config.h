@@ -5,24 +5,14 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "core/mark.h"
 #include "core/shape.h"
 #include "kernels/augment.h"
-#include "kernels/elementwise.h"
+#include "src/layers/all.h"
 
 namespace convoy {
-
-/// Where a value stands, for messages: "configs/x.yaml:12" or "command line: train.epochs=5".
-struct Mark {
-  std::shared_ptr<const std::string> source;  ///< one for all values of a file or an override
-  int line = 0;                               ///< from 1; 0: none
-  std::string text() const {
-    const std::string name = source ? *source : "";
-    return line > 0 ? fmt::format("{}:{}", name, line) : name;
-  }
-};
 
 enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100, synthetic, folder, packed };
 /// Whether a source is read from files; the others are made from the seed.
@@ -80,50 +70,6 @@ struct DataConfig {
     return crop_pad > 0 || flip || jitter.any() || erasing.probability > 0 || blends();
   }
 };
-/// One number for all axes or one per axis (2 for images, 3 for volumes).
-using AxisValues = std::vector<int>;
-
-struct ConvConfig {
-  int out = 0;
-  AxisValues kernel, stride{1}, dilation{1};
-  std::optional<AxisValues> pad = AxisValues{0};  ///< empty for `same`: half of dilation * (kernel - 1), even
-  bool bias = true;
-};
-struct LinearConfig {  ///< `linear: 128` or `linear: {out: 128, bias: true}`
-  int out = 0;
-  bool bias = true;
-};
-struct PoolConfig {  ///< `maxpool: 2` or `maxpool: {kernel: 3, stride: 2, pad: 1}`
-  bool max = true;
-  AxisValues kernel, stride;  ///< stride empty: the kernel
-  AxisValues pad{0};
-};
-struct GlobalAvgPoolConfig {};
-struct BatchNormConfig {
-  int group = 0;  ///< images per group; 0: the whole global batch
-  float momentum = 0.1f, epsilon = 1e-5f;
-};
-struct ActivationConfig {
-  Activation kind = Activation::relu;
-  float slope = 0.01f;
-};
-struct DropoutConfig {
-  float rate = 0.5f;
-};
-struct FlattenConfig {};
-struct LayerConfig;
-struct ResidualConfig {
-  std::vector<LayerConfig> body, shortcut;  ///< shortcut empty: identity
-};
-enum class InitScheme { he, glorot, dirac };
-struct LayerConfig {
-  std::variant<ConvConfig, LinearConfig, PoolConfig, GlobalAvgPoolConfig, BatchNormConfig, ActivationConfig,
-               DropoutConfig, FlattenConfig, ResidualConfig>
-      layer;
-  InitScheme init = InitScheme::he;  ///< `init: he | glorot | dirac` of conv and linear
-  Mark mark;
-};
-
 struct ModelConfig {
   std::vector<int> input;  ///< C,H,W or C,D,H,W
   std::vector<LayerConfig> layers;

@@ -219,6 +219,7 @@ struct Kind {
   std::string name, help;
   Table<S> table;
   S prototype{};
+  std::function<bool(const S&)> matches = nullptr;  ///< of layers: whether a value is one of this kind
 };
 
 /// What the entries of a list are called in messages.
@@ -291,8 +292,8 @@ struct Repeat {
 const Table<Config>& config_table();                   // sections.cpp
 Table<OptimizerConfig> optimizer_table();              // optimizer_section.cpp
 Table<ScheduleConfig> schedule_table();                // optimizer_section.cpp
-const std::vector<Kind<LayerConfig>>& layer_kinds();   // layers.cpp
-const Kind<Repeat>& repeat_kind();                     // layers.cpp
+const std::vector<Kind<LayerConfig>>& layer_kinds();   // layer_list.cpp
+const Kind<Repeat>& repeat_kind();                     // layer_list.cpp
 const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp
 /// `augment`: a list whose entries fill members of DataConfig.
 Field<DataConfig> augment_field();

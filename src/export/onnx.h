@@ -34,8 +34,8 @@ std::string description_of_input(const Graph& graph, const std::optional<Picture
 /// of files (exported_weights()). The metadata says what the input is and, as a JSON list, what the classes
 /// are called.
 ///
-/// Throws Error naming a layer that has no counterpart in ONNX, a tensor that is missing or misshapen, or for
-/// more than the 2 GiB that such a file can hold.
+/// Throws Error naming a tensor that is missing or misshapen, or for more than the 2 GiB that such a file can
+/// hold.
 std::string to_onnx(const Graph& graph, const TensorFile& weights, const OnnxDescription& description);
 
 }  // namespace convoy

@@ -9,10 +9,8 @@
 #include <vector>
 
 #include "core/shape.h"
-#include "kernels/conv/conv.h"
-#include "kernels/elementwise.h"
-#include "kernels/pool.h"
 #include "src/config/config.h"
+#include "src/layers/all.h"
 
 namespace convoy {
 
@@ -24,7 +22,7 @@ struct Parameter {
   std::vector<std::int64_t> dims;
   std::vector<int> file_order;
   std::vector<std::int64_t> file_shape;
-  enum class Init { zeros, ones, uniform_fan, he, glorot, dirac } init = Init::zeros;
+  Init init = Init::zeros;
   std::int64_t fan_in = 1, fan_out = 1;
   bool is_weight = false;  ///< weight decay applies; not to biases and normalisation parameters
 
@@ -39,44 +37,18 @@ struct Statistic {
   float momentum = 0.1f;  ///< how far a batch moves it
 };
 
-/// Operations of the graph; indices refer to Graph::parameters and Graph::statistics, -1 is "none".
-namespace op {
-struct Input {};
-struct Conv {
-  ConvShape shape;  ///< n = 0
-  int weight = -1, bias = -1;
-};
-struct Linear {
-  int in = 0, out = 0;
-  int weight = -1, bias = -1;
-};
-struct Pool {
-  PoolShape shape;  ///< n = 0
-  bool max = true;
-};
-struct BatchNorm {
-  BatchNormConfig config;
-  int gamma = -1, beta = -1, running_mean = -1, running_var = -1;
-};
-struct Activate {
-  ActivationConfig config;
-};
-struct Drop {
-  float rate = 0;
-  std::uint32_t layer = 0;
-};
-struct Flatten {};
-struct Sum {};  ///< of its two inputs
-}  // namespace op
-using Op = std::variant<op::Input, op::Conv, op::Linear, op::Pool, op::BatchNorm, op::Activate, op::Drop,
-                        op::Flatten, op::Sum>;
-
 struct Node {
   std::string name;  ///< path in the layer list: "3", "4.body.0"
   Op op;
   std::vector<int> inputs;  ///< indices of earlier nodes
   FeatureShape out;
+  std::vector<int> parameters;  ///< its own, indices of Graph::parameters
 };
+
+/// Whether the operation treats all features alike.
+inline bool is_pointwise(const Op& op) {
+  return std::visit([](const auto& o) { return o.pointwise; }, op);
+}
 
 struct Graph {
   std::vector<Node> nodes;  ///< in execution order; the first is the input, the last gives the logits

@@ -33,7 +33,6 @@ void fill_dirac(const Parameter& parameter, std::vector<float>& out) {
 }  // namespace
 
 std::vector<float> initial_value(const Parameter& parameter, std::uint64_t seed) {
-  using Init = Parameter::Init;
   std::vector<float> out(static_cast<std::size_t>(parameter.count()),
                          parameter.init == Init::ones ? 1.0f : 0.0f);
   const std::uint32_t stream = name_hash(parameter.name);

@@ -75,7 +75,7 @@ bool merge(Plan& plan, const EngineHas& has, std::vector<Index> steps, Index at,
 template <class ActivationCall>
 std::optional<Rectifier> rectifier_of(const ActivationCall& call) {
   if (call.kind == Activation::relu) return Rectifier{0.0f};
-  if (call.kind == Activation::leaky_relu) return Rectifier{call.slope};
+  if (call.kind == Activation::leaky_relu) return Rectifier{call.parameter};
   return std::nullopt;
 }
 

@@ -9,20 +9,13 @@
 #include "comm/calls.h"
 #include "core/tensor.h"
 #include "kernels/calls.h"
+#include "src/layers/all.h"
 
 namespace convoy {
 
-namespace detail {
-template <class Plain, class Fused, class... More>
-struct ToVariant;
-template <class... Plain, class... Fused, class... More>
-struct ToVariant<TypeList<Plain...>, TypeList<Fused...>, More...> {
-  using type = std::variant<Plain..., Fused..., More...>;
-};
-}  // namespace detail
-
 /// One call; a launcher of a plain call that is missing for an engine fails to compile (or link).
-using Call = detail::ToVariant<KernelCalls, FusedCalls, AllReduce, ExchangeSlices, GatherSlices, Join>::type;
+using Call = VariantOf<ConcatLists<CommonCalls, LayerCalls, FusedCalls,
+                                   TypeList<AllReduce, ExchangeSlices, GatherSlices, Join>>>;
 
 struct Step {
   Call call;

@@ -89,7 +89,7 @@ std::vector<Tensor> unmoved_statistics(const Graph& graph, const Layout& layout,
 
 bool normalises_one_value(const Node& node, const MicroBatch& batch) {
   const auto* norm = std::get_if<op::BatchNorm>(&node.op);
-  return norm != nullptr && node.out.pixels() == 1 && has_group_of_one(batch, norm->config.group);
+  return norm != nullptr && node.out.pixels() == 1 && has_group_of_one(batch, norm->group);
 }
 
 Plan update_plan(const Layout& layout, const Config& config, const std::vector<Tensor>& unmoved) {

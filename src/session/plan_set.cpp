@@ -17,7 +17,7 @@ void check_groups(const Graph& graph, const TrainConfig& train) {
   for (const Node& node : graph.nodes) {
     const auto* norm = std::get_if<op::BatchNorm>(&node.op);
     if (norm == nullptr) continue;
-    const int group = norm->config.group;
+    const int group = norm->group;
     if (train.micro_batch > 0 && (group == 0 || train.micro_batch % group != 0)) {
       const std::string is = group == 0 ? "the whole batch" : fmt::format("{} images", group);
       throw AgreedError(
@@ -72,7 +72,7 @@ std::string check_one_value(const Graph& graph, const TrainConfig& train, const 
               node.name,
               batches.size() == 1 && batches.front().count < train.global_batch
                   ? fmt::format("the training part has {} image(s): give it more", batches.front().count)
-                  : cure_for_one_value(train, std::get<op::BatchNorm>(node.op).config.group)),
+                  : cure_for_one_value(train, std::get<op::BatchNorm>(node.op).group)),
           ExitCode::usage);
     layers += (layers.empty() ? "" : ", ") + node.name;
   }

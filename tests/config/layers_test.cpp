@@ -18,7 +18,7 @@ TEST(Layers, Conv) {
   EXPECT_EQ(conv.dilation, (AxisValues{1, 2}));
   EXPECT_FALSE(conv.pad);
   EXPECT_FALSE(conv.bias);
-  EXPECT_EQ(full.init, InitScheme::glorot);
+  EXPECT_EQ(std::get<ConvConfig>(full.layer).init, Init::glorot);
   EXPECT_EQ(full.mark.text(), "net.yaml:4");
 
   const LayerConfig brief = layer("conv: {out: 1, kernel: 2}");
@@ -26,7 +26,7 @@ TEST(Layers, Conv) {
   EXPECT_EQ(plain.pad, AxisValues{0});
   EXPECT_EQ(plain.stride, AxisValues{1});
   EXPECT_TRUE(plain.bias);
-  EXPECT_EQ(brief.init, InitScheme::he);
+  EXPECT_EQ(std::get<ConvConfig>(brief.layer).init, Init::he);
   EXPECT_EQ(std::get<ConvConfig>(layer("conv: {out: 1, kernel: 3, pad: [1, 0]}").layer).pad,
             (AxisValues{1, 0}));
 }
@@ -37,21 +37,21 @@ TEST(Layers, Linear) {
   const LayerConfig full = layer("linear: {out: 5, bias: false, init: dirac}");
   EXPECT_EQ(std::get<LinearConfig>(full.layer).out, 5);
   EXPECT_FALSE(std::get<LinearConfig>(full.layer).bias);
-  EXPECT_EQ(full.init, InitScheme::dirac);
+  EXPECT_EQ(std::get<LinearConfig>(full.layer).init, Init::dirac);
 }
 
 TEST(Layers, Pools) {
   const auto max = std::get<PoolConfig>(layer("maxpool: 2").layer);
-  EXPECT_TRUE(max.max);
+  EXPECT_TRUE(max.mode == PoolConfig::Mode::max);
   EXPECT_EQ(max.kernel, AxisValues{2});
   EXPECT_TRUE(max.stride.empty());
   const auto avg = std::get<PoolConfig>(layer("avgpool: {kernel: [3, 2], stride: 2, pad: 1}").layer);
-  EXPECT_FALSE(avg.max);
+  EXPECT_FALSE(avg.mode == PoolConfig::Mode::max);
   EXPECT_EQ(avg.kernel, (AxisValues{3, 2}));
   EXPECT_EQ(avg.stride, AxisValues{2});
   EXPECT_EQ(avg.pad, AxisValues{1});
   EXPECT_EQ(std::get<PoolConfig>(layer("maxpool: [2, 3]").layer).kernel, (AxisValues{2, 3}));
-  EXPECT_TRUE(std::holds_alternative<GlobalAvgPoolConfig>(layer("globalavgpool").layer));
+  EXPECT_EQ(std::get<PoolConfig>(layer("globalavgpool").layer).mode, PoolConfig::Mode::global_average);
 }
 
 TEST(Layers, BatchNorm) {
@@ -70,7 +70,7 @@ TEST(Layers, ActivationsDropoutFlatten) {
   EXPECT_EQ(kind("tanh"), Activation::tanh);
   EXPECT_EQ(kind("sigmoid"), Activation::sigmoid);
   EXPECT_EQ(kind("leaky_relu"), Activation::leaky_relu);
-  EXPECT_EQ(std::get<ActivationConfig>(layer("leaky_relu: 0.2").layer).slope, 0.2f);
+  EXPECT_EQ(std::get<ActivationConfig>(layer("leaky_relu: 0.2").layer).parameter, 0.2f);
   EXPECT_EQ(std::get<DropoutConfig>(layer("dropout: 0.25").layer).rate, 0.25f);
   EXPECT_EQ(std::get<DropoutConfig>(layer("dropout").layer).rate, 0.5f);
   EXPECT_TRUE(std::holds_alternative<FlattenConfig>(layer("flatten").layer));

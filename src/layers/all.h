@@ -1,0 +1,54 @@
+// The one list of layers. To add one: include its header and name its struct.
+#pragma once
+
+#include "core/mark.h"
+#include "core/type_list.h"
+#include "src/layers/activation.h"
+#include "src/layers/batchnorm.h"
+#include "src/layers/conv.h"
+#include "src/layers/dropout.h"
+#include "src/layers/flatten.h"
+#include "src/layers/linear.h"
+#include "src/layers/pool.h"
+#include "src/layers/residual.h"
+
+namespace convoy {
+
+/// In the order in which help and messages list them.
+using LayerTypes = TypeList<ConvConfig, LinearConfig, PoolConfig, BatchNormConfig, ActivationConfig,
+                            DropoutConfig, FlattenConfig, ResidualConfig>;
+
+/// An entry of a list of layers.
+struct LayerConfig {
+  VariantOf<LayerTypes> layer;
+  Mark mark;
+  /// Whether both say the same, wherever they stand.
+  bool operator==(const LayerConfig& other) const { return layer == other.layer; }
+};
+
+namespace op {
+struct Input {  ///< the first node: a batch of images, which the plan's own calls make
+  using Calls = TypeList<>;
+  static constexpr bool pointwise = false;
+  void forward(Emitter&) const {}
+  void backward(Emitter&) const {}
+  OnnxValue write(OnnxWriter& model) const;
+};
+}  // namespace op
+
+namespace detail {
+template <class List>
+struct OfLayers;
+template <class... Layers>
+struct OfLayers<TypeList<Layers...>> {
+  using Ops = TypeList<op::Input, typename Layers::Op...>;
+  using Calls = ConcatLists<typename Layers::Op::Calls...>;
+};
+}  // namespace detail
+
+/// An operation of the graph.
+using Op = VariantOf<detail::OfLayers<LayerTypes>::Ops>;
+/// The calls that belong to one layer each.
+using LayerCalls = detail::OfLayers<LayerTypes>::Calls;
+
+}  // namespace convoy

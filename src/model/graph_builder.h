@@ -1,0 +1,63 @@
+// Builds a graph layer by layer: what a layer's add() (src/layers/layer.h) has at hand.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "src/model/graph.h"
+
+namespace convoy {
+
+class GraphBuilder {
+ public:
+  explicit GraphBuilder(const FeatureShape& input);
+
+  /// Adds the layers one behind the other; returns the last node. Names are prefix + index in the list.
+  int chain(const std::vector<LayerConfig>& layers, int input, const std::string& prefix);
+  Graph finish() && { return std::move(graph_); }
+
+  // --- for the layer that is being added ---
+
+  /// Its path in the list of layers: "3", "4.body.0".
+  const std::string& name() const { return name_; }
+  /// Of an image; of a node's output.
+  bool is_image() const { return image_; }
+  const FeatureShape& shape(int node) const { return graph_.nodes[static_cast<std::size_t>(node)].out; }
+  /// What was flattened into this flat node, if only pointwise operations came after; else the node's own
+  /// shape.
+  FeatureShape unflattened(int node) const;
+
+  /// One number for all axes, or one per axis; the depth of images is `flat`. `key`: for the message.
+  Axes axes(const char* key, const AxisValues& values, int flat) const;
+
+  /// Adds a parameter of the coming node; returns its index. `name` is put behind the layer's: "weight".
+  int parameter(const char* name, Parameter parameter);
+  /// One value per channel.
+  int vector_parameter(const char* name, std::int64_t count, Init init, std::int64_t fan_in);
+  int statistic(const char* name, std::int64_t count, double initial, float momentum);
+  /// A number of its own for each layer that draws random numbers while training.
+  std::uint32_t random_stream() { return random_streams_++; }
+
+  /// Adds a node, which owns the parameters added since the last one; returns its index.
+  int node(Op op, std::vector<int> inputs, FeatureShape out);
+
+  /// Throws Error (exit code 2) that names file, line and layer.
+  template <class... Args>
+  [[noreturn]] void reject(fmt::format_string<Args...> format, Args&&... args) const {
+    reject_with(fmt::format(format, std::forward<Args>(args)...));
+  }
+
+ private:
+  [[noreturn]] void reject_with(const std::string& reason) const;
+
+  Graph graph_;
+  bool image_;
+  std::string name_;
+  const LayerConfig* layer_ = nullptr;
+  std::vector<int> parameters_;  ///< of the coming node
+  std::uint32_t random_streams_ = 0;
+};
+
+}  // namespace convoy

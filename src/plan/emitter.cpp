@@ -1,0 +1,70 @@
+#include "src/plan/emitter.h"
+
+#include <algorithm>
+
+#include "src/plan/access.h"
+
+namespace convoy {
+
+Emitter::Emitter(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
+                 bool training)
+    : graph_(graph), layout_(layout), config_(config), batch_(batch), training_(training) {
+  values_.resize(graph.nodes.size());
+  gradients_.resize(graph.nodes.size());
+  saved_.resize(graph.nodes.size());
+  for (const Node& node : graph.nodes) {
+    const bool trains = !node.parameters.empty() || std::any_of(node.inputs.begin(), node.inputs.end(),
+                                                                [&](int i) { return trains_[at(i)]; });
+    trains_.push_back(trains);
+  }
+}
+
+void Emitter::forward() {
+  for (current_ = 1; current_ < graph_.nodes.size(); ++current_)
+    std::visit([&](const auto& o) { o.forward(*this); }, node().op);
+}
+
+void Emitter::backward() {
+  for (current_ = graph_.nodes.size() - 1; current_ > 0; --current_) {
+    if (!trains_[current_]) continue;
+    const std::size_t first = plan_.steps.size();
+    std::visit([&](const auto& o) { o.backward(*this); }, node().op);
+    for (const int index : node().parameters) {
+      const bool written = std::any_of(
+          plan_.steps.begin() + static_cast<std::ptrdiff_t>(first), plan_.steps.end(),
+          [&](const Step& step) { return overlap(access_of(step.call).written, gradient(index)); });
+      if (!written)
+        fail("internal error: no call of layer {} computes the gradient of {}", node().name,
+             graph_.parameters[at(index)].name);
+    }
+  }
+}
+
+void Emitter::add_dx(const Tensor& term, std::size_t which) {
+  if (!wants_dx(which)) return;
+  Tensor& sum = gradients_[input(which)];
+  if (!sum) {
+    sum = term;
+    return;
+  }
+  const Tensor total = fresh(term.count);
+  emit(Add{sum, term, total});
+  sum = total;
+}
+
+Tensor Emitter::parameter(int index) const {
+  if (index < 0) return {};
+  const Tensor& tensor = layout_.parameters[at(index)];
+  return averaged() ? same_place(tensor, layout_.average) : tensor;
+}
+
+Tensor Emitter::compute_weights(int index) const {
+  const Tensor& block = averaged() ? layout_.average_working : layout_.working;
+  return block && index >= 0 ? same_place(layout_.parameters[at(index)], block) : parameter(index);
+}
+
+Tensor Emitter::gradient(int index) const {
+  return index < 0 ? Tensor{} : in_this_pass(layout_.gradients[at(index)]);
+}
+
+}  // namespace convoy
