@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# What the batch scripts share: starting the ranks, stopping them at a checkpoint when Slurm takes the nodes away, and
-# going on afterwards. Sourced by them in the folder that the job works in, which sbatch was called in unless told.
+# Shared by the batch scripts: starts the ranks, stops them at a checkpoint when Slurm takes the nodes away, and puts the
+# job back into the queue. The scripts source it in the job's folder: by default the one in which sbatch was called.
 #
-#   CONVOY    the program, or a command with its options ("apptainer run --nv convoy.sif"); unless told build/gpu/convoy or
-#             build/cpu/convoy of the clone that these scripts lie in, else what the path has
-#   LAUNCHER  srun, mpirun or a command of your own with its options; unless told srun where it knows PMIx, else mpirun
-#   REQUEUE   `no`: a run that was stopped ends the job instead of going back into the queue
+#   CONVOY    the program, or a command with its options ("apptainer run --nv convoy.sif"); default: build/gpu/convoy or
+#             build/cpu/convoy of this clone, otherwise convoy on the path
+#   LAUNCHER  srun, mpirun or another command with its options; default: srun if it supports PMIx, otherwise mpirun
+#   REQUEUE   `no`: the job of a run that was stopped ends instead of going back into the queue
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)  # the clone
-# What this cluster wants. Loading modules is not written for `set -u`.
+# Settings of this cluster. `module load` does not work under `set -u`.
 if [ -f "$home/slurm/site.sh" ]; then
   set +u
   # shellcheck source=/dev/null
@@ -26,13 +26,13 @@ usage() {
   exit 2
 }
 
-# Where the run lives unless --output says so. Neither the job's id nor its place in an array change when it is requeued,
-# and no other job has them: so it finds its own checkpoints again, and nobody else's. Runs of an array share a folder.
+# The run folder, unless --output names another. The job's id and its index in an array stay the same when the job is
+# requeued, and no other job has them. So a job finds its own checkpoints and no other's. Runs of an array share a folder.
 run_folder() {
   echo "runs/$SLURM_JOB_NAME-${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+/$SLURM_ARRAY_TASK_ID}"
 }
 
-# choose_program PRESET: sets `program`, its words.
+# choose_program PRESET: sets `program`, an array of words.
 choose_program() {
   program=("${CONVOY:-$home/build/$1/convoy}")
   if [ -z "${CONVOY:-}" ] && [ ! -x "${program[0]}" ] && command -v convoy >/dev/null; then program=(convoy); fi
@@ -45,21 +45,21 @@ choose_program() {
 choose_launcher() {
   local launcher=${LAUNCHER:-}
   if [ -z "$launcher" ]; then
-    # Without PMIx every task of srun would believe to be alone.
+    # Without PMIx every task of srun would think that it is the only rank.
     if srun --mpi=list 2>&1 | grep -qw pmix; then launcher=srun; else launcher=mpirun; fi
   fi
   case $launcher in
-    # --wait rather than --kill-on-bad-exit: that would kill a rank that still writes the checkpoint as soon as another has
-    # left with 75. Ranks end each other when one fails; this is for one that is stopped and cannot.
+    # --wait instead of --kill-on-bad-exit, which would kill a rank that still writes the checkpoint as soon as another has
+    # ended with 75. Ranks end each other when one fails; --wait is for a rank that is stopped and cannot end itself.
     srun) launch=(srun --mpi=pmix --wait=30 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --cpu-bind=cores) ;;
-    # OpenMPI reads Slurm's allocation. Left to itself it would bind all threads of a rank to one core.
+    # Open MPI reads Slurm's allocation. Without --bind-to none it would bind all threads of a rank to one core.
     mpirun) launch=(mpirun -np "$SLURM_NTASKS" --bind-to none -x OMP_NUM_THREADS) ;;
     *) read -ra launch <<<"$launcher" ;;
   esac
 }
 
-# train PRESET CONFIG [ARGUMENT ...]: `convoy train`, from the newest checkpoint where there is one. A CONFIG that is not in
-# the job's folder is one of the clone.
+# train PRESET CONFIG [ARGUMENT ...]: `convoy train`, from the newest checkpoint if there is one. A CONFIG that is not in
+# the job's folder is looked for in the clone.
 train() {
   local program step='' stopping='' status
   choose_program "$1"
@@ -70,7 +70,7 @@ train() {
   export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
   choose_launcher
 
-  # Slurm signals this shell alone (--signal=B:USR1); the launcher passes it on to all ranks.
+  # Slurm signals only this shell (--signal=B:USR1). The launcher passes the signal on to all ranks.
   trap 'stopping=yes; if [ -n "$step" ]; then kill -USR1 "$step" || true; fi' USR1
   echo "== $(date '+%F %T') job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)): ${launch[*]} ${program[*]} train $*"
   "${launch[@]}" "${program[@]}" train "$@" &
@@ -78,12 +78,12 @@ train() {
   while :; do
     status=0
     wait "$step" || status=$?
-    # A signal ends `wait`, not what it waits for.
+    # A signal ends `wait`, but not the process that it waits for.
     if [ "$status" -le 128 ] || ! kill -0 "$step" 2>/dev/null; then break; fi
   done
   trap - USR1
 
-  # 75: stopped at a checkpoint. 128+10: before the program could listen, so there is nothing to save.
+  # 75: stopped at a checkpoint. 128+10: the signal came before the program handled it, so there is nothing to save.
   if [ "$status" = 75 ] || { [ -n "$stopping" ] && [ "$status" = 138 ]; }; then
     if [ "${REQUEUE:-}" = no ]; then
       echo "== stopped on request; not requeued: REQUEUE=no"

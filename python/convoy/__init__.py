@@ -1,4 +1,4 @@
-"""Networks that Convoy trained, and training itself, from Python.
+"""Train networks with Convoy and use them from Python.
 
     import convoy
 
@@ -9,9 +9,9 @@
     probabilities = model.predict(["a.png", "b.jpg"])  # numpy, (2, classes)
     print([model.classes[i] for i in probabilities.argmax(axis=1)])
 
-    table = convoy.runs("runs")  # a list of dicts, as pandas.DataFrame takes it
+    table = convoy.runs("runs")  # a list of dicts, for pandas.DataFrame
 
-Whatever fails raises convoy.Error, whose text is one sentence that says what to do.
+A failure raises convoy.Error. Its text is one sentence that says what to do.
 """
 from ._errors import Error
 from ._files import configs

@@ -1,4 +1,4 @@
-"""The command `convoy`: becomes the program, so that signals, output and exit codes are the program's own."""
+"""The command `convoy`. It replaces this process by the program, so signals, output and exit codes are the program's own."""
 import os
 import sys
 

@@ -1,4 +1,4 @@
-"""Where the program, the library and what they load at run time lie."""
+"""Paths of the program, the library and the libraries that they load at run time."""
 import glob
 import os
 import pathlib
@@ -9,13 +9,13 @@ import sysconfig
 from ._errors import Error
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
-# Certificate authorities, where systems keep them.
+# Files of certificate authorities on different systems.
 AUTHORITIES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"]
 
 
 def find(*names):
-    """The first of these files, relative to CONVOY_HOME (a clone, a build folder or an install prefix), else to this package, or
-    to the clone that it lies in."""
+    """The first of these files that exists. They are looked for in CONVOY_HOME (a clone, a build folder or an install prefix) if it is
+    set, otherwise in this package and in the clone that contains it."""
     home = os.environ.get("CONVOY_HOME")
     homes = [pathlib.Path(home)] if home else [PACKAGE, PACKAGE.parents[1]]
     for folder in homes:
@@ -35,12 +35,12 @@ def library():
 
 
 def configs():
-    """The folder of the configurations that come with Convoy, a pathlib.Path."""
+    """The folder of Convoy's own configurations, as a pathlib.Path."""
     return find("share/convoy/configs/quickstart.yaml", "configs/quickstart.yaml", "../../configs/quickstart.yaml").parent.resolve()
 
 
 def library_folders():
-    """Where wheels of others put cuBLAS, NCCL and MPI."""
+    """Folders in which other wheels put cuBLAS, NCCL and MPI."""
     folders = []
     for packages in dict.fromkeys([*site.getsitepackages(), site.getusersitepackages(), *sys.path]):
         folders += sorted(glob.glob(os.path.join(glob.escape(packages), "nvidia", "*", "lib")))
@@ -51,8 +51,8 @@ def library_folders():
 
 
 def environment():
-    """os.environ, and what the program should know of this Python: CONVOY_LIBRARY_PATH, and certificates for downloads where the
-    system keeps them elsewhere than Debian."""
+    """os.environ with what the program needs from this Python: CONVOY_LIBRARY_PATH, and SSL_CERT_FILE for downloads if the system does
+    not keep certificates where Debian does."""
     variables = dict(os.environ)
     path = [folder for folder in variables.get("CONVOY_LIBRARY_PATH", "").split(os.pathsep) if folder]
     path += [folder for folder in library_folders() if folder not in path]

@@ -1,4 +1,4 @@
-"""libconvoy.so's C functions (include/convoy/c_api.h)."""
+"""The C functions of libconvoy.so (include/convoy/c_api.h)."""
 import ctypes
 import functools
 import os
@@ -27,7 +27,7 @@ FUNCTIONS = {
 @functools.lru_cache(maxsize=None)
 def library():
     path = _files.library()
-    # It looks for cuBLAS where this Python's wheels keep it.
+    # The library looks for cuBLAS in the wheels of this Python.
     os.environ.update({key: value for key, value in _files.environment().items() if key == "CONVOY_LIBRARY_PATH"})
     try:
         loaded = ctypes.CDLL(str(path))
@@ -40,7 +40,7 @@ def library():
 
 
 def call(name, *arguments):
-    """Calls a function that ends in (message, capacity); raises Error where it returns NULL or -1."""
+    """Calls a function whose last arguments are (message, capacity). Raises Error if it returns NULL or -1."""
     message = ctypes.create_string_buffer(CAPACITY)
     result = getattr(library(), name)(*arguments, message, CAPACITY)
     if result is None or result == -1:

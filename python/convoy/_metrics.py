@@ -1,4 +1,4 @@
-"""metrics.jsonl, the rows that runs leave."""
+"""Reads metrics.jsonl, the figures of a run."""
 import json
 import pathlib
 
@@ -8,12 +8,12 @@ FILE = "metrics.jsonl"
 
 
 def complete_rows(text):
-    """The JSON rows of `text` up to its last newline, as dicts: a row under way is left for later."""
+    """The JSON rows of `text` up to its last newline, as dicts. A row that is still being written is left for later."""
     return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines() if line.strip()]
 
 
 def runs(folder="runs"):
-    """Every row of every run under `folder` (or of the one run that it is), as dicts, each with its "run": the folder's path."""
+    """All rows of all runs under `folder`, as dicts; `folder` may also be a single run. Each dict has the path of its run in "run"."""
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise Error(f"{folder} is not a folder; name a run's folder or one that holds runs")

@@ -1,4 +1,4 @@
-"""A trained network that answers."""
+"""Prediction with a trained network."""
 import ctypes
 import os
 import threading
@@ -9,18 +9,24 @@ from ._errors import Error
 
 
 def load(run, *, best=False, device="auto", batch=32, threads=0):
-    """The network of a run's folder (its newest good checkpoint, or with `best` the one with the best validation) or of one
-    checkpoint. `device`: auto, cpu or cuda; `batch`: images computed at once; `threads`: on the CPU, 0 is one per core."""
+    """Loads a trained network and returns a Model.
+
+    run      a run folder, or one checkpoint
+    best     of a run folder, load the checkpoint with the best validation instead of the newest one
+    device   auto, cpu or cuda
+    batch    images that are computed at once
+    threads  on the CPU; 0 is one per core
+    """
     return Model(run, best=best, device=device, batch=batch, threads=threads)
 
 
 class Model:
-    """Made by `convoy.load`.
+    """A trained network. `convoy.load` makes it.
 
     classes     names of the classes, in the order of a prediction's columns
-    input       what the network takes: (depth, height, width, channels); of images, depth is 1
+    input       shape of the network's input: (depth, height, width, channels); for images the depth is 1
     checkpoint  the file that was read
-    device      what computes, for people
+    device      description of the device that computes
     """
 
     def __init__(self, run, *, best, device, batch, threads):
@@ -42,12 +48,17 @@ class Model:
         return f"<convoy.Model {self.checkpoint}: {self.input} to {len(self.classes)} classes, {self.device}>"
 
     def predict(self, images, *, resize=True):
-        """Probabilities (N, classes), float32, whose columns are `classes`.
+        """Returns probabilities (N, classes), float32. The columns are in the order of `classes`.
 
-        `images` is a path or a list of paths, or an array (N,H,W,C) or (H,W,C), or a list of arrays (H,W,C) of any sizes; uint8, or
-        floats from 0 to 1, which are rounded to 255ths. Gray images may leave out C when it is a list of (H,W). With 3 channels they
-        are red, green, blue. Arrays are resized and cut as files are; with resize=False they must be of the network's size and are
-        taken as they are, volumes (N,D,H,W,C) always.
+        `images` is one of
+
+        - a path or a list of paths;
+        - an array (N,H,W,C) or (H,W,C);
+        - a list of arrays (H,W,C) of any sizes; gray ones may be (H,W).
+
+        Values are uint8, or floats from 0 to 1, which are rounded to multiples of 1/255. Three channels are red, green, blue. Arrays are
+        resized and cropped as files are. With resize=False they must have the network's size and are used as they are. Volumes
+        (N,D,H,W,C) are never resized.
         """
         import numpy
 
@@ -113,6 +124,6 @@ def _as_bytes(numpy, images):
         return images
     if images.dtype.kind != "f":
         raise Error(f"images of type {images.dtype}; expected uint8, or floats from 0 to 1")
-    if not (images.min() >= 0 and images.max() <= 1):  # not a number fails both
+    if not (images.min() >= 0 and images.max() <= 1):  # NaN fails both
         raise Error(f"float images reach from {images.min():g} to {images.max():g}; expected 0 to 1: divide by 255, or pass uint8")
     return numpy.rint(images * 255).astype(numpy.uint8)

@@ -1,4 +1,4 @@
-"""Training, as the program does it."""
+"""Training, by running the program."""
 import json
 import logging
 import os
@@ -16,27 +16,27 @@ from ._errors import Error
 from ._metrics import FILE, complete_rows
 
 POLL_SECONDS = 0.1
-STOP_SECONDS = 120  # for a last step and its checkpoint; then it is killed
+STOP_SECONDS = 120  # for a last step and its checkpoint; after that the run is killed
 ERROR = re.compile(r"\berror[: ]\s*(.*)")
 _log = logging.getLogger("convoy")
 
 
 def train(config, overrides=(), *, ranks=1, output=None, resume=None, arguments=(), launcher=None):
-    """Trains, and yields the metrics of each epoch as a dict when it is done: epoch, train_loss, val_accuracy and so on.
+    """Trains a network. Yields the metrics of each finished epoch as a dict: epoch, train_loss, val_accuracy and so on.
 
-    Training begins when the first epoch is asked for; `list(convoy.train(...))` trains to the end. When the generator is closed
-    earlier (`break`, an exception, Ctrl-C), the run stops at a checkpoint first. What the program prints goes to the logger
-    "convoy": warnings are shown unless logging is told otherwise.
+    Training begins when the first epoch is asked for. `list(convoy.train(...))` trains to the end. If the generator is closed earlier
+    (`break`, an exception, Ctrl-C), the run stops at a checkpoint. The program's output goes to the logger "convoy"; by default logging
+    shows only its warnings.
 
     config     a YAML file, or its content as a dict
     overrides  "key=value" strings, or a dict {"train.epochs": 3}
-    ranks      processes under mpirun, which must be installed where there is more than one: one per GPU, or some cores each
-    output     the run's folder; runs/NAME of the file unless told
-    resume     "auto" goes on from the newest checkpoint in `output`, a path from that one; their earlier epochs are not yielded
-    arguments  more for `convoy train`, e.g. ["--init", "weights.safetensors"]
-    launcher   a list of words to start the ranks with instead of mpirun's
+    ranks      number of processes: one per GPU, or some cores each; more than one need mpirun
+    output     the run folder; default: runs/NAME for a file NAME.yaml
+    resume     "auto" goes on from the newest checkpoint in `output`, a path from that checkpoint; earlier epochs are not yielded
+    arguments  further arguments of `convoy train`, e.g. ["--init", "weights.safetensors"]
+    launcher   a list of words that start the ranks, instead of mpirun
 
-    Raises convoy.Error with the program's message and exit code when it fails.
+    Raises convoy.Error with the program's message and exit code if the run fails.
     """
     if isinstance(overrides, str):
         raise Error('overrides is one string; expected a list, ["key=value"], or a dict')
@@ -56,7 +56,7 @@ def _value(value):
 
 
 def _plain(value):
-    """Numbers and arrays of NumPy as Python's own."""
+    """Numbers and arrays of NumPy as plain Python values."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise Error(f"{value!r} ({type(value).__name__}) cannot stand in a configuration")
@@ -84,7 +84,7 @@ def _environment(ranks):
 
 
 def _follow(command, config, options, environment, output, resume):
-    """The generator: the program's life is its own."""
+    """The generator. The program runs as long as the generator does."""
     with tempfile.TemporaryDirectory(prefix="convoy-") as folder:
         if isinstance(config, dict):
             path = os.path.join(folder, "config.yaml")
@@ -94,7 +94,7 @@ def _follow(command, config, options, environment, output, resume):
         metrics = _Metrics(output / FILE, resume)
         path = os.path.join(folder, "log")
         with open(path, "wb") as log, open(path, encoding="utf-8", errors="replace") as reading:
-            # In a session of its own, so that Ctrl-C in a terminal or notebook comes here alone.
+            # A separate session, so that Ctrl-C in a terminal or notebook reaches only this process.
             try:
                 process = subprocess.Popen([*command, str(config), *options], env=environment, stdin=subprocess.DEVNULL,
                                            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
@@ -104,7 +104,7 @@ def _follow(command, config, options, environment, output, resume):
             try:
                 running = True
                 while running:
-                    running = process.poll() is None  # before reading, so that the last rows are seen
+                    running = process.poll() is None  # before reading, so that no row is missed
                     lines.forward()
                     yield from metrics.new_epochs()
                     if running:
@@ -117,8 +117,8 @@ def _follow(command, config, options, environment, output, resume):
 
 
 def _stop(process, several):
-    """Ends it at a checkpoint. Of several ranks one is asked, which tells the others; mpirun would kill them on SIGTERM, and
-    not every mpirun hands SIGUSR1 on."""
+    """Stops the run at a checkpoint. Of several ranks one gets SIGUSR1 and tells the others: mpirun would kill them on SIGTERM, and
+    not every mpirun passes SIGUSR1 on."""
     if process.poll() is not None:
         return
     if several:
@@ -128,27 +128,27 @@ def _stop(process, several):
         process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
-    except BaseException:  # too late, or interrupted once more
+    except BaseException:  # it took too long, or was interrupted again
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
 
 
 def _a_rank_of(session):
-    """The number of a process of this session that runs the program; None where there is none (other hosts)."""
+    """The id of a process of this session that runs the program; None if there is none on this host."""
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()  # state, parent, group, session, ...
             if int(fields[3]) == session and os.readlink(folder / "exe") == os.path.realpath(_files.program()):
                 return int(folder.name)
-        except (OSError, IndexError):  # it has ended, or is somebody else's
+        except (OSError, IndexError):  # it has ended, or belongs to another user
             pass
     return None
 
 
 class _Metrics:
-    """The rows that this run adds to metrics.jsonl. A new run moves an older folder away, a resumed one writes the rows that it
-    keeps into a new file: until then, the file that is there is of earlier."""
+    """The rows that this run adds to metrics.jsonl. A new run moves an older run's file away, and a resumed run writes the rows that it
+    keeps into a new file. Until then the existing file is an earlier run's."""
 
     def __init__(self, path, resume):
         self._path = path
@@ -177,7 +177,7 @@ class _Metrics:
 
 
 class _Lines:
-    """What the program prints, line by line."""
+    """The program's output, line by line."""
 
     def __init__(self, file):
         self._file = file
@@ -189,7 +189,7 @@ class _Lines:
             _log.log(logging.WARNING if re.search(r"\bwarning\b", line) else logging.INFO, "%s", line)
 
     def message(self):
-        """The last error and the lines that belong to it; without one, the last line."""
+        """The last error with the lines that belong to it. If there is no error, the last line."""
         starts = [i for i, line in enumerate(self._lines) if ERROR.search(line)]
         if not starts:
             return self._lines[-1] if self._lines else ""
