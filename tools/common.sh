@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What tools/* and .ci/run share. Sourced; leaves the shell in the repository's root.
+# Functions that tools/* and .ci/run share. They source this file, which changes to the repository's root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# What tools/setup installs where the system's own is too old, be it later than this line.
+# For programs that tools/setup installs because the system's are too old, also later in the same script.
 PATH=$PWD/build/tools/bin:$PATH
 
 say() { printf '== %s\n' "$*"; }
@@ -17,10 +17,10 @@ find_nvcc() {
   command -v nvcc || { [ -x /usr/local/cuda/bin/nvcc ] && echo /usr/local/cuda/bin/nvcc; } || true
 }
 
-# The interpreter of tests: the one that has tests/requirements.txt, where tools/setup --checks made it.
+# The Python of the tests: the one with tests/requirements.txt if tools/setup --checks made it.
 find_python() { if [ -x build/venv/bin/python ]; then echo build/venv/bin/python; else echo python3; fi; }
 
-# How many GPUs a program started here would see.
+# The number of GPUs that a program started here would see.
 gpu_count() {
   local listed=0
   if command -v nvidia-smi >/dev/null; then listed=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU') || listed=0; fi
@@ -33,18 +33,18 @@ gpu_count() {
 # nproc answers OMP_NUM_THREADS where that is set.
 core_count() { env -u OMP_NUM_THREADS nproc; }
 
-# gpu where a toolkit and a GPU are there, else cpu.
+# gpu if there are a CUDA toolkit and a GPU, otherwise cpu.
 pick_preset() {
   if [ -n "$(find_nvcc)" ] && [ "$(gpu_count)" -gt 0 ]; then echo gpu; else echo cpu; fi
 }
 
-# Machine code for the GPUs of this machine alone, "75-real;90a-real": five times faster to build than the preset's list.
+# Machine code for the GPUs of this machine only, "75-real;90a-real": five times faster to build than the preset's list.
 local_architectures() {
   nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sort -u | tr -d '.' |
     sed -e 's/^90$/90a/' -e 's/$/-real/' | paste -sd ';'
 }
 
-# build PRESET [TARGET ...]: configures and builds; what the compiler said is shown only when it fails.
+# build PRESET [TARGET ...]: configures and builds. The compiler's output is shown only if the build fails.
 build() {
   local preset=$1 log=build/$1.log options=("-DCONVOY_WERROR=${CONVOY_WERROR:-OFF}") targets=()
   shift
@@ -64,7 +64,7 @@ build() {
     >"$log" 2>&1; then
     grep -nE 'error|Error|FAILED|undefined reference' "$log" | head -n 40 >&2 || true
     tail -n 20 "$log" >&2
-    die "the build failed; all of it is in $log"
+    die "the build failed; the whole log is $log"
   fi
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tools/scaling_check on CPU ranks: goes through all of it, and says so when something is not as it must be.
+"""tools/scaling_check on CPU ranks: runs every part, and reports a part that fails.
 
 usage: scaling_check_test.py CONVOY [unittest arguments]
 """
@@ -47,7 +47,7 @@ class ScalingCheck(unittest.TestCase):
         program.chmod(0o755)
         result = self.check(self.folder, "--ranks", "2")
         self.assertEqual(result.returncode, 1, result.stdout)
-        self.assertIn("not as it must be", result.stderr)
+        self.assertIn("at least one part failed", result.stderr)
         self.assertEqual(self.verdicts[:2], ["skipped", "FAILED"], "no suites are built there; the program fails")
         self.assertNotIn("ok", self.verdicts)
         self.assertTrue(any("it is broken" in log.read_text() for log in self.output.glob("*.log")))
@@ -57,7 +57,7 @@ class ScalingCheck(unittest.TestCase):
         self.assertEqual(self.check(pathlib.Path(CONVOY).parent, "--fast").returncode, 2)
         self.assertIn("is not there", self.check(self.folder).stderr)
         self.folder.joinpath("out").mkdir()
-        self.assertIn("is there already", self.check(pathlib.Path(CONVOY).parent).stderr)
+        self.assertIn("exists already", self.check(pathlib.Path(CONVOY).parent).stderr)
 
 
 if __name__ == "__main__":
