@@ -1,4 +1,4 @@
-"""Charts, where matplotlib is there."""
+"""Charts, if matplotlib is installed."""
 
 
 def pyplot():

@@ -4,12 +4,12 @@
 usage: compare_dataloader.py [--folder DIR] [--images N] [--cores N] [--rounds N] [--seconds S] [--size 224] [--convoy PROGRAM]
                              [--json FILE]
 
-Each makes batches of 64 random resized crops (scale 0.08 to 1, antialiased bilinear), as uint8, out of a folder's train/:
-Convoy with `convoy bench data`, a thread per core; PyTorch with a worker process per core, decoding with PIL and with
-torchvision.io.decode_jpeg, and flipping half of the images, which Convoy leaves to the device. Without --folder pictures are
-made: about 256 x 256, with a photograph's spectrum. Everyone is bound to the same cores; rounds take turns, so that what slows
-the machine for a while slows all. Prints images per second (median and range of the rounds) and Convoy's ratio to the faster
-of the others.
+Each program makes batches of 64 random resized crops (scale 0.08 to 1, antialiased bilinear), as uint8, from a folder's train/.
+Convoy uses `convoy bench data` with a thread per core. PyTorch uses a worker process per core, decodes with PIL and with
+torchvision.io.decode_jpeg, and flips half of the images, which Convoy does on the device. Without --folder the script makes
+pictures: about 256 x 256, with a photograph's spectrum. All programs are bound to the same cores and take turns, so that a slow
+moment of the machine slows all. The script prints images per second (median and range of the rounds) and the ratio of Convoy to
+the faster DataLoader.
 """
 import argparse
 import json
@@ -125,7 +125,7 @@ def convoy_rate(program, config, cores, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=pathlib.Path, help="holds train/CLASS/*.jpg")
-    parser.add_argument("--images", type=int, default=1000, help="to make where no folder is given")
+    parser.add_argument("--images", type=int, default=1000, help="number of pictures to make without --folder")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement")

@@ -3,16 +3,16 @@
 
 usage: compare_ddp.py CONFIG [key=value ...] [options]
 
-train.global_batch of CONFIG is the batch of each rank, and batch normalisation is over each rank's own images, as
-DistributedDataParallel has it (Convoy: batchnorm.group).
+train.global_batch of CONFIG is the batch of each rank. Batch normalisation is over each rank's own images, as in
+DistributedDataParallel (Convoy: batchnorm.group).
 
-Speed: for each mode of PyTorch, on one rank and on all, times it and Convoy in turn, several rounds, on noise, as
-bench/compare_pytorch.py does; prints images per second, what all ranks bring over one, and Convoy's ratio to each.
+Speed: times each mode of PyTorch and Convoy in turn, on one rank and on all, for several rounds on noise, as
+bench/compare_pytorch.py does. Prints images per second, the speed of all ranks over one, and Convoy's ratio to each mode.
 
-Curve: Convoy trains so many steps on the data of CONFIG, without augmentation, and PyTorch the same steps from the same
-weights on the same images: on one rank, on all, and on all from weights that are one rounding larger, which shows how far
-rounding alone leads. Prints how far the losses of PyTorch's runs are apart, and how far Convoy's are from them. Compare in
-fp32: in 16 bits overflows skip steps at different places.
+Curve: Convoy trains STEPS steps on the data of CONFIG, without augmentation. PyTorch trains the same steps from the same weights
+on the same images: on one rank, on all ranks, and on all ranks from weights that are one rounding larger, which shows the effect
+of rounding alone. Prints how far the losses of PyTorch's runs are apart, and how far Convoy's are from them. Compare in fp32: in
+16 bits, overflows skip different steps.
 """
 import argparse
 import json

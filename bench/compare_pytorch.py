@@ -4,12 +4,12 @@
 usage: compare_pytorch.py CONFIG [key=value ...] [options]
 
 1. Trains a few steps with Convoy, loads the checkpoint into PyTorch, and checks that both give the same logits.
-2. For each mode of PyTorch (bench/torch_worker.py says what they are) times it and Convoy in turn, several rounds.
-3. Prints images per second, the ratio of Convoy to each mode and to the best, peak memory and the time to the first step;
-   writes them as JSON and, where matplotlib is there, as a chart.
+2. Times each mode of PyTorch (bench/torch_worker.py lists them) and Convoy in turn, for several rounds.
+3. Prints images per second, the ratio of Convoy to each mode and to the best, peak memory and the time to the first step.
+   Writes them as JSON and, if matplotlib is installed, as a chart.
 
-Both train on noise, whose values change no step's work. PyTorch's batch already lies on the device, normalised, so that
-loading costs it nothing; Convoy gathers, augments and normalises each of its batches.
+Both train on noise, since the values do not change the work of a step. PyTorch's batch is already on the device and normalised,
+so PyTorch pays nothing for loading. Convoy gathers, augments and normalises each of its batches.
 """
 import argparse
 import json

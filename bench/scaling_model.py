@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
-"""Predicts how training scales over GPUs that are not at hand: a data-parallel step, simulated.
+"""Predicts how training scales over more GPUs than are available, by simulating a data-parallel step.
 
 usage: scaling_model.py INPUTS.json [--convoy PROGRAM] [--json FILE] [--chart FILE]
 
-INPUTS (bench/data/h200.json is one) holds times of sums over ranks, and cases: a configuration, the speed of one rank as
-measured, and a profile of its step. What is in it says where it was measured; paths are relative to it.
+INPUTS (such as bench/data/h200.json) holds times of sums over ranks, and cases: a configuration, the measured speed of one rank,
+and a profile of its step. Entries say where they were measured. Paths are relative to the file.
 
     sums         [{ranks, rows: [{bytes, seconds or bus_bytes_per_second}]}], as `convoy bench allreduce --json` writes them
     assumptions  {slow | expected | fast: {sums: measured | tree | ring | switch, contention, unexplained_seconds}}
     ranks, bucket_mb            what to predict
     cases        [{name, config, set, batch, images_per_second, batchnorm: local | global, trace, measured: {ranks: images/s}}];
-                 instead of a trace flops_per_second and bytes_per_second, which only share the step out among its calls
+                 instead of a trace: flops_per_second and bytes_per_second, which only divide the step among its calls
 
-The model: calls run as in the profile, scaled to the measured step. A bucket's sum is queued when the call that completes it
-has ended, behind earlier sums, as they share one stream; the optimizer waits for all. A sum for batch normalisation over all
-ranks is queued alike, and the next call waits for it. While a sum runs, calls are slower by the share of the GPU that it
-takes (contention). Ranks do not wait for each other otherwise: that some are slower than others is not in it, but for a time
-that may be added for each doubling of the ranks (unexplained_seconds).
+The model: calls run as in the profile, scaled to the measured step. The sum of a bucket is queued when the call that completes the
+bucket has ended. It waits behind earlier sums, because all share one stream. The optimizer waits for all sums. A sum for batch
+normalisation over all ranks is queued in the same way, and the next call waits for it. While a sum runs, calls are slower by the
+share of the GPU that the sum takes (contention). The model does not know that some ranks are slower than others. A time may be
+added for each doubling of the ranks (unexplained_seconds).
 """
 import argparse
 import json
