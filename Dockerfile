@@ -1,6 +1,6 @@
-# Convoy from its wheel: tools/wheel first, then
+# Convoy from its wheel. Run tools/wheel first, then
 #
-#   docker build -t convoy .                            for GPUs; with --build-arg EXTRAS= for CPUs alone
+#   docker build -t convoy .                            for GPUs; for CPUs only add --build-arg EXTRAS=
 #   docker run --rm --gpus all --shm-size=1g -v "$PWD:/work" convoy train configs/quickstart.yaml
 #
 # Several ranks: docs/install.md.
