@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "core/random.h"
+#include "core/host_device.h"
 
 namespace convoy {
 

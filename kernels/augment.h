@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "core/host_device.h"
 #include "core/random.h"
 #include "core/shape.h"
 #include "core/step_state.h"

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "kernels/augment.h"
 
 namespace convoy {

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "core/ceil_div.h"
-#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/host_device.h"
 #include "kernels/batchnorm.h"
 
 namespace convoy {

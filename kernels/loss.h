@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/host_device.h"
 #include "core/step_state.h"
 #include "core/tensor.h"
 #include "kernels/contexts.h"

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <string>
 
-#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/host_device.h"
 #include "core/tensor.h"
 #include "kernels/contexts.h"
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "kernels/fast_divide.h"
 #include "kernels/pool.h"
 

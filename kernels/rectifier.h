@@ -2,7 +2,7 @@
 // from their output.
 #pragma once
 
-#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/host_device.h"
 
 namespace convoy {
 

@@ -14,7 +14,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/host_device.h"
 
 namespace convoy::mma {
 

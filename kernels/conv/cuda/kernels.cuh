@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/ceil_div.h"
+#include "core/host_device.h"
 #include "kernels/conv/cuda/simt/simt_gemm.cuh"
 #include "kernels/conv/epilogue.h"
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "core/ceil_div.h"
-#include "core/random.h"
+#include "core/host_device.h"
 #include "kernels/conv/conv.h"
 #include "kernels/fast_divide.h"
 

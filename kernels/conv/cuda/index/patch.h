@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "core/ceil_div.h"
+#include "core/host_device.h"
 #include "kernels/conv/cuda/index/gather.h"
 
 namespace convoy {

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "core/random.h"  // CONVOY_HOST_DEVICE
+#include "core/host_device.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/cuda/plan.h"
 #include "kernels/fast_divide.h"

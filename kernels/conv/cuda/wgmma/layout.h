@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "kernels/conv/cuda/index/patch.h"
 #include "kernels/conv/cuda/plan.h"
 
