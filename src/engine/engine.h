@@ -79,9 +79,8 @@ class Engine : public PlanTarget {
   virtual void limit_threads(int /*threads*/) {}
 };
 
-/// The one place that knows which engines this binary has. Throws (exit code 1) for CUDA without a usable
-/// device, for more local ranks than devices, or when the binary was built without CUDA. Collective: every
-/// rank calls it.
+/// Throws (exit code 1) for CUDA without a usable device, for more local ranks than devices, or when the
+/// binary was built without CUDA. Collective: every rank calls it.
 std::unique_ptr<Engine> make_engine(EngineKind kind, const RankEnvironment& ranks);
 /// Usable CUDA devices on this host; 0 when built without CUDA or without a driver.
 int cuda_device_count();

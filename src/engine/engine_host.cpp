@@ -1,4 +1,5 @@
-// Engines that compute in host memory: the sequential reference and threads of the CPU.
+// Engines that compute in host memory: the sequential reference and threads of the CPU. make_engine() is
+// here, too.
 #include <sched.h>
 #include <sys/mman.h>
 
@@ -20,7 +21,7 @@
 #include "core/ceil_div.h"
 #include "core/thread_pool.h"
 #include "kernels/gemm.h"
-#include "src/engine/engine_factories.h"
+#include "src/engine/cuda_build.h"
 #include "src/engine/gpu_choices.h"
 #include "src/engine/launch.h"
 #include "src/engine/step_report.h"
@@ -228,7 +229,7 @@ class HostEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_host_engine(EngineKind kind, const RankEnvironment& ranks) {
+std::unique_ptr<Engine> make_engine(EngineKind kind, const RankEnvironment& ranks) {
   switch (kind) {
     case EngineKind::reference_f32:
       return std::make_unique<HostEngine<ReferenceContext<float>>>(ranks);
@@ -237,10 +238,9 @@ std::unique_ptr<Engine> make_host_engine(EngineKind kind, const RankEnvironment&
     case EngineKind::cpu:
       return std::make_unique<HostEngine<CpuContext>>(ranks);
     case EngineKind::cuda:
-      break;
+      return make_cuda_engine(ranks);
   }
-  check(false, "not an engine of the host");
-  return nullptr;
+  fail("internal error: no such engine");
 }
 
 }  // namespace convoy
