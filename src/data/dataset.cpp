@@ -135,12 +135,6 @@ std::vector<Range> batches_of(int samples, int global_batch, bool drop_last) {
   return batches;
 }
 
-Shard shard_of(int n, int rank, int ranks) {
-  check(n >= 0 && ranks > 0 && rank >= 0 && rank < ranks, "shard of a rank that does not exist");
-  const int share = n / ranks, larger = n % ranks;  // the first `larger` ranks take one more
-  return {rank * share + std::min(rank, larger), share + (rank < larger ? 1 : 0)};
-}
-
 void append_ids(std::vector<std::int32_t>& ids, std::int64_t first, std::int64_t count) {
   const std::size_t before = ids.size();
   ids.resize(before + static_cast<std::size_t>(count));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/range.h"
 #include "core/shape.h"
 #include "src/config/config.h"
 #include "src/data/image_source.h"
@@ -54,19 +55,8 @@ std::int64_t validation_count(const DataConfig& config, std::int64_t samples);
 /// `ids` in the order of one epoch: a Fisher-Yates shuffle keyed by (seed, epoch).
 std::vector<std::int32_t> epoch_order(std::vector<std::int32_t> ids, std::uint64_t seed, int epoch);
 
-/// Consecutive positions [first, first + count).
-struct Range {
-  int first = 0, count = 0;
-  bool operator==(const Range&) const = default;
-};
-
 /// One pass over `samples` images in batches of `global_batch`. The last may be short, or is left out by
 /// `drop_last`; no batch at all when nothing is left.
 std::vector<Range> batches_of(int samples, int global_batch, bool drop_last);
-
-/// A rank's part of a batch of `n` images: contiguous, sizes differ by at most one, the first ranks hold the
-/// larger ones.
-using Shard = Range;
-Shard shard_of(int n, int rank, int ranks);
 
 }  // namespace convoy

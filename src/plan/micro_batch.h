@@ -3,8 +3,8 @@
 
 #include <vector>
 
+#include "core/range.h"
 #include "src/config/config.h"
-#include "src/data/dataset.h"
 
 namespace convoy {
 

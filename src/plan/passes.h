@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 
-#include "src/data/dataset.h"
 #include "src/plan/layout.h"
 #include "src/plan/micro_batch.h"
 #include "src/plan/plan.h"
