@@ -1,4 +1,4 @@
-// The collectives of a plan as calls, and their launcher, the same for every engine.
+// The collectives of a plan as calls, and their launchers, which are the same for every engine.
 #pragma once
 
 #include <fmt/format.h>
@@ -56,26 +56,20 @@ struct Join {
   static void visit(Self&, Visitor&&) {}
 };
 
-template <class Context>
-void launch(const Context& context, const AllReduce& call) {
-  context.communicator().all_reduce_sum_async(context.arenas.raw(call.values), call.values.count,
-                                              call.values.dtype);
+/// Queues a collective. `arenas` are those of the engine that the communicator belongs to.
+inline void launch(Communicator& communicator, const ArenaPointers& arenas, const AllReduce& call) {
+  communicator.all_reduce_sum_async(arenas.raw(call.values), call.values.count, call.values.dtype);
 }
-template <class Context>
-void launch(const Context& context, const ExchangeSlices& call) {
-  Communicator& communicator = context.communicator();
-  communicator.exchange_slices_async(context.arenas.raw(call.from), context.arenas.raw(call.to),
+inline void launch(Communicator& communicator, const ArenaPointers& arenas, const ExchangeSlices& call) {
+  communicator.exchange_slices_async(arenas.raw(call.from), arenas.raw(call.to),
                                      call.from.count / communicator.size(), call.from.dtype);
 }
-template <class Context>
-void launch(const Context& context, const GatherSlices& call) {
-  Communicator& communicator = context.communicator();
-  communicator.gather_slices_async(context.arenas.raw(call.values), call.values.count / communicator.size(),
+inline void launch(Communicator& communicator, const ArenaPointers& arenas, const GatherSlices& call) {
+  communicator.gather_slices_async(arenas.raw(call.values), call.values.count / communicator.size(),
                                    call.values.dtype);
 }
-template <class Context>
-void launch(const Context& context, const Join&) {
-  context.communicator().join();
+inline void launch(Communicator& communicator, const ArenaPointers&, const Join&) {
+  communicator.join();
 }
 
 }  // namespace convoy

@@ -8,14 +8,12 @@
 
 namespace convoy {
 
-class Communicator;
 class CudaContext;
 
 /// Shared by the host engines. Not owning: the engine that holds the arenas outlives it.
 class HostContext {
  public:
-  HostContext(Communicator* communicator, ThreadPool* threads)
-      : communicator_(communicator), threads_(threads) {}
+  explicit HostContext(ThreadPool* threads) : threads_(threads) {}
 
   ArenaPointers arenas;
   StepState state;
@@ -24,11 +22,9 @@ class HostContext {
   T* data(const Tensor& tensor) const {
     return arenas.data<T>(tensor);
   }
-  Communicator& communicator() const { return *communicator_; }
   ThreadPool& threads() const { return *threads_; }
 
  private:
-  Communicator* communicator_;
   ThreadPool* threads_;
 };
 

@@ -9,7 +9,6 @@
 
 namespace convoy {
 
-class Communicator;
 class Cublas;
 struct TileChoices;
 
@@ -18,8 +17,7 @@ struct TileChoices;
 class CudaContext {
  public:
   using Real = float;
-  CudaContext(Communicator* communicator, cudaStream_t on, const StepState* device_state)
-      : stream(on), state(device_state), communicator_(communicator) {}
+  CudaContext(cudaStream_t on, const StepState* device_state) : stream(on), state(device_state) {}
 
   ArenaPointers arenas;  ///< device addresses
   cudaStream_t stream;
@@ -31,10 +29,6 @@ class CudaContext {
   T* data(const Tensor& tensor) const {
     return arenas.data<T>(tensor);
   }
-  Communicator& communicator() const { return *communicator_; }
-
- private:
-  Communicator* communicator_;
 };
 
 }  // namespace convoy

@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "comm/communicator.h"
 #include "core/cuda_event.h"
 #include "core/cuda_range.h"
 #include "src/engine/launch.h"
@@ -21,8 +20,8 @@ void wait(cudaStream_t later, cudaStream_t earlier) {
 /// The steps that a step of the other lane waits for, in one pass: an event is recorded right after each.
 class Queue {
  public:
-  Queue(const Plan& plan, const CudaContext& main, const CudaContext& side)
-      : slots_(schedule_lanes(plan)), events_(slots_.size()), main_(main), side_(side) {
+  Queue(const Plan& plan, const PlanStreams& streams)
+      : slots_(schedule_lanes(plan)), events_(slots_.size()), streams_(streams) {
     for (const LaneSlot& slot : slots_) {
       if (!slot.waits_for || events_[*slot.waits_for] != nullptr) continue;
       events_[*slot.waits_for] = make_event();
@@ -31,32 +30,32 @@ class Queue {
   /// `begin` and `end`, where given, are recorded around the call.
   void add(std::size_t step, const Call& call, cudaEvent_t begin = nullptr, cudaEvent_t end = nullptr) {
     const LaneSlot& slot = slots_[step];
-    const CudaContext& context = slot.lane == Lane::side ? side_ : main_;
+    const CudaContext& context = slot.lane == Lane::side ? streams_.side : streams_.main;
     if (slot.lane == Lane::side && !forked_) {
-      wait(side_.stream, main_.stream);
+      wait(streams_.side.stream, streams_.main.stream);
       forked_ = true;
     }
     if (slot.waits_for) check_cuda(cudaStreamWaitEvent(context.stream, events_[*slot.waits_for].get(), 0));
     if (begin != nullptr) check_cuda(cudaEventRecord(begin, context.stream));
-    launch_call(context, call);
+    launch_call(context, streams_.communicator, call);
     if (end != nullptr) check_cuda(cudaEventRecord(end, context.stream));
     if (events_[step] != nullptr) check_cuda(cudaEventRecord(events_[step].get(), context.stream));
   }
   Lane lane_of_step(std::size_t step) const { return slots_[step].lane; }
   /// A fork that never joins again would spoil the capture.
   void join() {
-    main_.communicator().join();
-    if (forked_) wait(main_.stream, side_.stream);
+    streams_.communicator.join();
+    if (forked_) wait(streams_.main.stream, streams_.side.stream);
   }
 
  private:
   std::vector<LaneSlot> slots_;
   std::vector<CudaEvent> events_;
-  const CudaContext &main_, &side_;
+  const PlanStreams& streams_;
   bool forked_ = false;
 };
 
-/// As `convoy plan` has it: "3 conv_forward".
+/// As `convoy plan` has it: "3 conv.fprop".
 std::string range_name(const Step& step) {
   return step.node.empty() ? name_of(step.call) : fmt::format("{} {}", step.node, name_of(step.call));
 }
@@ -82,9 +81,9 @@ CudaGraphExec capture(cudaStream_t stream, const std::function<void()>& work) {
   return CudaGraphExec(executable);
 }
 
-CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const CudaContext& side) {
-  Queue queue(plan, main, side);
-  return capture(main.stream, [&] {
+CudaGraphExec capture_plan(const Plan& plan, const PlanStreams& streams) {
+  Queue queue(plan, streams);
+  return capture(streams.main.stream, [&] {
     const Step* current = nullptr;
     try {
       for (std::size_t i = 0; i < plan.steps.size(); ++i) {
@@ -102,8 +101,8 @@ CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const Cuda
   });
 }
 
-TimedCalls queue_timed(const Plan& plan, const CudaContext& main, const CudaContext& side) {
-  Queue queue(plan, main, side);
+TimedCalls queue_timed(const Plan& plan, const PlanStreams& streams) {
+  Queue queue(plan, streams);
   TimedCalls calls;
   calls.start = make_timed_event();
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
@@ -111,7 +110,7 @@ TimedCalls queue_timed(const Plan& plan, const CudaContext& main, const CudaCont
     calls.ends.push_back(make_timed_event());
     calls.lanes.push_back(static_cast<int>(queue.lane_of_step(i)));
   }
-  check_cuda(cudaEventRecord(calls.start.get(), main.stream));
+  check_cuda(cudaEventRecord(calls.start.get(), streams.main.stream));
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const ProfilerRange range(range_name(plan.steps[i]).c_str());
     queue.add(i, plan.steps[i].call, calls.begins[i].get(), calls.ends[i].get());

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "core/cuda.h"
 #include "kernels/cuda_context.h"
 #include "src/engine/engine.h"
@@ -15,9 +16,14 @@ namespace convoy {
 /// executed. Throws what `work` threw.
 CudaGraphExec capture(cudaStream_t stream, const std::function<void()>& work);
 
-/// Queues the plan's calls under capture, those of the side lane on `side`'s stream (src/plan/lanes.h), and
-/// the collectives on the communicator's. Throws what a launcher threw, with the call's name.
-CudaGraphExec capture_plan(const Plan& plan, const CudaContext& main, const CudaContext& side);
+/// Where the calls of a plan are queued.
+struct PlanStreams {
+  const CudaContext &main, &side;  ///< the streams of kernels (src/plan/lanes.h)
+  Communicator& communicator;      ///< collectives run on its own stream
+};
+
+/// Queues the plan's calls under capture. Throws what a launcher threw, with the call's name.
+CudaGraphExec capture_plan(const Plan& plan, const PlanStreams& streams);
 
 /// Events around each call of a plan, on the stream of its lane.
 struct TimedCalls {
@@ -26,7 +32,7 @@ struct TimedCalls {
   std::vector<int> lanes;
 };
 /// Queues the plan's calls one by one, on the same streams as capture_plan() and in the same order.
-TimedCalls queue_timed(const Plan& plan, const CudaContext& main, const CudaContext& side);
+TimedCalls queue_timed(const Plan& plan, const PlanStreams& streams);
 /// Once the main stream is through.
 std::vector<CallTime> times_of(const TimedCalls& calls);
 

@@ -47,9 +47,8 @@ class CudaEngine final : public Engine {
       : device_(std::move(device)), is_root_(ranks.rank() == 0), activity_(ranks.activity()) {
     shorten_naps();  // a step may take less time than Linux otherwise adds to a sleep
     if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
-    Communicator* communicator = nccl_ ? static_cast<Communicator*>(nccl_.get()) : &single_;
     const auto context_of = [&](const GpuLane& lane) {
-      CudaContext context(communicator, lane.stream.get(), device_.state.get());
+      CudaContext context(lane.stream.get(), device_.state.get());
       context.tiles = &tiles_;
       return context;
     };
@@ -93,7 +92,10 @@ class CudaEngine final : public Engine {
   void upload(int slot, const Tensor& rows, const std::uint8_t* staged) override;
   void read(const Tensor& tensor, void* host) override;
   void synchronize() override;
-  Communicator& communicator() override { return context_.communicator(); }
+  Communicator& communicator() override {
+    if (nccl_) return *nccl_;
+    return single_;
+  }
 
  private:
   struct LoadedPlan {
@@ -128,7 +130,7 @@ class CudaEngine final : public Engine {
   PinnedMemory<std::byte> reports_;  ///< Arena::reports
   ArenaSizes sizes_{};
   bool allocated_ = false, in_use_ = false;  ///< in use: a tensor was written or a plan was run
-  CudaContext context_{nullptr, nullptr, nullptr}, side_context_ = context_;
+  CudaContext context_{nullptr, nullptr}, side_context_ = context_;
   std::vector<LoadedPlan> plans_;
   std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
   std::vector<PinnedMemory<std::uint8_t>> staging_;
@@ -240,7 +242,7 @@ void CudaEngine::run(int plan, const StepState& state) {
   const ProfilerRange range(loaded.plan.name.c_str());
   if (loaded.graph == nullptr) {
     if (nccl_) nccl_->register_memory();
-    loaded.graph = capture_plan(loaded.plan, context_, side_context_);
+    loaded.graph = capture_plan(loaded.plan, {context_, side_context_, communicator()});
   }
   if (uploader_) uploader_->begin_step(stream(), state.slot);
   store_step_state(stream(), device_.state.get(), state);
@@ -255,7 +257,7 @@ std::vector<CallTime> CudaEngine::run_timed(int plan, const StepState& state) {
   const ProfilerRange range(loaded.name.c_str());
   if (uploader_) uploader_->begin_step(stream(), state.slot);
   store_step_state(stream(), device_.state.get(), state);
-  const TimedCalls calls = queue_timed(loaded, context_, side_context_);
+  const TimedCalls calls = queue_timed(loaded, {context_, side_context_, communicator()});
   if (uploader_) uploader_->end_step(stream(), state.slot);
   synchronize();
   return times_of(calls);
@@ -283,7 +285,7 @@ double CudaEngine::time(int plan, const StepState& state) {
   store_step_state(stream(), device_.state.get(), state);
   stopwatch_->start(stream());
   for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).plan.steps) {
-    launch_call(std::as_const(context_), step.call);
+    launch_call(std::as_const(context_), communicator(), step.call);
   }
   communicator().join();
   stopwatch_->stop(stream());

@@ -110,7 +110,7 @@ class HostEngine final : public Engine {
   explicit HostEngine(const RankEnvironment& ranks)
       : communicator_(make_host_communicator(ranks)),
         threads_(parallel ? fair_share_of_threads(ranks) : 1),
-        context_(communicator_.get(), &threads_),
+        context_(&threads_),
         local_size_(ranks.local_size()) {}
 
   std::string describe() const override {
@@ -170,7 +170,7 @@ class HostEngine final : public Engine {
   void run(int plan, const StepState& state) override {
     context_.state = state;
     for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
-      launch_call(std::as_const(context_), step.call);
+      launch_call(std::as_const(context_), *communicator_, step.call);
     }
     communicator_->join();  // no sum outlives its plan's run: between runs MPI is free for other uses
   }
@@ -183,7 +183,7 @@ class HostEngine final : public Engine {
     std::vector<CallTime> times;
     for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
       const double begin = now();
-      launch_call(std::as_const(context_), step.call);
+      launch_call(std::as_const(context_), *communicator_, step.call);
       times.push_back({begin, now()});
     }
     communicator_->join();

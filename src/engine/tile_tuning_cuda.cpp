@@ -18,7 +18,7 @@ constexpr float hopeless = 2;  ///< times the fastest tile of the first round: n
 /// `repeats` runs of a call as a graph, as they will be run: without the host's time per launch.
 CudaGraphExec graph_of(const CudaContext& context, const Call& call, int repeats) {
   CudaGraphExec graph = capture(context.stream, [&] {
-    for (int i = 0; i < repeats; ++i) launch_call(context, call);
+    for (int i = 0; i < repeats; ++i) launch_kernel(context, call);
   });
   check_cuda(cudaGraphUpload(graph.get(), context.stream));
   return graph;
@@ -66,7 +66,7 @@ std::size_t fastest_tile(const CudaContext& context, const Call& call, const Tun
   for (std::size_t tile = 0; tile < problem.tiles.size(); ++tile) {
     if (!fits(problem.tiles[tile], gpu)) continue;
     forced.tiles[problem.key] = tile;
-    launch_call(std::as_const(trial), call);  // loads the kernel
+    launch_kernel(std::as_const(trial), call);  // loads the kernel
     candidates.push_back({tile, graph_of(trial, call, repeats), make_timed_event(), make_timed_event(), {}});
   }
   check(!candidates.empty(), "no tile fits the device");
