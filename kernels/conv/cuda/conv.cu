@@ -24,19 +24,17 @@ bool has_tensor_core_code() {
 
 namespace {
 
-/// Of the device in use.
-int device_attribute(cudaDeviceAttr which) {
-  int device = 0, value = 0;
-  check_cuda(cudaGetDevice(&device));
+int device_attribute(int device, cudaDeviceAttr which) {
+  int value = 0;
   check_cuda(cudaDeviceGetAttribute(&value, which, device));
   return value;
 }
 
 /// Warpgroups are what sm_90a alone has.
-bool has_warpgroups() {
+bool has_warpgroups([[maybe_unused]] int device) {
 #ifdef CONVOY_WARPGROUPS
-  return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
-         device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
+  return device_attribute(device, cudaDevAttrComputeCapabilityMajor) == 9 &&
+         device_attribute(device, cudaDevAttrComputeCapabilityMinor) == 0;
 #else
   return false;
 #endif
@@ -45,10 +43,12 @@ bool has_warpgroups() {
 }  // namespace
 
 ConvDevice current_conv_device() {
-  return {{device_attribute(cudaDevAttrMultiProcessorCount),
-           device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)},
+  int device = 0;
+  check_cuda(cudaGetDevice(&device));
+  return {{device_attribute(device, cudaDevAttrMultiProcessorCount),
+           device_attribute(device, cudaDevAttrMaxSharedMemoryPerBlockOptin)},
           has_tensor_core_code(),
-          has_warpgroups()};
+          has_warpgroups(device)};
 }
 
 namespace {
