@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "src/config/config.h"
 #include "src/data/dataset.h"
 #include "src/session/session.h"
+#include "tests/temporary_folder.h"
 
 namespace convoy::testing {
 
@@ -120,23 +120,6 @@ inline double largest_difference(const std::vector<double>& a, const std::vector
   for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
   return largest;
 }
-
-/// A fresh folder that is removed with its contents.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "convoy-test-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) fail("no temporary folder at {}", pattern);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A variable of the environment for the life of a scope; null removes it.
 class ScopedVariable {

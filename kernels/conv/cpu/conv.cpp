@@ -65,9 +65,9 @@ struct Product {
   float* output;
 };
 
-void run_box(const Product& product, const Boxes& boxes, std::int64_t index) {
+void run_box(const Product& product, const OutputBoxes& boxes, std::int64_t index) {
   const AxisMaps& maps = product.maps;
-  const Box box = boxes.box(index);
+  const OutputBox box = boxes.box(index);
   const FeatureShape& in = product.input_shape;
   const FeatureShape& out = product.output_shape;
   Scratch& buffers = scratch();
@@ -122,7 +122,7 @@ struct WgradSplit {
   std::int64_t first(std::int64_t chunk) const { return boxes.count() * chunk / chunks; }
   std::int64_t bytes() const { return chunks * rows * columns * float_bytes; }
 
-  Boxes boxes;
+  OutputBoxes boxes;
   std::int64_t rows, columns, chunks;
 };
 
@@ -148,7 +148,7 @@ void run_wgrad(const ConvWgrad& call, const WgradSplit& split, const float* x, c
     // As many boxes at once as make a reduction worth its loads and stores of dw.
     std::int64_t end = next, pixels = 0, floats = 0;
     while (end < last && (end == next || pixels + split.boxes.box(end).pixels() <= pixels_at_once)) {
-      const Box box = split.boxes.box(end++);
+      const OutputBox box = split.boxes.box(end++);
       pixels += box.pixels();
       floats += inside ? 0 : slab_size(maps, shape.in, box);
     }
@@ -158,7 +158,7 @@ void run_wgrad(const ConvWgrad& call, const WgradSplit& split, const float* x, c
     Slab origin;
     float* free = slabs;
     for (std::int64_t pixel = 0; next < end; ++next) {
-      const Box box = split.boxes.box(next);
+      const OutputBox box = split.boxes.box(next);
       const int image = split.boxes.image(next);
       const Slab slab = load_slab(maps, shape.in, box, x + image * shape.in.count(), free);
       if (!inside) free += slab_size(maps, shape.in, box);
@@ -235,7 +235,7 @@ void launch(const CpuContext& context, const ConvForward& call) {
                         packed,
                         bias ? padded_bias : nullptr,
                         context.data<float>(call.y)};
-  const Boxes boxes(product.maps, shape.in, shape.n);
+  const OutputBoxes boxes(product.maps, shape.in, shape.n);
   context.threads().for_each(ceil_div(shape.k, width), [&](std::int64_t panel) {
     const int k = static_cast<int>(panel) * width;
     pack_panel(packed + k * depth, w + k * depth, depth, 1, std::min(width, shape.k - k), depth);
@@ -259,7 +259,7 @@ void launch(const CpuContext& context, const ConvDgrad& call) {
   });
   for (int phase = 0; phase < gradient_phases(shape); ++phase) {
     const Product product{shape, gradient_maps(shape, phase), shape.out(), shape.in, dy, packed, nullptr, dx};
-    const Boxes boxes(product.maps, product.input_shape, shape.n);
+    const OutputBoxes boxes(product.maps, product.input_shape, shape.n);
     context.threads().for_each(boxes.count(), [&](std::int64_t i) { run_box(product, boxes, i); });
   }
 }

@@ -62,7 +62,7 @@ AxisMaps gradient_maps(const ConvShape& shape, int phase) {
 
 namespace {
 
-FeatureShape region(const AxisMaps& maps, const Box& box, int channels) {
+FeatureShape region(const AxisMaps& maps, const OutputBox& box, int channels) {
   const auto extent = [&](int axis) {
     return (box.count(axis) - 1) * maps[axis].scale + maps[axis].high() - maps[axis].low() + 1;
   };
@@ -78,17 +78,17 @@ std::int64_t pixel_stride(int channels) {
 
 }  // namespace
 
-Boxes::Boxes(const AxisMaps& maps, const FeatureShape& input, int images)
+OutputBoxes::OutputBoxes(const AxisMaps& maps, const FeatureShape& input, int images)
     : length_{maps[0].count, maps[1].count, maps[2].count}, images_(images) {
   constexpr std::int64_t cache = 48 * 1024;  // floats
   constexpr std::int64_t enough = 32, few_pixels = 96;
   cut_ = length_;
-  const auto whole = Box{{0, 0, 0}, length_};
+  const auto whole = OutputBox{{0, 0, 0}, length_};
   per_image_ = whole.pixels() > 0 ? 1 : 0;
   if (per_image_ == 0) return;
   for (int axis = 0; axis < 2; ++axis) {
     while (cut_[axis] > 1) {
-      const Box box{{0, 0, 0}, cut_};
+      const OutputBox box{{0, 0, 0}, cut_};
       const bool large = region(maps, box, input.c).count() > cache;
       const bool lonely = count() < enough && box.pixels() >= 2 * few_pixels;
       if (!large && !lonely) break;
@@ -99,7 +99,7 @@ Boxes::Boxes(const AxisMaps& maps, const FeatureShape& input, int images)
   }
 }
 
-Box Boxes::box(std::int64_t index) const {
+OutputBox OutputBoxes::box(std::int64_t index) const {
   const int columns = ceil_div(length_[1], cut_[1]);
   const int within = static_cast<int>(index % per_image_);
   const int d = within / columns * cut_[0], h = within % columns * cut_[1];
@@ -116,11 +116,11 @@ bool reads_inside(const AxisMaps& maps, const FeatureShape& input) {
   return true;
 }
 
-std::int64_t slab_size(const AxisMaps& maps, const FeatureShape& input, const Box& box) {
+std::int64_t slab_size(const AxisMaps& maps, const FeatureShape& input, const OutputBox& box) {
   return region(maps, box, input.c).pixels() * pixel_stride(input.c);
 }
 
-Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const Box& box, const float* image,
+Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const OutputBox& box, const float* image,
                float* buffer) {
   std::array<int, 3> origin;
   for (int axis = 0; axis < 3; ++axis) origin[axis] = box.first[axis] * maps[axis].scale + maps[axis].low();

@@ -29,19 +29,19 @@ int gradient_phases(const ConvShape& shape);
 AxisMaps gradient_maps(const ConvShape& shape, int phase);
 
 /// Positions [first, last) per axis; the last axis is never cut.
-struct Box {
+struct OutputBox {
   std::array<int, 3> first, last;
   int count(int axis) const { return last[axis] - first[axis]; }
   std::int64_t pixels() const { return std::int64_t{count(0)} * count(1) * count(2); }
 };
 
 /// The images' outputs cut into boxes whose input fits the second-level cache, fixed by the shape alone.
-class Boxes {
+class OutputBoxes {
  public:
-  Boxes(const AxisMaps& maps, const FeatureShape& input, int images);
+  OutputBoxes(const AxisMaps& maps, const FeatureShape& input, int images);
   std::int64_t count() const { return images_ * per_image_; }
   int image(std::int64_t index) const { return static_cast<int>(index / per_image_); }
-  Box box(std::int64_t index) const;
+  OutputBox box(std::int64_t index) const;
 
  private:
   std::array<int, 3> length_, cut_;
@@ -57,9 +57,9 @@ struct Slab {
 /// True when no position reads padding: the image itself serves as the slab.
 bool reads_inside(const AxisMaps& maps, const FeatureShape& input);
 /// Floats that load_slab writes for the box.
-std::int64_t slab_size(const AxisMaps& maps, const FeatureShape& input, const Box& box);
+std::int64_t slab_size(const AxisMaps& maps, const FeatureShape& input, const OutputBox& box);
 /// The image itself where it can serve, else a copy in `buffer`.
-Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const Box& box, const float* image,
+Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const OutputBox& box, const float* image,
                float* buffer);
 
 /// Calls visit(weight tap, offset in the slab) for every tap, in the order of the weights.
