@@ -57,10 +57,9 @@ __global__ void __launch_bounds__(block_size)
   store<V>(x + image * g.count, pack, out);
 }
 
-// With colour, erasing or a partner: a block makes a whole image, so that it can look at all of it first for
-// the mean that contrast needs; that second reading comes from the cache. A thread makes whole pixels.
-// With hues, three blocks share a multiprocessor: for four, which the compiler goes for, it would keep values
-// in local memory.
+// With colour, erasing or a partner, a block computes a whole image, because contrast needs the mean of all
+// its pixels first. The second read comes from the cache. A thread computes whole pixels. With hues, three
+// blocks share a multiprocessor. The compiler aims at four, which would spill registers to local memory.
 template <bool hues, class T>
 __global__ void __launch_bounds__(block_size, hues ? 3 : 0)
     change_kernel(Augment call, std::int64_t slot_rows, std::int64_t values,

@@ -1,5 +1,5 @@
-// What the engines share of augmentation beyond crop and flip: what is drawn for an image, and how a pixel of
-// it comes about. T is what the engine computes in.
+// Augmentation beyond crop and flip, shared by the engines: the random draws of an image and the value of
+// each pixel. T is the type that the engine computes in.
 #pragma once
 
 #include <math.h>
@@ -123,7 +123,7 @@ struct Hexcone {
   }
 };
 
-/// A pixel of the crop: where its channels lie, or null where there is none of the image.
+/// A pixel of the crop: the address of its channels, or null outside the image.
 CONVOY_HOST_DEVICE inline const std::uint8_t* stored_pixel(const Augment& call, const std::uint8_t* pixels,
                                                            const ImageShift& shift, int d, int h, int w) {
   const FeatureShape& image = call.image;
@@ -144,8 +144,7 @@ struct PixelTone {
   Hexcone<T> shifted;  ///< the colour whose hue has moved
 };
 
-/// The channels of one pixel, each worked out when asked for. Those who never ask for `hues` can do without
-/// the registers that they take.
+/// The channels of one pixel, each computed on demand. Without `hues` it needs fewer registers.
 template <class T, bool hues = true>
 class PixelColors {
  public:

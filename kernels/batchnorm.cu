@@ -1,6 +1,5 @@
-// The elementwise passes of batch normalisation: y from x, dx from dy and x, with an activation and a
-// shortcut's sum where a fused call asks for them (batchnorm_rows.cuh). The sums they need are in
-// batchnorm_sums.cu.
+// The elementwise passes of batch normalisation: y from x, dx from dy and x. Fused calls add an activation
+// and the sum with a shortcut (batchnorm_rows.cuh). batchnorm_sums.cu computes the sums that they need.
 #include "kernels/batchnorm_rows.cuh"
 #include "kernels/fused.h"
 
@@ -79,7 +78,7 @@ struct BackwardConstants<T, V> {
   }
 };
 
-/// dx, g being what the gate makes of dy; inputs dy, x.
+/// dx, where g is dy after the gate. Inputs: dy, x.
 template <class T, int V, class Gate>
 struct Backward {
   static constexpr int inputs = Gate::inputs, blocks_at_once = 2;
@@ -185,7 +184,7 @@ void forward(const CudaContext& context, const BatchNormInference& call, const T
       });
 }
 
-/// make_gate(width) gives what becomes of dy first; `fours`: its parameters are in packs.
+/// make_gate(width) returns the gate that dy passes first; `fours`: its parameters are in packs.
 template <class T, class MakeGate>
 void backward(const CudaContext& context, const BatchNormBackward& call, bool fours, MakeGate make_gate) {
   const BatchNormShape& s = call.shape;

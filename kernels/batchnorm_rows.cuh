@@ -11,7 +11,7 @@
 
 namespace convoy {
 
-/// What the thread works on, or nothing.
+/// The work of one thread; it may be none.
 struct BatchNormPlace {
   std::int64_t row, end;
   int group, pack;  // group counted over the global batch
@@ -68,9 +68,9 @@ __device__ void visit_rows(const BatchNormTiling& t, const BatchNormPlace& p, st
   }
 }
 
-/// What is stored in 16 bits has been rounded so coarsely that a formula of it may be multiplied out to need
-/// fewer constants, which are registers: (x - mean) · scale to x · scale - mean · scale, whose last term
-/// costs a rounding 2^13 (fp16) or 2^16 (bf16) times finer than that of x.
+/// Values stored in 16 bits are rounded so coarsely that a formula may be multiplied out, which needs fewer
+/// constants and so fewer registers: (x - mean) · scale becomes x · scale - mean · scale. The extra rounding
+/// is 2^13 (fp16) or 2^16 (bf16) times finer than that of x.
 template <class T>
 constexpr bool multiplied_out = sizeof(T) == 2;
 
@@ -128,8 +128,8 @@ struct Open {
   __device__ Constants constants(const Pack<V>&, const Pack<V>&, std::int64_t) const { return {}; }
   __device__ float operator()(const Constants&, int, const float (&in)[inputs]) const { return in[0]; }
 };
-/// dy f'(y), with y = f of the normalised x computed anew, and rounded as forward stored it: what became zero
-/// there is zero here.
+/// dy f'(y), where y = f(normalised x) is computed again and rounded as forward stored it: a value that was
+/// zero there is zero here.
 template <class T, int V>
 struct Recomputed {
   static constexpr int inputs = 2;

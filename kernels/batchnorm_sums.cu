@@ -30,7 +30,7 @@ struct Moments {
   }
 };
 
-/// g and g·x̂, g being what the gate makes of dy; inputs dy, x and the gate's own.
+/// g and g·x̂, where g is dy after the gate. Inputs: dy, x and the gate's own.
 template <int V, class Gate>
 struct Gradients {
   static constexpr int inputs = Gate::inputs, blocks_at_once = 2;
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(Tiling::block, V >= 4 ? Terms::blocks_at_once 
   BatchNormPlace p = place_of(t);
 #pragma unroll
   for (int k = 0; k < 2 * V; ++k) shared[k][threadIdx.x] = 0.0;
-  // Volatile, or the compiler takes the thread's sums to registers, which the rows in flight need.
+  // Volatile: otherwise the compiler keeps the thread's sums in registers, which the rows in flight need.
   const auto add = [&](int k, float run) {
     volatile double& sum = shared[k][threadIdx.x];
     sum = sum + static_cast<double>(run);

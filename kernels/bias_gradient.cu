@@ -1,7 +1,10 @@
-// db (C) = sum over the rows of g (rows,C): g is dy as it lies in memory, stored as T, or what one pass makes
-// of it (an activation's gradient, routed through a max pooling or not) and writes on the way. Blocks sum
-// slices of the rows, lanes of a block in a fixed tree, then split_sum.cu adds the slices: the order follows
-// from rows and C alone. Limited by bytes.
+// The launchers of BiasGrad and of the fused ActivationBiasGrad, and the part of MaxPoolActivationBackward
+// that has a bias gradient.
+//
+// db (C) = sum over the rows of g (rows,C). In BiasGrad g is dy. In the fused calls g is the gradient of an
+// activation, with or without a max pooling, which the kernel writes as it goes. Blocks sum slices of the
+// rows, lanes of a block in a fixed tree, then split_sum.cu adds the slices: the order follows from rows and
+// C alone. Limited by bytes.
 #include <algorithm>
 #include <bit>
 

@@ -1,4 +1,4 @@
-// Where bias.cu serves calls of other files.
+// The bias gradients of fused calls whose launchers are in other files.
 #pragma once
 
 #include "kernels/fused.h"

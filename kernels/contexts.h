@@ -43,15 +43,15 @@ class CpuContext : public HostContext {
   using HostContext::HostContext;
 };
 
-/// Scratch that `Context`'s launcher wants for `call`, in Arena::workspace; fixed by the call's shape alone.
-/// A launcher that wants some declares a specialisation beside its call.
+/// Bytes of Arena::workspace that `Context`'s launcher needs for `call`. They depend on the call's shape
+/// alone. A launcher that needs some declares a specialisation beside its call.
 template <class Context, class Call>
 std::int64_t workspace_bytes(const Call&) {
   return 0;
 }
 
-/// Declares the launchers of a call that every engine has. Work is queued on (or done by) the context; sizes
-/// of zero are valid and write whatever the call's comment says for them.
+/// Declares the launchers of a call that every engine has. The launcher queues the work on the context, or
+/// does it. Sizes of zero are valid; the call's comment says what they write.
 #define CONVOY_LAUNCHERS(CallType)                          \
   template <class T>                                        \
   void launch(const ReferenceContext<T>&, const CallType&); \

@@ -15,7 +15,7 @@ namespace convoy {
 
 /// cuBLAS's functions.
 struct CublasLibrary {
-  /// Throws a sentence that says what to install where there is none of this program's CUDA version.
+  /// Throws an error that says what to install if no library of this program's CUDA version is found.
   CublasLibrary();
 
   SharedLibrary lt;  ///< cublasLt, which cuBLAS's own needs

@@ -23,7 +23,7 @@ class CudaContext {
   cudaStream_t stream;
   const Cublas* blas = nullptr;        ///< bound to `stream`; there where a plan has a product for it
   const StepState* state;              ///< in device memory: kernels read it, the host does not
-  const TileChoices* tiles = nullptr;  ///< measured; where they say nothing, the cost model does
+  const TileChoices* tiles = nullptr;  ///< measured; for other products the cost model decides
 
   template <class T>
   T* data(const Tensor& tensor) const {

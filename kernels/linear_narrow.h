@@ -15,7 +15,7 @@ constexpr bool is_narrow(const LinearShape& shape) {
   return shape.k <= 64;
 }
 
-/// Whether a call's launcher asks cuBLAS for a product.
+/// Whether a call's launcher uses cuBLAS.
 template <class Call>
 constexpr bool needs_cublas(const Call& call) {
   if constexpr (requires { call.plain; }) {  // a fused call around another

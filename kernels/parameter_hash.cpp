@@ -1,4 +1,4 @@
-// The hash of a tensor on the CPU: threads add up what they come to, in any order.
+// The hash of a tensor on the CPU: threads add up hashes of elements in any order.
 #include "kernels/parameter_hash.h"
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// What a convolution does with its results besides storing them. Plain C++: tests reach it without a GPU.
+// What a convolution does with its results before it stores them. Plain C++, so that tests need no GPU.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,8 @@
 
 namespace convoy {
 
-/// Queues a kernel whose blocks have `shared_bytes` of it, which may be more than a kernel gets unasked.
+/// Queues a kernel whose blocks have `shared_bytes` of dynamic shared memory. Raises the kernel's limit,
+/// which is 48 KiB by default.
 template <class... Parameters, class... Arguments>
 void launch_with_shared(const CudaContext& context, void (*kernel)(Parameters...), dim3 blocks, int threads,
                         int shared_bytes, const Arguments&... arguments) {

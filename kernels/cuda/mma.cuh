@@ -1,4 +1,4 @@
-// The instructions of the tensor cores and of their supply, and what an element type has to say about them.
+// The instructions of the tensor cores, those that load their operands, and the element types that they take.
 // Those of sm_80 and newer trap when compiled for less: launchers ask has_tensor_core_code() first.
 #pragma once
 
@@ -90,7 +90,7 @@ struct Tf32 {
   using Stored = float;
   using Order = QuadOrder;
   using Copies = AsyncCopies;
-  static constexpr bool is_picked = is_sm80_code;  ///< by launchers; of others no kernel body is compiled
+  static constexpr bool is_picked = is_sm80_code;  ///< by launchers; other kernels are compiled without body
   static constexpr int per_chunk = 4;
   __device__ __forceinline__ static std::uint32_t operand(std::uint32_t bits) {
     return __float_as_uint(nearly_tf32(__uint_as_float(bits)));

@@ -7,7 +7,7 @@
 //
 // mma.sync counts eight rows (columns) g = lane / 4 and four places t = lane % 4 along K, per half of its K.
 // Which rows of the operand these are is ours to choose: rows of four matrices side by side make a group of
-// 32, in the order that an element type's size asks for.
+// 32, in an order that depends on the element type's size.
 #pragma once
 
 #include <bit>

@@ -20,7 +20,7 @@ namespace {
 
 constexpr auto float_bytes = static_cast<std::int64_t>(sizeof(float));
 
-/// A thread's own buffers; they grow to the largest call in the first step and stay.
+/// Buffers of one thread. They grow to the size of the largest call in the first step and stay.
 struct Scratch {
   std::vector<float> slab, panels;
   std::vector<const float*> a;
@@ -145,7 +145,7 @@ void run_wgrad(const ConvWgrad& call, const WgradSplit& split, const float* x, c
 
   bool accumulate = false;
   for (std::int64_t next = split.first(chunk), last = split.first(chunk + 1); next < last;) {
-    // As many boxes at once as make a reduction worth its loads and stores of dw.
+    // Several boxes at once: a longer reduction repays its loads and stores of dw.
     std::int64_t end = next, pixels = 0, floats = 0;
     while (end < last && (end == next || pixels + split.boxes.box(end).pixels() <= pixels_at_once)) {
       const OutputBox box = split.boxes.box(end++);

@@ -69,9 +69,9 @@ FeatureShape region(const AxisMaps& maps, const OutputBox& box, int channels) {
   return {extent(0), extent(1), extent(2), channels};
 }
 
-/// Floats between neighbouring pixels of a slab. Wide pixels are an odd number of cache lines apart, lest a
-/// column of them fall into few of the cache's sets; narrow ones are dense, so that taps along a row are one
-/// run.
+/// Floats between neighbouring pixels of a slab. Wide pixels are an odd number of cache lines apart, so that
+/// a column of them spreads over the cache's sets. Narrow pixels are dense, so that the taps along a row are
+/// one run.
 std::int64_t pixel_stride(int channels) {
   return channels >= 32 && channels % 32 == 0 ? channels + 16 : channels;
 }

@@ -1,5 +1,6 @@
-// How a box of a convolution's outputs reads its input on the CPU: as a dense piece of the image, its padding
-// written out as zeros, in which every filter tap of every output is one addition away.
+// Slabs: the input of a box of a convolution's outputs on the CPU. A slab is a dense piece of the image whose
+// padding is written out as zeros. The address of a filter tap is that of the output plus an offset of the
+// tap.
 #pragma once
 
 #include <array>
@@ -48,7 +49,7 @@ class OutputBoxes {
   std::int64_t images_ = 0, per_image_ = 0;
 };
 
-/// Where element (position 0 of the box, tap 0, channel 0) is, and how far the next ones are.
+/// The address of element (position 0 of the box, tap 0, channel 0), and the strides to its neighbours.
 struct Slab {
   const float* data = nullptr;
   std::array<std::int64_t, 3> stride{};  ///< floats from one input coordinate to the next

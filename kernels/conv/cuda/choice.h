@@ -35,7 +35,7 @@ enum class ConvFamily : std::uint8_t {
 };
 const char* name_of(ConvFamily family);
 
-/// What a call asks of the kernels.
+/// A convolution call as the choice of kernels sees it.
 struct ConvProblem {
   ConvPass pass;
   ConvShape shape;
@@ -74,10 +74,10 @@ struct TuningProblem {
   std::string key;
   std::span<const TileShape> tiles;
 };
-/// Nothing where there is no work, or a family of one tile.
+/// Nothing where there is no work, or where the family has one tile.
 std::optional<TuningProblem> tuning_problem(const ConvProblem& problem, const ConvDevice& device);
 
-/// Of wgrad's partial sums, where there is more than one: enough whatever the tensors' alignment.
+/// Bytes of wgrad's partial sums; zero where there is one sum. They suffice for any alignment of the tensors.
 std::int64_t wgrad_workspace_bytes(const ConvProblem& problem, const ConvDevice& device);
 
 /// The tiles of a choice in words: "128x64, tile 4"; of several launches, joined by " + ". Empty where the

@@ -90,7 +90,7 @@ void check_extents(const ConvShape& shape) {
         "convolution with an image or weights of 2^30 elements");
 }
 
-/// y = activation(x * w + bias). Whether the epilogue's moments, if it wants some, were taken.
+/// y = activation(x * w + bias). Returns whether the kernel also wrote the epilogue's moments.
 bool fprop(const CudaContext& context, const ConvForward& call, const Epilogue& epilogue) {
   check_extents(call.shape);
   const ConvProblem problem = problem_of(call);

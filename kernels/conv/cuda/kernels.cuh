@@ -10,7 +10,8 @@
 
 namespace convoy {
 
-/// How a tile's kernel asks about a gathered matrix; the Gather stays in the kernel's parameters.
+/// The view through which a tile's kernel reads a gathered matrix. The Gather itself stays in the kernel's
+/// parameters.
 template <class Tile, class T>
 using GatherView = std::conditional_t<Tile::masked_gather, MaskedGather<T>, const Gather<T>&>;
 

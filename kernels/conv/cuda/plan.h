@@ -21,7 +21,8 @@
 
 namespace convoy {
 
-/// What multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its kernels.
+/// The unit that multiplies: its tiles, multiply-adds per clock of a multiprocessor, and the K step of its
+/// kernels.
 struct MathUnit {
   std::span<const TileShape> tiles;
   double fma_per_cycle;
@@ -31,7 +32,7 @@ constexpr MathUnit ffma_cores{ffma_tiles, 128, 16}, tf32_tensor_cores{tf32_tiles
     half_tensor_cores{half_tiles, 1200, 64}, turing_tensor_cores{turing_tiles, 512, 64},
     warpgroups{patch_tiles, 1700, 64}, wgrad_warpgroups{patch_wgrad_tiles, 1000, 128};
 
-/// Plans that set the order of a sum are made for it.
+/// Plans that fix the order of a sum are made for this GPU.
 constexpr Gpu reference_gpu{132, 227 << 10};
 
 /// Clock cycles, roughly, for out (m,n) = A (m,k) B (k,n), each of `splits` blocks summing a part of k.

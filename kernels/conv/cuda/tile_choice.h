@@ -1,5 +1,5 @@
-// Tiles that were measured to be fastest, and what they are remembered by. Plain C++: tests reach it without
-// a GPU.
+// The tiles that were measured to be fastest, and the keys that they are stored under. Plain C++, so that
+// tests need no GPU.
 #pragma once
 
 #include <map>
@@ -15,8 +15,8 @@ struct TileChoices {
   std::map<std::string, std::size_t> tiles;
 };
 
-/// What a product of one family does, in words: the same for two launches only if their kernels and shapes
-/// are.
+/// The key of a product of one family. Two launches have the same key only if their kernels and shapes are
+/// the same.
 inline std::string tile_key(const char* product, const char* family, DType stored, const ConvShape& s,
                             int splits) {
   const auto axes = [](const Axes& a) { return fmt::format("{},{},{}", a[0], a[1], a[2]); };
@@ -25,7 +25,8 @@ inline std::string tile_key(const char* product, const char* family, DType store
                      s.s, axes(s.stride), axes(s.pad), axes(s.dilation), splits);
 }
 
-/// The measured tile of a product, unless it is none of the family's or more than the device has room for.
+/// The measured tile of a product, unless the family has no such tile or it needs more shared memory than the
+/// device has.
 inline std::optional<std::size_t> measured_tile(const TileChoices& choices, const std::string& key,
                                                 std::span<const TileShape> tiles, const Gpu& gpu) {
   const auto found = choices.tiles.find(key);
@@ -36,7 +37,7 @@ inline std::optional<std::size_t> measured_tile(const TileChoices& choices, cons
 
 /// Changes with the tiles that indices mean, and with kernel_generation.
 inline std::string tile_tables_id() {
-  constexpr int kernel_generation = 1;  // to be raised when kernels change so much that old timings mislead
+  constexpr int kernel_generation = 1;  // raise it when kernels change so much that old timings mislead
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   const auto add = [&](int value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u; };
   add(kernel_generation);

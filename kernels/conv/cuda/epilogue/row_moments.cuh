@@ -1,5 +1,5 @@
-// The moments of a block's results, for the batch normalisation behind a convolution: taken from the rounded
-// rows in shared memory, where they are on their way to memory (staged_rows.cuh).
+// The moments of a block's results for the batch normalisation that follows a convolution. They are computed
+// from the rounded rows that are staged in shared memory (staged_rows.cuh).
 #pragma once
 
 #include "kernels/conv/epilogue.h"

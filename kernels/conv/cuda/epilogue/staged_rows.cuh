@@ -1,5 +1,5 @@
-// Results on their way from registers to memory: a block puts its rows into shared memory first, so that
-// threads write whole chunks of them.
+// Writes results from registers to memory. A block first stages its rows in shared memory, so that threads
+// write whole chunks.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +35,8 @@ __device__ __forceinline__ void copy_rows(const Output& output, int m_begin, int
   }
 }
 
-/// Rows that a block has put into shared memory, `staged_row_bytes` apart, to where they belong, whole chunks
-/// at a time; and their moments, where they are wanted.
+/// Copies the rows that a block has staged in shared memory, `staged_row_bytes` apart, to the output in whole
+/// chunks. Writes their moments as well if the epilogue has room for them.
 template <class T, class Output>
 __device__ __forceinline__ void write_rows(const Output& output, int m_begin, int n_begin, int n_end) {
   copy_rows<T>(output, m_begin, n_begin, n_end);

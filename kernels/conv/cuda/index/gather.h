@@ -1,12 +1,12 @@
-// Convolution as matrix products: which element of which tensor stands at (row, column) of each operand.
+// Convolution as matrix products: which element of which tensor is at (row, column) of each operand.
 //
 // fprop  y (pixels,K)    = gather(x) (pixels, taps·C) * w (K, taps·C)ᵀ
 // dgrad  dx (pixels,C)   = gather(dy) (pixels, taps·K) * w (taps·K, C), a product per residue of the
 //                          stride: no tap is multiplied that does not reach the pixel
 // wgrad  dw (K, taps·C)  = dy (pixels,K)ᵀ * gather(x) (pixels, taps·C)
 //
-// Operands are never stored: a kernel asks them for addresses. No CUDA here, so that tests reach it without a
-// GPU.
+// Operands are never stored: a kernel computes addresses in the tensors. No CUDA here, so that tests reach it
+// without a GPU.
 #pragma once
 
 #include <algorithm>

@@ -3,8 +3,8 @@
 //
 // A block computes BM × BN, a warp WM × WN of it in mma.sync, K steps of 128 bytes copied to shared memory
 // (by cp.async where there is one), `stages` in flight. All tiles of an element type share the instruction
-// and the order of K, so that the tile chosen never changes a bit. Limited by mma.sync issue where K is long;
-// where it is short, by what stands around the loop.
+// and the order of K, so that the tile chosen never changes a bit. Limited by mma.sync issue where K is long,
+// and by the work before and after the loop where K is short.
 #pragma once
 
 #include "core/ceil_div.h"
@@ -106,8 +106,8 @@ class TileCopier {
   unsigned inside_;  ///< bit i: item i is to be read
 };
 
-/// What a lane gives mma.sync of one group: the registers of two instructions' operands as the instruction
-/// wants them side by side. Of A for 16 rows each: rows g and g + 8 of the first half of K, then of the
+/// What one lane passes to mma.sync for one group: the operands of two instructions, in the order of the
+/// instruction's registers. Of A for 16 rows each: rows g and g + 8 of the first half of K, then of the
 /// second; of B for two times 8 columns each: both halves of K of the one, then of the other.
 using Fragment = std::uint32_t[2][4];
 
@@ -269,7 +269,7 @@ __device__ __forceinline__ void write_staged(const Output& output, const Sums<T>
 #pragma unroll
       for (int j = 0; j < group_matrices; ++j) {
         const int column = warp_n + gn * group_rows + T::Order::row(2 * t, j);
-        const int n = min(n_begin + column, n_end - 2);  // beyond the last: whatever, never copied
+        const int n = min(n_begin + column, n_end - 2);  // beyond the last column: any value, never copied
         const float* pair = &sums[gm][matrix / 2][gn][j][matrix % 2 * 2];
         const Pack<2> values{{output.value(pair[0], n), output.value(pair[1], n + 1)}};
         store<2>(reinterpret_cast<Stored*>(staged + m * T::staged_row_bytes), column / 2, values);
@@ -327,7 +327,7 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
     const auto read_a_fragment = [&](int stage, int s, int gm) {
       read_a.read(shared + stage * stage_bytes, s, gm, from_a[(s * groups_m + gm) % 2]);
     };
-    // All threads' copies of the next stage are there, and nobody reads the stage written next.
+    // All threads' copies of the next stage have arrived, and no thread reads the stage that is written next.
     const auto next_stage_is_ready = [] {
       Copies::template wait<T::stages - 2>();
       __syncthreads();
@@ -342,7 +342,7 @@ __device__ __forceinline__ void implicit_gemm(const A& a, const B& b, const Outp
     }
     for (int step = 0; step < steps; ++step) {
       if (step + T::stages - 1 < steps) copy_stage(writing);
-      Copies::commit();  // maybe of nothing: wait counts groups
+      Copies::commit();  // maybe an empty group: wait counts groups
 #pragma unroll
       for (int s = 0; s < parts; ++s) {
 #pragma unroll

@@ -1,7 +1,8 @@
 // The tiles of the FFMA kernels (simt/simt_gemm.cuh). Plain C++.
 //
-// An index into a table is what users' tile caches remember: tile_tables_id() (tile_choice.h) tells caches of
-// other tables apart. An element is the kernel's template arguments, so that table and kernels cannot differ.
+// Users' tile caches store indices into a table. tile_tables_id() (tile_choice.h) changes with the tables, so
+// that a cache of other tables is not used. An element is the kernel's template arguments, so that table and
+// kernels cannot differ.
 #pragma once
 
 #include "kernels/conv/cuda/tile_shape.h"

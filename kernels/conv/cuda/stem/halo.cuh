@@ -1,6 +1,6 @@
 // fprop and wgrad of first layers on tensor cores (stem/halo.h), with 16-bit storage.
 //
-// Limited by writing y or reading dy (bytes) where taps·C is short, by mma.sync and what feeds it where it is
+// Limited by writing y or reading dy (bytes) where taps·C is short, and by mma.sync and its loads where it is
 // long (7 × 7 × 3).
 #pragma once
 
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(HaloFprop::threads, 2)
   auto* weights = reinterpret_cast<uint4*>(shared);
   // Of both pairs that a lane holds of a row: bytes from the window's first, and bits that count. (steps, 4)
   auto* taps = reinterpret_cast<int4*>(shared + plan.weight_bytes());
-  // Of a lane's columns, as its sums want it: (matrices, 4, rows g and g + 8 × 2)
+  // Bias of a lane's columns in the order of its sums: (matrices, 4, rows g and g + 8 × 2)
   auto* shared_bias = reinterpret_cast<float*>(shared + plan.weight_bytes() + plan.tap_bytes());
   std::byte* halo = shared + plan.weight_bytes() + plan.tap_bytes() + plan.bias_bytes();
   const auto queue = [&](int index, int stage) {
@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(HaloFprop::threads, 2)
   int reading = 0, writing = halo_stages - 1;
   for (; index < conv.tiles; index += next) {
     Copies::template wait<halo_stages - 2>();
-    __syncthreads();  // this tile's halo is there, and nobody reads the one before
+    __syncthreads();  // this tile's halo has arrived, and no thread reads the previous one
     queue(index + (halo_stages - 1) * next, writing);
     const HaloTile tile = conv.tile(index);
     if (m_begin < tile.pixels) {
@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(HaloFprop::threads, 2)
           sums[i][j][0] = add.x, sums[i][j][1] = add.y, sums[i][j][2] = add.z, sums[i][j][3] = add.w;
         }
       }
-      add_step(0);  // apart from the others, where sums begin in other registers than they stay in
+      add_step(0);  // peeled off the loop: here sums still lie in the registers they began in
 #pragma unroll 1
       for (int step = 1; step < plan.steps; ++step) add_step(step);
       if (activation.slope != 1.0f) {
@@ -234,13 +234,14 @@ __global__ void __launch_bounds__(32 * HaloWgrad::most_warps)
   int reading = 0, writing = halo_stages - 1;
   for (; index < end; ++index) {
     Copies::template wait<halo_stages - 2>();
-    __syncthreads();  // this tile is there, and nobody reads the one before
+    __syncthreads();  // this tile has arrived, and no thread reads the previous one
     queue(index + halo_stages - 1, writing);
     const std::byte* from = shared + reading * plan.stage_bytes();
     const std::byte* halo = from + plan.dy_bytes();
     for (int step = pixel_lane; step < plan.pixel_steps(); step += plan.lanes) {
       const HaloPlace low = halo_place(begins[16 * step + g]), high = halo_place(begins[16 * step + g + 8]);
-      std::uint32_t b[4][2];  // a lane gathers a pixel's columns and wants a column's pixels
+      std::uint32_t b[4]
+                     [2];  // a lane gathers the columns of one pixel; mma.sync takes the pixels of one column
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         b[j][0] = mma::transposed(gathered_pair<AcrossWords>(halo, low, offsets[j]));

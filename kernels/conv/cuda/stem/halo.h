@@ -140,7 +140,7 @@ constexpr int halo_filters(int filters) {
   return filters <= 32 ? 32 : 64;
 }
 constexpr int halo_pairs_per_step = 8;  ///< K of m16n8k16
-/// Filter of a block that stands in column 0…7 of the tile-th mma.sync of fprop: columns 2t, 2t + 1 of four
+/// The filter of a block in column 0…7 of the tile-th mma.sync of fprop: columns 2t, 2t + 1 of four
 /// of them, which one lane holds, are eight neighbours in y.
 CONVOY_HOST_DEVICE constexpr int halo_filter(int tile, int column) {
   return tile / 4 * 32 + column / 2 * 8 + tile % 4 * 2 + column % 2;

@@ -1,5 +1,5 @@
-// Convolutions of images with one to four channels: too few for the implicit GEMM's quads, too wide an output
-// to waste on.
+// Convolutions of images with one to four channels. The implicit GEMM loads channels in fours and would waste
+// most of its work on them.
 #pragma once
 
 #include "kernels/conv/conv.h"

@@ -180,7 +180,7 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
   for (int i = tid; i < layout.buffers * planes; i += T::threads) {
     *reinterpret_cast<uint4*>(shared + i * layout.plane + layout.zeros()) = make_uint4(0, 0, 0, 0);
   }
-  __syncthreads();  // the table is there
+  __syncthreads();  // the table is complete
 
   const FilterCopier<T, planes, Filters> filter_copies(filters, n_begin, base + layout.filters,
                                                        layout.filter_plane);
@@ -223,7 +223,7 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
   for (int step = 0; step < steps; ++step) {
     mma::AsyncCopies::wait<patch_lookahead - 1>();
     wgmma::publish_shared();
-    __syncthreads();  // this step's copies are there, and nobody reads the stage written next
+    __syncthreads();  // this step's copies have arrived, and no thread reads the stage that is written next
 
     std::uint32_t from[T::tiles_m];
 #pragma unroll
@@ -278,8 +278,8 @@ __device__ __forceinline__ void patch_product(const PatchedGather<typename T::St
     stage_sums<T>(sums, [](float sum, int) { return sum; });
   else
     stage_sums<T>(sums, [&](float sum, int column) {
-      return output.value(
-          sum, min(n_begin + column, filters.columns - 1));  // beyond the last: whatever, never copied
+      return output.value(sum, min(n_begin + column,
+                                   filters.columns - 1));  // beyond the last column: any value, never copied
     });
   __syncthreads();
   mma::write_rows<T>(output, m_begin, n_begin, filters.columns);

@@ -109,8 +109,8 @@ inline PatchWgradLayout wgrad_layout(const ConvShape& shape, const PatchWgradTil
   return patch_wgrad_layout(tile, source.largest_patch(tile.pixels));
 }
 
-// Whether patches suit a product: windows read them in order, those of the least tile fit a multiprocessor,
-// and they hold little that nobody reads (the limits are what was measured on an H200 beside HalfFamily). The
+// Whether patches suit a product: windows read them in order, the patches of the smallest tile fit a
+// multiprocessor, and few of their pixels are unread (limits measured on an H200 against HalfFamily). The
 // shape alone decides, since another family's kernels give other bits.
 inline bool fits_reference(int bytes) {
   return bytes <= reference_gpu.shared_bytes_per_block;

@@ -36,7 +36,7 @@ struct PatchWgradBlock {
   int begin, end;  ///< pixels
 };
 
-/// The part of those who copy: x's patch, dy and the table of windows of a step at a time.
+/// The work of the copying warps: x's patch, dy and the table of windows of one step at a time.
 template <class Kernel, class T>
 __device__ __forceinline__ void produce(const PatchedGather<T>& source, const PixelColumns<T>& dy,
                                         const PatchWgradLayout& layout, const PatchWgradBlock& block) {
@@ -192,7 +192,7 @@ __global__ void __launch_bounds__(Kernel::block_threads, 1)
         }
         wgmma::commit();
         if (run == 1 && last_stage >= 0)
-          ring.arrive_empty(last_stage);  // what the previous step read is free now
+          ring.arrive_empty(last_stage);  // the stage of the previous step is free now
       }
       last_stage = reading.stage;
       reading.advance(Kernel::stages);
