@@ -16,7 +16,7 @@ class CudaStopwatch {
     check_cuda(cudaEventRecord(begin_.get(), stream));
   }
   void stop(cudaStream_t stream) { check_cuda(cudaEventRecord(end_.get(), stream)); }
-  /// Once the stream is through.
+  /// To be called when the stream has finished.
   double seconds() const {
     float milliseconds = 0;
     check_cuda(cudaEventElapsedTime(&milliseconds, begin_.get(), end_.get()));

@@ -1,4 +1,5 @@
-// Hashes for comparing: equal input, equal hash, on any machine; not against anyone who wants a collision.
+// Hashes for comparing: equal input gives an equal hash on any machine. They are no protection against
+// deliberate collisions.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Counter-based random numbers: a value is a function of (seed, purpose, counter), never of who asks or when.
+// Counter-based random numbers: a value is a function of (seed, purpose, counter) alone.
 //
 // Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
 #pragma once

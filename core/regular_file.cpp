@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
   fail("cannot read {}: it has more than the {} bytes that such a file may have", path.string(), most);
 }
 
-/// Without O_NONBLOCK, to open a pipe would wait for somebody who writes to it.
+/// Without O_NONBLOCK, opening a pipe would wait for a writer.
 FileDescriptor open_without_waiting(const fs::path& path) {
   return FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
 }

@@ -8,12 +8,12 @@ namespace convoy {
 
 class RepeatedFailure {
  public:
-  /// It failed. Returns whether to say so: for the first time in a row, and for another reason.
+  /// Records a failure. Returns whether to report it: the first in a row, or one with another reason.
   bool is_news(const std::string& reason) {
     const bool is_other = std::exchange(reason_, reason) != reason;
     return count_++ == 0 || is_other;
   }
-  /// It worked. Returns how often it had failed in a row.
+  /// Records a success. Returns how many failures in a row came before.
   int over() { return std::exchange(count_, 0); }
   int count() const { return count_; }  ///< failures in a row
 

@@ -5,12 +5,12 @@
 
 namespace convoy {
 
-/// Longer than most pauses between two loops and than it takes to hand work from one core to another, shorter
-/// than anybody else's turn on the core. Who waits longer than this must sleep: on a shared core it would
-/// take the time of those that it waits for.
+/// Longer than most pauses between two loops and than handing work from one core to another; shorter than a
+/// time slice of the scheduler. A thread that waits longer must sleep: on a shared core it would take time
+/// from the threads that it waits for.
 constexpr std::chrono::microseconds longest_spin{50};
 
-/// Tells the core that this thread only waits.
+/// Tells the core that this thread is waiting.
 inline void relax_core() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -19,7 +19,7 @@ inline void relax_core() {
 #endif
 }
 
-/// Asks `done` again and again, for no longer than longest_spin. Returns whether it became true.
+/// Polls `done` for at most longest_spin. Returns whether it became true.
 template <class Done>
 bool spin_until(Done&& done) {
   constexpr int questions = 16;  // between two looks at the clock

@@ -1,4 +1,4 @@
-// All that differs from one replay of a plan to the next.
+// Everything that differs from one run of a plan to the next.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ struct StepState {
   Blend blend;  ///< of training steps with mixup or cutmix
 };
 
-/// What a training step tells the host as soon as it is done, in Arena::reports: place step % report_slots,
-/// as report_fields numbers f64.
+/// The report of a training step, which the host reads as soon as the step is done: report_fields f64 values
+/// in slot step % report_slots of Arena::reports.
 constexpr int report_slots = 2;
 enum ReportField : int {
   report_serial,  ///< step + 1, written last

@@ -32,8 +32,8 @@ void wake_all(const Word& word) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, std::numeric_limits<int>::max(), nullptr, nullptr, 0);
 }
 
-/// Turns are handed out in so many chunks per thread: few enough to cost nothing, enough to share out what a
-/// thread without a core leaves undone.
+/// The number of chunks per thread: few enough to cost nothing, enough for others to take over from a thread
+/// without a core.
 constexpr std::int64_t chunks_per_part = 16;
 
 /// A turn that throws ends the program: others still work on what its caller would take away.
@@ -85,7 +85,7 @@ void ThreadPool::run(Loop loop) {
   ++started_;
   if (helpers_asleep_ > 0) wake_all(started_);
   work(0);
-  // Nothing is left to take. Helpers that come now find the door closed; those inside finish what they took.
+  // All turns are taken. Helpers that come now find the loop closed; those inside finish their chunks.
   if (inside_.fetch_or(closed, std::memory_order_acquire) != 0) await_helpers();
 }
 

@@ -15,10 +15,9 @@ namespace convoy {
 int default_threads();
 
 /// The calling thread and helpers that it wakes for a loop. Each thread has a part of the turns, the same one
-/// in every loop of that length, so that it finds in its cache what it left there; who is through with its
-/// own part helps the others. So nobody waits for a helper that has no core at the moment: its part is done
-/// by those that have one. Waiting threads spin for `longest_spin` (spin.h), then they sleep. One thread at a
-/// time may use a pool.
+/// in every loop of that length, so that it finds its data in its cache. A thread that has finished its part
+/// helps the others. So no thread waits for a helper that has no core at the moment: the others do its part.
+/// Waiting threads spin for `longest_spin` (spin.h), then they sleep. One thread at a time may use a pool.
 class ThreadPool {
  public:
   /// `threads`, at least 1, counts the caller. Helpers start with the first loop that has work for them.
@@ -77,7 +76,7 @@ class ThreadPool {
   std::unique_ptr<Part[]> parts_;
   /// Counts loops: a change wakes the helpers.
   alignas(64) std::atomic<std::uint32_t> started_{0};
-  /// How many helpers look at loop_, and the bit `closed` while it is nobody's business.
+  /// The number of helpers that use loop_, and the bit `closed` while no helper may.
   std::atomic<std::uint32_t> inside_{closed};
   static constexpr std::uint32_t closed = 1U << 31;
   std::atomic<bool> stop_{false};
