@@ -6,8 +6,8 @@
 
 namespace convoy {
 
-/// Its plans have the calls, shapes and kernels of a CUDA engine's. Scratch is counted for convolutions
-/// alone, since other launchers say what they want in CUDA sources; memory is taken to suffice.
+/// Its plans have the calls, shapes and kernels of a CUDA engine's plans. Scratch is counted for convolutions
+/// alone, because the other launchers declare theirs in CUDA sources. Memory is assumed to suffice.
 class AbsentGpu final : public PlanTarget {
  public:
   explicit AbsentGpu(const KnownGpu& gpu) : gpu_(gpu) {}

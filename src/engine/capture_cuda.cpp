@@ -17,7 +17,8 @@ void wait(cudaStream_t later, cudaStream_t earlier) {
   check_cuda(cudaStreamWaitEvent(later, event.get(), 0));
 }
 
-/// The steps that a step of the other lane waits for, in one pass: an event is recorded right after each.
+/// Queues steps on two streams. Right after each step that a step of the other stream waits for, an event is
+/// recorded.
 class Queue {
  public:
   Queue(const Plan& plan, const PlanStreams& streams)
@@ -42,7 +43,7 @@ class Queue {
     if (events_[step] != nullptr) check_cuda(cudaEventRecord(events_[step].get(), context.stream));
   }
   Lane lane_of_step(std::size_t step) const { return slots_[step].lane; }
-  /// A fork that never joins again would spoil the capture.
+  /// A stream that forks and never joins again would make the capture invalid.
   void join() {
     streams_.communicator.join();
     if (forked_) wait(streams_.main.stream, streams_.side.stream);

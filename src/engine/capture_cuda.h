@@ -33,7 +33,7 @@ struct TimedCalls {
 };
 /// Queues the plan's calls one by one, on the same streams as capture_plan() and in the same order.
 TimedCalls queue_timed(const Plan& plan, const PlanStreams& streams);
-/// Once the main stream is through.
+/// To be called when the main stream has finished.
 std::vector<CallTime> times_of(const TimedCalls& calls);
 
 }  // namespace convoy

@@ -17,7 +17,7 @@ int count_devices(cudaError_t& status) {
     setenv("CUDA_MODULE_LOADING", "EAGER", 1);
   int count = 0;
   status = cudaGetDeviceCount(&count);
-  static_cast<void>(cudaGetLastError());  // not to be met again by an unrelated check
+  static_cast<void>(cudaGetLastError());  // so that an unrelated check does not report it again
   return status == cudaSuccess ? count : 0;
 }
 
@@ -25,7 +25,7 @@ std::string version_of(int number) {
   return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
 }
 
-/// What a program can run on, for a message: this chip and what to do about it.
+/// Throws an error that names the chip and says what to do.
 [[noreturn]] void fail_without_code(int device, const std::string& why) {
   cudaDeviceProp chip{};
   check_cuda(cudaGetDeviceProperties(&chip, device));
@@ -64,7 +64,8 @@ int select_device(const RankEnvironment& ranks) {
   }
   const int device = ranks.local_rank();
   check_cuda(cudaSetDevice(device));
-  check_cuda(cudaFree(nullptr));  // makes the context now, where an exclusive or broken device shows itself
+  check_cuda(
+      cudaFree(nullptr));  // creates the context now: fails if the device is broken or in exclusive use
 
   status = probe_machine_code();
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) {
@@ -76,7 +77,8 @@ int select_device(const RankEnvironment& ranks) {
   return device;
 }
 
-/// The main lane is what a step waits for, so it goes before the side lane; collectives go before both.
+/// A step waits for the main lane, so its stream has a higher priority than that of the side lane.
+/// Collectives have the highest.
 CudaStream make_stream(Lane lane) {
   int lowest = 0, highest = 0;
   check_cuda(cudaDeviceGetStreamPriorityRange(&lowest, &highest));

@@ -15,7 +15,8 @@
 
 namespace convoy {
 
-/// What tells a device from all others, where it sits, and what drives it. Empty for engines of host memory.
+/// Identifies a device: its unique id, its place on the bus and the versions of its software. Empty for
+/// engines of host memory.
 struct DeviceIdentity {
   std::string uuid;         ///< "GPU-00112233-4455-6677-8899-aabbccddeeff"
   std::string pci_address;  ///< "0000:1B:00.0"
@@ -36,36 +37,36 @@ class Engine : public PlanTarget {
   virtual DeviceIdentity identity() const { return {}; }
   /// Allocates every arena once, zero-filled; throws with the numbers when it does not fit.
   virtual void allocate(const ArenaSizes& bytes) = 0;
-  /// Opens the libraries that running the plan needs. Throws a sentence that says what to install where one
-  /// is missing. load() does it, too.
+  /// Opens the libraries that the plan needs. Throws an error that says what to install if one is missing.
+  /// load() does this, too.
   virtual void open_libraries(const Plan&) {}
   /// Keeps a plan whose arenas fit what was allocated; returns its handle.
   virtual int load(const Plan& plan) = 0;
-  /// Finds out what the loaded plans run fastest with, where that is known of neither this nor an earlier
-  /// run; results never depend on it. Before the first write, since the arenas are used, and zero-filled
+  /// Measures which tiles run the loaded plans fastest, unless this run or an earlier one has measured them.
+  /// Results never depend on it. Call it before the first write: it uses the arenas and fills them with zeros
   /// again.
   virtual void tune() {}
   /// Queues one execution of a loaded plan.
   virtual void run(int plan, const StepState& state) = 0;
-  /// The same, but waits and says when each call ran, in the plan's order; results keep every bit. Calls of a
-  /// GPU are queued one by one, not as a graph: those that are shorter than their launch seem longer. A sum
-  /// over ranks that runs beside other calls shows as what its Join waits for.
+  /// The same, but waits and says when each call ran, in the plan's order; results keep every bit. A GPU's
+  /// calls are queued one by one, not as a graph: a call that is shorter than its launch seems longer. For a
+  /// sum over ranks that runs beside other calls, the time of its Join is what remains to wait.
   virtual std::vector<CallTime> run_timed(int plan, const StepState& state) = 0;
-  /// What the training step `step` (StepState), one of the last report_slots queued, has come to. Waits for
-  /// it and not for what was queued after it; throws what went wrong meanwhile.
+  /// The report of training step `step` (StepState), one of the last report_slots queued. Waits for this step
+  /// and not for later ones. Throws the error of any queued work that failed.
   virtual StepReport await_report(std::int64_t step) = 0;
   /// For benchmarks: executes a plan that has run before, waits, and returns the seconds the device spent on
   /// it. A GPU's cache holds none of its tensors at the start.
   virtual double time(int plan, const StepState& state) = 0;
   /// Copies host memory to a tensor, after the work queued so far; the host memory may be reused on return.
   virtual void write(const Tensor& tensor, const void* host) = 0;
-  /// Host memory that stays the engine's and lasts as long: what upload() copies from. A GPU's is
-  /// page-locked, so that copies run beside all else. Throws when there is none.
+  /// Host memory that upload() copies from. The engine owns it and keeps it for its lifetime. For a GPU it is
+  /// page-locked, so that copies run beside other work. Throws when there is none.
   virtual std::uint8_t* staging_memory(std::size_t bytes) = 0;
   /// Queues the copy of a batch from staging memory to `rows`, part of a slot of the staged batches: after
-  /// the runs queued so far that read this slot (StepState::slot), beside those that read the other, before
-  /// those to come. Returns when the slot's upload before is through, so that its staging memory may be
-  /// rewritten.
+  /// the runs queued so far that read this slot (StepState::slot), beside those that read the other slot,
+  /// before later runs. Returns when the previous upload to this slot has finished, so that its staging
+  /// memory may be rewritten.
   virtual void upload(int slot, const Tensor& rows, const std::uint8_t* staged) = 0;
   /// Copies a tensor to host memory after the work queued so far, and waits for it.
   virtual void read(const Tensor& tensor, void* host) = 0;

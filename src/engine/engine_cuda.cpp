@@ -105,9 +105,9 @@ class CudaEngine final : public Engine {
   cudaStream_t stream() const { return device_.main.stream.get(); }
   /// Events and memory are made on the current device, which another engine of this process may have changed.
   void make_current() const { check_cuda(cudaSetDevice(device_.number)); }
-  /// Asks until `query` says that the device is through. Looks at NCCL, too: when a peer is gone, the device
-  /// would never be and only NCCL knows why. Meanwhile this rank counts as one that waits for others: the
-  /// device may, in a collective.
+  /// Polls until `query` says that the device has finished. Checks NCCL, too: if a peer is gone, the device
+  /// never finishes and only NCCL knows why. Meanwhile this rank counts as waiting for others, because the
+  /// device may wait in a collective.
   template <class Query>
   void wait_until_done(const Query& query) const {
     std::optional<Activity::Waiting> waiting;
@@ -134,7 +134,7 @@ class CudaEngine final : public Engine {
   std::vector<LoadedPlan> plans_;
   std::optional<CudaStopwatch> stopwatch_;  ///< made by the first time()
   std::vector<PinnedMemory<std::uint8_t>> staging_;
-  std::optional<CudaUploader> uploader_;  ///< made by the first upload(): without any, steps wait for none
+  std::optional<CudaUploader> uploader_;  ///< made by the first upload()
 };
 
 CudaEngine::~CudaEngine() {
@@ -142,8 +142,8 @@ CudaEngine::~CudaEngine() {
     cudaStreamSynchronize(stream());
     return;
   }
-  // A collective of a graph may be waiting for a rank that failed: nothing here may wait for it. The graphs,
-  // which NCCL's memory hangs on, are left to the end of the process.
+  // A collective of a graph may be waiting for a rank that failed, so nothing here may wait for it. The
+  // graphs hold NCCL's memory; the end of the process frees them.
   for (LoadedPlan& loaded : plans_) static_cast<void>(loaded.graph.release());
   communicator().abort();
 }
@@ -317,7 +317,7 @@ void CudaEngine::upload(int slot, const Tensor& rows, const std::uint8_t* staged
 
 void CudaEngine::read(const Tensor& tensor, void* host) {
   if (tensor.count == 0) return;
-  synchronize();  // first: a copy to pageable memory waits inside CUDA, deaf to a collective's failure
+  synchronize();  // the copy to pageable memory waits inside CUDA, where it notices no collective's failure
   check_cuda(cudaMemcpyAsync(host, context_.arenas.raw(tensor), static_cast<std::size_t>(tensor.bytes()),
                              cudaMemcpyDeviceToHost, stream()));
   check_cuda(cudaStreamSynchronize(stream()));

@@ -41,7 +41,7 @@ class ZeroedMemory {
     std::size_t space = bytes + alignment - 1;
     data_ = memory_.get();
     std::align(alignment, bytes, data_, space);
-    constexpr std::size_t page = 4096;  // or larger: madvise() then says no, which does no harm
+    constexpr std::size_t page = 4096;  // or larger: madvise() then fails, which does no harm
     const auto begin = reinterpret_cast<std::uintptr_t>(data_), first = ceil_div(begin, page) * page;
     if (bytes >= large_page)
       madvise(reinterpret_cast<void*>(first), (begin + bytes - first) / page * page, MADV_HUGEPAGE);
@@ -77,7 +77,8 @@ std::int64_t available_memory() {
   // Without a limit the first file says "max", which does not read as a number.
   if (!(std::ifstream("/sys/fs/cgroup/memory.max") >> limit)) return available;
   if (!(std::ifstream("/sys/fs/cgroup/memory.current") >> used)) return available;
-  used -= field_of("/sys/fs/cgroup/memory.stat", "inactive_file").value_or(0);  // page cache gives way
+  // Page cache counts as used, but the kernel frees it when needed.
+  used -= field_of("/sys/fs/cgroup/memory.stat", "inactive_file").value_or(0);
   return std::min(available, std::max<std::int64_t>(limit - used, 0));
 }
 
@@ -172,7 +173,7 @@ class HostEngine final : public Engine {
     for (const Step& step : plans_.at(static_cast<std::size_t>(plan)).steps) {
       launch_call(std::as_const(context_), *communicator_, step.call);
     }
-    communicator_->join();  // no sum outlives its plan's run: between runs MPI is free for other uses
+    communicator_->join();  // no sum outlives its plan's run: between runs other code may call MPI
   }
 
   std::vector<CallTime> run_timed(int plan, const StepState& state) override {
@@ -220,7 +221,7 @@ class HostEngine final : public Engine {
   std::vector<std::vector<std::uint8_t>> staging_;
   ArenaSizes sizes_{};
   bool allocated_ = false;
-  std::unique_ptr<Communicator> communicator_;  ///< gone before the arenas, in which it may be summing
+  std::unique_ptr<Communicator> communicator_;  ///< destroyed before the arenas, in which it may be summing
   ThreadPool threads_;
   Context context_;
   std::vector<Plan> plans_;

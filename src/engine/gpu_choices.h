@@ -1,4 +1,4 @@
-// What a GPU does with the calls of a plan, as far as it follows from facts of the device. Plain C++.
+// What follows for the calls of a plan from the facts of a GPU. Plain C++.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace convoy {
 
-/// Nothing for a call that is no convolution.
+/// The convolution of a call; nothing for other calls.
 std::optional<ConvProblem> convolution_of(const Call& call);
 
 bool gpu_computes_in(Precision precision, bool tensor_core_code);

@@ -1,4 +1,4 @@
-// What plans are made for: an engine, or a GPU that this machine may lack (absent_gpu.h).
+// The target of a plan: an engine, or a GPU that this machine may lack (absent_gpu.h).
 #pragma once
 
 #include <cstdint>
@@ -32,11 +32,11 @@ class PlanTarget {
   virtual bool has(const Call& call) const = 0;
   /// Lanes on which it runs calls side by side (src/plan/lanes.h): one or two.
   virtual int lanes() const { return 1; }
-  /// Scratch the engine's launcher wants for a call.
+  /// Bytes of scratch that the engine's launcher needs for a call.
   virtual std::int64_t workspace_bytes(const Call& call) const = 0;
   /// Bytes of memory free for arenas where the engine computes.
   virtual std::int64_t free_bytes() const = 0;
-  /// Of a convolution whose tensors are placed; nothing of other calls.
+  /// The kernels of a convolution whose tensors are placed; empty for other calls.
   virtual KernelChoice kernels_of(const Call& call) const = 0;
 };
 

@@ -30,8 +30,8 @@ std::uint64_t hash_of(const std::string& text) {
 
 constexpr std::uint64_t most_bytes = 1 << 24;  // of timings
 
-/// Holds others off between reading a file and writing it. Does not wait for long: losing a few timings is
-/// better than hanging on a file system that has no locks.
+/// Locks the file between reading and writing it. Does not wait for long: losing a few timings is better than
+/// hanging on a file system without locks.
 class FileLock {
  public:
   explicit FileLock(const fs::path& path)
@@ -65,7 +65,7 @@ TileChoices TileCache::load() const {
       if (tile.is_number_unsigned()) choices.tiles[key] = tile.get<std::size_t>();
     }
   } catch (const std::exception&) {
-    return {};  // also where there is no file: what cannot be read is measured again
+    return {};  // also if there is no file: tiles that cannot be read are measured again
   }
   return choices;
 }

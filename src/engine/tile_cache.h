@@ -10,12 +10,12 @@ namespace convoy {
 
 class TileCache {
  public:
-  /// `identity` names all that timings depend on besides the product. An empty folder: nothing is remembered.
+  /// `identity` names all that timings depend on besides the product. With an empty folder nothing is stored.
   TileCache(const std::filesystem::path& folder, std::string identity);
 
-  /// Empty where the file is absent, damaged or another identity's.
+  /// Empty if the file is absent, damaged or of another identity.
   TileChoices load() const;
-  /// Adds these choices to what the file holds by now; where both know a product, these stay. Several
+  /// Adds these choices to the current content of the file. For a product that both have, these stay. Several
   /// processes may save at once. Throws Error when the file cannot be written.
   void save(const TileChoices& choices) const;
 

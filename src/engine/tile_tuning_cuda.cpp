@@ -81,8 +81,8 @@ std::size_t fastest_tile(const CudaContext& context, const Call& call, const Tun
       ->tile;
 }
 
-/// Random numbers up to 2 in 16 bits, and small ones in 32: products of zeros draw less power, and so may run
-/// at another clock.
+/// Random numbers: up to 2 as 16-bit values, small ones as 32-bit values. Products of zeros would draw less
+/// power and might run at another clock.
 void fill_with_noise(const CudaContext& context, const ArenaSizes& sizes) {
   constexpr std::size_t period = std::size_t{1} << 20;
   std::vector<std::uint16_t> noise(period);

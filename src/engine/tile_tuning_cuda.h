@@ -1,4 +1,4 @@
-// Which tiles a device is fastest with, found by timing them.
+// Finds the fastest tiles of a device by timing them.
 #pragma once
 
 #include <vector>
@@ -14,7 +14,8 @@ namespace convoy {
 int measure_tiles(const CudaContext& context, const ArenaSizes& sizes, const std::vector<const Plan*>& plans,
                   TileChoices& choices);
 
-/// Names what else timings depend on: device, driver, CUDA runtime and this binary's tiles.
+/// Names all that timings depend on besides the product: device, driver, CUDA runtime and this binary's
+/// tiles.
 std::string tuning_identity(int device);
 
 }  // namespace convoy

@@ -22,8 +22,8 @@ class CudaUploader {
   /// Queues the copy of `bytes` from page-locked `host` to `device`, memory of this slot, after the last step
   /// that read the slot.
   void copy(int slot, void* device, const std::uint8_t* host, std::size_t bytes);
-  /// Whether the slot's last copy is through: cudaErrorNotReady until then, success also where there was
-  /// none.
+  /// Whether the slot's last copy has finished: cudaErrorNotReady until then; success also if there was no
+  /// copy.
   cudaError_t copied(int slot) const;
 
   /// Before and after a step that reads the slot is queued on `compute`, outside of any capture.
@@ -33,7 +33,7 @@ class CudaUploader {
   void join(cudaStream_t compute);
 
  private:
-  /// An event that was never recorded holds up nobody.
+  /// Waiting for an event that was never recorded returns at once.
   struct Slot {
     CudaEvent copied = make_event(), read = make_event();
   };
