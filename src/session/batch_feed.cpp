@@ -5,7 +5,7 @@
 namespace convoy {
 namespace {
 
-/// One buffer per upload under way, one that is handed over to the next, and one that threads fill.
+/// One buffer for each upload under way, one for the next upload, and one that threads fill.
 constexpr int buffer_count = staging_slots + 2;
 
 std::vector<std::uint8_t*> allocate(Engine& engine, std::int64_t bytes) {
@@ -35,7 +35,7 @@ int BatchFeed::next(std::int64_t count) {
   const int buffer = prefetcher_.acquire();
   engine_.upload(slot, slice(images_, slot * (images_.count / staging_slots), count * pixels_),
                  buffers_[static_cast<std::size_t>(buffer)]);
-  // The upload before to this slot is through: its buffer, held longest, goes back to the thread.
+  // The previous upload to this slot has finished: its buffer, the oldest in use, goes back to the threads.
   if (uploading_ == staging_slots)
     prefetcher_.release();
   else

@@ -1,4 +1,4 @@
-// Batches of a data set that does not lie in the engine's memory, on their way there.
+// Uploads the batches of a data set that is not resident in the engine's memory.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ class BatchFeed {
   /// `images`: the layout's tensor, staging_slots equal parts. `dataset` and `engine` outlive the feed.
   BatchFeed(const Dataset& dataset, Engine& engine, const Tensor& images, int threads = 1);
 
-  /// Begins a sequence of batches, dropping what an earlier one left: batch b holds the images of the sample
-  /// ids batches[b], as this occasion wants them.
+  /// Begins a sequence of batches and drops the rest of an earlier one. Batch b holds the images of the
+  /// sample ids batches[b] for this occasion.
   void start(std::vector<std::vector<std::int32_t>> batches, const Occasion& occasion);
   /// Waits until the next batch, of `count` images, is staged and queues its upload. Returns its slot, for
   /// the run that the caller queues before the next call.

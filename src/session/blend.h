@@ -17,8 +17,8 @@ namespace convoy {
 /// With both, half of the steps do one and half the other.
 Blend draw_blend(const DataConfig& data, const FeatureShape& image, const StepState& state);
 
-/// Beta(alpha, alpha) from counter-based numbers: Jöhnk's method (Metrika 8, 1964), of which one try in
-/// 1 / B(alpha, alpha) and a bit more succeeds, so that alpha should be small.
+/// Beta(alpha, alpha) from counter-based numbers by Jöhnk's method (Metrika 8, 1964). A try rarely succeeds
+/// where alpha is large, so alpha should be small.
 double draw_beta(double alpha, std::uint64_t seed, std::uint32_t stream, std::uint64_t index);
 
 }  // namespace convoy

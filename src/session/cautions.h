@@ -1,4 +1,4 @@
-// What a configuration may ask for and is mostly a mistake.
+// Configurations that are valid but mostly a mistake.
 #pragma once
 
 #include <string>

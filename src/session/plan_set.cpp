@@ -11,7 +11,7 @@
 namespace convoy {
 namespace {
 
-/// Groups of BatchNorm belong into one pass.
+/// Throws AgreedError unless every group of BatchNorm lies within one pass.
 void check_groups(const Graph& graph, const TrainConfig& train) {
   const int parts = train.reproducible_across_ranks;
   for (const Node& node : graph.nodes) {
@@ -54,8 +54,8 @@ std::string cure_for_one_value(const TrainConfig& train, int group) {
   return "take a train.global_batch of more images";
 }
 
-/// Layers that normalise a single value per channel: throws AgreedError where they do in full batches, and
-/// returns what to say where they do in an epoch's last one alone.
+/// Looks for layers that normalise a single value per channel. Throws AgreedError if that happens in full
+/// batches; returns a warning if it happens in an epoch's last batch alone.
 std::string check_one_value(const Graph& graph, const TrainConfig& train, const std::vector<Range>& batches,
                             int ranks) {
   std::string layers;

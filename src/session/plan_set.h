@@ -27,13 +27,14 @@ struct PlanSet {
   std::map<int, Plan> training, evaluation;  ///< by the batch's global number of images
   Plan verification;                         ///< hashes of the weights
   ArenaSizes arenas{};                       ///< bytes that serve every plan
-  std::string caution;                       ///< of what may not be meant, in a sentence; mostly empty
+  std::string caution;  ///< a warning about a setting that may be a mistake; mostly empty
   std::int64_t total_bytes() const;
 };
 
 /// Builds every plan of this rank. When the data set is neither forced to be resident nor fits beside the
 /// rest, only two staged batches are kept. Throws AgreedError (exit code 2) for a global batch smaller than
-/// the rank count, or one that drop_last leaves out for want of images, and for a BatchNorm over one value.
+/// the rank count, for a training part that drop_last leaves without a batch, and for a BatchNorm over one
+/// value.
 PlanSet make_plans(const Graph& graph, const Config& config, const SampleCounts& counts,
                    const PlanTarget& target, const RankEnvironment& ranks);
 

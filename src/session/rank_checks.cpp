@@ -83,8 +83,8 @@ std::string map_of_ranks(const Engine& engine, const RankEnvironment& ranks) {
 }
 
 std::string shared_memory_problem(std::int64_t free_bytes, int local_ranks) {
-  // A connection through it takes 9.2 MiB (what NCCL names when it cannot have them), and a GPU has some
-  // four: a ring or tree has two neighbours, and there are two of them.
+  // A connection takes 9.2 MiB (the size in NCCL's error message), and a GPU has about four: two neighbours
+  // in each of two rings or trees.
   constexpr std::int64_t per_rank = std::int64_t{40} << 20;
   if (local_ranks == 1 || free_bytes >= local_ranks * per_rank) return {};
   return fmt::format(

@@ -1,4 +1,4 @@
-// What ranks find out about each other before they train together.
+// Checks that ranks make together before they train.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@
 
 namespace convoy {
 
-/// The configuration but for where the data lies: data may be elsewhere on another host. Collective; throws
-/// AgreedError that names the rank.
+/// Checks that all ranks have the same configuration. data.path may differ, since data may lie elsewhere on
+/// another host. Collective; throws AgreedError that names the rank.
 void require_same_config(const Config& config, const RankEnvironment& ranks);
-/// Classes, labels, images and which of them are for what; likewise.
+/// Checks the same for classes, labels, images and the parts that they belong to.
 void require_same_data(const Dataset& dataset, const RankEnvironment& ranks);
 /// Throws AgreedError where ranks share a device, as a wrong CUDA_VISIBLE_DEVICES makes them. `uuids`: each
 /// rank's DeviceIdentity::uuid.
@@ -24,7 +24,7 @@ void require_distinct_devices(const std::vector<std::string>& uuids);
 /// A line per rank: host, device, cores; collective.
 std::string map_of_ranks(const Engine& engine, const RankEnvironment& ranks);
 
-/// Whether NCCL may find too little in /dev/shm, and what to do; empty when not.
+/// Says what to do if /dev/shm may be too small for NCCL; empty if it suffices.
 std::string shared_memory_problem(std::int64_t free_bytes, int local_ranks);
 
 /// Sums a buffer over the ranks through the engine's communicator and returns bytes per second of the

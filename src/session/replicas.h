@@ -1,4 +1,4 @@
-// Every rank holds all weights, and they are the same.
+// Checks that all ranks hold the same weights.
 #pragma once
 
 #include <string>

@@ -72,7 +72,7 @@ void check_fit(const Config& config, const Dataset& dataset, const Graph& graph)
 void Session::initialize() {
   for (std::size_t i = 0; i < graph_.parameters.size(); ++i) {
     std::vector<float> values = initial_value(graph_.parameters[i], config_.seed);
-    // Other hosts' libraries may round other digits.
+    // Libraries of other hosts may round differently.
     ranks_.broadcast(values.data(), values.size() * sizeof(float));
     const Tensor& parameter = plans_.layout.parameters[i];
     write_values(parameter, {values.begin(), values.end()});
@@ -229,7 +229,7 @@ std::vector<std::string> Session::replaced_images() const {
   if (!dataset_.source) return {};
   std::string mine;
   for (const std::int32_t sample : dataset_.source->replaced()) mine += fmt::format("{} ", sample);
-  std::set<std::int32_t> samples;  // ranks meet the same ones in different epochs
+  std::set<std::int32_t> samples;  // several ranks may meet the same picture in different epochs
   for (const std::string& text : ranks_.gather(mine)) {
     std::istringstream words(text);
     for (std::int32_t sample = 0; words >> sample;) samples.insert(sample);
@@ -265,7 +265,7 @@ std::vector<std::string> Session::class_names() const {
 }
 
 std::optional<DataIdentity> Session::data_identity() const {
-  const std::shared_future<DataIdentity> identity = identity_;  // each thread asks one of its own
+  const std::shared_future<DataIdentity> identity = identity_;  // each thread waits on a copy of its own
   return identity.valid() ? std::optional(identity.get()) : std::nullopt;
 }
 

@@ -24,17 +24,17 @@ namespace convoy {
 struct Metrics {
   double loss_sum = 0, correct = 0, count = 0;
   double loss() const { return loss_sum / count; }
-  double accuracy() const { return correct / count; }  ///< not a number where nothing was counted, as loss()
+  double accuracy() const { return correct / count; }  ///< NaN if nothing was counted, like loss()
 };
 
-/// What a network says of the images of a part, in their order.
+/// The answers of a network for the images of a part, in their order.
 struct Predictions {
   int classes = 0;
   std::vector<double> logits;        ///< (images,classes)
   std::vector<std::int32_t> labels;  ///< (images)
 };
 
-/// What a training step has come to, the same on every rank.
+/// The result of a training step, the same on every rank.
 struct StepVerdict {
   double loss = 0;     ///< mean over the global batch
   bool finite = true;  ///< the loss is
@@ -57,7 +57,7 @@ struct NamedHash {
   std::uint64_t hash = 0;
 };
 
-/// What the dynamic loss scale has come to (fp16 only).
+/// The current dynamic loss scale (fp16 only).
 struct LossScale {
   double scale = 0;
   std::int64_t skipped_steps = 0;  ///< since the run began
