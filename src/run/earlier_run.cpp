@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What trainings and exports write into a run's folder. Checkpoints come first: once they are away nothing
-/// resumes the earlier run, should this process be killed in between.
+/// What trainings and exports write into a run's folder. Checkpoints come first: once they are moved, nothing
+/// can resume the earlier run, even if this process is killed in between.
 constexpr std::array names{"checkpoints",  "metrics.jsonl", "config.yaml",       "train.log", "tensorboard",
                            "failure.json", "trace.json",    "model.safetensors", "model.onnx"};
 constexpr std::size_t by_which_a_run_is_known = 4;  ///< the first of them
@@ -39,7 +39,7 @@ fs::path make_numbered(const std::string& base) {
   }
 }
 
-/// Without "." and ".." at its end, so that it can be made another one.
+/// The folder without "." and ".." at its end, so that a number can be appended.
 std::string name_of(const fs::path& folder) {
   const fs::path last = folder.filename();
   std::error_code error;

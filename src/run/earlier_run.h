@@ -1,4 +1,4 @@
-// Making room for a new run where an earlier one has been.
+// Moves an earlier run out of the folder of a new one.
 #pragma once
 
 #include <filesystem>

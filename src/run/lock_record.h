@@ -1,4 +1,4 @@
-// What the file of a lock says of its owner.
+// The content of a lock file: its owner.
 #pragma once
 
 #include <chrono>
@@ -32,19 +32,19 @@ ProcessState state_of(const LockRecord& record);
 /// "process 17 on host a, since 2026-01-31 12:00:00 UTC"
 std::string describe(const LockRecord& record);
 
-/// The file of a lock as it was found: of two that differ, the owner was at work between them.
+/// A lock file as it was read. If two readings differ, the owner has renewed it in between.
 struct LockFile {
   std::string text;
   std::uint64_t inode = 0;
   std::int64_t seconds = 0, nanoseconds = 0;  ///< when it was last renewed, by the clock of its disk
   bool operator==(const LockFile&) const = default;
 };
-/// Nothing where there is none. Throws Error for what is there and no regular file, or cannot be read.
+/// Nothing if there is no file. Throws Error if it is not a regular file or cannot be read.
 std::optional<LockFile> read_lock_file(const std::filesystem::path& path);
-/// False where there is one already. Throws Error where it cannot be made.
+/// False if the file exists already. Throws Error if it cannot be created.
 bool make_lock_file(const std::filesystem::path& path, const std::string& text);
-/// Sets the file's time to now, where its text is `text` or no record at all. False where it has another
-/// owner's record; true where it cannot be seen.
+/// Sets the file's time to now if its text is `text` or no record at all. False if it has another owner's
+/// record; true if it cannot be read.
 bool renew_lock_file(const std::filesystem::path& path, const std::string& text);
 
 }  // namespace convoy

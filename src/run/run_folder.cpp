@@ -35,13 +35,13 @@ nlohmann::ordered_json to_json(const EpochRecord& r) {
   return json;
 }
 
-/// Of a line of metrics.jsonl, which anybody may have edited; 0 where it is no whole number.
+/// An integer of a line of metrics.jsonl, which a user may have edited; 0 if it is not a whole number.
 std::int64_t integer_of(const nlohmann::json& record, const char* key) {
   const auto found = record.find(key);
   return found != record.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
 }
 
-/// From 0 to 1; 0 where it is no such number.
+/// A number from 0 to 1; 0 for anything else.
 double share_of(const nlohmann::json& record, const char* key) {
   const auto found = record.find(key);
   const double share = found != record.end() && found->is_number() ? found->get<double>() : 0;

@@ -23,13 +23,13 @@ struct EpochRecord {
 struct StepRecord {
   int epoch = 0;          ///< from 1
   std::int64_t step = 0;  ///< of the run, from 1: the last one that is done
-  /// Since the epoch began, over rank 0's images; not a number while none was counted.
+  /// Since the epoch began, over rank 0's images; NaN until an image was counted.
   double loss = 0, accuracy = 0;
   double images_per_second = 0;  ///< of this epoch, without the run's first step; 0: not known yet
   double seconds = 0;            ///< of the epoch
   double lr = 0;                 ///< of the step
 };
-/// The last one: what the run came to.
+/// The last record: the result of the run.
 struct SummaryRecord {
   EpochRecord last;
   double best_val_accuracy = 0;
@@ -70,7 +70,7 @@ class RunFolder {
   void create(const Config& config) const;
   void append_line(const std::string& line);
   std::filesystem::path path_;
-  std::string unwritten_;  ///< lines of metrics that the disk had no room for
+  std::string unwritten_;  ///< lines of metrics that could not be written yet
 };
 
 }  // namespace convoy

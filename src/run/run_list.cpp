@@ -97,7 +97,7 @@ std::string first_line(const std::string& words) {
   return words.substr(0, words.find('\n'));
 }
 
-/// What a file says goes in by `read`, and why it cannot be read into the notes.
+/// Calls `read` for a file. If it fails, adds the reason to the notes.
 template <class Read>
 void attempt(RunFigures& run, const char* file, Read&& read) {
   try {

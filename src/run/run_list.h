@@ -1,4 +1,4 @@
-// What the folders of runs say of them.
+// The state and results of runs, read from their folders.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace convoy {
 enum class RunState {
   running,   ///< a process holds its log
   finished,  ///< with a summary
-  stopped,   ///< neither, and no failure either: stopped on request, or killed
+  stopped,   ///< none of the others: stopped on request, or killed
   failed,    ///< it left failure.json
 };
 constexpr const char* name_of(RunState state) {
@@ -20,7 +20,7 @@ constexpr const char* name_of(RunState state) {
   return names[static_cast<int>(state)];
 }
 
-/// One run. What its files do not say, or say so that nobody can read it, is absent.
+/// One run. A value is absent if the files lack it or it cannot be read.
 struct RunFigures {
   std::filesystem::path folder;
   std::string name;     ///< the folder's, relative to where it was looked for
@@ -38,7 +38,7 @@ struct RunFigures {
   std::filesystem::file_time_type changed;
 };
 
-/// Reads one run's folder. Never throws for what is in it.
+/// Reads one run's folder. Never throws because of its content.
 RunFigures read_run(const std::filesystem::path& folder);
 /// All runs in a folder and in those inside it, the newest first; the folder itself where it is a run.
 std::vector<RunFigures> list_runs(const std::filesystem::path& folder);

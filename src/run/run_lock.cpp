@@ -51,7 +51,7 @@ void remove_empty(const std::vector<fs::path>& folders) {
   for (const fs::path& folder : folders) ::rmdir(folder.c_str());
 }
 
-/// What a start that finds the folder locked does until it has the lock.
+/// Waits for the lock of a folder that another run has locked, and takes it.
 class Contender {
  public:
   Contender(fs::path lock, std::string text, const LockTimes& times, const std::function<bool()>& stop)
@@ -61,7 +61,7 @@ class Contender {
   void take(const fs::path& path) {
     std::optional<LockFile> last;
     Clock::time_point last_change = Clock::now();
-    bool is_renewed = false;  // so late that the owner was not just ending
+    bool is_renewed = false;  // renewed so late that the owner is not about to end
     while (!make_lock_file(path, text_)) {
       const std::optional<LockFile> found = read_lock_file(path);
       if (!found) continue;  // just released
@@ -152,7 +152,7 @@ class Contender {
   bool announced_ = false;
 };
 
-/// Rights to replace earlier locks, whose tokens never come again: what contenders left that were killed.
+/// Removes rights to replace earlier locks that killed processes have left. Their tokens never repeat.
 void remove_rights(const fs::path& lock) {
   const std::string prefix = lock.filename().string() + ".";
   std::error_code error;
