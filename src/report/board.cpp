@@ -59,14 +59,14 @@ void add_scalars(EventWriter& events, const EpochRecord& record) {
   events.scalar("loss_scale/skipped_steps", step, static_cast<double>(record.loss_scale->skipped_steps));
 }
 
-/// Everything that an epoch's events are made of, away from the engine.
+/// All data of an epoch's events, copied from the engine.
 struct EpochEnd {
   EpochRecord record;
   const Graph& graph;
   const Layout& layout;
   Block weights, gradients;
-  double gradient_factor = 1;           ///< from what lies there to what the optimizer takes
-  std::optional<double> gradient_norm;  ///< where the step has measured it
+  double gradient_factor = 1;           ///< from the gradients in memory to those that the optimizer uses
+  std::optional<double> gradient_norm;  ///< if the step has measured it
   Predictions predictions;
   std::vector<Mistake> mistakes;
   std::vector<Picture> mistaken;

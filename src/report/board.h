@@ -14,13 +14,13 @@
 
 namespace convoy {
 
-/// Rank 0's. What the run's own thread does is to copy; histograms, pictures and files are made in another
-/// one, beside the steps that follow. When a file cannot be written, that is warned of once and the run goes
-/// on; the next write tries again.
+/// Rank 0 has one. The run's own thread only copies values; another thread makes histograms, pictures and
+/// files during the following steps. If a file cannot be written, one warning is given and the run goes on;
+/// the next write tries again.
 class Board {
  public:
-  /// The run has done so many steps; what an earlier part of it has shown of later ones goes. Takes memory
-  /// for a copy of the parameters and one of the gradients, page-locked where the engine has it.
+  /// `steps_done` steps of the run are done; events of later steps that an earlier process wrote are removed.
+  /// Allocates a copy of the parameters and one of the gradients, page-locked if the engine has such memory.
   Board(const std::filesystem::path& run, const std::string& host, std::int64_t steps_done, Session& session);
   ~Board();
   Board(const Board&) = delete;
@@ -35,7 +35,7 @@ class Board {
   /// layer's filters; where there are predictions, the confusion matrix and the worst mistakes. Not
   /// collective.
   void epoch(const EpochRecord& record, Predictions predictions);
-  /// Begins to write what there is.
+  /// Begins to write the events gathered so far.
   void flush();
   /// Waits until all is written.
   void finish();
@@ -47,7 +47,7 @@ class Board {
   };
   /// Adds events and writes them, in the other thread.
   void write(std::function<void()> add);
-  /// Waits for the thread; says where it begins to fail, and when that is over.
+  /// Waits for the thread. Warns when it begins to fail, and says when it works again.
   void settle();
 
   Session& session_;
@@ -58,8 +58,8 @@ class Board {
   RepeatedFailure unwritten_;
 };
 
-/// Whether an epoch's validation should bring predictions, for Board::epoch: the same on every rank. Not
-/// where they would be more than a few million numbers.
+/// Whether an epoch's validation should collect predictions for Board::epoch; the same on every rank. False
+/// if they would be more than a few million numbers.
 bool wants_predictions(const Config& config, const Session& session);
 
 }  // namespace convoy

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr auto redraw_every = 300ms, look_every = 250ms;
 
-/// mpirun gives its ranks a pseudo-terminal of its own; what counts there is where mpirun writes.
+/// mpirun gives its ranks a pseudo-terminal. What counts is where mpirun itself writes.
 bool stdout_is_terminal() {
   if (isatty(STDOUT_FILENO) != 1) return false;
   if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return true;
@@ -36,7 +36,7 @@ bool can_redraw() {
   return stdout_is_terminal() && terminal != nullptr && std::string(terminal) != "dumb" && *terminal != '\0';
 }
 
-/// The last column stays free: some terminals begin a new line behind it.
+/// The last column stays free, because some terminals begin a new line after it.
 int columns() {
   winsize size{};
   const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
@@ -159,7 +159,7 @@ void Console::watch() {
     advances = activity.advances();
     const double seconds = seconds_of(now - since);
     if (has_bar_) {
-      // The bar is drawn by who trains; it stands still where a step is long, or something else is done.
+      // The training thread draws the bar. The bar does not move during a long step or other work.
       if (now - drawn_ >= 1s && seconds >= 1) draw(lock, bar_status(seconds));
     } else if (log_every_ > 0s && seconds >= 1 && now - said_ >= log_every_) {
       write_line(lock, status(seconds));
@@ -212,8 +212,7 @@ void Console::write_log(const Lock& lock, const std::string& text) {
 }
 
 void Console::append_log(const Lock&) {
-  // Opened anew for each line: a disk that becomes read-only meanwhile, or another file of the name, does no
-  // harm.
+  // Opened again for each line, so that a disk that becomes read-only or a replaced file does no harm.
   try {
     append_to_file(log_, unlogged_, Sync::no);
     unlogged_.clear();

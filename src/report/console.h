@@ -1,5 +1,5 @@
-// What a person sees of a run: a bar on a terminal, lines in a file, and that it lives while nothing else
-// happens.
+// The output of a run for people: a progress bar on a terminal, lines in a file, and signs of life during
+// long phases.
 #pragma once
 
 #include <chrono>
@@ -17,9 +17,10 @@
 
 namespace convoy {
 
-/// Silent on all ranks but the root. There a thread looks at RankEnvironment::activity(): on a terminal it
-/// keeps the last line moving, elsewhere it says what is being done once nothing was said for `log_every`
-/// seconds. A run outlives who watches it: that standard output cannot be written is a warning.
+/// Silent on all ranks but rank 0. There a thread watches RankEnvironment::activity(). On a terminal it
+/// updates the last line; elsewhere it writes the current activity after `log_every` seconds without a line.
+/// If standard output cannot be written, for instance because its reader has ended, that is a warning and the
+/// run goes on.
 class Console {
  public:
   /// `log_every`: seconds between two lines of progress; 0: none.
@@ -29,20 +30,21 @@ class Console {
   Console& operator=(const Console&) = delete;
 
   /// Adds all lines to this file, too, those from before this call first. Marks it as in use
-  /// (src/io/in_use.h), which tells others that the run is going on.
+  /// (src/io/in_use.h), so that other processes see that the run is going on.
   void log_to(const std::filesystem::path& path);
 
-  /// A line that stays.
+  /// Writes a line that stays.
   void line(const std::string& text);
-  /// The same as a warning, on stderr.
+  /// Writes a warning to stderr.
   void warn(const std::string& text);
   void epoch(const EpochRecord& record, int epochs);
 
   /// An epoch begins: `steps` steps, the first of which Activity counts as `first_step`.
   void begin_epoch(int epoch, int epochs, std::int64_t first_step, std::int64_t steps);
-  /// Asked after each step: whether it is time for progress().
+  /// Called after each step: whether it is time for progress().
   bool wants_progress();
-  /// Draws the bar, or writes a line if one is due. Whether it was: then metrics.jsonl gets a row, too.
+  /// Draws the bar, or writes a line if one is due. Returns whether it wrote a line: then metrics.jsonl gets
+  /// a record, too.
   bool progress(const StepProgress& progress);
 
  private:
@@ -79,8 +81,8 @@ class Console {
   std::string unlogged_;              ///< lines that are not in the file yet
   RepeatedFailure unwritten_;         ///< of the file
   RepeatedFailure unprinted_;         ///< of standard output
-  bool bar_shown_ = false;            ///< the cursor stands behind a line that is drawn again
-  bool row_due_ = false;              ///< wants_progress() was true for a line's sake
+  bool bar_shown_ = false;            ///< the cursor is behind a line that will be drawn again
+  bool row_due_ = false;              ///< wants_progress() was true because a line was due
   std::optional<StepProgress> last_;  ///< what the bar says; none before the epoch's first
   Epoch epoch_;
   Clock::time_point said_, drawn_, row_, asked_;

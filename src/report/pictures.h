@@ -22,28 +22,29 @@ const Parameter* first_filters(const Graph& graph);
 /// A filter (R,S,C) per tile; black and white are the least and the largest of all weights.
 Picture filter_picture(const Parameter& filters, std::span<const double> weights);
 
-/// What an image's channels show: colours where there are three, else the first one. Of a volume, the slice
-/// in the middle.
+/// An image as a picture: in colour if it has three channels, else its first channel. Of a volume, the middle
+/// slice.
 Picture image_picture(const FeatureShape& shape, std::span<const std::uint8_t> pixels);
 
 /// Images of which a score is not finite.
 std::int64_t count_overflows(const Predictions& predictions);
-/// counts (classes,classes): row: what an image is, column: what the network takes it for.
+/// counts (classes,classes): the row is the label, the column the answer of the network.
 std::vector<std::int64_t> confusion_matrix(const Predictions& predictions);
-/// A square per count; the darker, the larger a share of its row it is. The classes' names stand in front of
-/// rows and above columns (of more than 200 classes none do). `names`: of the classes, or none: then numbers.
+/// One square per count; the larger its share of the row, the darker it is. The classes' names are in front
+/// of rows and above columns, unless there are more than 200 classes. `names`: of the classes; if empty,
+/// numbers are drawn.
 Picture confusion_picture(int classes, std::span<const std::int64_t> counts,
                           const std::vector<std::string>& names);
 
-/// An image that the network takes for something else.
+/// An image that the network classifies wrongly.
 struct Mistake {
   std::int64_t image = 0;  ///< its place among the validation images
   int label = 0, answer = 0;
   double certainty = 0;  ///< probability of the answer
   double of_label = 0;   ///< probability of the label
 };
-/// Those to whose label it gives the least probability, worst first, at most so many. Where scores overflow,
-/// probabilities count as 0.
+/// The images whose labels get the lowest probability, worst first, at most `most` of them. If scores
+/// overflow, probabilities count as 0.
 std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t most);
 /// A table in Markdown, in the order of the contact sheet. `names`: of the classes, or none.
 std::string list_of(const std::vector<Mistake>& mistakes, const std::vector<std::string>& names);

@@ -13,13 +13,13 @@
 
 namespace convoy {
 
-/// Gathers the times of the calls of some training steps, ordinary ones but for being timed.
+/// Gathers the times of the calls of some training steps. Timing does not change their results.
 class Profiler {
  public:
   /// Of `steps` steps, after the first two of the process.
   explicit Profiler(int steps) : left_(steps) {}
 
-  /// Asked before each training step: whether it is one of those to be timed.
+  /// Called before each training step: whether it is to be timed.
   bool begin_step();
   /// `plan` outlives this; `times` has one entry per call.
   void end_step(const Plan& plan, std::vector<CallTime> times);

@@ -52,7 +52,7 @@ std::string clock_text(double seconds) {
 
 std::string progress_bar(const StepProgress& progress, int width) {
   const StepRecord& record = progress.record;
-  // What comes behind the bar, and how early it is given up where columns are short.
+  // The parts after the bar. The second number says how early a part is left out when columns are few.
   struct Piece {
     std::string text;
     int rank;

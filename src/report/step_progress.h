@@ -9,8 +9,7 @@
 
 namespace convoy {
 
-/// What a person is told within an epoch. All figures are of steps that are done, not of those that are only
-/// queued.
+/// The progress within an epoch. All figures count steps that are done, not those that are only queued.
 struct StepProgress {
   StepRecord record;
   int epochs = 0;                      ///< of the run
@@ -18,16 +17,15 @@ struct StepProgress {
   std::optional<double> seconds_left;  ///< of the run, validation included; nothing while speed is unknown
 };
 
-/// How fast steps are. The first one, which also compiles and fills caches, says nothing of the others: it
-/// only starts the clock.
+/// The speed of steps. The first step also compiles and fills caches, so it only starts the clock.
 class Pace {
  public:
   using Clock = std::chrono::steady_clock;
-  /// So many images of the epoch are through by `now`.
+  /// `images` of the epoch are done at `now`.
   void add(double images, Clock::time_point now);
-  /// An epoch begins, or goes on, after so many images; the speed so far stays known.
+  /// An epoch begins or goes on after `images`. The speed measured so far is kept.
   void begin_epoch(double images, Clock::time_point now);
-  /// Nothing before the second step is done.
+  /// Nothing until the second step is done.
   std::optional<double> images_per_second() const { return rate_; }
 
  private:
@@ -43,7 +41,7 @@ class Pace {
 std::string clock_text(double seconds);
 
 /// `epoch 2/3 [=====>    ]  120/469  loss 0.4312  87.25 %  1234 images/s  0:12 left`, at most `width`
-/// columns of ASCII: where there are too few, first the bar, then what matters least is left out.
+/// columns of ASCII: if there are too few, the bar is left out first, then the least important figures.
 std::string progress_bar(const StepProgress& progress, int width);
 /// The same as a line of a log: "epoch 2/3  step 120/469  loss …".
 std::string progress_line(const StepProgress& progress);

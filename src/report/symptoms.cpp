@@ -98,7 +98,7 @@ std::string dead_units(const EpochEvidence& e) {
 }
 
 std::string vanishing_gradients(const EpochEvidence& e) {
-  // Small gradients are as they should be once the loss is small.
+  // Small gradients are right once the loss is small.
   if (e.gradients.empty() || !e.learnable || e.record.train_loss < 0.5 * chance_loss(e)) return "";
   double largest = 0;
   for (const LayerGradients& layer : e.gradients) largest = std::max(largest, layer.rms);
@@ -183,7 +183,7 @@ void SymptomWatch::after_step(int epoch, std::int64_t index) {
     const std::vector<double> state = session_.read_values(session_.plans().layout.loss_scale);
     if (std::isfinite(state[loss_scale::norm])) evidence_.norms.push_back(state[loss_scale::norm]);
   }
-  // Ever more rarely, since it takes as long as a step of a small network.
+  // At growing intervals, since it takes as long as a step of a small network.
   const bool due = std::has_single_bit(static_cast<unsigned>(epoch)) || epoch == config_.train.epochs;
   if (due && index == whole_batch_) look_at_gradients();
 }
@@ -208,7 +208,7 @@ void SymptomWatch::look_at_gradients() {
       squares += of_row;
       if (of_row == 0 && std::all_of(row, row + width, [](double value) { return value == 0; })) ++dead;
     }
-    if (!std::isfinite(squares)) {  // a step that was left out says nothing
+    if (!std::isfinite(squares)) {  // a skipped step is not counted
       evidence_.gradients.clear();
       return;
     }

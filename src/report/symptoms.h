@@ -1,4 +1,4 @@
-// Signs that training has gone wrong, from what an epoch has left.
+// Signs that training has gone wrong, from the results of an epoch.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace convoy {
 
-/// Of the gradients of one step with a whole batch.
+/// Statistics of the gradients of a layer in one step with a whole batch.
 struct LayerGradients {
   std::string layer;                 ///< "3", as in the network's list of layers
   std::int64_t units = 0, dead = 0;  ///< output channels; those whose weights' gradients are all exactly zero
@@ -24,7 +24,7 @@ struct EpochEvidence {
   EpochRecord record;
   int classes = 0;
   std::int64_t steps = 0;                 ///< of an epoch
-  bool learnable = true;                  ///< labels have to do with images
+  bool learnable = true;                  ///< labels depend on the images
   bool warmed_up = true;                  ///< the schedule's warm-up is over
   std::vector<std::int64_t> labels;       ///< of the validation images, so many per class
   std::vector<std::int64_t> predicted;    ///< the same of the network's answers; empty: not known
@@ -40,7 +40,7 @@ struct Symptom {
   std::string text;  ///< what is so and what to try
 };
 
-/// Those that show; none in good health.
+/// The signs that are present; none if all is well.
 std::vector<Symptom> symptoms_of(const EpochEvidence& evidence);
 
 /// Rank 0's: gathers the evidence of a run, at a few steps of an epoch and at its end. Reads the engine's
@@ -49,11 +49,11 @@ class SymptomWatch {
  public:
   SymptomWatch(const Config& config, Session& session);
 
-  /// The epoch's batch `index` is queued. Waits for it in a few steps of an epoch.
+  /// Called after the epoch's batch `index` is queued. Waits for it in a few steps of an epoch.
   void after_step(int epoch, std::int64_t index);
-  /// What shows for the first time. `predictions` may be empty.
+  /// The signs that are present for the first time. `predictions` may be empty.
   std::vector<Symptom> at_epoch_end(const EpochRecord& record, const Predictions& predictions);
-  /// Names of what showed at the last epoch's end.
+  /// Names of the signs that were present at the last epoch's end.
   const std::vector<std::string>& present() const { return present_; }
 
  private:
