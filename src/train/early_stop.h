@@ -1,4 +1,4 @@
-// What a request to stop does where no work looks at it.
+// Ends the run on a request to stop in phases that do not check for it.
 #pragma once
 
 #include <chrono>

@@ -14,8 +14,8 @@ double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t s
   const double now = static_cast<double>(step);
   if (now < warmup) return peak * std::min(1.0, (now + 1) / warmup);
 
-  const double done =
-      std::clamp((now - warmup) / std::max(1.0, total - warmup), 0.0, 1.0);  // share of what follows
+  const double done = std::clamp((now - warmup) / std::max(1.0, total - warmup), 0.0,
+                                 1.0);  // share of the steps after the warm-up
   const auto between = [](double from, double to, double share) { return from + (to - from) * share; };
   switch (schedule.name) {
     case ScheduleConfig::Name::constant:

@@ -15,7 +15,7 @@
 namespace convoy {
 namespace {
 
-// A handler has no argument of ours: these are what it needs, and all there is.
+// Signal handlers take no argument of ours, so their state is global.
 std::atomic<bool> stop_requested{false};
 std::atomic<pid_t> launcher{0};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free,
@@ -23,10 +23,10 @@ static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<pid_t>::is_a
 
 void request_stop(int signal, siginfo_t*, void*) {
   stop_requested.store(true, std::memory_order_relaxed);
-  if (signal == SIGINT) std::signal(SIGINT, SIG_DFL);  // for people who press it again
+  if (signal == SIGINT) std::signal(SIGINT, SIG_DFL);  // so that a second Ctrl-C ends the process
 }
 
-/// Others send SIGCONT to go on with a process that they stopped.
+/// A SIGCONT from another process only continues a stopped process.
 void heed_launcher(int, siginfo_t* info, void*) {
   if (info->si_code == SI_USER && info->si_pid == launcher.load(std::memory_order_relaxed))
     stop_requested.store(true, std::memory_order_relaxed);

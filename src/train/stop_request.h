@@ -8,8 +8,8 @@ namespace convoy {
 
 /// While it lives, SIGUSR1, SIGTERM, SIGINT and SIGHUP set a flag and do nothing else; a second SIGINT ends
 /// the process as if there were no handler. A SIGHUP that was ignored before, as nohup does, stays ignored.
-/// SIGXFSZ is ignored: a file-size limit fails a write, as a full disk
-/// does. One at a time in a process.
+/// SIGXFSZ is ignored: a file-size limit then fails a write, as a full disk does. A process may have one such
+/// object at a time.
 ///
 /// Under Open MPI a terminal's Ctrl-C reaches mpirun alone. It sends its ranks SIGCONT at once, SIGTERM after
 /// a second and SIGKILL after another one (odls_base_sigkill_timeout). So SIGCONT from there sets the flag,

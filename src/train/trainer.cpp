@@ -64,7 +64,7 @@ void Trainer::start_or_resume() {
   }
   require_same_weights(session_, ranks_, "at the start");
   agree(ranks_, [&] {
-    if (!ranks_.is_root() || is_finished()) return;  // nothing to add to a run that is done
+    if (!ranks_.is_root() || is_finished()) return;  // a finished run is left as it is
     if (options_.lock) options_.lock->require_ours();
     if (checkpoint && folder_.contains(checkpoint->path)) {
       best_val_accuracy_ = folder_.prepare_resumed(config_, progress_.epochs_done, progress_.steps_done);
@@ -84,11 +84,12 @@ void Trainer::adapt_progress() {
   const std::int64_t steps_per_epoch = session_.steps_per_epoch();
   std::optional<std::size_t> batch = batch_after(progress_.images_done);
   if (progress_.images_done > 0 && (progress_.order != order_of_data() || !batch)) {
-    console_.warn(format_printable(
-        "the checkpoint stands after {} images of an epoch of {}; this one is of {} in batches of {}: epoch "
-        "{} begins anew",
-        progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
-        progress_.epochs_done + 1));
+    console_.warn(
+        format_printable("the checkpoint has done {} images of an epoch of {}; this run's epochs are of {} "
+                         "with global_batch {}, "
+                         "so epoch {} begins again",
+                         progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
+                         progress_.epochs_done + 1));
     progress_.images_done = 0;
     progress_.epoch_seconds = 0;
     progress_.metrics.clear();
@@ -96,7 +97,7 @@ void Trainer::adapt_progress() {
   }
   const std::int64_t steps = progress_.epochs_done * steps_per_epoch + static_cast<std::int64_t>(*batch);
   if (progress_.steps_done != steps) {
-    console_.warn(format_printable("the checkpoint's {} steps are {} here: the schedule goes on by epochs",
+    console_.warn(format_printable("the checkpoint's {} steps are {} here: the schedule continues by epochs",
                                    progress_.steps_done, steps));
   }
   if (progress_.best_metric != early_stop_metric()) progress_.epochs_since_best = -1;  // not comparable
@@ -157,7 +158,7 @@ std::optional<SummaryRecord> Trainer::run() {
     }
     if (stopping || is_finished() || progress_.epochs_done % config_.checkpoint.every_epochs == 0)
       files.push_back(checkpoint_path(folder_.checkpoints(), progress_));
-    if (is_finished()) {  // before its last checkpoint: who finds that one finds all
+    if (is_finished()) {  // before its last checkpoint: a finished checkpoint implies complete metrics
       if (symptoms_) summary.signs = symptoms_->present();
       summary.best_val_accuracy = best_val_accuracy_;
       if (session_.has_test_part()) summary.test = session_.evaluate(nullptr, Part::test);
@@ -206,7 +207,7 @@ bool Trainer::train_epoch(EpochRecord& record) {
     state.step = first_step + static_cast<std::int64_t>(batch);
     state.stop = options_.stop_requested && options_.stop_requested() ? 1 : 0;
     state.learning_rate = static_cast<float>(learning_rate_of(state.step));
-    judge(state.step - 1, verdicts, record.epoch);  // the step before may still run
+    judge(state.step - 1, verdicts, record.epoch);  // the previous step may still be running
     if (verdicts.stop) break;
     train_batch(batch, state);
     ++progress_.steps_done;
@@ -351,7 +352,7 @@ std::string Trainer::early_stop_metric() const {
 bool Trainer::improved(const EpochRecord& record) {
   progress_.best_metric = early_stop_metric();
   double value = progress_.best_metric == "val_accuracy" ? -record.val_accuracy : record.val_loss;
-  if (!std::isfinite(value)) value = std::numeric_limits<double>::max();  // no number is better than one
+  if (!std::isfinite(value)) value = std::numeric_limits<double>::max();  // NaN is worse than any number
   const bool is_best = progress_.epochs_since_best < 0 || value < progress_.best_value;
   if (is_best) progress_.best_value = value;
   progress_.epochs_since_best = is_best ? 0 : progress_.epochs_since_best + 1;

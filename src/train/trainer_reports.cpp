@@ -1,4 +1,4 @@
-// What the trainer says of a run: how far it is, what looks wrong, what it has come to.
+// Messages of the trainer: progress, warnings and the result of a run.
 #include <algorithm>
 
 #include "src/checkpoint/data_record.h"
