@@ -147,7 +147,7 @@ struct CheckpointConfig {
 struct DistributedConfig {
   double timeout = 30;               ///< seconds without a sign of life after which a rank counts as lost
   double step_timeout = 1800;        ///< seconds a step may take; 0: any
-  std::int64_t verify_every = 1000;  ///< steps after which ranks compare their weights; 0: never
+  std::int64_t verify_every = 1000;  ///< steps between comparisons of weights; 0: at the start alone
   Precision gradient_dtype = Precision::fp32;  ///< what gradients are rounded to on the way to other ranks
   bool bind = true;  ///< `auto | none`: a GPU's rank that may run anywhere keeps to cores near it
 };

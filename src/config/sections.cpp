@@ -211,7 +211,7 @@ Table<DistributedConfig> distributed_table() {
             "seconds a step or a batch of evaluation may take before the run ends; 0: no limit"),
       field("verify_every", &D::verify_every, number<std::int64_t>(between(0, 1e12)),
             "steps after which ranks compare hashes of their weights, as at the end of epochs and "
-            "before checkpoints; 0: never"),
+            "before checkpoints; 0: at the start alone"),
       field("gradient_dtype", &D::gradient_dtype,
             choice<Precision>(
                 {{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}),
