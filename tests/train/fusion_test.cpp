@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tests/train/networks.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {
@@ -20,45 +21,12 @@ const std::string lenet_like = R"(
     - relu
     - linear: 3
 )";
-const std::string residual = R"(
-    - conv: {out: 8, kernel: 3, pad: same, bias: false}
-    - batchnorm
-    - relu
-    - residual:
-        body:
-          - conv: {out: 8, kernel: 3, pad: same, bias: false}
-          - batchnorm: {group: 3}
-          - relu
-          - conv: {out: 8, kernel: 3, pad: same, bias: false}
-          - batchnorm
-    - relu
-    - residual:
-        body:
-          - conv: {out: 12, kernel: 3, stride: 2, pad: 1, bias: false}
-          - batchnorm
-        shortcut:
-          - conv: {out: 12, kernel: 1, stride: 2, bias: false}
-          - batchnorm
-    - relu
-    - globalavgpool
-    - linear: 3
-)";
+const std::string residual = residual_layers("", 12, "relu");
 
 class CudaFusedTraining : public ::testing::TestWithParam<std::string> {
  protected:
   static Config config(const std::string& fusion, const std::string& precision = "fp32") {
-    const std::string yaml = fmt::format(R"(
-seed: 3
-data: {{source: digits, normalize: {{mean: [0.4], std: [0.3]}}}}
-model:
-  input: [2, 6, 6]
-  layers:
-{}
-train: {{global_batch: 8, fusion: {}, precision: {}}}
-optimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}
-)",
-                                         GetParam(), fusion, precision);
-    return parse_config(yaml, "fusion.yaml", {});
+    return step_config(GetParam(), fmt::format("fusion: {}, precision: {}", fusion, precision));
   }
 };
 

@@ -3,35 +3,14 @@
 
 #include <algorithm>
 
+#include "tests/train/networks.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {
 namespace {
 
-const std::string residual = R"(
-    - conv: {out: 8, kernel: 3, pad: same, bias: false}
-    - batchnorm
-    - relu
-    - maxpool: {kernel: 3, stride: 1, pad: 1}
-    - residual:
-        body:
-          - conv: {out: 8, kernel: 3, pad: same, bias: false}
-          - batchnorm: {group: 3}
-          - relu
-          - conv: {out: 8, kernel: 3, pad: same, bias: false}
-          - batchnorm
-    - relu
-    - residual:
-        body:
-          - conv: {out: 16, kernel: 3, stride: 2, pad: 1, bias: false}
-          - batchnorm
-        shortcut:
-          - conv: {out: 16, kernel: 1, stride: 2, bias: false}
-          - batchnorm
-    - leaky_relu: 0.1
-    - globalavgpool
-    - linear: 3
-)";
+const std::string residual =
+    residual_layers("    - maxpool: {kernel: 3, stride: 1, pad: 1}\n", 16, "leaky_relu: 0.1");
 const std::string plain = R"(
     - conv: {out: 8, kernel: 3, pad: same}
     - gelu
@@ -57,20 +36,9 @@ struct Trained {
 
 Trained train(const std::string& layers, EngineKind engine, const std::string& precision, bool fusion,
               bool recompute) {
-  const Config config = parse_config(
-      fmt::format(R"(
-seed: 3
-data: {{source: digits, normalize: {{mean: [0.4], std: [0.3]}}}}
-model:
-  input: [2, 6, 6]
-  layers:
-{}
-train: {{global_batch: 8, precision: {}, fusion: {}, recompute: {}}}
-optimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}
-device: {}
-)",
-                  layers, precision, fusion, recompute, precision == "fp64" ? "reference" : "auto"),
-      "recompute.yaml", {});
+  const Config config = step_config(
+      layers, fmt::format("precision: {}, fusion: {}, recompute: {}", precision, fusion, recompute),
+      precision == "fp64" ? "reference" : "auto");
   const RankEnvironment alone = RankEnvironment::alone();
   Session session(config, tiny_data(37, 11), make_engine(engine, alone), alone);
   session.initialize();
