@@ -207,7 +207,7 @@ bool Trainer::train_epoch(EpochRecord& record) {
     state.step = first_step + static_cast<std::int64_t>(batch);
     state.stop = options_.stop_requested && options_.stop_requested() ? 1 : 0;
     state.learning_rate = static_cast<float>(learning_rate_of(state.step));
-    judge(state.step - 1, verdicts, record.epoch);  // the previous step may still be running
+    process_reports(state.step - 1, verdicts, record.epoch);  // the previous step may still be running
     if (verdicts.stop) break;
     train_batch(batch, state);
     ++progress_.steps_done;
@@ -222,19 +222,19 @@ bool Trainer::train_epoch(EpochRecord& record) {
     if (verify_every > 0 && progress_.steps_done % verify_every == 0) verify_weights();
     const std::int64_t every = config_.checkpoint.every_steps;
     if (every > 0 && progress_.steps_done % every == 0 && batch + 1 < batches.size()) {
-      judge(state.step + 1, verdicts, record.epoch);
+      process_reports(state.step + 1, verdicts, record.epoch);
       if (verdicts.stop) break;
-      note_epoch(seconds);
+      save_epoch_progress(seconds);
       save({checkpoint_path(folder_.checkpoints(), progress_)});
     }
     if (symptoms_) symptoms_->after_step(record.epoch, static_cast<std::int64_t>(batch));
     if (console_.wants_progress()) report_progress(record, batch + 1, seconds_before, start);
   }
-  judge(first_step + static_cast<std::int64_t>(batch), verdicts, record.epoch);
+  process_reports(first_step + static_cast<std::int64_t>(batch), verdicts, record.epoch);
   session_.engine().synchronize();
   const double seconds = seconds_before + seconds_since(start);
   if (verdicts.stop) {
-    note_epoch(seconds);
+    save_epoch_progress(seconds);
     return false;
   }
   verify_weights();
@@ -260,7 +260,7 @@ void Trainer::train_batch(std::size_t batch, const StepState& state) {
   if (profiler_->is_full()) report_profile();
 }
 
-void Trainer::judge(std::int64_t end, Verdicts& verdicts, int epoch) {
+void Trainer::process_reports(std::int64_t end, Verdicts& verdicts, int epoch) {
   for (; verdicts.next < end; ++verdicts.next, ++verdicts.steps_done) {
     const StepVerdict verdict = session_.verdict(verdicts.next);
     verdicts.stop |= verdict.stop;
@@ -313,7 +313,7 @@ void Trainer::restore_epoch_metrics() {
   session_.write_values(sums, mine);
 }
 
-void Trainer::note_epoch(double seconds) {
+void Trainer::save_epoch_progress(double seconds) {
   const std::vector<double> mine = session_.read_values(session_.plans().layout.train_metrics);
   progress_.metrics.assign(mine.size() * static_cast<std::size_t>(ranks_.size()), 0.0);
   std::copy(mine.begin(), mine.end(),

@@ -76,7 +76,7 @@ class Trainer {
   };
   /// Reads the reports of the steps before `end`, which are queued, and waits for them. Throws AgreedError if
   /// a loss is not finite and train.on_nan says to stop.
-  void judge(std::int64_t end, Verdicts& verdicts, int epoch);
+  void process_reports(std::int64_t end, Verdicts& verdicts, int epoch);
   /// Tells the console, and metrics.jsonl every train.log_every seconds, how far the epoch is. Waits for the
   /// steps that are queued, `done` of the epoch's. `seconds`: of the epoch until `start`.
   void report_progress(const EpochRecord& epoch, std::size_t done, double seconds, Clock::time_point start);
@@ -87,7 +87,7 @@ class Trainer {
   /// Writes the sums of metrics that ranks had before the run stopped to the engine.
   void restore_epoch_metrics();
   /// Stores the state within the epoch in progress_. Collective.
-  void note_epoch(double seconds);
+  void save_epoch_progress(double seconds);
   void validate(EpochRecord& record);
   /// The error that ends the run on every rank if a loss is not finite.
   AgreedError not_finite(const std::string& what) const;

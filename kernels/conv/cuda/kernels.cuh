@@ -94,9 +94,9 @@ struct FilterRows {
     return at;
   }
   CONVOY_HOST_DEVICE bool advance(Cursor& cursor, int steps) const {
-    const int further = cursor.offset + steps * filter;
+    const int next_offset = cursor.offset + steps * filter;
     const bool next_tap = cls.gather.advance(cursor, steps);
-    cursor.offset = further;
+    cursor.offset = next_offset;
     if (next_tap) place(cursor);
     return next_tap;
   }

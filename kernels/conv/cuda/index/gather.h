@@ -108,9 +108,9 @@ struct Gather {
     return at;
   }
   /// True when the tap has changed, not only the channel.
-  CONVOY_HOST_DEVICE bool advance(GatherTap& tap, int columns_further) const {
-    tap.c += columns_further;
-    tap.offset += columns_further;
+  CONVOY_HOST_DEVICE bool advance(GatherTap& tap, int steps) const {
+    tap.c += steps;
+    tap.offset += steps;
     if (tap.c < channels) return false;
     do {
       tap.c -= channels;
@@ -174,9 +174,9 @@ struct MaskedGather {
             1u << place.t | 1u << (most_masked_taps + place.r) | 1u << (2 * most_masked_taps + place.s)};
   }
   CONVOY_HOST_DEVICE Tap tap(int column) const { return with_mask(gather.tap(column)); }
-  CONVOY_HOST_DEVICE bool advance(Tap& tap, int columns_further) const {
+  CONVOY_HOST_DEVICE bool advance(Tap& tap, int steps) const {
     GatherTap at{tap.c, tap.tap, 0, 0, 0, tap.offset};
-    const bool changed = gather.advance(at, columns_further);
+    const bool changed = gather.advance(at, steps);
     if (changed)
       tap = with_mask(at);
     else

@@ -40,11 +40,11 @@ struct HaloPlace {
 __device__ __forceinline__ HaloPlace halo_place(int begin) {
   return {begin / 2 * 4, begin % 2 * 16};
 }
-/// The pair `further` bytes after a pixel's first.
+/// The pair `offset` bytes after a pixel's first.
 template <bool AcrossWords>
 __device__ __forceinline__ std::uint32_t gathered_pair(const std::byte* halo, const HaloPlace& place,
-                                                       int further) {
-  const auto* from = reinterpret_cast<const std::uint32_t*>(halo + (place.bytes + further));
+                                                       int offset) {
+  const auto* from = reinterpret_cast<const std::uint32_t*>(halo + (place.bytes + offset));
   if constexpr (AcrossWords) return __funnelshift_r(from[0], from[1], static_cast<unsigned>(place.shift));
   return from[0];
 }
@@ -136,8 +136,8 @@ __global__ void __launch_bounds__(HaloFprop::threads, 2)
         for (int j = 0; j < matrices / 2; ++j) b[j] = weights[(step * (matrices / 2) + j) * 32 + lane];
 #pragma unroll
         for (int i = 0; i < subtiles; ++i) {
-          const auto a = [&](int half, int further, int mask) {
-            return gathered_pair<AcrossWords>(from, places[i][half], further) & static_cast<unsigned>(mask);
+          const auto a = [&](int half, int offset, int mask) {
+            return gathered_pair<AcrossWords>(from, places[i][half], offset) & static_cast<unsigned>(mask);
           };
           const std::uint32_t a0 = a(0, tap.x, tap.z), a1 = a(1, tap.x, tap.z);
           const std::uint32_t a2 = a(0, tap.y, tap.w), a3 = a(1, tap.y, tap.w);
