@@ -1,4 +1,4 @@
-// What a rank is doing, for its watchdog to tell the others and for the console to show.
+// What a rank is doing. Its watchdog reports it to the other ranks, and the console shows it.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ class Activity {
   }
   /// Something else begins; `what` is a literal such as "loading data".
   void begin(const char* what) { doing_ = what; }
-  /// Something else got done that a rank may take long for, such as an evaluation batch.
+  /// A piece of other long work is done, such as an evaluation batch.
   void advance() { ++advances_; }
 
   const char* doing() const { return doing_; }
@@ -28,7 +28,7 @@ class Activity {
   std::uint64_t advances() const { return advances_; }
   bool is_waiting() const { return waiting_ > 0; }
 
-  /// While it lives, this rank waits for others: if nothing moves on, the fault is not here.
+  /// While it exists, this rank waits for others: if nothing progresses, the fault is elsewhere.
   class Waiting {
    public:
     explicit Waiting(Activity& activity) : activity_(activity) { ++activity_.waiting_; }

@@ -1,4 +1,4 @@
-// Doing something on every rank that may fail on some: all succeed, or all throw the same error.
+// Work on every rank that may fail on some: either all ranks succeed, or all throw the same error.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace convoy {
 
-/// An error every rank knows of: rank 0 alone reports it and all end by themselves, with the same exit code.
+/// An error that every rank throws. Rank 0 alone reports it, and all end with the same exit code.
 class AgreedError : public Error {
  public:
   /// `rank`, `host`: where it arose, if on one of them.
@@ -25,8 +25,8 @@ class AgreedError : public Error {
   std::string host_;
 };
 
-/// Runs `work` on every rank, then compares notes. Throws AgreedError on all ranks with the lowest failing
-/// rank's message. `work` must not contain collectives that a failing rank would leave out.
+/// Runs `work` on every rank, then compares the results. Throws AgreedError on all ranks with the lowest
+/// failing rank's message. `work` must not contain collectives that a failing rank would leave out.
 template <class Work>
 void agree(const RankEnvironment& ranks, Work&& work) {
   std::string problem;

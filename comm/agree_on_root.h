@@ -8,7 +8,7 @@
 
 namespace convoy {
 
-/// Runs `work` on rank 0 alone, while the others rest, however long it takes. Throws as agree() does.
+/// Runs `work` on rank 0 alone while the others sleep, without a time limit. Throws as agree() does.
 template <class Work>
 void agree_on_root(const RankEnvironment& ranks, Work&& work) {
   std::exception_ptr problem;

@@ -1,4 +1,4 @@
-// A thread for what proceeds only while somebody asks it to, such as MPI's non-blocking collectives.
+// A thread that polls operations which progress only when polled, such as MPI's non-blocking collectives.
 #pragma once
 
 #include <condition_variable>
@@ -10,8 +10,8 @@
 
 namespace convoy {
 
-/// Begins jobs in the order given and asks until they are done, sleeping in between, so that it takes no core
-/// from whoever computes meanwhile. One thread calls start() and join().
+/// Begins jobs in the order given and polls until they are done. It sleeps in between, so that it takes no
+/// core from threads that compute. One thread calls start() and join().
 class CommunicationThread {
  public:
   /// `progress` says whether every job begun so far is done. It and the jobs run on this thread alone.

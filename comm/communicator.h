@@ -19,7 +19,8 @@ class Communicator {
   /// `from` and `to` hold `count` values for each rank: slice r of `to` becomes slice rank() of rank r's
   /// `from`. As asynchronous as sums.
   virtual void exchange_slices_async(const void* from, void* to, std::int64_t count, DType type) = 0;
-  /// `values` holds `count` values of each rank: all get everybody's. As asynchronous as sums.
+  /// `values` holds `count` values of each rank; every rank gets the values of all ranks. As asynchronous as
+  /// sums.
   virtual void gather_slices_async(void* values, std::int64_t count, DType type) = 0;
   /// Work queued from here on waits for the results; the host does not, where the engine is asynchronous.
   virtual void join() = 0;
@@ -27,7 +28,7 @@ class Communicator {
   virtual void abort() noexcept = 0;
 };
 
-/// One rank: sums are what they are, and there is nobody to exchange slices with.
+/// A single rank: a sum is the value itself, and there are no other ranks to exchange slices with.
 class SingleCommunicator final : public Communicator {
  public:
   int rank() const override { return 0; }

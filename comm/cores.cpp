@@ -85,7 +85,7 @@ Cores bound_cores() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? cores_in(set) : Cores{};
 }
 
-/// Linux cuts a wish down to what is allowed.
+/// Linux limits a request to the cores that are allowed.
 Cores permitted_cores() {
   cpu_set_t before, all;
   if (sched_getaffinity(0, sizeof before, &before) != 0) return {};
@@ -133,7 +133,7 @@ Cores bind_near(const std::string& pci_address, const RankEnvironment& ranks,
   const Cores permitted = permitted_cores();
   Cores near;
   if (bound_cores() == permitted) near = common(cores_near(pci_address, sys), permitted);
-  // Those who share the same cores part them among themselves, in the order of ranks.
+  // Ranks with the same cores divide them among themselves, in the order of ranks.
   const std::string mine = near.empty() ? "" : fmt::format("{} {}", ranks.host(), to_text(near));
   const std::vector<std::string> all = ranks.gather(mine);
   if (near.empty()) return {};

@@ -1,4 +1,4 @@
-// Which cores a rank may run on, and which it should.
+// The cores that a rank may run on, and the choice among them.
 #pragma once
 
 #include <filesystem>
@@ -23,8 +23,8 @@ Cores permitted_cores();
 /// Binds the calling thread, and those it starts from now on. Throws Error.
 void bind_to(const Cores& cores);
 
-/// The cores of the NUMA node that a PCI device ("0000:1B:00.0") hangs on, as the files below `sys` say;
-/// empty where they do not.
+/// The cores of the NUMA node of a PCI device ("0000:1B:00.0"), from the files below `sys`; empty if they do
+/// not say.
 Cores cores_near(const std::string& pci_address, const std::filesystem::path& sys = "/sys");
 /// Part `index` of `count`, as even as can be without parting the hardware threads of a core; all of them
 /// when there are fewer cores than parts.
@@ -44,7 +44,7 @@ struct RankCores {
   std::string host;
   Cores bound, permitted;
 };
-/// What is wrong with how the launcher bound the ranks, and what to do; empty when all is well.
+/// Says how the launcher bound the ranks wrongly and what to do; empty if all is well.
 std::string launcher_problem(const std::vector<RankCores>& ranks);
 /// The same of the ranks that run; collective. Empty where no launcher started them.
 std::string launcher_problem(const RankEnvironment& ranks);

@@ -79,7 +79,8 @@ void Gate::take_connections(std::size_t door, Clock::time_point now) {
   }
 }
 
-/// Goes on with the handshake by what has come. A stranger that is done or refused has no connection left.
+/// Continues the handshake with the received messages. A stranger that is accepted or refused has no
+/// connection left.
 void Gate::hear(Stranger& stranger) {
   if (stranger.channel.ended()) return;
   stranger.channel.send_unsent();
@@ -102,7 +103,8 @@ void Gate::hear(Stranger& stranger) {
        SealedChannel(std::exchange(stranger.channel, Channel::ended_one()), keys.of_root, keys.of_rank)});
 }
 
-/// Shows one stranger out: the oldest that has not even said hello, else the oldest. Whether there was one.
+/// Drops one stranger: the oldest that has not sent its Hello, else the oldest. Returns whether there was
+/// one.
 bool Gate::make_room() {
   if (strangers_.empty()) return false;
   auto found = strangers_.begin();

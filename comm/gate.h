@@ -1,4 +1,5 @@
-// Where rank 0 lets the others in, also those that lost their connection: whoever has the run's key.
+// Where rank 0 accepts connections of the other ranks, also of those that lost theirs. They prove with the
+// run's key who they are.
 #pragma once
 
 #include <poll.h>
@@ -13,9 +14,9 @@
 
 namespace convoy {
 
-/// Strangers cost no more than a few descriptors and keep nobody out: each has seconds to prove itself, and
-/// where all places are taken the oldest one that has said nothing goes. At the process's limit of
-/// descriptors it pauses instead of asking again and again.
+/// Strangers cost a few descriptors and cannot lock ranks out: each has seconds to prove itself, and if all
+/// places are taken, the oldest one that has sent nothing is dropped. At the process's limit of descriptors
+/// the gate pauses.
 class Gate {
  public:
   using Clock = std::chrono::steady_clock;
@@ -24,7 +25,7 @@ class Gate {
   /// Error.
   Gate(const Key& key, int size, bool one_host);
 
-  /// Where to knock.
+  /// The addresses to connect to.
   std::vector<Door> doors() const;
 
   struct Arrival {
@@ -33,7 +34,7 @@ class Gate {
   };
   /// Those that have proved to be a rank since the last call. Never blocks.
   std::vector<Arrival> admit(Clock::time_point now);
-  /// Everybody came once: closes the doors that nobody used.
+  /// Every rank has connected once: closes the addresses that no rank used.
   void close_unused();
 
   /// Adds what admit() waits for.
@@ -66,7 +67,7 @@ class Gate {
   Clock::time_point rest_until_{};  ///< no descriptor was free
 };
 
-/// The other side of a door. `refused`: nobody listens there, although the host answers.
+/// The connecting side. `refused`: the host answers, but no process listens at the port.
 struct Entry {
   std::optional<SealedChannel> channel;
   bool refused = false;

@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::array<char, 8> protocol{'c', 'o', 'n', 'v', 'o', 'y', 'h', '2'};
 
-/// What both sides know of a connection once both nonces are out.
+/// What both sides know of a connection after both nonces were sent.
 struct Transcript {
   Hello hello;
   Nonce nonce;

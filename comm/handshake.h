@@ -42,7 +42,7 @@ class RankHandshake {
  public:
   RankHandshake(const Key& key, int rank);
   const Hello& hello() const { return hello_; }
-  /// None where the challenge comes from somebody without the key.
+  /// Nothing if the sender of the challenge does not have the key.
   std::optional<Proof> answer(const Challenge& challenge);
   /// After answer().
   const SessionKeys& keys() const { return keys_; }
@@ -59,7 +59,7 @@ class RootHandshake {
   explicit RootHandshake(const Key& key) : key_(key) {}
   /// None where the hello is another protocol's, or of no rank from 1 to `size` - 1.
   std::optional<Challenge> challenge(const Hello& hello, int size);
-  /// Whether the rank has the key; then it is rank() and speaks with keys().
+  /// Whether the rank has the key. Then rank() is its number, and keys() protect the connection.
   bool accept(const Proof& proof);
   int rank() const { return static_cast<int>(hello_.rank); }
   const SessionKeys& keys() const { return keys_; }

@@ -23,7 +23,7 @@ constexpr auto moment_of_doubt = 300ms;        // rank 0: whether what a rank re
 constexpr auto patience_with_rank_0 = 1500ms;  // another rank: until its report is answered
 constexpr auto retry = 50ms;                   // between attempts to come back, and looks at who is lost
 
-/// Between two beats: short enough to tell a late one from a lost one.
+/// The time between two beats: short enough to tell a late beat from a lost one.
 std::chrono::steady_clock::duration interval_for(const HeartbeatLimits& limits) {
   Seconds interval = std::min<Seconds>(1s, limits.silence / 10);
   if (limits.step.count() > 0) interval = std::min(interval, limits.step / 10);
@@ -237,7 +237,7 @@ bool Heartbeat::may_leave() const {
   return root.left || (!root.channel && (root.refused || state_of(root.process) == ProcessState::gone));
 }
 
-/// Sleeps until something is to be read, sent or heeded, or `until`.
+/// Sleeps until there is something to read, send or handle, or until `until`.
 void Heartbeat::wait(Clock::time_point until) {
   std::vector<pollfd> files{{wake_.get(), POLLIN, 0}};
   if (gate_) {
@@ -282,7 +282,7 @@ void Heartbeat::read(Peer& peer, Clock::time_point now) {
 }
 
 void Heartbeat::heed(Peer& peer, const Message& message, Clock::time_point now) {
-  // A rank speaks for itself alone; rank 0 tells of all.
+  // A rank reports its own state alone; rank 0 reports that of all ranks.
   const auto is_rank = [&](int rank) { return rank >= 0 && rank < size_; };
   const bool of_itself = message.rank == peer.rank && message.witness == peer.rank;
   const bool told = !is_hub() && message.kind == Message::Kind::failure;

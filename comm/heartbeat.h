@@ -23,7 +23,7 @@ namespace convoy {
 using Seconds = std::chrono::duration<double>;
 
 struct HeartbeatLimits {
-  Seconds silence{30};  ///< a rank that says nothing for so long is stopped or cut off
+  Seconds silence{30};  ///< a rank that is silent for so long is stopped or cut off
   Seconds step{1800};   ///< a rank whose step takes longer hangs; 0: may take any time
 };
 

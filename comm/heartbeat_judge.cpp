@@ -41,7 +41,7 @@ void Heartbeat::judge_peers(Clock::time_point now) {
   }
 }
 
-/// Rank 0: of ranks that no longer move on, the one that waits for nobody holds up the others.
+/// On rank 0: of ranks that no longer progress, the one that does not wait for others holds the others up.
 void Heartbeat::judge_progress(Clock::time_point now) {
   if (limits_.step.count() == 0) return;
   const auto stands_still = [&](const Peer& peer, Seconds limit) {

@@ -69,14 +69,15 @@ void LaunchWatch::judge(Clock::time_point now) {
   }
 }
 
-/// The first rank of the host that is not stopped speaks. The launcher may wait for a process that is stopped
-/// before it hears of any end.
+/// The first rank of the host that is not stopped reports. The launcher may wait for a stopped process before
+/// it notices that another has ended.
 void LaunchWatch::end(const std::vector<LocalRank>& others, const std::string& message) const {
   const bool speaks = std::none_of(others.begin(), others.end(), [](const LocalRank& other) {
     return !other.stopped && other.pid < ::getpid();
   });
   if (speaks) std::fprintf(stderr, "error: %s\n", message.c_str());
-  // mpirun may drop what it has not read by the time a rank is gone; and the others let the one speak.
+  // mpirun may drop output that it has not read when a rank ends. The other ranks wait for the message of
+  // this one.
   std::this_thread::sleep_for(speaks ? Seconds(100ms) : Seconds(period_for(limit_) + 200ms));
   for (const LocalRank& other : others)
     if (other.stopped) ::kill(static_cast<pid_t>(other.pid), SIGKILL);

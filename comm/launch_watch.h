@@ -1,4 +1,4 @@
-// The watch over ranks that cannot speak to each other yet.
+// Watches ranks during the launch, before they can communicate.
 #pragma once
 
 #include <condition_variable>

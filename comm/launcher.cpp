@@ -20,7 +20,7 @@ int number_of(const Variables& variables, const char* name) {
   return *ranks;
 }
 
-/// What the launchers themselves say, whatever the user wants.
+/// What the launchers themselves set, whatever the user has chosen.
 Launch launch_of(const Variables& variables) {
   using enum MpiKind;
   if (const int size = number_of(variables, "OMPI_COMM_WORLD_SIZE")) return {true, size, {open_mpi}, {}};
@@ -39,7 +39,7 @@ Launch launch_of(const Variables& variables) {
   return {step || pmix, step ? tasks : 0, {open_mpi, mpich}, {}};
 }
 
-/// How a launcher that is not MPI's says how many processes there are.
+/// Variables in which launchers other than MPI's give the number of processes.
 struct ForeignLauncher {
   const char* size;
   const char* mark;  ///< a variable that it sets, too; `size` alone may be a leftover of something else

@@ -1,4 +1,4 @@
-// What started this process, as its environment tells: how many ranks, and which MPI they speak.
+// The launcher of this process, from its environment: the number of ranks, and the MPI that they use.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@ struct Launch {
   bool launched = false;
   /// So many ranks did the launcher start; 0: it does not say.
   int ranks = 0;
-  /// MPIs that the launcher speaks to, the likelier one first. Without a launcher: all.
+  /// MPIs that the launcher supports, the likelier one first. Without a launcher: all.
   std::vector<MpiKind> kinds;
   /// The file of MPI's library, where CONVOY_MPI names one; `kinds` then has no say.
   std::string library;

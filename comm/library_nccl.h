@@ -16,7 +16,7 @@ using NcclWindow = void*;
 /// The library may be older or newer than the header that this program was built with: what only some have is
 /// asked for by name.
 struct NcclLibrary {
-  /// Throws a sentence that says what to install where there is none, or none of the header's major version.
+  /// Throws an error that says what to install if there is no library of the header's major version.
   NcclLibrary();
 
   SharedLibrary library;

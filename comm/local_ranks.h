@@ -1,5 +1,4 @@
-// The ranks of a run that are processes of this host, as the system tells: what there is before ranks can
-// speak to each other.
+// The ranks of a run on this host, found through the operating system: usable before ranks can communicate.
 #pragma once
 
 #include <cstdint>

@@ -14,12 +14,12 @@ namespace convoy {
 /// Sums proceed beside the engine's work, on a thread of their own and an MPI communicator of their own.
 /// MPI_THREAD_SERIALIZED allows one thread at a time inside MPI: between all_reduce_sum_async() and the
 /// join() that follows it MPI is the thread's, at all other times the caller's. So RankEnvironment's
-/// collectives belong after a join(), which engines see to by ending each run with one.
+/// collectives must come after a join(); engines end each run with one.
 class MpiCommunicator final : public Communicator {
  public:
   /// For two ranks or more.
   explicit MpiCommunicator(const RankEnvironment& ranks);
-  /// Does not wait for sums that no join() has followed: after an error they may never end.
+  /// Does not wait for sums that were not joined: after an error they may never end.
   ~MpiCommunicator() override;
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;

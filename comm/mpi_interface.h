@@ -1,5 +1,6 @@
-// What Convoy asks of an MPI, free of mpi.h: handles differ between MPIs, so a plugin for each of them
-// (comm/mpi/plugin.cpp) translates. The program opens the one that its launcher belongs to (mpi_library.h).
+// The functions of MPI that Convoy uses, without mpi.h: handles differ between MPIs, so a plugin for each of
+// them (comm/mpi/plugin.cpp) translates. The program opens the one that its launcher belongs to
+// (mpi_library.h).
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,8 @@ class MpiInterface {
   virtual int all_reduce(void* values, int count, MpiType type, MpiOp op, MpiComm comm) = 0;
   virtual int broadcast(void* data, int bytes, int root, MpiComm comm) = 0;
 
-  /// These return at once; test() asks whether they are done and drives them on. Types are floating-point.
+  /// These return at once. test() makes them progress and says whether they are done. Types are
+  /// floating-point.
   virtual int start_barrier(MpiComm comm, MpiRequest& request) = 0;
   /// A sum, in place. Each sum of 16-bit values is rounded to 16 bits.
   virtual int start_all_reduce(void* values, int count, MpiType type, MpiComm comm, MpiRequest& request) = 0;
@@ -57,7 +59,7 @@ class MpiInterface {
                              MpiRequest& request) = 0;
   /// `values` has `count` values of each rank; this rank's are in their place already.
   virtual int start_gather(void* values, int count, MpiType type, MpiComm comm, MpiRequest& request) = 0;
-  /// A request that is done may be asked again.
+  /// A request that is done may be tested again.
   virtual int test(MpiRequest& request, bool& done) = 0;
 
  protected:

@@ -1,4 +1,4 @@
-// MPI's library and the plugin that speaks to it, opened when a launcher started this process.
+// MPI's library and the plugin that calls it, opened if a launcher started this process.
 #pragma once
 
 #include <source_location>

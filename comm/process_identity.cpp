@@ -43,7 +43,7 @@ std::optional<Stat> read_stat(std::int64_t pid) {
   return stat;
 }
 
-/// /proc may hide processes of other users (its option hidepid), but signals tell that they are there.
+/// /proc may hide processes of other users (its option hidepid); kill(pid, 0) still shows that they exist.
 bool is_there(std::int64_t pid) {
   return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
 }

@@ -1,4 +1,4 @@
-// A process that others on the same host can look after.
+// A process that others on the same host can check.
 #pragma once
 
 #include <sys/types.h>

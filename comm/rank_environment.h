@@ -1,4 +1,4 @@
-// Who this process is among the ranks, and the host-side collectives that decisions ride on.
+// The place of this process among the ranks, and the collectives of the host that decisions use.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ class RankEnvironment {
   /// and so is its end. For benchmarks: this one, which must outlive it, stays in charge of faults.
   RankEnvironment first(int count) const { return {*this, count}; }
   ~RankEnvironment();
-  /// The end of MPI, for which all ranks wait. Nothing that speaks to other ranks may follow, or be left.
+  /// Ends MPI; all ranks wait for it. No communication with other ranks may follow or be under way.
   void finalise();
   RankEnvironment(const RankEnvironment&) = delete;
   RankEnvironment& operator=(const RankEnvironment&) = delete;
@@ -42,7 +42,7 @@ class RankEnvironment {
   int local_size() const { return local_size_; }
   bool is_root() const { return rank_ == 0; }
   const std::string& host() const { return host_; }
-  /// What this rank is doing; whoever does it says so here.
+  /// What this rank is doing; the code that does it sets it.
   Activity& activity() const { return activity_; }
 
   /// Host collectives; every rank calls them in the same order. Trivial on one rank. Throw when MPI fails.

@@ -1,4 +1,4 @@
-// What every rank must have alike.
+// Values that must be the same on every rank.
 #pragma once
 
 #include <string>

@@ -29,8 +29,8 @@ enum class Accepted { connection, none_waits, no_descriptor_is_free };
 Accepted accept_from(const Listener& listener, FileDescriptor& connection);
 
 struct ConnectionAttempt {
-  FileDescriptor socket;  ///< none when nobody answered within the limit
-  bool refused = false;   ///< the host is there and nobody listens at the port
+  FileDescriptor socket;  ///< none if no answer came within the limit
+  bool refused = false;   ///< the host answers, but no process listens at the port
 };
 ConnectionAttempt connect_to(const std::string& address, std::uint16_t port, std::chrono::milliseconds limit);
 
@@ -56,7 +56,7 @@ class Channel {
   void close();
   bool has_unsent() const { return !outgoing_.empty() && !ended_; }
   void send_unsent();
-  /// Takes in what has come. Nothing else does, so that whoever polls first misses nothing.
+  /// Reads what has arrived. No other function does, so that a poll before it misses nothing.
   void receive();
 
   template <class Value>

@@ -1,4 +1,4 @@
-// Waiting for other ranks on cores that others may want.
+// Waiting for other ranks on cores that other threads may need.
 #pragma once
 
 #include <sys/prctl.h>
@@ -17,7 +17,7 @@ inline void shorten_naps() {
   prctl(PR_SET_TIMERSLACK, 1000UL);  // nanoseconds
 }
 
-/// How to wait for what tells nobody when it is done, so that one has to ask again and again:
+/// Waits for an operation that must be polled:
 ///
 ///     for (PatientWait wait; !is_done();) wait.pause();
 ///
@@ -29,7 +29,7 @@ class PatientWait {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// How long to sleep now, 1 / `part` of the wait so far; zero: ask again at once.
+  /// How long to sleep now, 1 / `part` of the wait so far; zero: poll again at once.
   Clock::duration nap(int part) const {
     const Clock::duration taken = Clock::now() - since_;
     return taken < longest_spin ? Clock::duration::zero() : nap_after(taken, part);

@@ -11,7 +11,7 @@
 namespace convoy {
 namespace {
 
-/// From here on this process ends, whatever happens: a file system that hangs, a pipe that nobody reads.
+/// From here on this process ends, even if a file system hangs or no process reads a pipe.
 void set_last_deadline(unsigned seconds) {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;

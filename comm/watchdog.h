@@ -1,5 +1,4 @@
-// No rank outlives another's fault: whatever fails, all are gone within the time limit and the run's folder
-// says why.
+// Ends all ranks when one fails: within the time limit, with the reason in the run's folder.
 #pragma once
 
 #include <atomic>
@@ -21,7 +20,7 @@ namespace convoy {
 /// other's watchdog ends its process from the background, by std::_Exit with code 1: the main thread may hang
 /// in a collective that never completes, which cannot be unwound. The first witness writes the failure record
 /// and names the rank that failed on stderr. Launchers then end what is left, stopped processes included.
-/// With one rank there is nobody to watch: guard() is all it does.
+/// With one rank there is nothing to watch: only guard() does something.
 class Watchdog {
  public:
   /// Collective; throws AgreedError where ranks cannot reach each other.
@@ -34,7 +33,7 @@ class Watchdog {
   /// Where the record of a failure goes, if the folder is there by then. Removes what an earlier run left.
   /// Collective; throws AgreedError when that is impossible.
   void record_in(const std::filesystem::path& folder);
-  /// The folder has become another run's: nothing is recorded there any more.
+  /// The folder now belongs to another run: nothing is recorded there any more.
   void record_nowhere();
   void set_device(const std::string& name);
   void set_limits(const HeartbeatLimits& limits);
