@@ -225,13 +225,15 @@ void CudaEngine::tune() {
   if (measured == 0) return;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   if (is_root_) {
-    log_info("timed the tiles of {} products of convolutions in {:.1f} s; train.autotune: false goes without",
+    log_info("timed the tiles of {} convolution products in {:.1f} s; train.autotune: false skips this",
              measured, seconds.count());
   }
   try {
     cache.save(tiles_);
   } catch (const std::exception& error) {
-    if (is_root_) log_warn("the timings of tiles are not remembered: {}", reason_of(error));
+    if (is_root_)
+      log_warn("cannot store the timings of tiles, so the next run measures them again: {}",
+               reason_of(error));
   }
 }
 

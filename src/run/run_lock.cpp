@@ -105,7 +105,7 @@ class Contender {
       fail("cannot take over the lock {}: {}", path.string(), std::strerror(reason));
     }
     if (path == lock_) {
-      log_warn("{}: the run before ended without a word ({}); its lock is taken over",
+      log_warn("{}: the previous run ended without releasing its lock ({}); this run takes it over",
                path.parent_path().string(), owner ? describe(*owner) : "its lock is damaged");
     }
     const std::optional<LockFile> now = read_lock_file(path);

@@ -24,9 +24,10 @@ std::vector<Caution> cautions(const Config& config, const SampleCounts& counts, 
   if (validation_is_test && !steered.empty()) {
     found.push_back(
         {"validation",
-         fmt::format("{} choose{} by the test images, so that their accuracy no longer tells what new "
-                     "images would give; data.validation: 0.1 sets others apart for that",
-                     fmt::join(steered, " and "), steered.size() == 1 ? "s" : "")});
+         fmt::format(
+             "{} choose{} by the test images, so that test accuracy no longer predicts the accuracy on "
+             "new images; data.validation: 0.1 sets other images apart for this",
+             fmt::join(steered, " and "), steered.size() == 1 ? "s" : "")});
   }
   return found;
 }

@@ -48,10 +48,9 @@ std::string cure_for_one_value(const TrainConfig& train, int group) {
         train.global_batch, train.reproducible_across_ranks);
   if (group > 1 && train.global_batch > 1)
     return fmt::format(
-        "its group of {} images leaves one over of train.global_batch={}: choose one that divides "
-        "that",
-        group, train.global_batch);
-  return "take a train.global_batch of more images";
+        "groups of {} leave one of train.global_batch={} images over: choose a group that divides it", group,
+        train.global_batch);
+  return "raise train.global_batch";
 }
 
 /// Looks for layers that normalise a single value per channel. Throws AgreedError if that happens in full

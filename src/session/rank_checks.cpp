@@ -88,7 +88,7 @@ std::string shared_memory_problem(std::int64_t free_bytes, int local_ranks) {
   constexpr std::int64_t per_rank = std::int64_t{40} << 20;
   if (local_ranks == 1 || free_bytes >= local_ranks * per_rank) return {};
   return fmt::format(
-      "{} free in /dev/shm; NCCL may want some {} for {} GPUs of one host that cannot reach each other's "
+      "{} free in /dev/shm; NCCL may need about {} for {} GPUs of one host that cannot reach each other's "
       "memory (in a container: docker run --shm-size=1g)",
       human_bytes(free_bytes), human_bytes(local_ranks * per_rank), local_ranks);
 }

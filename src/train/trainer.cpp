@@ -85,9 +85,8 @@ void Trainer::adapt_progress() {
   std::optional<std::size_t> batch = batch_after(progress_.images_done);
   if (progress_.images_done > 0 && (progress_.order != order_of_data() || !batch)) {
     console_.warn(
-        format_printable("the checkpoint has done {} images of an epoch of {}; this run's epochs are of {} "
-                         "with global_batch {}, "
-                         "so epoch {} begins again",
+        format_printable("the checkpoint is {} images into an epoch of {}; this run has {} in batches of {}: "
+                         "epoch {} begins again",
                          progress_.images_done, progress_.order, order_of_data(), config_.train.global_batch,
                          progress_.epochs_done + 1));
     progress_.images_done = 0;

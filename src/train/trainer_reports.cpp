@@ -57,7 +57,8 @@ void Trainer::compare_classes(const TensorFile& weights) const {
       class_difference(class_names_in(weights, name), as_recorded(session_.class_names()));
   if (other.empty() || !options_.init_except.empty()) return;
   console_.warn(format_printable(
-      "{}: trained for other classes: {}; --init-except LAYER begins the last layer anew", name, other));
+      "{}: trained for other classes: {}; --init-except LAYER initialises the last layer again", name,
+      other));
 }
 
 void Trainer::report_progress(const EpochRecord& epoch, std::size_t done, double seconds,

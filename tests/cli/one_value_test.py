@@ -60,9 +60,9 @@ class OneValue(ProgramTest):
 
     def test_it_is_refused_where_it_is_always_so(self):
         for group, changes, cure in (
-                ("0", ["train.global_batch=1"], "take a train.global_batch of more images"),
+                ("0", ["train.global_batch=1"], "raise train.global_batch"),
                 ("1", [], "give it a group of 2 or more images"),
-                ("3", [], "its group of 3 images leaves one over of train.global_batch=4"),
+                ("3", [], "groups of 3 leave one of train.global_batch=4 images over"),
                 ("1", ["train.micro_batch=1", "model.layers.1.batchnorm={group: 1}"], "give it a group of 2"),
                 ("0", ["train.reproducible_across_ranks=4"], "leaves one image for a shard"),
                 ("0", ["data.synthetic.train=1"], "the training part has 1 image(s)")):
