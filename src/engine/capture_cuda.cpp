@@ -5,7 +5,7 @@
 #include "core/cuda_event.h"
 #include "core/cuda_range.h"
 #include "src/engine/launch.h"
-#include "src/plan/lanes.h"
+#include "src/plan/streams.h"
 
 namespace convoy {
 namespace {

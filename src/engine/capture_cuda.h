@@ -18,7 +18,7 @@ CudaGraphExec capture(cudaStream_t stream, const std::function<void()>& work);
 
 /// Where the calls of a plan are queued.
 struct PlanStreams {
-  const CudaContext &main, &side;  ///< the streams of kernels (src/plan/lanes.h)
+  const CudaContext &main, &side;  ///< the streams of kernels (src/plan/streams.h)
   Communicator& communicator;      ///< collectives run on its own stream
 };
 

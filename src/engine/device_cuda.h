@@ -8,7 +8,7 @@
 #include "core/step_state.h"
 #include "kernels/cuda_blas.h"
 #include "src/engine/engine.h"
-#include "src/plan/lanes.h"
+#include "src/plan/streams.h"
 
 namespace convoy {
 

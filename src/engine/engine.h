@@ -23,7 +23,7 @@ struct DeviceIdentity {
   std::string versions;     ///< "CUDA 12.4, driver for CUDA 12.6, NCCL 2.21.5"; NCCL on several ranks
 };
 
-/// When a call of a plan ran, in seconds since the plan's begin, and on which lane (src/plan/lanes.h).
+/// When a call of a plan ran, in seconds since the plan's begin, and on which lane (src/plan/streams.h).
 struct CallTime {
   double begin = 0, end = 0;
   int lane = 0;

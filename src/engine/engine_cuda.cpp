@@ -31,7 +31,7 @@
 #include "src/engine/tile_cache.h"
 #include "src/engine/tile_tuning_cuda.h"
 #include "src/engine/upload_cuda.h"
-#include "src/plan/lanes.h"
+#include "src/plan/streams.h"
 
 namespace convoy {
 namespace {

@@ -3,7 +3,7 @@
 #include <map>
 
 #include "core/ceil_div.h"
-#include "src/plan/lanes.h"
+#include "src/plan/streams.h"
 #include "src/plan/passes.h"
 
 namespace convoy {

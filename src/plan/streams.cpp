@@ -1,4 +1,4 @@
-#include "src/plan/lanes.h"
+#include "src/plan/streams.h"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // Two lanes: calls that touch the same bytes keep their order, and gradients of parameters leave the main
 // lane.
-#include "src/plan/lanes.h"
+#include "src/plan/streams.h"
 
 #include <gtest/gtest.h>
 
