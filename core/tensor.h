@@ -91,7 +91,7 @@ enum class Arena : std::uint8_t {
   statistics,      ///< running mean and variance of BatchNorm
   activations,     ///< everything that lives within one step
   workspace,       ///< scratch of one call
-  side_workspace,  ///< the same for calls of the side lane (src/plan/streams.h)
+  side_workspace,  ///< the same for calls of the side stream (src/plan/streams.h)
   metrics,         ///< sums of loss and correct answers, read by the host now and then
   reports,         ///< of the last steps (core/step_state.h), where the host sees them at once
   constants,       ///< written once when the plan is loaded

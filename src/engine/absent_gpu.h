@@ -16,7 +16,7 @@ class AbsentGpu final : public PlanTarget {
   DType real() const override { return DType::f32; }
   bool computes_in(Precision precision) const override;
   bool has(const Call& call) const override;
-  int lanes() const override { return 2; }
+  int streams() const override { return 2; }
   std::int64_t workspace_bytes(const Call& call) const override;
   std::int64_t free_bytes() const override;
   KernelChoice kernels_of(const Call& call) const override;

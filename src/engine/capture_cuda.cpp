@@ -22,17 +22,17 @@ void wait(cudaStream_t later, cudaStream_t earlier) {
 class Queue {
  public:
   Queue(const Plan& plan, const PlanStreams& streams)
-      : slots_(schedule_lanes(plan)), events_(slots_.size()), streams_(streams) {
-    for (const LaneSlot& slot : slots_) {
+      : slots_(schedule_streams(plan)), events_(slots_.size()), streams_(streams) {
+    for (const StreamSlot& slot : slots_) {
       if (!slot.waits_for || events_[*slot.waits_for] != nullptr) continue;
       events_[*slot.waits_for] = make_event();
     }
   }
   /// `begin` and `end`, where given, are recorded around the call.
   void add(std::size_t step, const Call& call, cudaEvent_t begin = nullptr, cudaEvent_t end = nullptr) {
-    const LaneSlot& slot = slots_[step];
-    const CudaContext& context = slot.lane == Lane::side ? streams_.side : streams_.main;
-    if (slot.lane == Lane::side && !forked_) {
+    const StreamSlot& slot = slots_[step];
+    const CudaContext& context = slot.role == StreamRole::side ? streams_.side : streams_.main;
+    if (slot.role == StreamRole::side && !forked_) {
       wait(streams_.side.stream, streams_.main.stream);
       forked_ = true;
     }
@@ -42,7 +42,7 @@ class Queue {
     if (end != nullptr) check_cuda(cudaEventRecord(end, context.stream));
     if (events_[step] != nullptr) check_cuda(cudaEventRecord(events_[step].get(), context.stream));
   }
-  Lane lane_of_step(std::size_t step) const { return slots_[step].lane; }
+  StreamRole role_of_step(std::size_t step) const { return slots_[step].role; }
   /// A stream that forks and never joins again would make the capture invalid.
   void join() {
     streams_.communicator.join();
@@ -50,7 +50,7 @@ class Queue {
   }
 
  private:
-  std::vector<LaneSlot> slots_;
+  std::vector<StreamSlot> slots_;
   std::vector<CudaEvent> events_;
   const PlanStreams& streams_;
   bool forked_ = false;
@@ -109,7 +109,7 @@ TimedCalls queue_timed(const Plan& plan, const PlanStreams& streams) {
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     calls.begins.push_back(make_timed_event());
     calls.ends.push_back(make_timed_event());
-    calls.lanes.push_back(static_cast<int>(queue.lane_of_step(i)));
+    calls.streams.push_back(static_cast<int>(queue.role_of_step(i)));
   }
   check_cuda(cudaEventRecord(calls.start.get(), streams.main.stream));
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
@@ -128,7 +128,7 @@ std::vector<CallTime> times_of(const TimedCalls& calls) {
   };
   std::vector<CallTime> times;
   for (std::size_t i = 0; i < calls.begins.size(); ++i)
-    times.push_back({seconds_until(calls.begins[i]), seconds_until(calls.ends[i]), calls.lanes[i]});
+    times.push_back({seconds_until(calls.begins[i]), seconds_until(calls.ends[i]), calls.streams[i]});
   return times;
 }
 

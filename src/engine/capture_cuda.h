@@ -25,11 +25,11 @@ struct PlanStreams {
 /// Queues the plan's calls under capture. Throws what a launcher threw, with the call's name.
 CudaGraphExec capture_plan(const Plan& plan, const PlanStreams& streams);
 
-/// Events around each call of a plan, on the stream of its lane.
+/// Events around each call of a plan, on the stream that runs it.
 struct TimedCalls {
   CudaEvent start;
   std::vector<CudaEvent> begins, ends;
-  std::vector<int> lanes;
+  std::vector<int> streams;
 };
 /// Queues the plan's calls one by one, on the same streams as capture_plan() and in the same order.
 TimedCalls queue_timed(const Plan& plan, const PlanStreams& streams);

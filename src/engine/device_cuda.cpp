@@ -77,27 +77,27 @@ int select_device(const RankEnvironment& ranks) {
   return device;
 }
 
-/// A step waits for the main lane, so its stream has a higher priority than that of the side lane.
+/// A step waits for the main stream, so it has a higher priority than the side stream.
 /// Collectives have the highest.
-CudaStream make_stream(Lane lane) {
+CudaStream make_stream(StreamRole role) {
   int lowest = 0, highest = 0;
   check_cuda(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
   const int main = std::max(highest, lowest - 1);  // a higher priority is a lower number
   cudaStream_t stream = nullptr;
   check_cuda(
-      cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, lane == Lane::main ? main : lowest));
+      cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, role == StreamRole::main ? main : lowest));
   return CudaStream(stream);
 }
 
 }  // namespace
 
-GpuLane::GpuLane(Lane lane) : stream(make_stream(lane)) {}
+GpuStream::GpuStream(StreamRole role) : stream(make_stream(role)) {}
 
 RankDevice::RankDevice(const RankEnvironment& ranks)
     : number(select_device(ranks)),
       state(allocate_device<StepState>(1)),
-      main(Lane::main),
-      side(Lane::side) {}
+      main(StreamRole::main),
+      side(StreamRole::side) {}
 
 std::string describe_device(int device) {
   cudaDeviceProp properties{};

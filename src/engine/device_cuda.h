@@ -13,8 +13,8 @@
 namespace convoy {
 
 /// A stream with what its launchers need.
-struct GpuLane {
-  explicit GpuLane(Lane lane);
+struct GpuStream {
+  explicit GpuStream(StreamRole role);
 
   CudaStream stream;
   std::optional<Cublas> blas;  ///< made by the first plan that needs it
@@ -27,7 +27,7 @@ struct RankDevice {
 
   int number;
   DeviceMemory<StepState> state;
-  GpuLane main, side;
+  GpuStream main, side;
 };
 
 /// Name, memory, compute capability.

@@ -23,10 +23,10 @@ struct DeviceIdentity {
   std::string versions;     ///< "CUDA 12.4, driver for CUDA 12.6, NCCL 2.21.5"; NCCL on several ranks
 };
 
-/// When a call of a plan ran, in seconds since the plan's begin, and on which lane (src/plan/streams.h).
+/// When a call of a plan ran, in seconds since the plan's begin, and on which stream (src/plan/streams.h).
 struct CallTime {
   double begin = 0, end = 0;
-  int lane = 0;
+  int stream = 0;
 };
 
 enum class EngineKind { reference_f32, reference_f64, cpu, cuda };

@@ -38,7 +38,7 @@ namespace {
 
 constexpr std::int64_t reserved_bytes = std::int64_t{256} << 20;  // for graphs and modules loaded later
 constexpr std::int64_t cublas_bytes = std::int64_t{128}
-                                      << 20;  // workspaces of two lanes, and as much for itself
+                                      << 20;  // workspaces of two streams, and as much for itself
 
 class CudaEngine final : public Engine {
  public:
@@ -47,8 +47,8 @@ class CudaEngine final : public Engine {
       : device_(std::move(device)), is_root_(ranks.rank() == 0), activity_(ranks.activity()) {
     shorten_naps();  // a step may take less time than Linux otherwise adds to a sleep
     if (ranks.size() > 1) nccl_ = std::make_unique<NcclCommunicator>(ranks, stream());
-    const auto context_of = [&](const GpuLane& lane) {
-      CudaContext context(lane.stream.get(), device_.state.get());
+    const auto context_of = [&](const GpuStream& on) {
+      CudaContext context(on.stream.get(), device_.state.get());
       context.tiles = &tiles_;
       return context;
     };
@@ -70,7 +70,7 @@ class CudaEngine final : public Engine {
     return gpu_computes_in(precision, has_tensor_core_code());
   }
   bool has(const Call& call) const override { return has_launcher<CudaContext>(call); }
-  int lanes() const override { return 2; }
+  int streams() const override { return 2; }
   std::int64_t workspace_bytes(const Call& call) const override {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<CudaContext>(c); }, call);
   }
@@ -216,7 +216,7 @@ void CudaEngine::tune() {
   tiles_ = cache.load();
   std::vector<const Plan*> plans;
   for (const LoadedPlan& loaded : plans_) plans.push_back(&loaded.plan);
-  // All on one stream, so with the larger of the lanes' workspaces.
+  // All on one stream, so with the larger of the streams' workspaces.
   CudaContext context = context_;
   const auto side = static_cast<std::size_t>(Arena::side_workspace);
   if (sizes_[side] > sizes_[static_cast<std::size_t>(Arena::workspace)])

@@ -30,8 +30,8 @@ class PlanTarget {
   virtual bool computes_in(Precision precision) const = 0;
   /// Whether it has a launcher for a call; all engines have those that training_plan emits.
   virtual bool has(const Call& call) const = 0;
-  /// Lanes on which it runs calls side by side (src/plan/streams.h): one or two.
-  virtual int lanes() const { return 1; }
+  /// Streams on which it runs calls side by side (src/plan/streams.h): one or two.
+  virtual int streams() const { return 1; }
   /// Bytes of scratch that the engine's launcher needs for a call.
   virtual std::int64_t workspace_bytes(const Call& call) const = 0;
   /// Bytes of memory free for arenas where the engine computes.

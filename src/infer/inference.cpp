@@ -62,7 +62,7 @@ void Inference::load_plans(const TrainedModel& model, const Config& config) {
     plan = fuse(std::move(plan), [&](const Call& call) { return engine_->has(call); });
     plan = place_tensors(
         std::move(plan), layout_, [&](const Call& call) { return engine_->workspace_bytes(call); },
-        engine_->lanes());
+        engine_->streams());
     plan.arenas[static_cast<std::size_t>(Arena::gradients)] = 0;
     for (std::size_t i = 0; i < arena_count; ++i) arenas[i] = std::max(arenas[i], plan.arenas[i]);
     plans.insert_or_assign(count, std::move(plan));

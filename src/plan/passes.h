@@ -40,9 +40,9 @@ Plan verification_plan(const Graph& graph, const Layout& layout);
 Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks);
 
 /// Gives every unplaced tensor its range of Arena::activations, reusing the space of tensors whose last use
-/// is over, and fills in Plan::arenas, `workspace(call)` bytes of scratch included. With two lanes, what the
-/// side lane reads is kept a little longer, so that the main lane need not wait for it.
+/// is over, and fills in Plan::arenas, `workspace(call)` bytes of scratch included. With two streams, what
+/// the side stream reads is kept a little longer, so that the main stream need not wait for it.
 Plan place_tensors(Plan plan, const Layout& layout, const std::function<std::int64_t(const Call&)>& workspace,
-                   int lanes = 1);
+                   int streams = 1);
 
 }  // namespace convoy

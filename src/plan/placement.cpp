@@ -3,14 +3,14 @@
 #include <map>
 
 #include "core/ceil_div.h"
-#include "src/plan/streams.h"
 #include "src/plan/passes.h"
+#include "src/plan/streams.h"
 
 namespace convoy {
 namespace {
 
 constexpr std::int64_t alignment = 256;
-constexpr std::size_t side_lag = 4;  ///< steps that the side lane may fall behind without anyone waiting
+constexpr std::size_t side_lag = 4;  ///< steps that the side stream may fall behind without anyone waiting
 
 struct Lifetime {
   std::int64_t id = 0, bytes = 0;
@@ -75,8 +75,8 @@ std::int64_t assign_offsets(std::map<std::int64_t, Lifetime>& lifetimes) {
 }  // namespace
 
 Plan place_tensors(Plan plan, const Layout& layout, const std::function<std::int64_t(const Call&)>& workspace,
-                   int lanes) {
-  const auto on_side = [&](const Call& call) { return lanes > 1 && lane_of(call) == Lane::side; };
+                   int streams) {
+  const auto on_side = [&](const Call& call) { return streams > 1 && stream_role(call) == StreamRole::side; };
   LifetimeCollector collector;
   for (const Step& step : plan.steps) {
     collector.lag = on_side(step.call) ? side_lag : 0;

@@ -1,6 +1,6 @@
-// Lanes: which calls of a step may run side by side. The gradients of parameters are needed only when they
+// Streams: which calls of a step may run side by side. The gradients of parameters are needed only when they
 // are summed over ranks or by the optimizer, metrics and reports only by the host; the calls that make them
-// leave the main lane to the chain of gradients of activations.
+// leave the main stream to the chain of gradients of activations.
 #pragma once
 
 #include <cstddef>
@@ -12,21 +12,22 @@
 
 namespace convoy {
 
-enum class Lane : std::uint8_t { main, side };
+enum class StreamRole : std::uint8_t { main, side };
 
 /// Side for calls that write gradients of parameters, metrics or reports and nothing else.
-Lane lane_of(const Call& call);
+StreamRole stream_role(const Call& call);
 
-/// What an engine with two lanes needs to know of a step.
-struct LaneSlot {
-  Lane lane = Lane::main;
-  /// The last step of the other lane that must be done before; those before it in that lane then are, too.
+/// What an engine with two streams needs to know of a step.
+struct StreamSlot {
+  StreamRole role = StreamRole::main;
+  /// The last step of the other stream that must be done before; those before it in that stream then are,
+  /// too.
   std::optional<std::size_t> waits_for;
 };
 
 /// One slot per step of a placed plan: two calls of which one writes what the other reads or writes run in
-/// the plan's order. Scratch is not looked at: each lane has its own (Arena::workspace,
+/// the plan's order. Scratch is not looked at: each stream has its own (Arena::workspace,
 /// Arena::side_workspace).
-std::vector<LaneSlot> schedule_lanes(const Plan& plan);
+std::vector<StreamSlot> schedule_streams(const Plan& plan);
 
 }  // namespace convoy

@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::system_clock;
 
-constexpr std::array<const char*, 2> lane_names = {"main", "side"};
+constexpr std::array<const char*, 2> stream_names = {"main", "side"};
 
 /// Amounts of one call, or of all calls of a kind.
 struct Cost {
@@ -38,8 +38,8 @@ std::string figures(const Cost& cost, double all_seconds) {
                      per_second(cost.flops, cost.seconds), per_second(cost.bytes, cost.seconds));
 }
 
-nlohmann::ordered_json name_event(const char* what, int rank, int lane, const std::string& name) {
-  return {{"name", what}, {"ph", "M"}, {"pid", rank}, {"tid", lane}, {"args", {{"name", name}}}};
+nlohmann::ordered_json name_event(const char* what, int rank, int stream, const std::string& name) {
+  return {{"name", what}, {"ph", "M"}, {"pid", rank}, {"tid", stream}, {"args", {{"name", name}}}};
 }
 
 /// As objects with a comma between; ranks' texts are joined the same way.
@@ -95,19 +95,19 @@ std::string Profiler::table() const {
 
   constexpr const char* units = "        ms       %   GFLOP/s      GB/s";
   std::string out =
-      fmt::format("profile of {}: the mean of {} steps of {:.3f} ms\n  {:<16} {:<22} lane {}  shape\n",
+      fmt::format("profile of {}: the mean of {} steps of {:.3f} ms\n  {:<16} {:<22} stream {}  shape\n",
                   plan.name, count, 1e3 * step_seconds / count, "node", "call", units);
   for (std::size_t i = 0; i < costs.size(); ++i) {
     const Step& step = plan.steps[i];
-    const auto lane = static_cast<std::size_t>(steps_.front().times[i].lane);
-    out += fmt::format("  {:<16} {:<22} {} {}  {}\n", step.node, name_of(step.call), lane_names.at(lane),
-                       figures(costs[i], all.seconds), describe(step.call));
+    const auto stream = static_cast<std::size_t>(steps_.front().times[i].stream);
+    out += fmt::format("  {:<16} {:<22} {:<6} {}  {}\n", step.node, name_of(step.call),
+                       stream_names.at(stream), figures(costs[i], all.seconds), describe(step.call));
   }
-  out += fmt::format("  {:<16} {:<22}      {}\n", "sums per kind", "", units);
+  out += fmt::format("  {:<16} {:<22}        {}\n", "sums per kind", "", units);
   for (const auto& [kind, cost] : kinds)
-    out += fmt::format("  {:<16} {:<22}      {}\n", fmt::format("{} x", cost.calls), kind,
+    out += fmt::format("  {:<16} {:<22}        {}\n", fmt::format("{} x", cost.calls), kind,
                        figures(cost, all.seconds));
-  out += fmt::format("  {:<16} {:<22}      {}\n", fmt::format("{} x", all.calls), "all calls",
+  out += fmt::format("  {:<16} {:<22}        {}\n", fmt::format("{} x", all.calls), "all calls",
                      figures(all, all.seconds));
   return out;
 }
@@ -119,8 +119,8 @@ void Profiler::write_trace(const std::filesystem::path& path, const RankEnvironm
   const int rank = ranks.rank();
   events.push_back(
       to_json_line(name_event("process_name", rank, 0, fmt::format("rank {} on {}", rank, ranks.host()))));
-  for (std::size_t lane = 0; lane < lane_names.size(); ++lane)
-    events.push_back(name_event("thread_name", rank, static_cast<int>(lane), lane_names[lane]).dump());
+  for (std::size_t stream = 0; stream < stream_names.size(); ++stream)
+    events.push_back(name_event("thread_name", rank, static_cast<int>(stream), stream_names[stream]).dump());
   for (const TimedStep& step : steps_) {
     for (std::size_t i = 0; i < step.times.size(); ++i) {
       const CallTime& time = step.times[i];
@@ -133,7 +133,7 @@ void Profiler::write_trace(const std::filesystem::path& path, const RankEnvironm
           {"ts", 1e-3 * static_cast<double>(step.begin - origin) + 1e6 * time.begin},
           {"dur", 1e6 * (time.end - time.begin)},
           {"pid", rank},
-          {"tid", time.lane},
+          {"tid", time.stream},
           {"args",
            {{"shape", describe(call.call)}, {"flops", flops_of(call.call)}, {"bytes", bytes_of(call.call)}}}};
       events.push_back(to_json_line(event));

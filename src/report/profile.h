@@ -28,11 +28,11 @@ class Profiler {
   bool is_empty() const { return steps_.empty(); }
 
   /// Calls of the first step's plan, as executed: the mean over all steps of that plan, and sums per kind.
-  /// Shares are of the time of all calls together, which two lanes spend side by side.
+  /// Shares are of the time of all calls together, which two streams spend side by side.
   std::string table() const;
   /// Collective: the steps of all ranks as a file for chrome://tracing and https://ui.perfetto.dev, written
-  /// by rank 0. A span per call, `pid` the rank, `tid` the lane; times in microseconds since the first rank's
-  /// first step, by the hosts' clocks. Throws Error on rank 0 when it cannot be written.
+  /// by rank 0. A span per call, `pid` the rank, `tid` the stream; times in microseconds since the first
+  /// rank's first step, by the hosts' clocks. Throws Error on rank 0 when it cannot be written.
   /// https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (Trace Event Format)
   void write_trace(const std::filesystem::path& path, const RankEnvironment& ranks) const;
 

@@ -103,7 +103,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   const auto place = [&](Plan plan) {
     return place_tensors(
         std::move(plan), set.layout, [&](const Call& call) { return target.workspace_bytes(call); },
-        target.lanes());
+        target.streams());
   };
   const auto activation_bytes = [&](const Plan& plan) {
     return place(plan).arenas[static_cast<std::size_t>(Arena::activations)];

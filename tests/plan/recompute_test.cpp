@@ -24,9 +24,10 @@ bool has_all(const Call&) {
 bool is_repeated(const Step& step) {
   return step.node.ends_with(" again");
 }
-std::int64_t activation_bytes(const Plan& plan, const Layout& layout, int lanes) {
+std::int64_t activation_bytes(const Plan& plan, const Layout& layout, int streams) {
   const auto no_scratch = [](const Call&) { return std::int64_t{0}; };
-  return place_tensors(plan, layout, no_scratch, lanes).arenas[static_cast<std::size_t>(Arena::activations)];
+  return place_tensors(plan, layout, no_scratch, streams)
+      .arenas[static_cast<std::size_t>(Arena::activations)];
 }
 
 struct Case {
@@ -39,8 +40,8 @@ struct Case {
     if (fused) plan = fuse(std::move(plan), has_all);
     plan = insert_all_reduces(std::move(plan), layout, 500, ranks);
   }
-  Plan recomputed(int lanes = 1) const {
-    return recompute(plan, [&](const Plan& p) { return activation_bytes(p, layout, lanes); });
+  Plan recomputed(int streams = 1) const {
+    return recompute(plan, [&](const Plan& p) { return activation_bytes(p, layout, streams); });
   }
   Config config;
   Graph graph;
@@ -95,10 +96,10 @@ TEST(Recompute, EveryCallReadsTheValuesItReadBefore) {
   for (unsigned seed = 0; seed < 150; ++seed) {
     const std::string layers = RandomNetwork(seed).yaml();
     SCOPED_TRACE(layers);
-    const int lanes = 1 + static_cast<int>(seed % 2);
+    const int streams = 1 + static_cast<int>(seed % 2);
     const Case c(network(layers, seed % 2 == 0 ? "fp32" : "fp16"), seed % 4 < 2,
                  1 + static_cast<int>(seed % 3));
-    const Plan after = c.recomputed(lanes);
+    const Plan after = c.recomputed(streams);
     Values values_before, values_after;
     std::size_t next = 0;
     for (const Step& step : after.steps) {
@@ -114,8 +115,8 @@ TEST(Recompute, EveryCallReadsTheValuesItReadBefore) {
       EXPECT_EQ(read, values_before.run(same)) << name_of(step.call) << " of " << step.node;
     }
     EXPECT_EQ(next, c.plan.steps.size());
-    const std::int64_t bytes = activation_bytes(c.plan, c.layout, lanes);
-    const std::int64_t bytes_after = activation_bytes(after, c.layout, lanes);
+    const std::int64_t bytes = activation_bytes(c.plan, c.layout, streams);
+    const std::int64_t bytes_after = activation_bytes(after, c.layout, streams);
     EXPECT_LE(bytes_after, bytes);
     EXPECT_EQ(bytes_after<bytes, after.steps.size()> c.plan.steps.size()) << "no call for nothing";
     reduced += bytes_after < bytes ? 1 : 0;

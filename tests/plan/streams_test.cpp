@@ -1,5 +1,5 @@
-// Two lanes: calls that touch the same bytes keep their order, and gradients of parameters leave the main
-// lane.
+// Two streams: calls that touch the same bytes keep their order, and gradients of parameters leave the main
+// stream.
 #include "src/plan/streams.h"
 
 #include <gtest/gtest.h>
@@ -57,8 +57,8 @@ Plan placed_plan(const std::string& layers, unsigned seed) {
   return place(std::move(plan));
 }
 
-/// What is known to be done when step i begins: by its lane, by its waits, and by those of steps done.
-std::vector<std::vector<bool>> done_before(const std::vector<LaneSlot>& slots) {
+/// What is known to be done when step i begins: by its stream, by its waits, and by those of steps done.
+std::vector<std::vector<bool>> done_before(const std::vector<StreamSlot>& slots) {
   std::vector<std::vector<bool>> done(slots.size(), std::vector<bool>(slots.size()));
   const auto take = [&](std::size_t i, std::size_t from) {
     done[i][from] = true;
@@ -66,7 +66,7 @@ std::vector<std::vector<bool>> done_before(const std::vector<LaneSlot>& slots) {
   };
   for (std::size_t i = 0; i < slots.size(); ++i) {
     for (std::size_t k = i; k-- > 0;) {
-      if (slots[k].lane != slots[i].lane) continue;
+      if (slots[k].role != slots[i].role) continue;
       take(i, k);
       break;
     }
@@ -75,22 +75,22 @@ std::vector<std::vector<bool>> done_before(const std::vector<LaneSlot>& slots) {
   return done;
 }
 
-TEST(Lanes, KeepTheOrderOfCallsThatShareBytes) {
+TEST(Streams, KeepTheOrderOfCallsThatShareBytes) {
   int side = 0, unordered = 0;
   for (unsigned seed = 0; seed < 60; ++seed) {
     const std::string layers = RandomNetwork(seed).yaml();
     SCOPED_TRACE(layers);
     const Plan plan = placed_plan(layers, seed);
-    const std::vector<LaneSlot> slots = schedule_lanes(plan);
+    const std::vector<StreamSlot> slots = schedule_streams(plan);
     ASSERT_EQ(slots.size(), plan.steps.size());
     const auto done = done_before(slots);
     std::vector<Accesses> accesses(slots.size());
     for (std::size_t i = 0; i < slots.size(); ++i) {
       visit_tensors(plan.steps[i].call, accesses[i]);
-      side += slots[i].lane == Lane::side ? 1 : 0;
+      side += slots[i].role == StreamRole::side ? 1 : 0;
       if (slots[i].waits_for) {
         ASSERT_LT(*slots[i].waits_for, i);
-        EXPECT_NE(slots[*slots[i].waits_for].lane, slots[i].lane);
+        EXPECT_NE(slots[*slots[i].waits_for].stream, slots[i].role);
       }
       for (std::size_t k = 0; k < i; ++k) {
         unordered += done[i][k] ? 0 : 1;
@@ -107,7 +107,7 @@ TEST(Lanes, KeepTheOrderOfCallsThatShareBytes) {
   EXPECT_GT(unordered, 1000) << "nothing runs side by side";
 }
 
-TEST(Lanes, ScratchIsCountedPerLane) {
+TEST(Streams, ScratchIsCountedPerLane) {
   const Plan plan = placed_plan("    - conv: {out: 4, kernel: 3}\n    - globalavgpool\n    - linear: 3\n", 0);
   EXPECT_EQ(plan.arenas[static_cast<std::size_t>(Arena::workspace)], 64);
   EXPECT_EQ(plan.arenas[static_cast<std::size_t>(Arena::side_workspace)], 64);

@@ -59,11 +59,11 @@ TEST_P(Profiles, EveryCallHasATimeAndNoneOverlapsOnItsLane) {
     for (const CallTime& time : times) {
       EXPECT_GE(time.begin, 0);
       EXPECT_LE(time.begin, time.end);
-      const auto [last, first_of_lane] = until.emplace(time.lane, 0.0);
+      const auto [last, first_of_stream] = until.emplace(time.stream, 0.0);
       EXPECT_GE(time.begin, last->second - 1e-6);  // what a GPU's clock can tell
       last->second = time.end;
     }
-    EXPECT_LE(until.size(), static_cast<std::size_t>(session.engine().lanes()));
+    EXPECT_LE(until.size(), static_cast<std::size_t>(session.engine().streams()));
   }
 }
 

@@ -54,7 +54,7 @@ class Untimely final : public Engine {
   DType real() const override { return engine_->real(); }
   bool computes_in(Precision precision) const override { return engine_->computes_in(precision); }
   bool has(const Call& call) const override { return engine_->has(call); }
-  int lanes() const override { return engine_->lanes(); }
+  int streams() const override { return engine_->streams(); }
   std::int64_t workspace_bytes(const Call& call) const override { return engine_->workspace_bytes(call); }
   std::int64_t free_bytes() const override { return engine_->free_bytes(); }
   KernelChoice kernels_of(const Call& call) const override { return engine_->kernels_of(call); }
