@@ -7,7 +7,7 @@
 #include "kernels/batchnorm.h"
 #include "kernels/batchnorm_tiling.h"
 #include "kernels/cuda_device.cuh"
-#include "kernels/rectifier.h"
+#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 

@@ -11,7 +11,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/linear.h"
 #include "kernels/pool.h"
-#include "kernels/rectifier.h"
+#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 

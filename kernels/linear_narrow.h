@@ -6,7 +6,7 @@
 
 #include "kernels/cuda_context.h"
 #include "kernels/linear.h"
-#include "kernels/rectifier.h"
+#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 

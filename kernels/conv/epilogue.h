@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/ceil_div.h"
-#include "kernels/rectifier.h"
+#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 

@@ -8,7 +8,7 @@
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/mma_layout.h"
 #include "kernels/cuda_device.cuh"
-#include "kernels/rectifier.h"
+#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 

@@ -4,7 +4,7 @@
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/cuda/device.h"
-#include "kernels/rectifier.h"
+#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 

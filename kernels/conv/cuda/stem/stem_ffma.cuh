@@ -9,7 +9,7 @@
 #include "kernels/conv/cuda/index/gather.h"
 #include "kernels/conv/cuda/plan.h"
 #include "kernels/cuda_device.cuh"
-#include "kernels/rectifier.h"
+#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 
