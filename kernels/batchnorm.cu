@@ -38,7 +38,7 @@ template <class Norm, int N>
 struct Forward {
   static constexpr int inputs = N, blocks_at_once = 4;
   Norm norm;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   using Constants = typename Norm::Constants;
   __device__ Constants constants(std::int64_t group_pack, std::int64_t pack) const {
     return norm.constants(group_pack, pack);
@@ -147,7 +147,7 @@ void launch_rows(const CudaContext& context, const BatchNormShape& s, int widest
 /// `fours`: the parameters of the channels are in packs.
 template <class Call, class MakeNorm>
 void launch_forward(const CudaContext& context, const Call& call, const Tensor& shortcut,
-                    Rectifier activation, bool fours, bool one_group, MakeNorm make_norm) {
+                    LeakyReluEpilogue activation, bool fours, bool one_group, MakeNorm make_norm) {
   with_storage(call.x.dtype, [&]<class T>(T) {
     const auto *x = context.data<const T>(call.x), *residual = context.data<const T>(shortcut);
     auto* y = context.data<T>(call.y);
@@ -163,7 +163,7 @@ void launch_forward(const CudaContext& context, const Call& call, const Tensor& 
 }
 
 void forward(const CudaContext& context, const BatchNormForward& call, const Tensor& residual,
-             Rectifier activation) {
+             LeakyReluEpilogue activation) {
   const auto *mean = context.data<const float>(call.mean), *inv_std = context.data<const float>(call.inv_std),
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
   launch_forward(context, call, residual, activation, in_fours(call.shape.c, mean, inv_std, gamma, beta),
@@ -173,7 +173,7 @@ void forward(const CudaContext& context, const BatchNormForward& call, const Ten
 }
 
 void forward(const CudaContext& context, const BatchNormInference& call, const Tensor& residual,
-             Rectifier activation) {
+             LeakyReluEpilogue activation) {
   const auto *mean = context.data<const float>(call.running_mean),
              *var = context.data<const float>(call.running_var),
              *gamma = context.data<const float>(call.gamma), *beta = context.data<const float>(call.beta);
@@ -204,15 +204,15 @@ void backward(const CudaContext& context, const BatchNormBackward& call, bool fo
 }  // namespace
 
 void launch(const CudaContext& context, const BatchNormForward& call) {
-  forward(context, call, {}, Rectifier{});
+  forward(context, call, {}, LeakyReluEpilogue{});
 }
-void launch(const CudaContext& context, const BatchNormRectified& call) {
+void launch(const CudaContext& context, const BatchNormActivation& call) {
   forward(context, call.plain, call.residual, call.activation);
 }
 void launch(const CudaContext& context, const BatchNormInference& call) {
-  forward(context, call, {}, Rectifier{});
+  forward(context, call, {}, LeakyReluEpilogue{});
 }
-void launch(const CudaContext& context, const BatchNormInferenceRectified& call) {
+void launch(const CudaContext& context, const BatchNormInferenceActivation& call) {
   forward(context, call.plain, call.residual, call.activation);
 }
 

@@ -133,7 +133,7 @@ struct Open {
 template <class T, int V>
 struct Recomputed {
   static constexpr int inputs = 2;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   Affine affine;
   using Constants = NormalizeConstants<T, V>;
   __device__ Constants constants(const Pack<V>& mean, const Pack<V>& inv_std, std::int64_t pack) const {
@@ -147,7 +147,7 @@ struct Recomputed {
 template <int V, int Inputs>
 struct FromOutput {
   static constexpr int inputs = Inputs;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   struct Constants {};
   __device__ Constants constants(const Pack<V>&, const Pack<V>&, std::int64_t) const { return {}; }
   __device__ float operator()(const Constants&, int, const float (&in)[inputs]) const {

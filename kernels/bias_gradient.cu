@@ -100,11 +100,11 @@ struct Masked {
   const T *dy, *y;
   T* dx;
   int c;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   template <int V>
   struct Loaded {
     StoredPack<T, V> dy, y;
-    __device__ __forceinline__ Pack<V> gradient(const Rectifier& f) const {
+    __device__ __forceinline__ Pack<V> gradient(const LeakyReluEpilogue& f) const {
       Pack<V> g;
 #pragma unroll
       for (int i = 0; i < V; ++i) g.v[i] = f.gradient(y.value(i), dy.value(i));

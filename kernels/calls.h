@@ -25,8 +25,8 @@ using CommonCalls =
 
 /// Calls that an engine may lack.
 using FusedCalls =
-    TypeList<ConvRectified, ConvStatistics, LinearRectified, BatchNormRectified, BatchNormInferenceRectified,
-             ActivationBiasGrad, MaxPoolActivationBackward, BatchNormActivationReduce,
-             BatchNormActivationBackward, ActivationBatchNormReduce>;
+    TypeList<ConvActivation, ConvStatistics, LinearActivation, BatchNormActivation,
+             BatchNormInferenceActivation, ActivationBiasGrad, MaxPoolActivationBackward,
+             BatchNormActivationReduce, BatchNormActivationBackward, ActivationBatchNormReduce>;
 
 }  // namespace convoy

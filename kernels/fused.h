@@ -9,17 +9,17 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/epilogue.h"
 #include "kernels/elementwise.h"
+#include "kernels/leaky_relu_epilogue.h"
 #include "kernels/linear.h"
 #include "kernels/pool.h"
-#include "kernels/leaky_relu_epilogue.h"
 
 namespace convoy {
 
 /// y = f(what Plain computes + residual); without a residual, f of that alone.
 template <class Plain>
-struct Rectified {
+struct WithActivation {
   Plain plain;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   Tensor residual;  ///< only after batch normalisation
   std::int64_t flops() const { return plain.flops() + plain.y.count + residual.count; }
   std::string describe() const { return plain.describe(); }
@@ -28,16 +28,16 @@ struct Rectified {
     Plain::visit(call.plain, v), v.reads(call.residual);
   }
 };
-struct ConvRectified : Rectified<ConvForward> {
+struct ConvActivation : WithActivation<ConvForward> {
   static constexpr const char* name = "conv.fprop+act";
 };
-struct LinearRectified : Rectified<LinearForward> {
+struct LinearActivation : WithActivation<LinearForward> {
   static constexpr const char* name = "linear.fprop+act";
 };
-struct BatchNormRectified : Rectified<BatchNormForward> {
+struct BatchNormActivation : WithActivation<BatchNormForward> {
   static constexpr const char* name = "batchnorm.fprop+act";
 };
-struct BatchNormInferenceRectified : Rectified<BatchNormInference> {
+struct BatchNormInferenceActivation : WithActivation<BatchNormInference> {
   static constexpr const char* name = "batchnorm.infer+act";
 };
 
@@ -77,7 +77,7 @@ struct ActivationBiasGrad {
   static constexpr const char* name = "act.dgrad+bias.grad";
   std::int64_t rows = 0;
   int c = 0;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   Tensor y, dy, dx, db;
   std::int64_t flops() const { return 2 * rows * c; }
   std::string describe() const { return fmt::format("rows={} c={}", rows, c); }
@@ -93,7 +93,7 @@ struct ActivationBiasGrad {
 struct MaxPoolActivationBackward {
   static constexpr const char* name = "maxpool.dgrad+act";
   MaxPoolBackward plain;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   Tensor y, db;
   std::int64_t flops() const { return plain.flops() + y.count + (db ? y.count : 0); }
   std::string describe() const { return plain.describe() + (db ? ", bias" : ""); }
@@ -116,7 +116,7 @@ constexpr bool tiles_input(const PoolShape& s) {
 struct BatchNormActivationReduce {
   static constexpr const char* name = "batchnorm.reduce+act";
   BatchNormReduce plain;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   Tensor gamma, beta;
   std::int64_t flops() const { return plain.flops() + 3 * plain.shape.count(); }
   std::string describe() const { return plain.describe(); }
@@ -130,7 +130,7 @@ struct BatchNormActivationReduce {
 struct BatchNormActivationBackward {
   static constexpr const char* name = "batchnorm.dgrad+act";
   BatchNormBackward plain;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   Tensor beta;
   std::int64_t flops() const { return plain.flops() + 3 * plain.shape.count(); }
   std::string describe() const { return plain.describe(); }
@@ -145,7 +145,7 @@ struct BatchNormActivationBackward {
 struct ActivationBatchNormReduce {
   static constexpr const char* name = "act.dgrad+bn.reduce";
   BatchNormReduce plain;
-  Rectifier activation;
+  LeakyReluEpilogue activation;
   Tensor y, dy, term;
   std::int64_t flops() const { return plain.flops() + plain.shape.count() + term.count; }
   std::string describe() const { return plain.describe(); }
@@ -158,11 +158,11 @@ struct ActivationBatchNormReduce {
   }
 };
 
-void launch(const CudaContext&, const ConvRectified&);
+void launch(const CudaContext&, const ConvActivation&);
 void launch(const CudaContext&, const ConvStatistics&);
-void launch(const CudaContext&, const LinearRectified&);
-void launch(const CudaContext&, const BatchNormRectified&);
-void launch(const CudaContext&, const BatchNormInferenceRectified&);
+void launch(const CudaContext&, const LinearActivation&);
+void launch(const CudaContext&, const BatchNormActivation&);
+void launch(const CudaContext&, const BatchNormInferenceActivation&);
 void launch(const CudaContext&, const ActivationBiasGrad&);
 void launch(const CudaContext&, const MaxPoolActivationBackward&);
 void launch(const CudaContext&, const BatchNormActivationReduce&);

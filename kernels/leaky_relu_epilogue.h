@@ -8,7 +8,7 @@ namespace convoy {
 
 /// f(x) = x above zero, slope · x below: relu for slope 0, leaky_relu, the identity for slope 1. The same
 /// bits as ActivationForward and ActivationBackward: a NaN passes through f, and relu(-inf) is 0.
-struct Rectifier {
+struct LeakyReluEpilogue {
   float slope = 1.0f;
 
   CONVOY_HOST_DEVICE bool is_identity() const { return slope == 1.0f; }

@@ -51,7 +51,7 @@ void multiply(const CudaContext& context, Math math, int m, int n, int k, Operan
 /// y (rows,K) = f(y + bias (K)), the bias optional. Limited by bytes.
 template <class T>
 __global__ void bias_kernel(T* __restrict__ y, const float* __restrict__ bias, int count, const FastDivide k,
-                            Rectifier activation) {
+                            LeakyReluEpilogue activation) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i >= count) return;
   auto row = static_cast<std::uint32_t>(i);
@@ -60,7 +60,7 @@ __global__ void bias_kernel(T* __restrict__ y, const float* __restrict__ bias, i
 }
 
 /// y = activation(x wᵀ + bias).
-void fprop(const CudaContext& context, const LinearForward& call, Rectifier activation) {
+void fprop(const CudaContext& context, const LinearForward& call, LeakyReluEpilogue activation) {
   if (is_narrow(call.shape)) return narrow_forward(context, call, activation);
   const auto [n, c, k] = call.shape;
   const std::int64_t count = std::int64_t{n} * k;
@@ -80,9 +80,9 @@ void fprop(const CudaContext& context, const LinearForward& call, Rectifier acti
 }  // namespace
 
 void launch(const CudaContext& context, const LinearForward& call) {
-  fprop(context, call, Rectifier{});
+  fprop(context, call, LeakyReluEpilogue{});
 }
-void launch(const CudaContext& context, const LinearRectified& call) {
+void launch(const CudaContext& context, const LinearActivation& call) {
   fprop(context, call.plain, call.activation);
 }
 

@@ -21,7 +21,7 @@ unsigned blocks_of(std::int64_t count, std::int64_t per_block) {
 template <class T>
 __global__ void __launch_bounds__(threads)
     forward_kernel(const T* __restrict__ x, const T* __restrict__ w, const float* __restrict__ bias,
-                   T* __restrict__ y, std::int64_t count, int c, int k, Rectifier activation) {
+                   T* __restrict__ y, std::int64_t count, int c, int k, LeakyReluEpilogue activation) {
   const std::int64_t element = std::int64_t{blockIdx.x} * warps_per_block + threadIdx.x / warp;
   if (element >= count) return;
   const int lane = static_cast<int>(threadIdx.x % warp), column = static_cast<int>(element % k);
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(threads) wgrad_kernel(const T* __restrict__ x,
 
 }  // namespace
 
-void narrow_forward(const CudaContext& context, const LinearForward& call, Rectifier activation) {
+void narrow_forward(const CudaContext& context, const LinearForward& call, LeakyReluEpilogue activation) {
   const auto [n, c, k] = call.shape;
   const std::int64_t count = std::int64_t{n} * k;
   if (count == 0) return;

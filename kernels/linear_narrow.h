@@ -5,8 +5,8 @@
 #include <type_traits>
 
 #include "kernels/cuda_context.h"
-#include "kernels/linear.h"
 #include "kernels/leaky_relu_epilogue.h"
+#include "kernels/linear.h"
 
 namespace convoy {
 
@@ -27,7 +27,7 @@ constexpr bool needs_cublas(const Call& call) {
   return false;
 }
 
-void narrow_forward(const CudaContext& context, const LinearForward& call, Rectifier activation);
+void narrow_forward(const CudaContext& context, const LinearForward& call, LeakyReluEpilogue activation);
 void narrow_dgrad(const CudaContext& context, const LinearDgrad& call);
 void narrow_wgrad(const CudaContext& context, const LinearWgrad& call);
 

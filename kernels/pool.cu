@@ -95,7 +95,7 @@ template <int V, bool Activated, class T>
 __global__ void __launch_bounds__(block_size)
     max_backward_kernel(std::uint32_t count, PoolGeometry g, const T* __restrict__ dy,
                         const std::uint8_t* __restrict__ argmax, T* __restrict__ dx, const T* __restrict__ y,
-                        Rectifier activation) {
+                        LeakyReluEpilogue activation) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
   Pack<V> sum{};
@@ -181,7 +181,7 @@ bool is_plane_square(const PoolShape& s, int side) {
 /// `pooled`, the pooled activation, is absent where there is none to go back through.
 template <bool Activated>
 void max_backward(const CudaContext& context, const MaxPoolBackward& call, const Tensor& pooled,
-                  Rectifier activation) {
+                  LeakyReluEpilogue activation) {
   const PoolShape& s = call.shape;
   const auto* argmax = context.data<const std::uint8_t>(call.argmax);
   const std::int64_t in = s.in.count(), out = s.out().count();
@@ -223,7 +223,7 @@ void launch(const CudaContext& context, const MaxPoolForward& call) {
 }
 
 void launch(const CudaContext& context, const MaxPoolBackward& call) {
-  max_backward<false>(context, call, {}, Rectifier{});
+  max_backward<false>(context, call, {}, LeakyReluEpilogue{});
 }
 void launch(const CudaContext& context, const MaxPoolActivationBackward& call) {
   if (call.db) return max_pool_bias_gradient(context, call);

@@ -16,7 +16,7 @@ constexpr std::int64_t moment_groups(std::int64_t pixels) {
 }
 
 struct Epilogue {
-  Rectifier activation{};
+  LeakyReluEpilogue activation{};
   /// (moment_groups, 2, K), or null: the sums of a group's stored values and of their squares.
   float* moments = nullptr;
 };

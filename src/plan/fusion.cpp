@@ -73,9 +73,9 @@ bool merge(Plan& plan, const EngineHas& has, std::vector<Index> steps, Index at,
 
 /// relu and leaky_relu as kernels take them along; nothing for what is not piecewise linear.
 template <class ActivationCall>
-std::optional<Rectifier> rectifier_of(const ActivationCall& call) {
-  if (call.kind == Activation::relu) return Rectifier{0.0f};
-  if (call.kind == Activation::leaky_relu) return Rectifier{call.parameter};
+std::optional<LeakyReluEpilogue> epilogue_of(const ActivationCall& call) {
+  if (call.kind == Activation::relu) return LeakyReluEpilogue{0.0f};
+  if (call.kind == Activation::leaky_relu) return LeakyReluEpilogue{call.parameter};
   return std::nullopt;
 }
 
@@ -95,10 +95,10 @@ bool fuse_product(Plan& plan, const EngineHas& has) {
     const auto next = only_reader_of<ActivationForward>(plan, plain.y);
     if (!next || !can_move(plan, at, *next)) return false;
     const ActivationForward activation = *call_at<ActivationForward>(plan, next);
-    const auto rectifier = rectifier_of(activation);
-    if (!rectifier) return false;
+    const auto epilogue = epilogue_of(activation);
+    if (!epilogue) return false;
     plain.y = activation.y;
-    return merge(plan, has, {at, *next}, *next, Fused{{plain, *rectifier, {}}});
+    return merge(plan, has, {at, *next}, *next, Fused{{plain, *epilogue, {}}});
   });
 }
 
@@ -106,8 +106,8 @@ bool fuse_product(Plan& plan, const EngineHas& has) {
 template <class Plain, class Fused>
 bool fuse_batchnorm(Plan& plan, const EngineHas& has) {
   return any_step<ActivationForward>(plan, [&](Index at, const ActivationForward& activation) {
-    const auto rectifier = rectifier_of(activation);
-    if (!rectifier || readers_of(plan, activation.x).size() != 1) return false;
+    const auto epilogue = epilogue_of(activation);
+    if (!epilogue || readers_of(plan, activation.x).size() != 1) return false;
     const auto fuse_with = [&](const Tensor& normalized, const Tensor& residual, std::vector<Index> steps) {
       const auto from = writer_of<Plain>(plan, normalized);
       if (!from || readers_of(plan, normalized).size() != 1 || !can_move(plan, *from, at, steps)) {
@@ -116,7 +116,7 @@ bool fuse_batchnorm(Plan& plan, const EngineHas& has) {
       Plain plain = *call_at<Plain>(plan, from);
       plain.y = activation.y;
       steps.push_back(*from);
-      return merge(plan, has, std::move(steps), at, Fused{{plain, *rectifier, residual}});
+      return merge(plan, has, std::move(steps), at, Fused{{plain, *epilogue, residual}});
     };
     if (fuse_with(activation.x, {}, {at})) return true;
     const auto sum_at = writer_of<Add>(plan, activation.x);
@@ -130,8 +130,8 @@ bool fuse_batchnorm(Plan& plan, const EngineHas& has) {
 }  // namespace
 
 bool fuse_activation_into_product(Plan& plan, const EngineHas& has) {
-  return fuse_product<ConvForward, ConvRectified>(plan, has) ||
-         fuse_product<LinearForward, LinearRectified>(plan, has);
+  return fuse_product<ConvForward, ConvActivation>(plan, has) ||
+         fuse_product<LinearForward, LinearActivation>(plan, has);
 }
 
 bool fuse_statistics_into_convolution(Plan& plan, const EngineHas& has) {
@@ -158,8 +158,8 @@ bool fuse_moments_into_statistics(Plan& plan, const EngineHas& has) {
 }
 
 bool fuse_activation_into_batchnorm(Plan& plan, const EngineHas& has) {
-  return fuse_batchnorm<BatchNormForward, BatchNormRectified>(plan, has) ||
-         fuse_batchnorm<BatchNormInference, BatchNormInferenceRectified>(plan, has);
+  return fuse_batchnorm<BatchNormForward, BatchNormActivation>(plan, has) ||
+         fuse_batchnorm<BatchNormInference, BatchNormInferenceActivation>(plan, has);
 }
 
 bool fuse_activation_into_maxpool_backward(Plan& plan, const EngineHas& has) {
@@ -169,11 +169,11 @@ bool fuse_activation_into_maxpool_backward(Plan& plan, const EngineHas& has) {
     if (!next || !pooling_at || !can_move(plan, at, *next)) return false;
     const ActivationBackward activation = *call_at<ActivationBackward>(plan, next);
     const MaxPoolForward pooling = *call_at<MaxPoolForward>(plan, pooling_at);
-    const auto rectifier = rectifier_of(activation);
+    const auto epilogue = epilogue_of(activation);
     // The winner's value stands in for the activation's output only where that is what was pooled.
-    if (!rectifier || activation.dy != plain.dx || activation.saved != pooling.x) return false;
+    if (!epilogue || activation.dy != plain.dx || activation.saved != pooling.x) return false;
     plain.dx = activation.dx;
-    return merge(plan, has, {at, *next}, *next, MaxPoolActivationBackward{plain, *rectifier, pooling.y, {}});
+    return merge(plan, has, {at, *next}, *next, MaxPoolActivationBackward{plain, *epilogue, pooling.y, {}});
   });
 }
 
@@ -181,10 +181,10 @@ bool fuse_bias_gradient(Plan& plan, const EngineHas& has) {
   return any_step<BiasGrad>(plan, [&](Index at, const BiasGrad& bias) {
     if (const auto from = writer_of<ActivationBackward>(plan, bias.dy)) {
       const ActivationBackward activation = *call_at<ActivationBackward>(plan, from);
-      const auto rectifier = rectifier_of(activation);
-      if (!rectifier || !can_move(plan, at, *from)) return false;
+      const auto epilogue = epilogue_of(activation);
+      if (!epilogue || !can_move(plan, at, *from)) return false;
       return merge(plan, has, {*from, at}, *from,
-                   ActivationBiasGrad{bias.rows, bias.c, *rectifier, activation.saved, activation.dy,
+                   ActivationBiasGrad{bias.rows, bias.c, *epilogue, activation.saved, activation.dy,
                                       activation.dx, bias.db});
     }
     const auto from = writer_of<MaxPoolActivationBackward>(plan, bias.dy);
@@ -198,17 +198,17 @@ bool fuse_bias_gradient(Plan& plan, const EngineHas& has) {
 
 bool fuse_activation_into_batchnorm_backward(Plan& plan, const EngineHas& has) {
   return any_step<ActivationBackward>(plan, [&](Index at, const ActivationBackward& activation) {
-    const auto rectifier = rectifier_of(activation);
+    const auto epilogue = epilogue_of(activation);
     const std::vector<Index> readers = readers_of(plan, activation.dx);
     const auto first = std::find_if(readers.begin(), readers.end(), [&](Index reader) {
       return call_at<BatchNormReduce>(plan, reader) != nullptr;
     });
-    if (!rectifier || first == readers.end()) return false;
+    if (!epilogue || first == readers.end()) return false;
     BatchNormReduce reduce = *call_at<BatchNormReduce>(plan, *first);
 
     // Where nobody else wants the masked gradient, it is never written: both passes compute the mask anew.
-    const auto forward_at = writer_of<BatchNormRectified>(plan, activation.saved);
-    const auto* forward = call_at<BatchNormRectified>(plan, forward_at);
+    const auto forward_at = writer_of<BatchNormActivation>(plan, activation.saved);
+    const auto* forward = call_at<BatchNormActivation>(plan, forward_at);
     const bool recomputable = forward != nullptr && !forward->residual && forward->plain.x == reduce.x &&
                               std::all_of(readers.begin(), readers.end(), [&](Index reader) {
                                 const auto* backward = call_at<BatchNormBackward>(plan, reader);
@@ -217,19 +217,19 @@ bool fuse_activation_into_batchnorm_backward(Plan& plan, const EngineHas& has) {
     if (recomputable) {
       const BatchNormForward norm = forward->plain;
       reduce.dy = activation.dy;
-      const BatchNormActivationReduce fused{reduce, *rectifier, norm.gamma, norm.beta};
+      const BatchNormActivationReduce fused{reduce, *epilogue, norm.gamma, norm.beta};
       if (!has(fused) || !has(BatchNormActivationBackward{})) return false;
       for (const Index reader : readers) {
         if (reader == *first) continue;
         BatchNormBackward backward = *call_at<BatchNormBackward>(plan, reader);
         backward.dy = activation.dy;
-        plan.steps[reader].call = BatchNormActivationBackward{backward, *rectifier, norm.beta};
+        plan.steps[reader].call = BatchNormActivationBackward{backward, *epilogue, norm.beta};
       }
       return merge(plan, has, {at, *first}, *first, fused);
     }
     if (!can_move(plan, *first, at)) return false;
     return merge(plan, has, {at, *first}, at,
-                 ActivationBatchNormReduce{reduce, *rectifier, activation.saved, activation.dy, {}});
+                 ActivationBatchNormReduce{reduce, *epilogue, activation.saved, activation.dy, {}});
   });
 }
 

@@ -33,7 +33,7 @@ std::optional<Call> repetition_of(const Call& call) {
     again.argmax = {};  // the first time's is kept
     return again;
   }
-  if (is_any_of<BatchNormForward, BatchNormRectified, ActivationForward, Add, Dropout, AvgPoolForward>(call))
+  if (is_any_of<BatchNormForward, BatchNormActivation, ActivationForward, Add, Dropout, AvgPoolForward>(call))
     return call;
   return std::nullopt;
 }

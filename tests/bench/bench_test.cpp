@@ -91,7 +91,7 @@ TEST(Bench, LimitIsTheSlowerOfArithmeticAndMemoryCallByCall) {
 TEST(Bench, OperandsComeFromTheFirstProduct) {
   Plan plan;
   plan.steps.push_back({Copy{}, "input"});
-  ConvRectified fused;
+  ConvActivation fused;
   fused.plain = some_conv();
   fused.plain.math = Math::tf32;
   plan.steps.push_back({fused, "0"});

@@ -17,15 +17,15 @@ void PrintTo(const FusedCase& fused, std::ostream* out) {
   *out << fused.plain.name;
 }
 
-constexpr Rectifier relu{0.0f}, leaky{0.1f};
-Activation kind_of(const Rectifier& f) {
+constexpr LeakyReluEpilogue relu{0.0f}, leaky{0.1f};
+Activation kind_of(const LeakyReluEpilogue& f) {
   return f.slope == 0.0f ? Activation::relu : Activation::leaky_relu;
 }
-std::string name_of(const Rectifier& f) {
+std::string name_of(const LeakyReluEpilogue& f) {
   return f.slope == 0.0f ? "_relu" : "_leaky";
 }
 
-FusedCase conv_case(const std::string& name, const ConvShape& s, const Rectifier& f, bool with_bias) {
+FusedCase conv_case(const std::string& name, const ConvShape& s, const LeakyReluEpilogue& f, bool with_bias) {
   FusedCase out;
   OpCase& op = out.plain;
   op.name = "conv_" + name + name_of(f);
@@ -35,7 +35,7 @@ FusedCase conv_case(const std::string& name, const ConvShape& s, const Rectifier
   const std::int64_t count = s.n * s.out().count();
   const Tensor product = op.result("product", count), y = op.result("y", count);
   op.calls = {ConvForward{s, x, w, bias, product}, ActivationForward{kind_of(f), f.slope, product, y}};
-  out.fused = {ConvRectified{{{s, x, w, bias, y}, f, {}}}};
+  out.fused = {ConvActivation{{{s, x, w, bias, y}, f, {}}}};
   return out;
 }
 
@@ -66,7 +66,7 @@ FusedCase statistics_case(const std::string& name, const ConvShape& s, int first
   return out;
 }
 
-FusedCase linear_case(const LinearShape& s, const Rectifier& f, bool with_bias) {
+FusedCase linear_case(const LinearShape& s, const LeakyReluEpilogue& f, bool with_bias) {
   FusedCase out;
   OpCase& op = out.plain;
   op.name = fmt::format("linear_{}_{}_{}{}", s.n, s.c, s.k, name_of(f)) + (with_bias ? "" : "_no_bias");
@@ -76,11 +76,11 @@ FusedCase linear_case(const LinearShape& s, const Rectifier& f, bool with_bias) 
   const std::int64_t count = std::int64_t{s.n} * s.k;
   const Tensor product = op.result("product", count), y = op.result("y", count);
   op.calls = {LinearForward{s, x, w, bias, product}, ActivationForward{kind_of(f), f.slope, product, y}};
-  out.fused = {LinearRectified{{{s, x, w, bias, y}, f, {}}}};
+  out.fused = {LinearActivation{{{s, x, w, bias, y}, f, {}}}};
   return out;
 }
 
-FusedCase bias_case(std::int64_t rows, int c, const Rectifier& f) {
+FusedCase bias_case(std::int64_t rows, int c, const LeakyReluEpilogue& f) {
   FusedCase out;
   OpCase& op = out.plain;
   op.name = fmt::format("bias_gradient_{}_{}{}", rows, c, name_of(f));
@@ -93,7 +93,7 @@ FusedCase bias_case(std::int64_t rows, int c, const Rectifier& f) {
 }
 
 /// An activation, the pooling behind it, and back through both.
-FusedCase pool_case(const std::string& name, const PoolShape& s, const Rectifier& f, bool with_bias) {
+FusedCase pool_case(const std::string& name, const PoolShape& s, const LeakyReluEpilogue& f, bool with_bias) {
   FusedCase out;
   OpCase& op = out.plain;
   op.name = "pool_" + name + name_of(f) + (with_bias ? "_bias" : "");
@@ -117,7 +117,7 @@ FusedCase pool_case(const std::string& name, const PoolShape& s, const Rectifier
 enum class Shortcut { none, summed, summed_twice };  ///< twice: of the gradients, too
 
 /// Normalisation, sum, activation, and back to dx.
-FusedCase batchnorm_case(const std::string& name, const BatchNormShape& s, const Rectifier& f,
+FusedCase batchnorm_case(const std::string& name, const BatchNormShape& s, const LeakyReluEpilogue& f,
                          Shortcut shortcut) {
   const bool summed = shortcut != Shortcut::none, twice = shortcut == Shortcut::summed_twice;
   FusedCase out;
@@ -159,9 +159,9 @@ FusedCase batchnorm_case(const std::string& name, const BatchNormShape& s, const
   op.calls.push_back(reduce);
   op.calls.push_back(backward);
 
-  BatchNormRectified fused_forward{{forward, f, residual}};
+  BatchNormActivation fused_forward{{forward, f, residual}};
   fused_forward.plain.y = y;
-  BatchNormInferenceRectified fused_inference{{inference, f, residual}};
+  BatchNormInferenceActivation fused_inference{{inference, f, residual}};
   fused_inference.plain.y = inferred;
   out.fused = {fused_forward, fused_inference};
   if (summed) {
@@ -208,7 +208,7 @@ std::vector<FusedCase> cases() {
       statistics_case("odd", conv(3, 7, 5, 7, 3, 2, 1), 0, 3, 3, true),
       statistics_case("no_image", conv(0, 8, 16, 32, 3, 1, 1), 4, 4, 4, false),
   };
-  for (const Rectifier& f : {relu, leaky}) {
+  for (const LeakyReluEpilogue& f : {relu, leaky}) {
     all.push_back(conv_case("first_layer", conv(3, 9, 1, 32, 3, 1, 1), f, true));
     all.push_back(conv_case("first_layer_odd", conv(2, 7, 3, 5, 3, 2, 1), f, true));
     all.push_back(conv_case("first_layer_eights", conv(3, 10, 3, 40, 3, 1, 1), f, true));

@@ -137,7 +137,7 @@ TEST_F(Fusion, LeNetKeepsNoActivationOfItsOwn) {
   EXPECT_EQ(after.steps.size(), before.steps.size() - 3 - 2 * 2 - 1);
   EXPECT_LT(bytes(after), bytes(before));
   EXPECT_EQ(after.steps[1].node, "0+1");
-  EXPECT_EQ(first<ConvRectified>(after).activation.slope, 0.0f);
+  EXPECT_EQ(first<ConvActivation>(after).activation.slope, 0.0f);
 }
 
 TEST_F(Fusion, ResidualNetworksFuseNormalisationSumAndActivation) {
@@ -156,7 +156,7 @@ TEST_F(Fusion, ResidualNetworksFuseNormalisationSumAndActivation) {
     EXPECT_LT(bytes(after), bytes(before));
     int sums = 0;
     for (const Step& step : after.steps) {
-      const auto* call = std::get_if<BatchNormRectified>(&step.call);
+      const auto* call = std::get_if<BatchNormActivation>(&step.call);
       sums += call != nullptr && call->residual ? 1 : 0;
     }
     EXPECT_EQ(sums, 2);
@@ -368,7 +368,7 @@ TEST_F(Fusion, CallsDoNotPassOneThatMinds) {
 
 TEST_F(Fusion, BytesAndFlopsAreThoseOfThePass) {
   const Plan after = fuse(plain(lenet), has_all);
-  const auto& conv = first<ConvRectified>(after);
+  const auto& conv = first<ConvActivation>(after);
   EXPECT_EQ(flops_of(conv), conv.plain.shape.flops() + conv.plain.y.count);
   EXPECT_EQ(bytes_of(conv), 4 * (8 * 64 * 3 + 4 * 27 + 4 + 8 * 64 * 4));
   // (8,4,4,8) before the pooling, (8,2,2,8) behind it: dy, y and a byte per tap; dx; db.

@@ -39,21 +39,21 @@ struct Products {
     const std::int64_t in = s.n * s.in.count(), out = s.n * s.out().count();
     const Tensor x = place(storage.type, in), w = place(storage.type, s.weights());
     const Tensor dy = place(storage.type, out), bias = place(DType::f32, s.k);
-    const Tensor y = place(storage.type, out), rectified = place(storage.type, out);
+    const Tensor y = place(storage.type, out), activated = place(storage.type, out);
     const Tensor dx = place(storage.type, in), dw = place(DType::f32, s.weights());
     const Tensor normalized = place(storage.type, out), sums = place(DType::f64, 2 * s.k);
     const auto per_filter = [&] { return place(DType::f32, s.k); };
     inputs = {x, w, dy, bias};
     const ConvForward forward{s, x, w, bias, y, storage.math};
-    ConvRectified fused;
-    fused.plain = forward, fused.plain.y = rectified, fused.activation = Rectifier{0.1f};
+    ConvActivation fused;
+    fused.plain = forward, fused.plain.y = activated, fused.activation = LeakyReluEpilogue{0.1f};
     ConvStatistics statistics{forward,      {s.n, 0, s.n, s.n, s.out().pixels(), s.k},
                               0.25,         sums,
                               per_filter(), per_filter(),
                               per_filter(), per_filter()};
     statistics.plain.y = normalized;
     results = {y,
-               rectified,
+               activated,
                dx,
                dw,
                normalized,

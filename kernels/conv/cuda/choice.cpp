@@ -83,7 +83,7 @@ ConvProblem problem_with(ConvPass pass, const Call& call, const Tensor& first, c
 ConvProblem problem_of(const ConvForward& call) {
   return problem_with(ConvPass::fprop, call, call.x, call.w, call.y);
 }
-ConvProblem problem_of(const ConvRectified& call) {
+ConvProblem problem_of(const ConvActivation& call) {
   return problem_of(call.plain);
 }
 ConvProblem problem_of(const ConvStatistics& call) {

@@ -48,7 +48,7 @@ struct ConvProblem {
   bool is_empty() const;  ///< no result, or zeros
 };
 ConvProblem problem_of(const ConvForward& call);
-ConvProblem problem_of(const ConvRectified& call);
+ConvProblem problem_of(const ConvActivation& call);
 ConvProblem problem_of(const ConvStatistics& call);
 ConvProblem problem_of(const ConvDgrad& call);
 ConvProblem problem_of(const ConvWgrad& call);

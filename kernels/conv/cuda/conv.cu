@@ -118,7 +118,7 @@ bool fprop(const CudaContext& context, const ConvForward& call, const Epilogue& 
 void launch(const CudaContext& context, const ConvForward& call) {
   fprop(context, call, {});
 }
-void launch(const CudaContext& context, const ConvRectified& call) {
+void launch(const CudaContext& context, const ConvActivation& call) {
   fprop(context, call.plain, {call.activation});
 }
 void launch(const CudaContext& context, const ConvStatistics& call) {

@@ -31,7 +31,7 @@ void with_kernel(DType stored, int filters, const HaloConv& conv, Visit visit) {
 
 }  // namespace
 
-void stem_halo_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation,
+void stem_halo_fprop(const CudaContext& context, const ConvForward& call, LeakyReluEpilogue activation,
                      const Gpu& gpu) {
   const HaloFprop plan = plan_halo_fprop(call.shape).value();
   const int at_once = 2 * gpu.multiprocessors / plan.filter_blocks;

@@ -69,7 +69,7 @@ template <class Element, int Groups, bool AcrossWords>
 __global__ void __launch_bounds__(HaloFprop::threads, 2)
     halo_fprop_kernel(const __grid_constant__ HaloFprop plan, const typename Element::Stored* __restrict__ x,
                       const typename Element::Stored* __restrict__ w, const float* __restrict__ bias,
-                      typename Element::Stored* __restrict__ y, int filters, Rectifier activation) {
+                      typename Element::Stored* __restrict__ y, int filters, LeakyReluEpilogue activation) {
   using Stored = typename Element::Stored;
   using Copies = typename Element::Copies;
   constexpr int matrices = 4 * Groups, subtiles = HaloFprop::warp_pixels / 16;

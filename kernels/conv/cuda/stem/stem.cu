@@ -10,7 +10,7 @@ namespace convoy {
 namespace {
 
 template <class T>
-void first_layer_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+void first_layer_fprop(const CudaContext& context, const ConvForward& call, LeakyReluEpilogue activation) {
   const ConvShape& s = call.shape;
   const Gather<T> x = forward_gather(s, context.data<const T>(call.x));  // (N,D,H,W,C)
   const auto* w = context.data<const T>(call.w);                         // (K,T,R,S,C)
@@ -49,7 +49,7 @@ void first_layer_wgrad(const CudaContext& context, const ConvWgrad& call) {
 
 }  // namespace
 
-void stem_ffma_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation) {
+void stem_ffma_fprop(const CudaContext& context, const ConvForward& call, LeakyReluEpilogue activation) {
   with_storage(call.x.dtype, [&](auto t) { first_layer_fprop<decltype(t)>(context, call, activation); });
 }
 void stem_ffma_wgrad(const CudaContext& context, const ConvWgrad& call) {

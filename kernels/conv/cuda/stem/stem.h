@@ -11,9 +11,9 @@ namespace convoy {
 class CudaContext;
 
 /// For the families of the same names; wgrad's partial sums lie in the workspace.
-void stem_ffma_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation);
+void stem_ffma_fprop(const CudaContext& context, const ConvForward& call, LeakyReluEpilogue activation);
 void stem_ffma_wgrad(const CudaContext& context, const ConvWgrad& call);
-void stem_halo_fprop(const CudaContext& context, const ConvForward& call, Rectifier activation,
+void stem_halo_fprop(const CudaContext& context, const ConvForward& call, LeakyReluEpilogue activation,
                      const Gpu& gpu);
 void stem_halo_wgrad(const CudaContext& context, const ConvWgrad& call);
 

@@ -36,7 +36,7 @@ template <int TM, bool Quads, class T>
 __global__ void __launch_bounds__(first_layer_threads)
     first_layer_fprop_kernel(const __grid_constant__ Gather<T> x, const T* __restrict__ w,
                              const float* __restrict__ bias, T* __restrict__ y, int filters,
-                             Rectifier activation) {
+                             LeakyReluEpilogue activation) {
   constexpr int pixels = 128, lanes_m = pixels / TM, lanes_n = first_layer_threads / lanes_m,
                 tile_n = 4 * lanes_n;
   constexpr int piece = 32;
