@@ -1,4 +1,4 @@
-// The 16-bit floating-point types that activations and working weights may be stored in. Arithmetic is done
+// The 16-bit floating-point types that activations and compute weights may be stored in. Arithmetic is done
 // in float.
 #pragma once
 

@@ -80,31 +80,31 @@ constexpr std::int64_t parameter_alignment = 64;
 
 /// Memory of a run, by lifetime and use. Each is one allocation whose size the plans fix.
 enum class Arena : std::uint8_t {
-  none,            ///< the absent tensor
-  unplaced,        ///< offset is an identifier; the placement pass replaces it
-  parameters,      ///< master weights, in backward order
-  working,         ///< the same in the 16-bit type that products take, where there is one
-  average,         ///< moving average of the weights and its working copy, same layout as parameters
-  loss_scale,      ///< what the check of the gradients remembers (kernels/loss_scale.h)
-  gradients,       ///< same layout as parameters
-  moments,         ///< optimizer state: one or two blocks of the parameters' layout
-  statistics,      ///< running mean and variance of BatchNorm
-  activations,     ///< everything that lives within one step
-  workspace,       ///< scratch of one call
-  side_workspace,  ///< the same for calls of the side stream (src/plan/streams.h)
-  metrics,         ///< sums of loss and correct answers, read by the host now and then
-  reports,         ///< of the last steps (core/step_state.h), where the host sees them at once
-  constants,       ///< written once when the plan is loaded
-  images,          ///< the data set (N,D,H,W,C) u8, or the staged batches of one that does not fit
-  labels,          ///< int32, one per sample of the data set
-  order,           ///< int32 sample ids: the epoch's training order, then the validation order
+  none,             ///< the absent tensor
+  unplaced,         ///< offset is an identifier; the placement pass replaces it
+  parameters,       ///< master weights, in backward order
+  compute_weights,  ///< the same in the 16-bit type that products take, where there is one
+  average,          ///< moving average of the weights and its compute copy, same layout as parameters
+  loss_scale,       ///< what the check of the gradients remembers (kernels/loss_scale.h)
+  gradients,        ///< same layout as parameters
+  moments,          ///< optimizer state: one or two blocks of the parameters' layout
+  statistics,       ///< running mean and variance of BatchNorm
+  activations,      ///< everything that lives within one step
+  workspace,        ///< scratch of one call
+  side_workspace,   ///< the same for calls of the side stream (src/plan/streams.h)
+  metrics,          ///< sums of loss and correct answers, read by the host now and then
+  reports,          ///< of the last steps (core/step_state.h), where the host sees them at once
+  constants,        ///< written once when the plan is loaded
+  images,           ///< the data set (N,D,H,W,C) u8, or the staged batches of one that does not fit
+  labels,           ///< int32, one per sample of the data set
+  order,            ///< int32 sample ids: the epoch's training order, then the validation order
   count
 };
 constexpr std::size_t arena_count = static_cast<std::size_t>(Arena::count);
 constexpr std::array<const char*, arena_count> arena_names = {
-    "none",      "unplaced", "parameters", "working",     "average",   "loss_scale",
-    "gradients", "moments",  "statistics", "activations", "workspace", "side_workspace",
-    "metrics",   "reports",  "constants",  "images",      "labels",    "order"};
+    "none",      "unplaced", "parameters", "compute_weights", "average",   "loss_scale",
+    "gradients", "moments",  "statistics", "activations",     "workspace", "side_workspace",
+    "metrics",   "reports",  "constants",  "images",          "labels",    "order"};
 constexpr const char* name_of(Arena arena) {
   return arena_names[static_cast<std::size_t>(arena)];
 }

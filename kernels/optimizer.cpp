@@ -21,8 +21,10 @@ Unscale unscale(const CpuContext& context, const Tensor& state) {
   return {scale[loss_scale::skip] != 0.0f, scale[loss_scale::inverse], scale[loss_scale::skipped_steps]};
 }
 
-void copy_to_working(const CpuContext& context, const Tensor& parameters, const Tensor& working) {
-  if (working) std::copy_n(context.data<float>(parameters), parameters.count, context.data<float>(working));
+void copy_to_compute_weights(const CpuContext& context, const Tensor& parameters,
+                             const Tensor& compute_weights) {
+  if (compute_weights)
+    std::copy_n(context.data<float>(parameters), parameters.count, context.data<float>(compute_weights));
 }
 
 template <bool nesterov>
@@ -85,7 +87,7 @@ void launch(const CpuContext& context, const SgdStep& call) {
     sgd_momentum<false>(context.threads(), w, g, context.data<float>(call.velocity), decay, count, rate,
                         call.momentum, scale.factor);
   }
-  copy_to_working(context, call.parameters, call.working);
+  copy_to_compute_weights(context, call.parameters, call.compute_weights);
 }
 
 void launch(const CpuContext& context, const AdamStep& call) {
@@ -99,7 +101,7 @@ void launch(const CpuContext& context, const AdamStep& call) {
   const double step = static_cast<double>(context.state.step + 1) - static_cast<double>(scale.skipped_steps);
   const auto run = call.decoupled ? adam<true> : adam<false>;
   run(context.threads(), call, w, g, mean, variance, decay, context.state.learning_rate, step, scale.factor);
-  copy_to_working(context, call.parameters, call.working);
+  copy_to_compute_weights(context, call.parameters, call.compute_weights);
 }
 
 void launch(const CpuContext& context, const AverageWeights& call) {
@@ -109,7 +111,7 @@ void launch(const CpuContext& context, const AverageWeights& call) {
   const float share = 1.0f - call.decay;
   context.threads().for_each(call.parameters.count,
                              [=](std::int64_t i) { average[i] += share * (w[i] - average[i]); });
-  copy_to_working(context, call.average, call.working);
+  copy_to_compute_weights(context, call.average, call.compute_weights);
 }
 
 }  // namespace convoy

@@ -12,7 +12,7 @@ namespace {
 /// What is optional of a step: the loss scale's state, and where a copy of the parameters goes, as T.
 template <class T>
 struct MixedPrecision {
-  T* working;
+  T* compute_weights;
   const float* state;
 
   __device__ bool skips() const { return state != nullptr && state[loss_scale::skip] != 0.0f; }
@@ -28,7 +28,7 @@ struct MixedPrecision {
   }
   template <int V>
   __device__ void keep(std::int64_t pack, const Pack<V>& parameters) const {
-    if (working != nullptr) store<V>(working, pack, parameters);
+    if (compute_weights != nullptr) store<V>(compute_weights, pack, parameters);
   }
 };
 
@@ -114,12 +114,13 @@ void check_decay(const Tensor& parameters, const Tensor& decay) {
   check(decay.count * parameter_alignment >= parameters.count, "fewer weight-decay factors than parameters");
 }
 
-/// Calls function(MixedPrecision) with the type of the call's working copy.
+/// Calls function(MixedPrecision) with the type of the call's compute copy.
 template <class Call, class Function>
 void with_mixed_precision(const CudaContext& context, const Call& call, Function function) {
-  with_storage(call.working ? call.working.dtype : DType::f32, [&](auto stored) {
+  with_storage(call.compute_weights ? call.compute_weights.dtype : DType::f32, [&](auto stored) {
     using T = decltype(stored);
-    function(MixedPrecision<T>{context.data<T>(call.working), context.data<const float>(call.loss_scale)});
+    function(
+        MixedPrecision<T>{context.data<T>(call.compute_weights), context.data<const float>(call.loss_scale)});
   });
 }
 
@@ -135,7 +136,7 @@ void launch(const CudaContext& context, const SgdStep& call) {
   auto* velocity = context.data<float>(call.velocity);
   const auto* decay = context.data<const float>(call.decay);
   with_mixed_precision(context, call, [&](auto mixed) {
-    const int widest = pack_width<float>(count, parameters, gradients, velocity, mixed.working);
+    const int widest = pack_width<float>(count, parameters, gradients, velocity, mixed.compute_weights);
     with_pack_width<float>(widest, [&](auto width) {
       constexpr int v = decltype(width)::value;
       const std::int64_t packs = count / v;
@@ -159,7 +160,7 @@ void launch(const CudaContext& context, const AdamStep& call) {
   const AdamConstants adam{call.beta1,         call.beta2,         call.epsilon,
                            log_of(call.beta1), log_of(call.beta2), call.decoupled};
   with_mixed_precision(context, call, [&](auto mixed) {
-    const int widest = pack_width<float>(count, parameters, gradients, mean, variance, mixed.working);
+    const int widest = pack_width<float>(count, parameters, gradients, mean, variance, mixed.compute_weights);
     with_pack_width<float>(widest, [&](auto width) {
       constexpr int v = decltype(width)::value;
       const std::int64_t packs = count / v;
@@ -176,7 +177,7 @@ void launch(const CudaContext& context, const AverageWeights& call) {
   const auto* parameters = context.data<const float>(call.parameters);
   auto* average = context.data<float>(call.average);
   with_mixed_precision(context, call, [&](auto mixed) {
-    const int widest = pack_width<float>(count, parameters, average, mixed.working);
+    const int widest = pack_width<float>(count, parameters, average, mixed.compute_weights);
     with_pack_width<float>(widest, [&](auto width) {
       constexpr int v = decltype(width)::value;
       average_weights_kernel<v><<<blocks_for(count / v), block_size, 0, context.stream>>>(

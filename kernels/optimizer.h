@@ -13,19 +13,20 @@ namespace convoy {
 
 /// g' = g + decay w;  m = momentum m + g';  w -= lr (nesterov ? g' + momentum m : m)  (Sutskever et al.,
 /// 2013, in PyTorch's form). lr is StepState's. `velocity` is absent when momentum = 0. With a loss scale, g
-/// is multiplied by its inverse, and nothing changes when it says to skip. `working` gets w in its own type.
+/// is multiplied by its inverse, and nothing changes when it says to skip. `compute_weights` gets w in its
+/// own type.
 struct SgdStep {
   static constexpr const char* name = "sgd";
   float momentum = 0.0f;
   bool nesterov = false;
   Tensor parameters, gradients, velocity, decay;
-  Tensor working = {}, loss_scale = {};  ///< both optional
+  Tensor compute_weights = {}, loss_scale = {};  ///< both optional
   std::int64_t flops() const { return 6 * parameters.count; }
   std::string describe() const { return fmt::format("count={}", parameters.count); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
     v.updates(call.parameters), v.reads(call.gradients), v.updates(call.velocity), v.reads(call.decay);
-    v.updates(call.working), v.reads(call.loss_scale);
+    v.updates(call.compute_weights), v.reads(call.loss_scale);
   }
 };
 
@@ -37,29 +38,30 @@ struct AdamStep {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   bool decoupled = false;
   Tensor parameters, gradients, mean, variance, decay;
-  Tensor working = {}, loss_scale = {};  ///< both optional
+  Tensor compute_weights = {}, loss_scale = {};  ///< both optional
   std::int64_t flops() const { return 14 * parameters.count; }
   std::string describe() const { return fmt::format("count={}", parameters.count); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
     v.updates(call.parameters), v.reads(call.gradients), v.updates(call.mean), v.updates(call.variance);
-    v.reads(call.decay), v.updates(call.working), v.reads(call.loss_scale);
+    v.reads(call.decay), v.updates(call.compute_weights), v.reads(call.loss_scale);
   }
 };
 
 /// average = decay average + (1 - decay) w, the exponential moving average of the weights (Polyak & Juditsky,
 /// 1992, in the form of Tarvainen & Valpola, 2017); nothing changes when the loss scale says to skip.
-/// `working` gets the average in its own type.
+/// `compute_weights` gets the average in its own type.
 struct AverageWeights {
   static constexpr const char* name = "average_weights";
   float decay = 0.0f;
   Tensor parameters, average;
-  Tensor working = {}, loss_scale = {};  ///< both optional
+  Tensor compute_weights = {}, loss_scale = {};  ///< both optional
   std::int64_t flops() const { return 3 * parameters.count; }
   std::string describe() const { return fmt::format("count={} decay={}", parameters.count, decay); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
-    v.reads(call.parameters), v.updates(call.average), v.updates(call.working), v.reads(call.loss_scale);
+    v.reads(call.parameters), v.updates(call.average), v.updates(call.compute_weights),
+        v.reads(call.loss_scale);
   }
 };
 

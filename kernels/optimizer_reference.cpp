@@ -12,7 +12,7 @@ void launch(const ReferenceContext<T>& context, const SgdStep& call) {
   const T* scale = context.template data<T>(call.loss_scale);  // or null
   if (scale != nullptr && scale[loss_scale::skip] != 0) return;
   const T unscale = scale != nullptr ? scale[loss_scale::inverse] : T(1);
-  T* working = context.template data<T>(call.working);  // or null
+  T* compute_weights = context.template data<T>(call.compute_weights);  // or null
   T* w = context.template data<T>(call.parameters);
   const T* gradients = context.template data<T>(call.gradients);
   T* velocity = context.template data<T>(call.velocity);  // null when momentum = 0
@@ -26,7 +26,7 @@ void launch(const ReferenceContext<T>& context, const SgdStep& call) {
       velocity[i] = m;
     }
     w[i] -= rate * (call.nesterov ? g + momentum * m : m);
-    if (working != nullptr) working[i] = w[i];
+    if (compute_weights != nullptr) compute_weights[i] = w[i];
   }
 }
 
@@ -35,7 +35,7 @@ void launch(const ReferenceContext<T>& context, const AdamStep& call) {
   const T* scale = context.template data<T>(call.loss_scale);  // or null
   if (scale != nullptr && scale[loss_scale::skip] != 0) return;
   const T unscale = scale != nullptr ? scale[loss_scale::inverse] : T(1);
-  T* working = context.template data<T>(call.working);  // or null
+  T* compute_weights = context.template data<T>(call.compute_weights);  // or null
   T* w = context.template data<T>(call.parameters);
   const T* gradients = context.template data<T>(call.gradients);
   T* mean = context.template data<T>(call.mean);
@@ -58,7 +58,7 @@ void launch(const ReferenceContext<T>& context, const AdamStep& call) {
     mean[i] = beta1 * mean[i] + (1 - beta1) * g;
     variance[i] = beta2 * variance[i] + (1 - beta2) * g * g;
     w[i] -= rate * (mean[i] / correction1) / (std::sqrt(variance[i] / correction2) + epsilon);
-    if (working != nullptr) working[i] = w[i];
+    if (compute_weights != nullptr) compute_weights[i] = w[i];
   }
 }
 
@@ -69,10 +69,10 @@ void launch(const ReferenceContext<T>& context, const AverageWeights& call) {
   const T decay = static_cast<T>(call.decay);
   const T* w = context.template data<T>(call.parameters);
   T* average = context.template data<T>(call.average);
-  T* working = context.template data<T>(call.working);  // or null
+  T* compute_weights = context.template data<T>(call.compute_weights);  // or null
   for (std::int64_t i = 0; i < call.parameters.count; ++i) {
     average[i] = decay * average[i] + (1 - decay) * w[i];
-    if (working != nullptr) working[i] = average[i];
+    if (compute_weights != nullptr) compute_weights[i] = average[i];
   }
 }
 

@@ -78,7 +78,7 @@ struct ModelConfig {
 };
 
 /// fp64: the reference engine only. CUDA only: tf32, convolutions and linear layers multiply operands rounded
-/// to TF32; fp16 and bf16, activations and working copies of the weights are stored in 16 bits. Master
+/// to TF32; fp16 and bf16, activations and compute copies of the weights are stored in 16 bits. Master
 /// weights, sums and the optimizer are fp32 in either case.
 enum class Precision { fp32, tf32, fp16, bf16, fp64 };
 constexpr bool needs_cuda(Precision precision) {

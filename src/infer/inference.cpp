@@ -92,7 +92,7 @@ void Inference::write_weights(const TrainedModel& model) {
       values = out;
     }
     write(layout_.parameters[i], values);
-    if (layout_.working) write(same_place(layout_.parameters[i], layout_.working), values);
+    if (layout_.compute_weights) write(same_place(layout_.parameters[i], layout_.compute_weights), values);
   }
   for (std::size_t i = 0; i < model.graph.statistics.size(); ++i) {
     const Statistic& statistic = model.graph.statistics[i];

@@ -59,7 +59,7 @@ Tensor Emitter::parameter(int index) const {
 }
 
 Tensor Emitter::compute_weights(int index) const {
-  const Tensor& block = averaged() ? layout_.average_working : layout_.working;
+  const Tensor& block = averaged() ? layout_.average_compute_weights : layout_.compute_weights;
   return block && index >= 0 ? same_place(layout_.parameters[at(index)], block) : parameter(index);
 }
 

@@ -108,10 +108,12 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   for (const Tensor& parameter : layout.parameters) {
     layout.gradients.push_back(same_place(parameter, layout.all_gradients));
   }
-  if (layout.compute != real) layout.working = allocator.take(Arena::working, layout.compute, elements);
+  if (layout.compute != real)
+    layout.compute_weights = allocator.take(Arena::compute_weights, layout.compute, elements);
   if (config.train.ema > 0) {
     layout.average = allocator.take(Arena::average, real, elements);
-    if (layout.working) layout.average_working = allocator.take(Arena::average, layout.compute, elements);
+    if (layout.compute_weights)
+      layout.average_compute_weights = allocator.take(Arena::average, layout.compute, elements);
   }
   if (checks_gradients(config.train)) {
     layout.loss_scale = allocator.take(Arena::loss_scale, real, loss_scale::fields);

@@ -31,10 +31,11 @@ struct Layout {
   /// last one room for what ranks exchange where train.reproducible_across_ranks asks for it.
   Tensor sums;
   int gradient_blocks = 1;
-  Tensor wire;     ///< all_gradients as they go over the wire, absent where that is how they are
-  Tensor working;  ///< a copy of all_parameters in the compute type, absent where that is the real type
-  Tensor average;  ///< the moving average of all_parameters, absent without train.ema
-  Tensor average_working;  ///< its copy in the compute type, absent where that is the real type
+  Tensor wire;  ///< all_gradients as they go over the wire, absent where that is how they are
+  Tensor
+      compute_weights;  ///< a copy of all_parameters in the compute type, absent where that is the real type
+  Tensor average;       ///< the moving average of all_parameters, absent without train.ema
+  Tensor average_compute_weights;  ///< its copy in the compute type, absent where that is the real type
   /// For fp16, clip_norm or on_nan: skip (kernels/loss_scale.h).
   Tensor loss_scale;
   std::vector<Tensor> moments;                  ///< one block like all_parameters for momentum, two for Adam
@@ -62,7 +63,7 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
                    int gradient_blocks = 1);
 
 /// The tensor at the same place of another block with the parameters' layout (gradients, a moment, the
-/// working copy).
+/// compute copy).
 Tensor same_place(const Tensor& parameter, const Tensor& block);
 /// The same of the gradients' block number `block`.
 Tensor in_block(const Layout& layout, Tensor of_first, int block);

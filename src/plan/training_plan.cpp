@@ -107,17 +107,17 @@ Plan update_plan(const Layout& layout, const Config& config, const std::vector<T
   if (o.name == OptimizerConfig::Name::sgd) {
     const Tensor velocity = layout.moments.empty() ? Tensor{} : layout.moments[0];
     emit(SgdStep{o.momentum, o.nesterov, layout.all_parameters, layout.all_gradients, velocity, layout.decay,
-                 layout.working, layout.loss_scale},
+                 layout.compute_weights, layout.loss_scale},
          "optimizer");
   } else {
     emit(AdamStep{o.beta1, o.beta2, o.epsilon, o.name == OptimizerConfig::Name::adamw, layout.all_parameters,
-                  layout.all_gradients, layout.moments[0], layout.moments[1], layout.decay, layout.working,
-                  layout.loss_scale},
+                  layout.all_gradients, layout.moments[0], layout.moments[1], layout.decay,
+                  layout.compute_weights, layout.loss_scale},
          "optimizer");
   }
   if (layout.average) {
-    emit(AverageWeights{config.train.ema, layout.all_parameters, layout.average, layout.average_working,
-                        layout.loss_scale},
+    emit(AverageWeights{config.train.ema, layout.all_parameters, layout.average,
+                        layout.average_compute_weights, layout.loss_scale},
          "optimizer");
   }
   return plan;

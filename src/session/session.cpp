@@ -320,10 +320,10 @@ std::vector<double> Session::read_values(const Tensor& tensor) {
 void Session::write_values(const Tensor& tensor, const std::vector<double>& values) {
   convoy::write_values(*engine_, tensor, values);
   const Layout& layout = plans_.layout;
-  const Tensor working = tensor.arena == Arena::parameters ? layout.working
-                         : tensor.arena == Arena::average  ? layout.average_working
-                                                           : Tensor{};
-  if (working) convoy::write_values(*engine_, same_place(tensor, working), values);
+  const Tensor compute_weights = tensor.arena == Arena::parameters ? layout.compute_weights
+                                 : tensor.arena == Arena::average  ? layout.average_compute_weights
+                                                                   : Tensor{};
+  if (compute_weights) convoy::write_values(*engine_, same_place(tensor, compute_weights), values);
 }
 
 Shard Session::evaluation_shard(const Range& batch) const {

@@ -129,7 +129,7 @@ class Session {
   std::vector<NamedTensor> named_tensors(bool with_optimizer) const;
   /// A tensor's values (f32 or f64) in memory order.
   std::vector<double> read_values(const Tensor& tensor);
-  /// Of parameters also the working copy.
+  /// Of parameters also the compute copy.
   void write_values(const Tensor& tensor, const std::vector<double>& values);
 
  private:

@@ -58,18 +58,20 @@ OpCase average_case(const std::string& name, std::int64_t count) {
   return op;
 }
 
-/// With a working copy, and a loss scale in the given state.
-OpCase mixed(OpCase op, const std::string& name, bool skip, DType working = DType::f16) {
+/// With a compute copy, and a loss scale in the given state.
+OpCase mixed(OpCase op, const std::string& name, bool skip, DType compute_weights = DType::f16) {
   op.name += "_" + name;
   const std::int64_t count = op.variables[0].tensor.count;
-  const Tensor copy = op.input("working", rounded_to(working, uniform(count, -1, 1, 9)), working);
+  const Tensor copy =
+      op.input("compute_weights", rounded_to(compute_weights, uniform(count, -1, 1, 9)), compute_weights);
   const Tensor state = op.input("loss scale", {1024, 1.0 / 512, skip ? 1.0 : 0.0, 3, 2, 0.5});
   std::visit(
       [&](auto& call) {
-        if constexpr (requires { call.working; }) call.working = copy, call.loss_scale = state;
+        if constexpr (requires { call.compute_weights; })
+          call.compute_weights = copy, call.loss_scale = state;
       },
       op.calls[0]);
-  op.storage_tolerance = working == DType::f16 ? 1.05 * 0x1p-11 : 1.05 * 0x1p-8;
+  op.storage_tolerance = compute_weights == DType::f16 ? 1.05 * 0x1p-11 : 1.05 * 0x1p-8;
   return op;
 }
 

@@ -157,7 +157,7 @@ TEST_F(Passes, SixteenBitPlansKeepMasterWeightsAndSumsInFull) {
           [&, stored = type](const auto& call) {
             if constexpr (requires { call.w; }) {
               ++products;
-              EXPECT_EQ(call.w.arena, Arena::working) << call.name;
+              EXPECT_EQ(call.w.arena, Arena::compute_weights) << call.name;
               EXPECT_EQ(call.w.dtype, stored) << call.name;
             }
             if constexpr (requires { call.bias; }) {
@@ -178,7 +178,7 @@ TEST_F(Passes, SixteenBitPlansKeepMasterWeightsAndSumsInFull) {
             }
             if constexpr (requires { call.velocity; }) {
               ++steps;
-              EXPECT_EQ(call.working, layout_.working);
+              EXPECT_EQ(call.compute_weights, layout_.compute_weights);
               EXPECT_EQ(call.loss_scale, layout_.loss_scale);
             }
           },

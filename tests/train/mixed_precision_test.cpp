@@ -111,7 +111,7 @@ TEST_F(CudaMixedPrecision, SkipsOverflowsAndRecovers) {
     session->write_values(layout.loss_scale, state);
     const auto remembered = [&] {
       std::vector<std::vector<double>> all{session->read_values(layout.all_parameters),
-                                           session->read_values(layout.working)};
+                                           session->read_values(layout.compute_weights)};
       for (const Tensor& moment : layout.moments) all.push_back(session->read_values(moment));
       return all;
     };
@@ -145,7 +145,7 @@ TEST_F(CudaMixedPrecision, WorkingCopiesFollowTheMasterWeights) {
     for (const Tensor& parameter : session->plans().layout.parameters) {
       const std::vector<double> master = session->read_values(parameter);
       const std::vector<double> copy =
-          session->read_values(same_place(parameter, session->plans().layout.working));
+          session->read_values(same_place(parameter, session->plans().layout.compute_weights));
       for (std::size_t i = 0; i < master.size(); ++i) {
         ASSERT_EQ(copy[i], static_cast<float>(Half(static_cast<float>(master[i]))));
       }
