@@ -20,14 +20,15 @@ std::vector<Bucket> make_buckets(const Layout& layout, std::int64_t bucket_bytes
   std::vector<Bucket> buckets;
   std::int64_t begin = 0;
   for (std::size_t i = layout.gradients.size(); i-- > 0;) {
-    const std::int64_t last = layout.wire ? layout.all_gradients.bytes() : layout.sums.bytes();
+    const std::int64_t last =
+        layout.compressed_gradients ? layout.all_gradients.bytes() : layout.reduced_block.bytes();
     const std::int64_t end = i > 0 ? layout.gradients[i - 1].offset : last;
     if (end - begin >= bucket_bytes || i == 0) {
       buckets.push_back({begin, end});
       begin = end;
     }
   }
-  if (layout.wire) buckets.push_back({layout.votes.offset, layout.sums.bytes()});
+  if (layout.compressed_gradients) buckets.push_back({layout.votes.offset, layout.reduced_block.bytes()});
   return buckets;
 }
 
@@ -82,7 +83,7 @@ Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_byt
   if (ranks == 1) return plan;
   const std::vector<Add> folds = take_last_folds(plan);
   const std::vector<Bucket> buckets = make_buckets(layout, bucket_bytes);
-  LastWriter last{buckets, layout.sums.bytes(), std::vector<std::ptrdiff_t>(buckets.size(), -1)};
+  LastWriter last{buckets, layout.reduced_block.bytes(), std::vector<std::ptrdiff_t>(buckets.size(), -1)};
   for (const Step& step : plan.steps) {
     visit_tensors(step.call, last);
     ++last.current;
@@ -94,7 +95,8 @@ Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_byt
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     if (takes_sums(plan.steps[i].call) && !std::exchange(joined, true)) {
       out.steps.push_back({Join{}, "optimizer"});
-      if (layout.wire) out.steps.push_back({Convert{layout.wire, layout.all_gradients}, "gradients"});
+      if (layout.compressed_gradients)
+        out.steps.push_back({Convert{layout.compressed_gradients, layout.all_gradients}, "gradients"});
     }
     out.steps.push_back(std::move(plan.steps[i]));
     for (std::size_t b = 0; b < buckets.size(); ++b) {
@@ -105,9 +107,9 @@ Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_byt
       const auto part = [&](const Tensor& block) { return slice(block, first, count); };
       for (const Add& fold : folds)
         out.steps.push_back({Add{part(fold.a), part(fold.b), part(fold.y)}, name});
-      Tensor values = part(layout.sums);
-      if (layout.wire && buckets[b].begin < layout.votes.offset) {
-        const Tensor rounded = slice(layout.wire, first, count);
+      Tensor values = part(layout.reduced_block);
+      if (layout.compressed_gradients && buckets[b].begin < layout.votes.offset) {
+        const Tensor rounded = slice(layout.compressed_gradients, first, count);
         out.steps.push_back({Convert{values, rounded}, name});
         values = rounded;
       }

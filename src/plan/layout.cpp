@@ -56,7 +56,7 @@ Tensor same_place(const Tensor& parameter, const Tensor& block) {
 }
 
 Tensor in_block(const Layout& layout, Tensor of_first, int block) {
-  of_first.offset += block * layout.sums.bytes();
+  of_first.offset += block * layout.reduced_block.bytes();
   return of_first;
 }
 
@@ -94,14 +94,14 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   const std::int64_t slices = std::max(config.train.reproducible_across_ranks, 1) * parameter_alignment;
   const std::int64_t summed = elements + parameter_alignment + statistics;
   layout.gradient_blocks = gradient_blocks;
-  layout.sums = {Arena::gradients, real, 0, ceil_div(summed, slices) * slices};
+  layout.reduced_block = {Arena::gradients, real, 0, ceil_div(summed, slices) * slices};
   layout.all_gradients = {Arena::gradients, real, 0, elements};
   layout.votes = {Arena::gradients, real, elements * size_of(real), 2};
   layout.all_batch_statistics = {Arena::gradients, real, (elements + parameter_alignment) * size_of(real),
                                  statistics};
-  allocator.take(Arena::gradients, real, gradient_blocks * layout.sums.count);
+  allocator.take(Arena::gradients, real, gradient_blocks * layout.reduced_block.count);
   if (config.distributed.gradient_dtype != Precision::fp32)
-    layout.wire =
+    layout.compressed_gradients =
         allocator.take(Arena::gradients, compute_type(config.distributed.gradient_dtype, real), elements);
   for (const Tensor& statistic : layout.statistics)
     layout.batch_statistics.push_back(same_place(statistic, layout.all_batch_statistics));

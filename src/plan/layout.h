@@ -29,9 +29,9 @@ struct Layout {
   /// All of that, which is summed over ranks, padded so that as many ranks as can compute together can cut it
   /// into equal slices. Arena::gradients holds `gradient_blocks` of them for the passes of a step, and as the
   /// last one room for what ranks exchange where train.reproducible_across_ranks asks for it.
-  Tensor sums;
+  Tensor reduced_block;
   int gradient_blocks = 1;
-  Tensor wire;  ///< all_gradients as they go over the wire, absent where that is how they are
+  Tensor compressed_gradients;  ///< all_gradients in the 16 bits that ranks exchange; else absent
   Tensor
       compute_weights;  ///< a copy of all_parameters in the compute type, absent where that is the real type
   Tensor average;       ///< the moving average of all_parameters, absent without train.ema

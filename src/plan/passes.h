@@ -34,9 +34,9 @@ Tensor logits_of(const Plan& plan);
 /// A hash of every parameter and every average into Layout::hashes; Step::node is its name in files.
 Plan verification_plan(const Graph& graph, const Layout& layout);
 
-/// Inserts one AllReduce per bucket, a slice of Layout::sums of about `bucket_bytes`, right after the call
-/// that completes it, and a Join before the update. The last sums of blocks of gradients are cut into the
-/// same slices, so that no bucket waits for another. A plan for one rank is returned as it is.
+/// Inserts one AllReduce per bucket, a slice of Layout::reduced_block of about `bucket_bytes`, right after
+/// the call that completes it, and a Join before the update. The last sums of blocks of gradients are cut
+/// into the same slices, so that no bucket waits for another. A plan for one rank is returned as it is.
 Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks);
 
 /// Gives every unplaced tensor its range of Arena::activations, reusing the space of tensors whose last use

@@ -38,11 +38,11 @@ void fold(Plan& plan, const std::vector<Fold>& folds, const std::function<Tensor
 /// Each rank gets its slice of every rank's sums, adds them as the upper part of the tree that the passes'
 /// sums are the lower part of, and hands the result to the others.
 void sum_over_ranks_as_tree(Plan& plan, const Layout& layout, int rank, int ranks) {
-  const std::int64_t count = layout.sums.count / ranks;
-  const Tensor parts = in_block(layout, layout.sums, layout.gradient_blocks - 1);
+  const std::int64_t count = layout.reduced_block.count / ranks;
+  const Tensor parts = in_block(layout, layout.reduced_block, layout.gradient_blocks - 1);
   const auto part = [&](int index) { return slice(parts, index * count, count); };
   const FoldPlan tree = fold_plan(ranks, true);
-  plan.steps.push_back({ExchangeSlices{layout.sums, parts}, "gradients"});
+  plan.steps.push_back({ExchangeSlices{layout.reduced_block, parts}, "gradients"});
   plan.steps.push_back({Join{}, "gradients"});
   std::vector<Tensor> blocks;  // that still have to be added
   for (int r = 0; r < ranks; ++r) {
@@ -51,8 +51,8 @@ void sum_over_ranks_as_tree(Plan& plan, const Layout& layout, int rank, int rank
          [&](int block) { return blocks[static_cast<std::size_t>(block)]; });
     blocks.resize(blocks.size() - tree.folds[static_cast<std::size_t>(r)].size());
   }
-  std::get<Add>(plan.steps.back().call).y = slice(layout.sums, rank * count, count);
-  plan.steps.push_back({GatherSlices{layout.sums}, "gradients"});
+  std::get<Add>(plan.steps.back().call).y = slice(layout.reduced_block, rank * count, count);
+  plan.steps.push_back({GatherSlices{layout.reduced_block}, "gradients"});
   plan.steps.push_back({Join{}, "gradients"});
 }
 
@@ -133,7 +133,7 @@ Plan training_plan(const Graph& graph, const Layout& layout, const Config& confi
   std::int64_t free = 0;
   for (std::size_t i = 0; i < passes.size(); ++i) {
     free = append(plan, improve(training_pass(graph, layout, config, passes[i], resident)), free);
-    fold(plan, folds.folds[i], [&](int block) { return in_block(layout, layout.sums, block); });
+    fold(plan, folds.folds[i], [&](int block) { return in_block(layout, layout.reduced_block, block); });
   }
   if (as_tree && passes.front().ranks > 1)
     sum_over_ranks_as_tree(plan, layout, passes.front().rank, passes.front().ranks);

@@ -41,7 +41,7 @@ TEST_F(Passes, BucketsCoverEveryGradientOnce) {
       next += bucket.bytes();
     }
     EXPECT_EQ(layout_.votes.offset, layout_.all_gradients.bytes());
-    EXPECT_EQ(next, layout_.sums.bytes()) << "votes and BatchNorm's means ride in the last one";
+    EXPECT_EQ(next, layout_.reduced_block.bytes()) << "votes and BatchNorm's means ride in the last one";
     if (bytes == 1) {
       EXPECT_EQ(buckets.size(), graph_.parameters.size());
     }
