@@ -18,12 +18,12 @@ bool normalises_one_value(const Node& node, const MicroBatch& batch);
 /// What follows once gradients are summed: the report to the host, their check, running averages but for
 /// `unmoved` ones (of Layout::statistics), optimizer.
 Plan update_plan(const Layout& layout, const Config& config, const std::vector<Tensor>& unmoved = {});
-/// A whole step: the passes, each as `improve` leaves it, their sums in block 0 of the gradients, the update.
-/// Running variances of layers that normalise a single value stay as they are.
-/// With train.reproducible_across_ranks the sum over ranks, too, whose order is the same on any rank count.
+/// A whole step: the passes, each as `optimize_pass` leaves it, their sums in block 0 of the gradients, the
+/// update. Running variances of layers that normalise a single value stay as they are. With
+/// train.reproducible_across_ranks the sum over ranks, too, whose order is the same on any rank count.
 Plan training_plan(const Graph& graph, const Layout& layout, const Config& config,
                    const std::vector<MicroBatch>& passes, bool resident,
-                   const std::function<Plan(Plan)>& improve = std::identity{});
+                   const std::function<Plan(Plan)>& optimize_pass = std::identity{});
 /// Gather and forward without randomness, loss and correct answers into Layout::validation_metrics.
 Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                      bool resident);

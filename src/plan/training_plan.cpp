@@ -125,14 +125,14 @@ Plan update_plan(const Layout& layout, const Config& config, const std::vector<T
 
 Plan training_plan(const Graph& graph, const Layout& layout, const Config& config,
                    const std::vector<MicroBatch>& passes, bool resident,
-                   const std::function<Plan(Plan)>& improve) {
+                   const std::function<Plan(Plan)>& optimize_pass) {
   const bool as_tree = config.train.reproducible_across_ranks > 0;
   const FoldPlan folds = fold_plan(static_cast<int>(passes.size()), as_tree);
   Plan plan;
   plan.name = "training step";
   std::int64_t free = 0;
   for (std::size_t i = 0; i < passes.size(); ++i) {
-    free = append(plan, improve(training_pass(graph, layout, config, passes[i], resident)), free);
+    free = append(plan, optimize_pass(training_pass(graph, layout, config, passes[i], resident)), free);
     fold(plan, folds.folds[i], [&](int block) { return in_block(layout, layout.reduced_block, block); });
   }
   if (as_tree && passes.front().ranks > 1)

@@ -108,7 +108,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   const auto activation_bytes = [&](const Plan& plan) {
     return place(plan).arenas[static_cast<std::size_t>(Arena::activations)];
   };
-  const auto improve = [&](Plan pass) {
+  const auto optimize_pass = [&](Plan pass) {
     if (config.train.fusion) pass = fuse(std::move(pass), has);
     if (config.train.recompute) pass = recompute(std::move(pass), activation_bytes);
     return pass;
@@ -123,7 +123,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
     if (set.training.contains(batch.count)) continue;
     const std::vector<MicroBatch> passes =
         micro_batches(config.train, batch.count, ranks.rank(), ranks.size(), config.data.blends());
-    Plan plan = training_plan(graph, set.layout, config, passes, resident, improve);
+    Plan plan = training_plan(graph, set.layout, config, passes, resident, optimize_pass);
     plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes,
                               sums_itself ? 1 : ranks.size());
     set.training.emplace(batch.count, finish(std::move(plan)));
