@@ -24,7 +24,7 @@ namespace convoy {
 
 /// Time limits. Owners of other versions may renew more slowly: their file says so.
 struct LockTimes {
-  std::chrono::milliseconds refresh{2000};  ///< between two renewals of the file's time
+  std::chrono::milliseconds refresh{2000};   ///< between two renewals of the file's time
   std::chrono::milliseconds patience{3000};  ///< for an owner that lives: the previous run may be ending
   int silent_refreshes = 6;  ///< after so many missed renewals an owner on another host counts as dead
 };
