@@ -31,10 +31,9 @@ struct Layout {
   /// last one room for what ranks exchange where train.reproducible_across_ranks asks for it.
   Tensor reduced_block;
   int gradient_blocks = 1;
-  Tensor compressed_gradients;  ///< all_gradients in the 16 bits that ranks exchange; else absent
-  Tensor
-      compute_weights;  ///< a copy of all_parameters in the compute type, absent where that is the real type
-  Tensor average;       ///< the moving average of all_parameters, absent without train.ema
+  Tensor compressed_gradients;     ///< all_gradients in the 16 bits that ranks exchange; else absent
+  Tensor compute_weights;          ///< all_parameters in the compute type; absent if that is the real type
+  Tensor average;                  ///< the moving average of all_parameters, absent without train.ema
   Tensor average_compute_weights;  ///< its copy in the compute type, absent where that is the real type
   /// For fp16, clip_norm or on_nan: skip (kernels/loss_scale.h).
   Tensor loss_scale;
