@@ -14,7 +14,7 @@
 #include <cstdint>
 
 #include "core/error.h"
-#include "core/random.h"
+#include "core/host_device.h"
 #include "core/type_list.h"
 
 namespace convoy {

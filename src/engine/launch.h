@@ -26,7 +26,7 @@ constexpr bool is_one_of(TypeList<Ts...>) {
 /// fusion pass asks Engine::has first.
 template <class Context, class C>
 void launch_kernel(const Context& context, const C& call) {
-  if constexpr (Launches<Context, C> || is_one_of<C>(KernelCalls{})) {
+  if constexpr (Launches<Context, C> || !is_one_of<C>(FusedCalls{})) {
     launch(context, call);
   } else {
     fail("internal error: this engine has no {}, but its plan does", C::name);
