@@ -41,11 +41,12 @@ Field<LayerConfig> of_layer(Field<L> inner) {
 }
 
 /// A name in a list of layers. An entry of that name starts as `prototype` and has these keys; `name: x` sets
-/// `short_key`. A struct of several names tells by `matches` which of them a value has.
+/// `short_key`. `example` is an entry where the name alone is none. A struct of several names tells by
+/// `matches` which of them a value has.
 template <class L>
 Kind<LayerConfig> layer_kind(
     std::string name, std::string help, L prototype = {}, std::string short_key = "",
-    std::vector<Field<L>> fields = {},
+    std::vector<Field<L>> fields = {}, std::string example = "",
     std::function<bool(const L&)> matches = [](const L&) { return true; }) {
   Kind<LayerConfig> kind;
   kind.name = std::move(name);
@@ -53,6 +54,7 @@ Kind<LayerConfig> layer_kind(
   kind.table.short_key = std::move(short_key);
   for (Field<L>& inner : fields) kind.table.fields.push_back(of_layer(std::move(inner)));
   kind.prototype.layer = std::move(prototype);
+  kind.example = std::move(example);
   kind.matches = [matches = std::move(matches)](const LayerConfig& layer) {
     const L* own = std::get_if<L>(&layer.layer);
     return own != nullptr && matches(*own);

@@ -220,6 +220,7 @@ struct Kind {
   Table<S> table;
   S prototype{};
   std::function<bool(const S&)> matches = nullptr;  ///< of layers: whether a value is one of this kind
+  std::string example;  ///< of layers: an entry that fits an image of some pixels; empty: the name alone does
 };
 
 /// What the entries of a list are called in messages.

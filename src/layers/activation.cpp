@@ -22,7 +22,7 @@ std::vector<Kind<LayerConfig>> ActivationConfig::kinds() {
       short_key = p.name;
       fields.push_back(field(p.name, &C::parameter, number<float>(half_open(p.least, p.limit)), p.help));
     }
-    kinds.push_back(layer_kind<C>(A::name, A::help, prototype, short_key, fields,
+    kinds.push_back(layer_kind<C>(A::name, A::help, prototype, short_key, fields, "",
                                   [](const C& config) { return config.kind == A::kind; }));
   });
   return kinds;

@@ -52,7 +52,8 @@ std::vector<Kind<LayerConfig>> ConvConfig::kinds() {
        field("stride", &C::stride, axis_values(between(1, 1024)), "step of the window"),
        field("pad", &C::pad, padding(), "zeros around the image"),
        field("dilation", &C::dilation, axis_values(between(1, 1024)), "distance between the window's taps"),
-       field("bias", &C::bias, boolean(), "add a number per output channel"), init_field<C>()})};
+       field("bias", &C::bias, boolean(), "add a number per output channel"), init_field<C>()},
+      "conv: {out: 8, kernel: 3, pad: same}")};
 }
 
 int ConvConfig::add(GraphBuilder& graph, int input) const {

@@ -19,7 +19,8 @@ std::int64_t first_element(const Emitter& plan) {
 std::vector<Kind<LayerConfig>> DropoutConfig::kinds() {
   using D = DropoutConfig;
   return {layer_kind<D>("dropout", "zero a random share while training", {}, "rate",
-                        {field("rate", &D::rate, number<float>(half_open(0, 1)), "share that is dropped")})};
+                        {field("rate", &D::rate, number<float>(half_open(0, 1)), "share that is dropped")},
+                        "dropout: 0.5")};
 }
 
 int DropoutConfig::add(GraphBuilder& graph, int input) const {

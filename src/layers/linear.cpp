@@ -12,7 +12,8 @@ std::vector<Kind<LayerConfig>> LinearConfig::kinds() {
   return {layer_kind<L>(
       "linear", "fully connected", {}, "out",
       {field("out", &L::out, number<int>(between(1, most_channels)), "output features").require(),
-       field("bias", &L::bias, boolean(), "add a number per output"), init_field<L>()})};
+       field("bias", &L::bias, boolean(), "add a number per output"), init_field<L>()},
+      "linear: 10")};
 }
 
 int LinearConfig::add(GraphBuilder& graph, int input) const {

@@ -20,7 +20,7 @@ Kind<LayerConfig> window_kind(const char* name, const char* help, PoolConfig::Mo
            .require(),
        field("stride", &P::stride, axis_values(between(1, 1024)), "step of the window; none: the kernel"),
        field("pad", &P::pad, axis_values(between(0, 1024)), pad)},
-      [=](const P& pool) { return pool.mode == mode; });
+      fmt::format("{}: 2", name), [=](const P& pool) { return pool.mode == mode; });
 }
 
 PoolShape with_batch(PoolShape shape, int n) {
@@ -34,7 +34,7 @@ std::vector<Kind<LayerConfig>> PoolConfig::kinds() {
   global.mode = Mode::global_average;
   return {window_kind("maxpool", "largest of each window", Mode::max, "border, which is never the largest"),
           window_kind("avgpool", "mean of each window", Mode::average, "border of zeros, which count"),
-          layer_kind<PoolConfig>("globalavgpool", "mean over all pixels", global, "", {},
+          layer_kind<PoolConfig>("globalavgpool", "mean over all pixels", global, "", {}, "",
                                  [](const PoolConfig& pool) { return pool.mode == Mode::global_average; })};
 }
 

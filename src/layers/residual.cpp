@@ -10,10 +10,10 @@ namespace convoy {
 
 std::vector<Kind<LayerConfig>> ResidualConfig::kinds() {
   using R = ResidualConfig;
-  return {
-      layer_kind<R>("residual", "sum of two branches", {}, "body",
-                    {field("body", &R::body, layer_list(false), "first branch").require(),
-                     field("shortcut", &R::shortcut, layer_list(true), "second branch; none: identity")})};
+  return {layer_kind<R>("residual", "sum of two branches", {}, "body",
+                        {field("body", &R::body, layer_list(false), "first branch").require(),
+                         field("shortcut", &R::shortcut, layer_list(true), "second branch; none: identity")},
+                        "residual: [conv: {out: 8, kernel: 3, pad: same}, relu]")};
 }
 
 int ResidualConfig::add(GraphBuilder& graph, int input) const {

@@ -90,7 +90,7 @@ TEST(Streams, KeepTheOrderOfCallsThatShareBytes) {
       side += slots[i].role == StreamRole::side ? 1 : 0;
       if (slots[i].waits_for) {
         ASSERT_LT(*slots[i].waits_for, i);
-        EXPECT_NE(slots[*slots[i].waits_for].stream, slots[i].role);
+        EXPECT_NE(slots[*slots[i].waits_for].role, slots[i].role);
       }
       for (std::size_t k = 0; k < i; ++k) {
         unordered += done[i][k] ? 0 : 1;
