@@ -12,8 +12,8 @@
 #include "src/data/folder.h"
 #include "src/data/packed.h"
 #include "src/data/published.h"
+#include "src/data/reading.h"
 #include "src/data/source_info.h"
-#include "src/data/sources.h"
 
 namespace convoy {
 

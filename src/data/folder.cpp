@@ -14,7 +14,7 @@
 #include "src/data/crops.h"
 #include "src/data/folder_contents.h"
 #include "src/data/picture_files.h"
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 #include "src/io/image_format.h"
 
 namespace convoy {

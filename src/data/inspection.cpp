@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "core/reason.h"
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 
 namespace convoy {
 namespace {

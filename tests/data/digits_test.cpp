@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 #include "tests/thread_variable.h"
 
 namespace convoy::testing {

@@ -1,6 +1,6 @@
 // The readers of CIFAR-10 and CIFAR-100. An input is one byte that says which (bit 0), then the file of
 // training images; CIFAR-10's five files are that one five times.
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace convoy;

@@ -6,7 +6,7 @@
 #include <array>
 #include <vector>
 
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

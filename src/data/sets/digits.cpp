@@ -10,7 +10,7 @@
 
 #include "core/random.h"
 #include "core/thread_pool.h"
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 
 namespace convoy {
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 #include "src/io/gzip_file.h"
 
 namespace convoy {

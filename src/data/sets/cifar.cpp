@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "core/regular_file.h"
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 
 namespace convoy {
 

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/thread_pool.h"
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 
 namespace convoy {
 

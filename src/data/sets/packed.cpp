@@ -9,7 +9,7 @@
 #include "core/hash.h"
 #include "src/data/crops.h"
 #include "src/data/packed_file.h"
-#include "src/data/sources.h"
+#include "src/data/reading.h"
 
 namespace convoy {
 namespace {
