@@ -223,7 +223,7 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
                        has_test ? fmt::format(" and {} test", data.test.size()) : "", to_string(data.image));
   });
   if (has_data) list.warn("data", data.warning);
-  if (has_data && config.data.source == Source::folder)
+  if (has_data && has_pictures(config.data.source))
     list.run_together("checking pictures", [&] { return look_at_pictures(data, config, all_images, ranks); });
   if (has_data) {
     for (const Caution& caution : cautions(config, sample_counts(data), data.validation_is_test))

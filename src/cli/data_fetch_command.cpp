@@ -12,7 +12,7 @@
 #include "core/log.h"
 #include "core/regular_file.h"
 #include "src/cli/commands.h"
-#include "src/data/published.h"
+#include "src/data/data_source.h"
 #include "src/io/atomic_file.h"
 #include "src/io/checksum.h"
 #include "src/io/download.h"
@@ -65,13 +65,12 @@ class Progress {
   Clock::time_point start_, last_;
 };
 
-const PublishedSet& find_set(const std::string& name) {
-  std::vector<std::string> names;
-  for (const PublishedSet& set : published_sets()) {
-    if (set.name == name) return set;
-    names.push_back(set.name);
+const DataSource& find_set(const std::string& name) {
+  for (const SourceFacts& facts : source_list) {
+    const DataSource& set = data_source(facts.source);
+    if (name == facts.name && !set.published().files.empty()) return set;
   }
-  fail_usage("data fetch: no data set called {}; there are {}", name, fmt::join(names, ", "));
+  fail_usage("data fetch: no data set called {}; there are {}", name, fmt::join(published_names(), ", "));
 }
 
 /// Made with the folders above it if need be; whatever of that is empty in the end goes again.
@@ -115,26 +114,27 @@ class Temporary {
 
 class Fetch {
  public:
-  Fetch(const PublishedSet& set, const DataFetchArguments& arguments, const StopRequest& stop)
-      : set_(set),
+  Fetch(const DataSource& set, const DataFetchArguments& arguments, const StopRequest& stop)
+      : name_(set.name()),
+        published_(set.published()),
         stop_(stop),
-        folder_(arguments.output.empty() ? fs::path("data") / set.name : fs::path(arguments.output)),
+        folder_(arguments.output.empty() ? fs::path("data") / name_ : fs::path(arguments.output)),
         downloader_(options(arguments)) {
     if (!arguments.sums.empty()) sums_ = read_sums(arguments.sums);
     if (!arguments.mirror.empty())
       servers_ = {arguments.mirror};
     else
-      servers_ = set.folders;
+      servers_ = published_.folders;
   }
 
   void run() {
-    for (const PublishedFile& file : set_.files) {
+    for (const PublishedFile& file : published_.files) {
       if (file.unpacked.empty())
         fetch(file);
       else
         fetch_and_unpack(file);
     }
-    log_info("{} is in {}: data: {{source: {}, path: {}}}", set_.name, folder_.path().string(), set_.name,
+    log_info("{} is in {}: data: {{source: {}, path: {}}}", name_, folder_.path().string(), name_,
              folder_.path().string());
   }
 
@@ -209,7 +209,8 @@ class Fetch {
     });
   }
 
-  const PublishedSet& set_;
+  const std::string name_;
+  const Published published_;
   const StopRequest& stop_;
   const OutputFolder folder_;
   Progress progress_;

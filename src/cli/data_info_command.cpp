@@ -1,6 +1,5 @@
 // `convoy data info`: what a data set holds, of a configuration or of files that have none yet.
 #include <algorithm>
-#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,9 +9,8 @@
 #include "core/log.h"
 #include "src/cli/commands.h"
 #include "src/config/config.h"
-#include "src/data/class_names.h"
+#include "src/data/data_source.h"
 #include "src/data/inspection.h"
-#include "src/data/packed.h"
 #include "src/data/recognise.h"
 #include "src/data/summary.h"
 #include "src/io/png_writer.h"
@@ -20,9 +18,8 @@
 namespace convoy {
 namespace {
 
-std::vector<std::string> names_of(const Dataset& data, const DataConfig& config) {
-  std::vector<std::string> names =
-      data.class_names.empty() ? known_class_names(config.source) : data.class_names;
+std::vector<std::string> names_of(const Dataset& data) {
+  std::vector<std::string> names = data.class_names;
   for (std::size_t label = names.size(); label < static_cast<std::size_t>(data.classes); ++label)
     names.push_back(fmt::format("{}", label));
   for (std::string& name : names) name = printable(name);
@@ -79,7 +76,7 @@ void look_at_configured(const Config& config, const DataInfoArguments& arguments
   const Dataset data = load_dataset(config.data, config.seed);
   if (!data.warning.empty()) log_warn("{}", data.warning);
   const DataSummary summary = summarize(data);
-  const std::vector<std::string> names = names_of(data, config.data);
+  const std::vector<std::string> names = names_of(data);
   print_printable("{} images {} in {} classes: {}\n", data.labels.size(), to_string(data.image), data.classes,
                   text_of_parts(data));
   print_counts(data, names);
@@ -96,7 +93,7 @@ std::string range_of(const char* what, std::vector<int> values) {
 
 /// The first of many.
 void print_problems(const std::vector<std::string>& problems, std::int64_t of) {
-  const std::size_t shown = std::min(PackedCheck::most_problems, problems.size());
+  const std::size_t shown = std::min(Verification::most_problems, problems.size());
   for (const std::string& problem : std::span(problems).first(shown)) print_printable("    {}\n", problem);
   if (of > static_cast<std::int64_t>(shown))
     print_printable("    and {} more\n", of - static_cast<std::int64_t>(shown));
@@ -130,23 +127,6 @@ std::string in_quotes(const std::string& text) {
   return out + "\"";
 }
 
-const char* word_of(Source source) {
-  switch (source) {
-    case Source::mnist:
-      return "mnist";
-    case Source::fashion_mnist:
-      return "fashion-mnist";
-    case Source::cifar10:
-      return "cifar10";
-    case Source::cifar100:
-      return "cifar100";
-    case Source::packed:
-      return "packed";
-    default:
-      return "folder";
-  }
-}
-
 /// Files that no configuration describes; pictures in the size that the sheet shows.
 DataConfig described(const std::string& path) {
   DataConfig config = recognise_data(path);
@@ -158,11 +138,11 @@ void look_at_files(const DataInfoArguments& arguments) {
   const DataConfig config = described(arguments.config.path);
   const Dataset data = load_dataset(config, 1);
   if (!data.warning.empty()) log_warn("{}", data.warning);
-  const std::vector<std::string> names = names_of(data, config);
-  const bool pictures = config.source == Source::folder;
-  print_printable("source: {}, {} images{} in {} classes: {}\n", word_of(config.source), data.labels.size(),
-                  is_streamed(config.source) ? "" : " " + to_string(data.image), data.classes,
-                  text_of_parts(data));
+  const std::vector<std::string> names = names_of(data);
+  const bool pictures = has_pictures(config.source);
+  print_printable("source: {}, {} images{} in {} classes: {}\n", facts_of(config.source).name,
+                  data.labels.size(), is_streamed(config.source) ? "" : " " + to_string(data.image),
+                  data.classes, text_of_parts(data));
   print_counts(data, names);
   constexpr double seconds = 20;  // with a sample
   ChannelStatistics channels;
@@ -178,7 +158,7 @@ void look_at_files(const DataInfoArguments& arguments) {
   }
   print_printable(
       "for a configuration (the last linear layer gives {} scores):\ndata:\n  source: {}\n  path: {}\n",
-      data.classes, word_of(config.source), in_quotes(config.path));
+      data.classes, facts_of(config.source).name, in_quotes(config.path));
   if (config.validation_fraction > 0) print_printable("  validation: {}\n", config.validation_fraction);
   print_printable("  {}\n", normalize_of(channels.mean, channels.std));
   draw_sheet(data, names, arguments);
@@ -187,29 +167,10 @@ void look_at_files(const DataInfoArguments& arguments) {
 /// Reads every image of a data set. Throws Error where some are damaged.
 void verify(const DataConfig& config) {
   const int threads = static_cast<int>(bound_cores().size());
-  std::int64_t images = 0, damaged = 0;
-  std::string note;
-  if (config.source == Source::packed) {
-    const PackedCheck check = check_packed(config.path, threads);
-    images = check.images;
-    damaged = check.damaged;
-    if (!check.has_sums)
-      note =
-          fmt::format("; a file of version {} has checksums of its header and labels alone", check.version);
-    print_problems(check.problems, damaged);
-  } else {
-    const Dataset data = load_dataset(config, 1);  // which reads all of MNIST's and CIFAR's files
-    images = std::ssize(data.labels);
-    if (config.source == Source::folder) {
-      std::vector<std::int32_t> samples(data.labels.size());
-      std::iota(samples.begin(), samples.end(), 0);
-      const PictureReport report = inspect_pictures(data, samples, threads, /*seconds=*/0);
-      damaged = std::ssize(report.problems);
-      print_problems(report.problems, damaged);
-    }
-  }
-  if (damaged > 0) fail("{}: {} of {} images are damaged", config.path, damaged, images);
-  print_printable("{}: all {} images were read and found whole{}\n", config.path, images, note);
+  const Verification found = data_source(config.source).verify(config, threads);
+  print_problems(found.problems, found.damaged);
+  if (found.damaged > 0) fail("{}: {} of {} images are damaged", config.path, found.damaged, found.images);
+  print_printable("{}: all {} images were read and found whole{}\n", config.path, found.images, found.note);
 }
 
 }  // namespace

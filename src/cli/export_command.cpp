@@ -50,9 +50,7 @@ std::string contents(const TrainedModel& model, const ExportArguments& arguments
 void verify(const TrainedModel& model, const ExportArguments& arguments, const std::filesystem::path& file) {
   const Config config = parse_config(to_yaml(model.config), model.checkpoint.string(), arguments.overrides);
   const Dataset data = load_dataset(config.data, config.seed);
-  require_same_classes(as_recorded(model.class_names),
-                       data.class_names.empty() ? known_class_names(config.data.source) : data.class_names,
-                       model.checkpoint.string());
+  require_same_classes(as_recorded(model.class_names), data.class_names, model.checkpoint.string());
   print_printable("comparing with onnxruntime on {} {} images\n", data.validation.size(),
                   name_of_validation(data));
   flush_output();

@@ -1,5 +1,9 @@
 // The options of `convoy data`.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "src/cli/options.h"
+#include "src/data/data_source.h"
 
 namespace convoy {
 namespace {
@@ -34,7 +38,7 @@ void add_data_fetch(CLI::App& data, Action& action) {
   auto& arguments = arguments_of<DataFetchArguments>(command, action);
   command->add_option("NAME", arguments.name, "the data set, as data.source names it")
       ->required()
-      ->option_text("mnist|fashion-mnist|cifar10|cifar100");
+      ->option_text(fmt::format("{}", fmt::join(published_names(), "|")));
   command->add_option("--output", arguments.output, "the folder for its files (default: data/NAME)")
       ->option_text("DIR");
   command

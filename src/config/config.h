@@ -10,21 +10,10 @@
 #include "core/mark.h"
 #include "core/shape.h"
 #include "kernels/augment.h"
+#include "src/data/sets/all.h"
 #include "src/layers/all.h"
 
 namespace convoy {
-
-enum class Source { digits, mnist, fashion_mnist, cifar10, cifar100, synthetic, folder, packed };
-/// Whether a source is read from files; the others are made from the seed.
-constexpr bool has_files(Source source) {
-  return source != Source::digits && source != Source::synthetic;
-}
-
-/// Whether a source's images are made when a batch needs them, in the size that the network takes, and so are
-/// never resident.
-constexpr bool is_streamed(Source source) {
-  return source == Source::folder || source == Source::packed;
-}
 
 /// What `source: synthetic` makes: noise with random labels. The defaults suit a network for ImageNet.
 struct SyntheticConfig {

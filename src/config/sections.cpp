@@ -2,6 +2,7 @@
 #include <cctype>
 
 #include "src/config/schema.h"
+#include "src/config/sources.h"
 
 namespace convoy {
 namespace {
@@ -59,33 +60,24 @@ Table<DataConfig> data_table() {
 
   Table<D> table;
   table.fields = {
-      field("source", &D::source,
-            choice<Source>({{"digits", Source::digits},
-                            {"mnist", Source::mnist},
-                            {"fashion-mnist", Source::fashion_mnist},
-                            {"cifar10", Source::cifar10},
-                            {"cifar100", Source::cifar100},
-                            {"synthetic", Source::synthetic},
-                            {"folder", Source::folder},
-                            {"packed", Source::packed}},
-                           {"volumes"}),
-            "digits is built in, synthetic is noise; folder: picture files as PATH/train/CLASS/*, "
-            "PATH/val/CLASS/*, PATH/test/CLASS/* or all as PATH/CLASS/*; packed: what `convoy data pack` "
-            "made of "
-            "such a folder"),
+      field("source", &D::source, source_name(), source_help()),
       field("path", &D::path, string(),
-            "folder of the data set's files (of packed the file); not used by digits and synthetic"),
+            fmt::format("folder of the data set's files (of {} the file); not used by {}",
+                        names_of_sources(path_is_file, " and "),
+                        names_of_sources([](Source s) { return !has_files(s); }, " and "))),
       section("synthetic", &D::synthetic, synthetic_table())
           .only("source: synthetic", [](const D& d) { return d.source == Source::synthetic; }),
       field(
           "resize", &D::resize, number<int>(between(0, 65536)),
           "shorter side of pictures before their middle is cut out, for validation and for training without "
           "random_resized_crop; 0: 8/7 of model.input's larger side")
-          .only("source: folder | packed", [](const D& d) { return is_streamed(d.source); }),
+          .only("source: " + names_of_sources(is_streamed, " | "),
+                [](const D& d) { return is_streamed(d.source); }),
       field("max_bad", &D::max_bad, number<int>(at_least(0)),
             "up to so many broken pictures are named and replaced by others of their class; one more ends "
             "the run")
-          .only("source: folder", [](const D& d) { return d.source == Source::folder; }),
+          .only("source: " + names_of_sources(has_pictures, " | "),
+                [](const D& d) { return has_pictures(d.source); }),
       inner_section("normalize", normalize),
       augment_field(),
       field("validation", &D::validation_fraction, validation(),
@@ -100,7 +92,7 @@ Table<DataConfig> data_table() {
   table.check = [](const D& data, const Place& place) {
     if (has_files(data.source) && data.path.empty()) {
       place.at("path").refuse("missing; this source is read from a {}",
-                              data.source == Source::packed ? "file" : "folder");
+                              path_is_file(data.source) ? "file" : "folder");
     }
     check_streamed(data, place);
   };

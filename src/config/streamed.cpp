@@ -1,16 +1,18 @@
 // The schema of sources whose images are made as batches need them: folders of pictures and packed files.
 #include "src/config/schema.h"
+#include "src/config/sources.h"
 
 namespace convoy {
 
 void check_streamed(const DataConfig& data, const Place& place) {
+  const std::string streamed = names_of_sources(is_streamed, " | ");
   if (is_streamed(data.source)) {
     if (data.resident == DataConfig::Resident::yes)
-      place.at("resident").refuse("true: pictures are read batch by batch with source: folder | packed");
+      place.at("resident").refuse("true: pictures are read batch by batch with source: {}", streamed);
     return;
   }
   if (data.resized_crop.max_scale > 0)
-    place.at("augment").refuse("random_resized_crop: only with source: folder | packed");
+    place.at("augment").refuse("random_resized_crop: only with source: {}", streamed);
 }
 
 void check_streamed_input(const Config& config, const Place& place) {

@@ -1,16 +1,10 @@
-// What classes are called.
+// How the names of classes differ.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "src/config/config.h"
-
 namespace convoy {
-
-/// Of well-known data sets, in the order of the labels; empty for sources whose classes have no names of
-/// their own.
-std::vector<std::string> known_class_names(Source source);
 
 /// How the names of a checkpoint's classes (`there`) and those of the data at hand (`here`) differ, each in
 /// the order of the labels: renamed ones, or the same in another order. Empty where they do not, or where one

@@ -9,35 +9,12 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "src/data/folder.h"
-#include "src/data/packed.h"
-#include "src/data/published.h"
+#include "src/data/data_source.h"
 #include "src/data/reading.h"
-#include "src/data/source_info.h"
 
 namespace convoy {
 
 namespace {
-
-Dataset read_source(const DataConfig& config, std::uint64_t seed, bool test) {
-  switch (config.source) {
-    case Source::digits:
-      return draw_digits(seed, test);
-    case Source::mnist:
-    case Source::fashion_mnist:
-      return read_idx(config.path, test, fetch_hint(config.source, config.path));
-    case Source::cifar10:
-      return read_cifar10(config.path, test, fetch_hint(config.source, config.path));
-    case Source::cifar100:
-      return read_cifar100(config.path, test, fetch_hint(config.source, config.path));
-    case Source::synthetic:
-      return draw_noise(config.synthetic, seed, test);
-    case Source::folder:
-    case Source::packed:
-      break;  // these know their sets themselves
-  }
-  fail("internal error: data source without a reader");
-}
 
 /// How many of `count` images to validate on each class gives, in proportion to what it has: by largest
 /// remainders, so that each is off its share by less than one. No class gives its last image as long as
@@ -93,16 +70,7 @@ Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
   if (has_files(config.source) && config.path.empty()) {
     fail_usage("{}: data.path: this source needs the folder that holds its files", config.mark.text());
   }
-  if (config.source == Source::folder) return read_folder(config, seed);
-  if (config.source == Source::packed) return read_packed(config, seed);
-  const bool split = config.validation_fraction > 0;
-  Dataset data = read_source(config, seed, !split || keeps_test(config));
-  data.validation_is_test = !split;
-  if (split) {
-    data.test = std::exchange(data.validation, {});
-    split_off_validation(data, config, seed);
-  }
-  return data;
+  return data_source(config.source).load(config, seed);
 }
 
 void fetch_image(const Dataset& data, std::int32_t sample, const Occasion& occasion, std::uint8_t* out) {

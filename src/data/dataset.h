@@ -20,7 +20,7 @@ enum class Part { validation, test };
 struct Dataset {
   FeatureShape image;  ///< D, H, W, C of one sample
   int classes = 0;
-  std::vector<std::string> class_names;         ///< (classes), or none where the source has no names
+  std::vector<std::string> class_names;         ///< (classes), or none where they have no names
   std::vector<std::uint8_t> images;             ///< (samples,D,H,W,C); none with a source
   std::shared_ptr<const ImageSource> source;    ///< makes images one by one; null: they are in `images`
   std::vector<std::int32_t> labels;             ///< (samples), in [0, classes)

@@ -1,12 +1,13 @@
 // Folders of pictures: PATH/train/CLASS/*, PATH/val/CLASS/* and PATH/test/CLASS/*, or all as PATH/CLASS/*.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "src/data/dataset.h"
+#include "src/config/config.h"
 
 namespace convoy {
 
@@ -51,10 +52,5 @@ struct ChosenFolder {
 };
 /// Throws Error (exit code 2) where nothing is set apart to validate on.
 ChosenFolder choose_folder(const DataConfig& config);
-
-/// Their data set: pictures are decoded when a batch needs them. A picture that cannot be decoded is replaced
-/// by the next good one of its class that serves the same purpose, up to `config.max_bad`; one more is an
-/// error that names it.
-Dataset read_folder(const DataConfig& config, std::uint64_t seed);
 
 }  // namespace convoy

@@ -9,18 +9,12 @@
 #include "core/hash.h"
 #include "core/thread_pool.h"
 #include "src/data/class_names.h"
+#include "src/data/data_source.h"
 
 namespace convoy {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
-
-/// What images and labels that the program draws depend on.
-std::string parameters_of(const DataConfig& config, std::uint64_t seed) {
-  if (config.source == Source::digits) return fmt::format("digits {}", seed);
-  return fmt::format("synthetic {} {} {}", seed, fmt::join(config.synthetic.image, ","),
-                     config.synthetic.classes);
-}
 
 /// Positions count, too: the order of the files is the order of training.
 std::uint64_t hash_of_pixels(const Dataset& data, const Ids& ids) {
@@ -66,9 +60,9 @@ void compare_part(const char* what, const PartIdentity& there, const PartIdentit
 
 std::shared_future<DataIdentity> identify(const Dataset& data, const DataConfig& config, std::uint64_t seed) {
   DataIdentity identity;
-  identity.class_names = data.class_names.empty() ? known_class_names(config.source) : data.class_names;
+  identity.class_names = data.class_names;
   if (data.source) {
-    identity.kind = config.source == Source::packed ? "packed" : "files";
+    identity.kind = data.source->contents_kind();
     const auto look = [identity, source = data.source, train = data.train, validation = data.validation,
                        test = data.test]() mutable {
       identify_parts(identity, train, validation, test,
@@ -78,13 +72,14 @@ std::shared_future<DataIdentity> identify(const Dataset& data, const DataConfig&
     return std::async(std::launch::async, look).share();
   }
   identity.image = to_string(data.image);
-  if (has_files(config.source)) {
+  const std::string drawn_from = data_source(config.source).drawn_from(config, seed);
+  if (drawn_from.empty()) {
     identity.kind = "pixels";
     identify_parts(identity, data.train, data.validation, data.test,
                    [&](const Ids& ids) { return hash_of_pixels(data, ids); });
   } else {
     identity.kind = "made";
-    const std::uint64_t parameters = hash_of(parameters_of(config, seed));
+    const std::uint64_t parameters = hash_of(drawn_from);
     identify_parts(identity, data.train, data.validation, data.test,
                    [&](const Ids& ids) { return parameters + hash_of(std::as_bytes(std::span(ids))); });
   }

@@ -29,6 +29,8 @@ class ImageSource {
 
   /// Of what images are read from; the same where ranks read the same.
   virtual std::uint64_t fingerprint() const = 0;
+  /// What hash_contents() is of, as DataIdentity::kind.
+  virtual const char* contents_kind() const = 0;
   /// Of these samples, in rising order: what they show, and their labels; src/data/identity.h says how much
   /// of that is looked at. Nothing where it cannot be read.
   virtual std::optional<std::uint64_t> hash_contents(std::span<const std::int32_t> samples) const = 0;

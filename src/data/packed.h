@@ -13,12 +13,9 @@
 // Integers are little-endian.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <string>
-#include <vector>
-
-#include "src/data/dataset.h"
 
 namespace convoy {
 
@@ -41,27 +38,5 @@ struct PackSummary {
 /// train on, and data.validation: FRACTION serves. The file is whole or absent. Throws Error.
 PackSummary pack_folder(const std::filesystem::path& folder, const std::filesystem::path& file,
                         const PackOptions& options);
-
-/// How many images a packed file has for what.
-struct PackedParts {
-  std::int64_t train = 0, validation = 0, test = 0;
-};
-PackedParts read_packed_parts(const std::filesystem::path& path);
-
-/// What reading every image of a packed file has come to.
-struct PackedCheck {
-  static constexpr std::size_t most_problems = 10;
-  int version = 0;
-  bool has_sums = false;  ///< false, before version 3: images are there, and may be others than were packed
-  std::int64_t images = 0, damaged = 0;
-  std::vector<std::string> problems;  ///< of the first of the damaged ones
-};
-/// Reads all images in `threads` threads. Throws Error where header or labels are damaged.
-PackedCheck check_packed(const std::filesystem::path& path, int threads);
-
-/// The data set of a packed file: a rank reads the images of its batches alone, and holds each against its
-/// checksum. Throws Error that names the file for anything but a whole packed file; so does reading an image
-/// that is not what was packed, or is no longer there.
-Dataset read_packed(const DataConfig& config, std::uint64_t seed);
 
 }  // namespace convoy

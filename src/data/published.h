@@ -1,10 +1,13 @@
-// Data sets that `convoy data fetch` knows: where their files are and what they hold.
+// Where a data set is published, for `convoy data fetch`.
+//
+// Sums in src/data/sets are SHA-256 sums of the files as their authors published them. The authors themselves
+// give MD5 sums, if any (github.com/zalandoresearch/fashion-mnist, cs.toronto.edu/~kriz/cifar.html); SHA-256
+// sums of the same files are kept by, among others, TensorFlow Datasets, Nixpkgs (MNIST) and Red Datasets,
+// which agree.
 #pragma once
 
 #include <string>
 #include <vector>
-
-#include "src/config/config.h"
 
 namespace convoy {
 
@@ -14,17 +17,9 @@ struct PublishedFile {
   std::vector<std::string> unpacked;  ///< of an archive: its members that the reader wants
 };
 
-struct PublishedSet {
-  Source source;
-  std::string name;                  ///< also what data.source calls it
+struct Published {
   std::vector<std::string> folders;  ///< of servers, each with all files
   std::vector<PublishedFile> files;
 };
-
-const std::vector<PublishedSet>& published_sets();
-
-/// What to do when files of a source are missing: " (`convoy data fetch NAME --output DIR` gets them)". Empty
-/// for a source that cannot be fetched.
-std::string fetch_hint(Source source, const std::string& folder);
 
 }  // namespace convoy

@@ -1,5 +1,4 @@
-// One reader per kind of source. Each fills in images, labels and which samples are for training and, as
-// `validation`, which for testing; with `test` false the test files are neither opened nor needed.
+// What readers of data sets share (src/data/sets).
 #pragma once
 
 #include <cstdint>
@@ -11,21 +10,6 @@
 #include "src/data/dataset.h"
 
 namespace convoy {
-
-/// Procedural 28x28 glyphs of the ten digits: 60,000 to train on, 10,000 to test, every class equally often.
-/// A sample is a function of seed and index.
-Dataset draw_digits(std::uint64_t seed, bool test);
-
-/// Bytes of noise with random labels, all uniform: of any shape and size, for speed and memory where the
-/// files are not at hand. A sample is a function of seed and index.
-Dataset draw_noise(const SyntheticConfig& config, std::uint64_t seed, bool test);
-
-/// MNIST and its look-alikes: four IDX files, plain or gzipped. `hint` ends messages of missing files.
-Dataset read_idx(const std::filesystem::path& folder, bool test, const std::string& hint = {});
-
-/// The binary layout of CIFAR-10 and CIFAR-100 (for which the fine label counts).
-Dataset read_cifar10(const std::filesystem::path& folder, bool test, const std::string& hint = {});
-Dataset read_cifar100(const std::filesystem::path& folder, bool test, const std::string& hint = {});
 
 /// Moves a random share of the training ids, data.validation, to validation, of each class its share; both
 /// stay in rising order.

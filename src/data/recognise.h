@@ -11,8 +11,8 @@ namespace convoy {
 bool is_data(const std::filesystem::path& path);
 
 /// The section `data` for what lies there, by the names of files: source and path, and a share for validation
-/// where nothing is set apart. MNIST's and CIFAR's files may lie up to two folders below. Throws Error that
-/// says what was looked for.
+/// where nothing is set apart. All but pictures may also lie up to two folders below. Throws Error that says
+/// what was looked for.
 DataConfig recognise_data(const std::filesystem::path& path);
 
 }  // namespace convoy

@@ -3,7 +3,7 @@
 #include "comm/agree.h"
 #include "src/checkpoint/checkpoint_files.h"
 #include "src/checkpoint/data_record.h"
-#include "src/data/class_names.h"
+#include "src/data/data_source.h"
 
 namespace convoy {
 
@@ -18,7 +18,7 @@ TrainedModel load_trained_model(const std::filesystem::path& path, bool best, co
     model.graph = build_graph(model.config.model);
     require_known_order(checkpoint->file, model.graph, name);
     model.class_names = class_names_in(checkpoint->file, name);
-    if (model.class_names.empty()) model.class_names = known_class_names(model.config.data.source);
+    if (model.class_names.empty()) model.class_names = data_source(model.config.data.source).class_names();
     model.weights = exported_weights(std::move(checkpoint->file), name);
     model.class_names.resize(model.class_names.empty() ? 0 : static_cast<std::size_t>(model.graph.classes()));
   });

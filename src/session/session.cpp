@@ -261,7 +261,7 @@ std::vector<std::int64_t> Session::validation_counts() const {
 }
 
 std::vector<std::string> Session::class_names() const {
-  return dataset_.class_names.empty() ? known_class_names(config_.data.source) : dataset_.class_names;
+  return dataset_.class_names;
 }
 
 std::optional<DataIdentity> Session::data_identity() const {

@@ -98,6 +98,12 @@ class Dice {
   E any(std::initializer_list<E> values) {
     return values.begin()[below(static_cast<int>(values.size()))];
   }
+  Source source(bool streamed) {
+    std::vector<Source> sources;
+    for (const SourceFacts& facts : source_list)
+      if (is_streamed(facts.source) == streamed) sources.push_back(facts.source);
+    return sources[static_cast<std::size_t>(below(static_cast<int>(sources.size())))];
+  }
   AxisValues axes(int least) {
     AxisValues values(static_cast<std::size_t>(1 + below(3)));
     for (int& value : values) value = least + below(4);
@@ -161,8 +167,7 @@ class Dice {
     Config c;
     c.name = any<std::string>({"run", "a-b_c.9", "null", "123", "true"});
     c.seed = (std::uint64_t{engine_()} << 32) | engine_();
-    c.data.source = any({Source::mnist, Source::fashion_mnist, Source::cifar10, Source::cifar100,
-                         Source::digits, Source::synthetic});
+    c.data.source = source(/*streamed=*/false);
     if (c.data.source == Source::synthetic) {
       c.data.synthetic = {{1 + below(9), 1 + below(99), 1 + below(99)}, 1 + below(99), 1 + below(99), 1};
       if (coin()) c.data.synthetic.image.push_back(7);
@@ -193,11 +198,11 @@ class Dice {
     c.data.resident =
         any({DataConfig::Resident::automatic, DataConfig::Resident::yes, DataConfig::Resident::no});
     if (coin()) {
-      c.data.source = any({Source::folder, Source::packed});
+      c.data.source = source(/*streamed=*/true);
       c.data.synthetic = {};
       c.model.input = {3, 3 + below(50), 3 + below(50)};
       c.data.resize = any({0, 64});
-      if (c.data.source == Source::folder) c.data.max_bad = below(9);
+      if (has_pictures(c.data.source)) c.data.max_bad = below(9);
       if (coin()) c.data.resized_crop = {share<float>(), 1, share<float>(), 1 + share<float>()};
       c.data.resident = any({DataConfig::Resident::automatic, DataConfig::Resident::no});
     }

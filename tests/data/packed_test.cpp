@@ -8,6 +8,7 @@
 #include <random>
 
 #include "core/hash.h"
+#include "src/data/data_source.h"
 #include "src/data/packed_layout.h"
 #include "src/io/resize.h"
 #include "tests/data/picture_folder.h"
@@ -65,7 +66,7 @@ TEST_F(Packed, HoldsTheMiddleOfEveryPicture) {
 TEST_F(Packed, HoldsATestPartAndSplitsTheTrainingPart) {
   for (int kind = 0; kind < 3; ++kind) folder.add(fmt::format("test/class{}/9.jpg", kind), kind, 4);
   EXPECT_EQ(pack().test, 3);
-  EXPECT_EQ(read_packed_parts(config().path).test, 3);
+  EXPECT_TRUE(data_source(Source::packed).sets_apart(config().path));
   const Dataset data = load_dataset(config(), 1);
   EXPECT_EQ(data.validation.size(), 6u);
   EXPECT_EQ(data.test, (std::vector<std::int32_t>{21, 22, 23}));
@@ -139,7 +140,7 @@ TEST_F(Packed, RefusesWhatIsDamaged) {
 /// Whether anybody who reads the whole file is told that something is wrong.
 bool is_seen(const std::filesystem::path& path) {
   try {
-    return check_packed(path, 1).damaged > 0;
+    return data_source(Source::packed).verify(data_config(Source::packed, path), 1).damaged > 0;
   } catch (const Error&) {
     return true;
   }
@@ -182,7 +183,7 @@ TEST_F(Packed, DamagedPixelsEndWhatReadsThem) {
   expect_contains(fetch(3), {"all.packed: a damaged packed file", "image 3", "pack the pictures again"});
   EXPECT_EQ(fetch(4), "no error");
   expect_contains(message_of([&] { data.source->picture_of(20); }), {"image 20"});
-  const PackedCheck check = check_packed(config().path, 2);
+  const Verification check = data_source(Source::packed).verify(config(), 2);
   EXPECT_EQ(check.images, 21);
   EXPECT_EQ(check.damaged, 2);
   EXPECT_EQ(check.problems.size(), 2u);
@@ -233,9 +234,8 @@ TEST_F(Packed, OlderVersionsAreReadAndTheirContentIsHashed) {
   const Dataset data = load_dataset(config(), 1);
   EXPECT_EQ(data.source->picture_of(1)->pixels, (Bytes{4, 5, 6}));
   expect_contains(data.warning, {"version 2, without checksums"});
-  const PackedCheck check = check_packed(config().path, 1);
-  EXPECT_FALSE(check.has_sums);
-  EXPECT_EQ(check.version, 2);
+  const Verification check = data_source(Source::packed).verify(config(), 1);
+  expect_contains(check.note, {"a file of version 2 has checksums of its header and labels alone"});
   EXPECT_EQ(check.damaged, 0);
   const auto hash = data.source->hash_contents(data.validation);
   EXPECT_TRUE(hash);

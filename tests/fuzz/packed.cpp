@@ -1,11 +1,10 @@
 // The reader of packed files. An input is a file whose checksums are made right first, unless its last byte
 // is odd.
-#include "src/data/packed.h"
-
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
+#include "src/data/data_source.h"
 #include "src/data/packed_layout.h"
 #include "src/io/json_reader.h"
 #include "tests/fuzz/fuzz.h"
@@ -68,13 +67,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Dataset read;
   const bool accepted = fuzz::accepts([&] {
     const fuzz::MemoryLimit limit((64 << 10) + 128 * size);
-    read = read_packed(config, 1);
+    read = load_dataset(config, 1);
   });
   if (!accepted) return 0;
   fuzz::require(read.labels.size() == read.train.size() + read.validation.size() + read.test.size(),
                 "every image has a label");
   std::int64_t damaged = 0;
-  fuzz::require(fuzz::accepts([&] { damaged = check_packed(config.path, 1).damaged; }), "all can be read");
+  fuzz::require(fuzz::accepts([&] { damaged = data_source(config.source).verify(config, 1).damaged; }),
+                "all can be read");
   if (mended) fuzz::require(damaged == 0, "its checksums are right");
   std::vector<std::uint8_t> image(static_cast<std::size_t>(read.image.count()));
   for (const std::int32_t sample : {0, static_cast<std::int32_t>(read.labels.size()) - 1})

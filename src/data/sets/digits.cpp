@@ -6,10 +6,12 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <string>
 #include <vector>
 
 #include "core/random.h"
 #include "core/thread_pool.h"
+#include "src/data/data_source.h"
 #include "src/data/reading.h"
 
 namespace convoy {
@@ -270,30 +272,59 @@ void append_labels(std::vector<std::int32_t>& labels, int count, std::uint64_t s
   labels.insert(labels.end(), shuffled.begin(), shuffled.end());
 }
 
+/// 28x28 glyphs of the ten digits, every class equally often. A sample is a function of seed and index.
+class Digits final : public ResidentSource {
+ public:
+  Digits() : ResidentSource(Source::digits) {}
+
+  std::vector<std::string> class_names() const override {
+    return {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  }
+  Published published() const override { return {}; }
+  Match match(const std::filesystem::path&) const override { return Match::no; }
+  std::string drawn_from(const DataConfig&, std::uint64_t seed) const override {
+    return fmt::format("digits {}", seed);
+  }
+
+ protected:
+  SetSizes sizes(const DataConfig&) const override {
+    return {.image = {1, side, side, 1}, .classes = classes, .train = train_samples, .test = test_samples};
+  }
+
+  Dataset read(const DataConfig&, std::uint64_t seed, bool test) const override {
+    auto variants = handwriting();
+    for (auto& glyphs : variants) {
+      for (Glyph& glyph : glyphs) std::transform(glyph.begin(), glyph.end(), glyph.begin(), flatten);
+    }
+    Dataset data;
+    data.image = {1, side, side, 1};
+    data.classes = classes;
+    append_labels(data.labels, train_samples, seed, 0);
+    append_ids(data.train, 0, train_samples);
+    if (test) {
+      append_labels(data.labels, test_samples, seed, 1);
+      append_ids(data.validation, train_samples, test_samples);
+    }
+    const int samples = static_cast<int>(data.labels.size());
+    data.images.resize(static_cast<std::size_t>(samples) * pixels);
+    ThreadPool(default_threads()).for_each(samples, [&](std::int64_t i) {
+      const auto sample = static_cast<std::size_t>(i);
+      draw(variants[static_cast<std::size_t>(data.labels[sample])], Draws(seed, static_cast<int>(i)),
+           data.images.data() + sample * pixels);
+    });
+    return data;
+  }
+};
+
 }  // namespace
 
-Dataset draw_digits(std::uint64_t seed, bool test) {
-  auto variants = handwriting();
-  for (auto& glyphs : variants) {
-    for (Glyph& glyph : glyphs) std::transform(glyph.begin(), glyph.end(), glyph.begin(), flatten);
-  }
-  Dataset data;
-  data.image = {1, side, side, 1};
-  data.classes = classes;
-  append_labels(data.labels, train_samples, seed, 0);
-  append_ids(data.train, 0, train_samples);
-  if (test) {
-    append_labels(data.labels, test_samples, seed, 1);
-    append_ids(data.validation, train_samples, test_samples);
-  }
-  const int samples = static_cast<int>(data.labels.size());
-  data.images.resize(static_cast<std::size_t>(samples) * pixels);
-  ThreadPool(default_threads()).for_each(samples, [&](std::int64_t i) {
-    const auto sample = static_cast<std::size_t>(i);
-    draw(variants[static_cast<std::size_t>(data.labels[sample])], Draws(seed, static_cast<int>(i)),
-         data.images.data() + sample * pixels);
-  });
-  return data;
+namespace sets {
+
+const DataSource& digits() {
+  static const Digits set;
+  return set;
 }
+
+}  // namespace sets
 
 }  // namespace convoy

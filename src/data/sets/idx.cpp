@@ -1,11 +1,15 @@
 // IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist, kept at
 // https://github.com/cvdf-datasets/mnist): two zero bytes, type 8 (unsigned byte), number of dimensions, then
 // each dimension as big-endian int32, then the data.
+#include "src/data/sets/idx.h"
+
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <filesystem>
+#include <optional>
 #include <span>
-#include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "src/data/reading.h"
@@ -17,11 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int classes = 10;
 constexpr const char* expected =
     "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, "
-    "plain or with "
-    ".gz";
+    "plain or with .gz";
 
 // Reads a file front to back, unpacking it if it is gzipped, and says at which byte of the content something
 // is wrong.
@@ -85,7 +87,7 @@ class Reader {
 };
 
 // `stem` with -idx or .idx, plain or with .gz: whichever is there.
-fs::path find_file(const fs::path& folder, const std::string& stem, int dimensions, const std::string& hint) {
+std::optional<fs::path> find_file(const fs::path& folder, const std::string& stem, int dimensions) {
   for (const char* joint : {"-", "."}) {
     for (const char* end : {"", ".gz"}) {
       const fs::path path = folder / fmt::format("{}{}idx{}-ubyte{}", stem, joint, dimensions, end);
@@ -93,6 +95,12 @@ fs::path find_file(const fs::path& folder, const std::string& stem, int dimensio
       if (fs::exists(path, ignored) && !fs::is_directory(path, ignored)) return path;
     }
   }
+  return std::nullopt;
+}
+
+fs::path require_file(const fs::path& folder, const std::string& stem, int dimensions,
+                      const std::string& hint) {
+  if (const auto file = find_file(folder, stem, dimensions)) return *file;
   fail("{}: no {}-idx{}-ubyte or {}-idx{}-ubyte.gz here; data.path should hold {}{}", folder.string(), stem,
        dimensions, stem, dimensions, expected, hint);
 }
@@ -132,8 +140,8 @@ std::array<std::int64_t, dimensions> read_header(Reader& file) {
 // Appends one pair of files to `data` and returns the number of its images.
 std::int64_t append_part(Dataset& data, const fs::path& folder, const std::string& part,
                          const std::string& hint) {
-  Reader images(find_file(folder, part + "-images", 3, hint));
-  Reader labels(find_file(folder, part + "-labels", 1, hint));
+  Reader images(require_file(folder, part + "-images", 3, hint));
+  Reader labels(require_file(folder, part + "-labels", 1, hint));
   const auto [count, height, width] = read_header<3>(images);
   const auto [label_count] = read_header<1>(labels);
   if (count != label_count) {
@@ -156,9 +164,9 @@ std::int64_t append_part(Dataset& data, const fs::path& folder, const std::strin
   labels.expect_end();
   for (std::int64_t i = 0; i < count; ++i) {
     const int label = bytes[static_cast<std::size_t>(i)];
-    if (label >= classes) {
+    if (label >= data.classes) {
       fail("{}: byte {}: label {} of image {} is not in 0..{}", labels.path().string(), header + i, label, i,
-           classes - 1);
+           data.classes - 1);
     }
   }
   data.labels.insert(data.labels.end(), bytes.begin(), bytes.end());
@@ -167,10 +175,28 @@ std::int64_t append_part(Dataset& data, const fs::path& folder, const std::strin
 
 }  // namespace
 
-Dataset read_idx(const fs::path& folder, bool test, const std::string& hint) {
+IdxSource::IdxSource(Source source, std::string word, const SetSizes& sizes,
+                     std::vector<std::string> class_names, Published published)
+    : ResidentSource(source),
+      word_(std::move(word)),
+      sizes_(sizes),
+      class_names_(std::move(class_names)),
+      published_(std::move(published)) {}
+
+Match IdxSource::match(const fs::path& path) const {
+  if (!find_file(path, "train-images", 3)) return Match::no;
+  if (word_.empty()) return Match::likely;
+  std::string text = fs::absolute(path).string();
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text.find(word_) != std::string::npos ? Match::sure : Match::no;
+}
+
+Dataset IdxSource::read(const DataConfig& config, std::uint64_t, bool test) const {
+  const fs::path folder = config.path;
+  const std::string hint = fetch_hint(config.path);
   check_folder(folder, expected + hint);
   Dataset data;
-  data.classes = classes;
+  data.classes = sizes_.classes;
   const std::int64_t train = append_part(data, folder, "train", hint);
   append_ids(data.train, 0, train);
   if (test) append_ids(data.validation, train, append_part(data, folder, "t10k", hint));

@@ -1,22 +1,32 @@
-#include "src/data/packed.h"
-
+// Packed files: a folder of pictures, decoded and resized once (src/data/packed.h).
+#include <array>
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/regular_file.h"
 #include "src/data/crops.h"
+#include "src/data/data_source.h"
 #include "src/data/packed_file.h"
+#include "src/data/packed_layout.h"
 #include "src/data/reading.h"
 
 namespace convoy {
 namespace {
 
-class PackedSource : public ImageSource {
+namespace fs = std::filesystem;
+
+class PackedImages : public ImageSource {
  public:
-  PackedSource(std::unique_ptr<const PackedFile> file, std::string name, const DataConfig& config,
+  PackedImages(std::unique_ptr<const PackedFile> file, std::string name, const DataConfig& config,
                std::uint64_t seed)
       : file_(std::move(file)), name_(std::move(name)), cropper_(config, seed) {}
 
@@ -28,6 +38,7 @@ class PackedSource : public ImageSource {
     cropper_.write({size.height, size.width, pixels.get()}, cropper_.box(size, sample, occasion), out);
   }
   std::uint64_t fingerprint() const override { return file_->hash(); }
+  const char* contents_kind() const override { return "packed"; }
   /// Of older files without checksums, those of up to 1 GiB of images are read.
   std::optional<std::uint64_t> hash_contents(std::span<const std::int32_t> samples) const override {
     constexpr std::size_t most_bytes = std::size_t{1} << 30;
@@ -58,66 +69,108 @@ class PackedSource : public ImageSource {
   Cropper cropper_;
 };
 
+class Packed final : public DataSource {
+ public:
+  Packed() : DataSource(Source::packed) {}
+
+  SourceInfo info(const DataConfig& config) const override {
+    const Dataset data = load(config, 0);
+    const int train = static_cast<int>(data.train.size()),
+              validation = static_cast<int>(data.validation.size());
+    const bool split = config.validation_fraction > 0;
+    return {data.image, data.classes, split ? train + validation : train, split ? 0 : validation,
+            static_cast<int>(data.test.size())};
+  }
+
+  /// A rank reads the images of its batches alone, and holds each against its checksum. Throws Error that
+  /// names the file for anything but a whole packed file; so does reading an image that is not what was
+  /// packed, or is no longer there.
+  Dataset load(const DataConfig& config, std::uint64_t seed) const override {
+    auto file = std::make_unique<const PackedFile>(config.path);
+    const bool split = config.validation_fraction > 0;
+    const bool validates_on_test = !split && file->validation() == 0;
+    if (validates_on_test && file->test() == 0)
+      fail_usage(
+          "{}: data.validation: {} was packed from a folder without val/ and test/; set "
+          "data.validation: 0.1 to validate on a tenth of the training images",
+          config.mark.text(), config.path);
+    Dataset data;
+    data.image = Cropper(config, seed).shape();
+    data.classes = static_cast<int>(file->classes().size());
+    data.class_names = file->classes();
+    data.labels = file->labels();
+    append_ids(data.train, 0, file->train());
+    if (!split) append_ids(data.validation, file->train(), file->validation());
+    append_ids(data.test, file->train() + file->validation(), file->test());
+    if (validates_on_test) data.validation.swap(data.test);
+    if (config.test == DataConfig::Test::none) data.test.clear();
+    data.validation_is_test = validates_on_test;
+    if (split) split_off_validation(data, config, seed);
+    if (!file->has_sums())
+      data.warning = fmt::format(
+          "{}: a packed file of version {}, without checksums of its images: damage to them is not seen; "
+          "convoy data pack makes one with checksums of the same folder",
+          config.path, file->version());
+    data.source = std::make_shared<PackedImages>(std::move(file), config.path, config, seed);
+    return data;
+  }
+
+  std::vector<std::string> class_names() const override { return {}; }
+  Published published() const override { return {}; }
+
+  Match match(const fs::path& path) const override {
+    std::error_code ignored;
+    if (!fs::is_regular_file(path, ignored)) return Match::no;  // of anything else its reader says what it is
+    std::array<char, packed_magic.size()> begin{};
+    RegularFile(path).read_up_to(0, std::as_writable_bytes(std::span(begin)));
+    return begin == packed_magic ? Match::sure : Match::no;
+  }
+  bool sets_apart(const fs::path& path) const override {
+    const PackedFile file(path);
+    return file.validation() + file.test() > 0;
+  }
+
+  std::string drawn_from(const DataConfig&, std::uint64_t) const override { return {}; }
+
+  Verification verify(const DataConfig& config, int threads) const override {
+    const PackedFile file(config.path);
+    Verification result;
+    result.images = file.count();
+    if (!file.has_sums())
+      result.note =
+          fmt::format("; a file of version {} has checksums of its header and labels alone", file.version());
+    std::atomic<std::int64_t> next{0};
+    std::mutex mutex;  // of `result`
+    const auto work = [&] {
+      std::vector<std::uint8_t> pixels(file.image_bytes());
+      for (std::int64_t sample; (sample = next++) < file.count();) {
+        try {
+          file.read(static_cast<std::int32_t>(sample), pixels);
+        } catch (const Error& error) {
+          const std::lock_guard lock(mutex);
+          ++result.damaged;
+          if (result.problems.size() < Verification::most_problems)
+            result.problems.emplace_back(error.what());
+        }
+      }
+    };
+    std::vector<std::jthread> helpers;
+    for (int i = 1; i < threads; ++i) helpers.emplace_back(work);
+    work();
+    helpers.clear();  // waits for them
+    return result;
+  }
+};
+
 }  // namespace
 
-PackedParts read_packed_parts(const std::filesystem::path& path) {
-  const PackedFile file(path);
-  return {file.train(), file.validation(), file.test()};
+namespace sets {
+
+const DataSource& packed() {
+  static const Packed set;
+  return set;
 }
 
-PackedCheck check_packed(const std::filesystem::path& path, int threads) {
-  const PackedFile file(path);
-  PackedCheck result{file.version(), file.has_sums(), file.count(), 0, {}};
-  std::atomic<std::int64_t> next{0};
-  std::mutex mutex;  // of `result`
-  const auto work = [&] {
-    std::vector<std::uint8_t> pixels(file.image_bytes());
-    for (std::int64_t sample; (sample = next++) < file.count();) {
-      try {
-        file.read(static_cast<std::int32_t>(sample), pixels);
-      } catch (const Error& error) {
-        const std::lock_guard lock(mutex);
-        ++result.damaged;
-        if (result.problems.size() < PackedCheck::most_problems) result.problems.emplace_back(error.what());
-      }
-    }
-  };
-  std::vector<std::jthread> helpers;
-  for (int i = 1; i < threads; ++i) helpers.emplace_back(work);
-  work();
-  helpers.clear();  // waits for them
-  return result;
-}
-
-Dataset read_packed(const DataConfig& config, std::uint64_t seed) {
-  auto file = std::make_unique<const PackedFile>(config.path);
-  const bool split = config.validation_fraction > 0;
-  const bool validates_on_test = !split && file->validation() == 0;
-  if (validates_on_test && file->test() == 0)
-    fail_usage(
-        "{}: data.validation: {} was packed from a folder without val/ and test/; set "
-        "data.validation: 0.1 to validate on a tenth of the training images",
-        config.mark.text(), config.path);
-  Dataset data;
-  data.image = Cropper(config, seed).shape();
-  data.classes = static_cast<int>(file->classes().size());
-  data.class_names = file->classes();
-  data.labels = file->labels();
-  append_ids(data.train, 0, file->train());
-  if (!split) append_ids(data.validation, file->train(), file->validation());
-  append_ids(data.test, file->train() + file->validation(), file->test());
-  if (validates_on_test) data.validation.swap(data.test);
-  if (config.test == DataConfig::Test::none) data.test.clear();
-  data.validation_is_test = validates_on_test;
-  if (split) split_off_validation(data, config, seed);
-  if (!file->has_sums())
-    data.warning = fmt::format(
-        "{}: a packed file of version {}, without checksums of its images: damage to them is not seen; "
-        "convoy data "
-        "pack makes one with checksums of the same folder",
-        config.path, file->version());
-  data.source = std::make_shared<PackedSource>(std::move(file), config.path, config, seed);
-  return data;
-}
+}  // namespace sets
 
 }  // namespace convoy
