@@ -58,7 +58,7 @@ void launch(const CpuContext& context, const AccumulateMetrics& call) {
   const std::int32_t* hits = context.data<std::int32_t>(call.hits);
   double losses = 0.0, correct = 0.0;
   for (int i = 0; i < call.n; ++i) {
-    losses += static_cast<double>(loss[i]);
+    losses += rounded_loss(static_cast<double>(loss[i]));
     correct += hits[i];
   }
   add_to_metrics(call, losses, correct, context.state.stop, context.data<double>(call.metrics),

@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(block_size)
   __shared__ double sums[2][block_size / warp_size];
   double loss_sum = 0.0, hit_sum = 0.0;
   for (int i = static_cast<int>(threadIdx.x); i < call.n; i += block_size) {
-    loss_sum += static_cast<double>(loss[i]);
+    loss_sum += rounded_loss(static_cast<double>(loss[i]));
     hit_sum += hits[i];
   }
   loss_sum = warp_sum(loss_sum);

@@ -62,7 +62,7 @@ void launch(const ReferenceContext<T>& context, const AccumulateMetrics& call) {
   const auto* hits = context.template data<std::int32_t>(call.hits);  // (N)
   double losses = 0, correct = 0;
   for (int n = 0; n < call.n; ++n) {
-    losses += static_cast<double>(loss[n]);
+    losses += rounded_loss(static_cast<double>(loss[n]));
     correct += hits[n];
   }
   add_to_metrics(call, losses, correct, context.state.stop,

@@ -145,7 +145,7 @@ Table<TrainConfig> train_table() {
             "pass"),
       field("reproducible_across_ranks", &T::reproducible_across_ranks, number<int>(between(0, 1024)),
             "a power of two: the batch is cut into so many logical shards, and every rank count that divides "
-            "it gives the same bits; 0: off"),
+            "it gives weights of the same bits and metrics of the same digits; 0: off"),
       field(
           "precision", &T::precision,
           choice<Precision>({{"fp32", Precision::fp32},

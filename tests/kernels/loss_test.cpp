@@ -1,11 +1,15 @@
 #include "kernels/loss.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 #include <utility>
 #include <variant>
 
 #include "tests/kernels/op_case.h"
+#include "tests/test_environment.h"
+#include "tests/train/support.h"
 
 namespace convoy::testing {
 namespace {
@@ -130,5 +134,52 @@ TEST(AccumulateMetrics, adds_to_what_is_there) {
   op.calls = {AccumulateMetrics{3, loss, hits, metrics}};
   EXPECT_EQ(OpRunner(op, EngineKind::reference_f64).run()[2], (Values{5.75, 4, 6}));
 }
+
+class MetricsOf : public ::testing::TestWithParam<EngineKind> {
+ protected:
+  void SetUp() override {
+    if (lacks_devices(GetParam(), ranks())) GTEST_SKIP() << devices_needed(ranks());
+  }
+  /// The sums of losses that are added in calls of so many, one after the other.
+  static Values sums(EngineKind kind, const Values& losses, std::size_t at_once) {
+    OpCase op;
+    const Tensor metrics = op.input("metrics", {0, 0, 0}, DType::f64);
+    for (std::size_t i = 0; i < losses.size(); i += at_once) {
+      const Values some(losses.begin() + static_cast<std::ptrdiff_t>(i),
+                        losses.begin() + static_cast<std::ptrdiff_t>(std::min(i + at_once, losses.size())));
+      const int n = static_cast<int>(some.size());
+      op.calls.push_back(AccumulateMetrics{n, op.input(fmt::format("losses {}", i), some),
+                                           op.input(fmt::format("hits {}", i), integers(n, 1, 0), DType::i32),
+                                           metrics});
+    }
+    return OpRunner(op, kind).run()[0];
+  }
+};
+
+// From 1e-9 to 100: plain sums of these doubles have other last digits in another order.
+TEST_P(MetricsOf, AnyOrderHaveTheSameDigits) {
+  Values losses = uniform(1000, -9, 2, 12).values();
+  for (double& loss : losses) loss = static_cast<float>(std::pow(10.0, loss));
+  const Values expected = sums(EngineKind::reference_f64, losses, losses.size());
+  double exact = 0;
+  for (const double loss : losses) exact += loss;
+  EXPECT_NEAR(expected[0], exact, 1000 * 0x1p-25);
+  std::mt19937 order(1);
+  for (const std::size_t at_once : {1000, 333, 64, 1}) {
+    std::shuffle(losses.begin(), losses.end(), order);
+    EXPECT_EQ(sums(GetParam(), losses, at_once)[0], expected[0]) << at_once;
+  }
+}
+
+TEST_P(MetricsOf, LossesThatAreNotFiniteAreNot) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(sums(GetParam(), {1, infinity, 2}, 3)[0], infinity);
+  EXPECT_TRUE(std::isnan(sums(GetParam(), {1, std::nan(""), 2}, 3)[0]));
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, MetricsOf,
+                         ::testing::Values(EngineKind::reference_f32, EngineKind::reference_f64,
+                                           EngineKind::cpu, EngineKind::cuda),
+                         engine_name);
 
 }  // namespace convoy::testing
