@@ -18,6 +18,10 @@ int groups_in(int images, int group) {
   return group > 0 ? ceil_div(images, group) : 1;
 }
 
+int images_in_logical_shard(const TrainConfig& train) {
+  return ceil_div(train.global_batch, train.reproducible_across_ranks);
+}
+
 /// A part of the micro-batch that all ranks share.
 std::vector<MicroBatch> shared(int size, int global_n, int rank, int ranks) {
   std::vector<MicroBatch> passes;
@@ -57,6 +61,17 @@ std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, in
     passes[i].after = span.first + (shard.first - span.first + shard.count) % std::max(span.count, 1);
   }
   return passes;
+}
+
+int evaluation_batch(const TrainConfig& train, int ranks) {
+  if (train.reproducible_across_ranks > 0) return ranks * images_in_logical_shard(train);
+  return train.micro_batch > 0 ? train.micro_batch : train.global_batch;
+}
+
+Shard evaluation_shard(const TrainConfig& train, int images, int rank, int ranks) {
+  if (train.reproducible_across_ranks == 0) return shard_of(images, rank, ranks);
+  const int size = images_in_logical_shard(train), first = std::min(rank * size, images);
+  return {first, std::min(size, images - first)};
 }
 
 int images_of(const TrainConfig& train, int global_n, int rank, int ranks) {

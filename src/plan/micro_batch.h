@@ -28,6 +28,13 @@ struct MicroBatch {
 std::vector<MicroBatch> micro_batches(const TrainConfig& train, int global_n, int rank, int ranks,
                                       bool blends = false);
 
+/// Images that all ranks together evaluate at a time: no more per rank than in a training pass.
+int evaluation_batch(const TrainConfig& train, int ranks);
+/// A rank's part of such a batch, of which there are `images` (at the end fewer). With
+/// reproducible_across_ranks it is a logical shard, so that on any rank count the same images go through
+/// kernels together: some, as cuBLAS's, are chosen by the number of rows, and their bits differ.
+Shard evaluation_shard(const TrainConfig& train, int images, int rank, int ranks);
+
 /// Images of the global batch that a rank works on, in all its passes.
 int images_of(const TrainConfig& train, int global_n, int rank, int ranks);
 /// Images that a rank is handed for that.

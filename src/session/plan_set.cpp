@@ -88,7 +88,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   set.counts = counts;
   set.resident = resident;
   set.training_batches = batches_of(counts.train, config.train.global_batch, config.train.drop_last);
-  const int at_once = config.train.micro_batch > 0 ? config.train.micro_batch : config.train.global_batch;
+  const int at_once = evaluation_batch(config.train, ranks.size());
   set.caution = check_one_value(graph, config.train, set.training_batches, ranks.size());
   set.evaluation_batches = batches_of(counts.validation, at_once, false);
   set.test_batches = batches_of(counts.test, at_once, false);
@@ -132,7 +132,7 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
   measured.insert(measured.end(), set.test_batches.begin(), set.test_batches.end());
   for (const Range& batch : measured) {
     if (set.evaluation.contains(batch.count)) continue;
-    const Shard shard = shard_of(batch.count, ranks.rank(), ranks.size());
+    const Shard shard = evaluation_shard(config.train, batch.count, ranks.rank(), ranks.size());
     const MicroBatch all{batch.count, shard, ranks.size(), ranks.rank()};
     Plan plan = evaluation_plan(graph, set.layout, config, all, resident);
     if (config.train.fusion) plan = fuse(std::move(plan), has);

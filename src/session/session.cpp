@@ -327,7 +327,7 @@ void Session::write_values(const Tensor& tensor, const std::vector<double>& valu
 }
 
 Shard Session::evaluation_shard(const Range& batch) const {
-  return shard_of(batch.count, ranks_.rank(), ranks_.size());
+  return convoy::evaluation_shard(config_.train, batch.count, ranks_.rank(), ranks_.size());
 }
 
 }  // namespace convoy

@@ -71,6 +71,41 @@ INSTANTIATE_TEST_SUITE_P(Batches, Cut,
                                            std::tuple{24, 2, 0, 8}, std::tuple{23, 4, 0, 4},
                                            std::tuple{3, 2, 0, 8}));
 
+/// Sizes of what ranks evaluate of so many images, in the images' order.
+std::vector<int> evaluated(const TrainConfig& train, int images, int ranks) {
+  std::vector<int> sizes;
+  int next = 0;
+  for (const Range& batch : batches_of(images, evaluation_batch(train, ranks), false)) {
+    for (int rank = 0; rank < ranks; ++rank) {
+      const Shard shard = evaluation_shard(train, batch.count, rank, ranks);
+      EXPECT_LE(shard.count, images_of(train, train.global_batch, 0, ranks)) << "staged in no more memory";
+      if (shard.count == 0) continue;
+      EXPECT_EQ(batch.first + shard.first, next);
+      next += shard.count;
+      sizes.push_back(shard.count);
+    }
+  }
+  EXPECT_EQ(next, images) << "each once";
+  return sizes;
+}
+
+TEST(Evaluation, TakesLogicalShardsWhateverTheNumberOfRanks) {
+  for (const int global_batch : {24, 22}) {
+    TrainConfig train = train_config(0, 8);
+    train.global_batch = global_batch;
+    for (const int images : {1, 3, 24, 25, 100}) {
+      const std::vector<int> alone = evaluated(train, images, 1);
+      EXPECT_EQ(alone.front(), std::min(images, 3));
+      for (const int ranks : {2, 4, 8}) EXPECT_EQ(evaluated(train, images, ranks), alone) << ranks;
+    }
+  }
+}
+
+TEST(Evaluation, ElseSharesWholeBatches) {
+  EXPECT_EQ(evaluated(train_config(0, 0), 30, 2), (std::vector<int>{12, 12, 3, 3}));
+  EXPECT_EQ(evaluated(train_config(6, 0), 13, 4), (std::vector<int>{2, 2, 1, 1, 2, 2, 1, 1, 1}));
+}
+
 /// What the folds of passes that leave "0", "1", ... make of them.
 std::string sum_of(int passes, bool as_tree) {
   const FoldPlan plan = fold_plan(passes, as_tree);
