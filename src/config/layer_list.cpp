@@ -73,7 +73,9 @@ const Kind<Repeat>& repeat_kind() {
                       field("layers", &Repeat::layers, layer_list(false), "the layers to repeat").require()},
            .check = {},
            .short_key = {}},
-      .prototype = {}};
+      .prototype = {},
+      .matches = {},
+      .example = {}};
   return kind;
 }
 

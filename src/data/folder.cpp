@@ -9,6 +9,7 @@
 #include "src/data/class_names.h"
 #include "src/data/picture_files.h"
 #include "src/data/reading.h"
+#include "src/io/image_format.h"
 
 namespace convoy {
 namespace {

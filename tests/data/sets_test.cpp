@@ -155,7 +155,7 @@ TEST_P(EveryDataSet, HasTheSizesThatItsReaderFinds) {
   expect_foreseen(config);
 }
 
-INSTANTIATE_TEST_SUITE_P(List, EveryDataSet, ::testing::ValuesIn(source_list), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(List, EveryDataSet, ::testing::ValuesIn(source_list), [](const auto& instance) {
   std::string name = info.param.name;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
