@@ -156,7 +156,7 @@ TEST_P(EveryDataSet, HasTheSizesThatItsReaderFinds) {
 }
 
 INSTANTIATE_TEST_SUITE_P(List, EveryDataSet, ::testing::ValuesIn(source_list), [](const auto& instance) {
-  std::string name = info.param.name;
+  std::string name = instance.param.name;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
