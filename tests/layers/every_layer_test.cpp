@@ -21,7 +21,8 @@ constexpr int images = 3;
 Config network_with(const std::string& entry, const std::string& input) {
   const auto with = [&](const char* before) {
     return parse(
-        fmt::format("model: {{input: {}, layers: [conv: {{out: 8, kernel: 1}}, {} {}, flatten, linear: 3]}}\n"
+        fmt::format("model: {{input: {}, layers: [conv: {{out: 8, kernel: 1, bias: false}}, {} {}, flatten, "
+                    "linear: 3]}}\n"
                     "train: {{global_batch: {}}}\n",
                     input, before, "{" + entry + "}", images));
   };

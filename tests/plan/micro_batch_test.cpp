@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "src/data/dataset.h"
+
 namespace convoy::testing {
 namespace {
 
