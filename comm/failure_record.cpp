@@ -18,7 +18,7 @@ std::string describe(const Failure& failure) {
     when = "while " + failure.phase;
     if (failure.step > 0) when += fmt::format(" after step {}", failure.step);
   }
-  std::string what = failure.pid > 0 ? fmt::format("pid {}", failure.pid) : "";
+  std::string what = failure.process.pid > 0 ? fmt::format("pid {}", failure.process.pid) : "";
   if (!failure.device.empty()) what += (what.empty() ? "" : ", ") + failure.device;
   return fmt::format("rank {} on host {}{} {} {}: {}", failure.rank, failure.host,
                      what.empty() ? "" : fmt::format(" ({})", what),
@@ -29,7 +29,7 @@ RecordOutcome write_failure_record(const std::filesystem::path& path, const Fail
   const std::time_t seconds = std::chrono::system_clock::to_time_t(failure.time);
   const nlohmann::ordered_json json = {{"rank", failure.rank},
                                        {"host", failure.host},
-                                       {"pid", failure.pid},
+                                       {"pid", failure.process.pid},
                                        {"device", failure.device},
                                        {"phase", failure.phase.empty() ? Activity::training : failure.phase},
                                        {"step", failure.step},

@@ -6,16 +6,17 @@
 #include <filesystem>
 #include <string>
 
+#include "comm/process_identity.h"
 #include "core/error.h"
 
 namespace convoy {
 
 struct Failure {
   int rank = 0;
-  std::string host, device;  ///< the device is empty until the rank has one
-  std::int64_t pid = 0;      ///< on its host; 0: unknown
-  std::string phase;         ///< what it was doing, as Activity has it; empty: training
-  std::int64_t step = 0;     ///< the training step it was in or had come to, from 0
+  std::string host, device;   ///< the device is empty until the rank has one
+  ProcessIdentity process{};  ///< pid 0: unknown
+  std::string phase;          ///< what it was doing, as Activity has it; empty: training
+  std::int64_t step = 0;      ///< the training step it was in or had come to, from 0
   std::string reason;
   int witness = 0;                    ///< the rank that noticed
   ExitCode code = ExitCode::failure;  ///< what all ranks end with; `stopped`: on request, no fault

@@ -329,7 +329,7 @@ void Heartbeat::take_report(Clock::time_point now) {
   failure.host = host_;
   failure.phase = activity_.doing();
   failure.step = activity_.step();
-  failure.pid = process_.pid;
+  failure.process = process_;
   failure.reason = report->reason.empty() ? "no reason given" : report->reason;
   failure.code = report->code;
   {

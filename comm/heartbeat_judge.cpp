@@ -80,7 +80,7 @@ Failure Heartbeat::failure_of(const Peer& peer, std::string reason) const {
   Failure failure;
   failure.rank = peer.rank;
   failure.host = peer.host;
-  failure.pid = peer.process.pid;
+  failure.process = peer.process;
   failure.device = peer.device;
   failure.phase = peer.phase;
   failure.step = peer.step;

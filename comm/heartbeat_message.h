@@ -33,7 +33,7 @@ class ShortText {
 /// granted, too.
 struct HeartbeatMessage {
   enum class Kind : std::uint8_t { beat, failure, goodbye };
-  ProcessIdentity process;  ///< of the sender; in a failure, the pid of the rank that it is about
+  ProcessIdentity process;  ///< of the sender; in a failure, of the rank that it is about
   std::int64_t step;
   std::uint64_t advances;
   std::int64_t time;  ///< of a failure: seconds since 1970
@@ -52,7 +52,7 @@ static_assert(std::has_unique_object_representations_v<HeartbeatMessage>);
 inline HeartbeatMessage to_message(const Failure& failure) {
   HeartbeatMessage message{};
   message.kind = HeartbeatMessage::Kind::failure;
-  message.process.pid = failure.pid;
+  message.process = failure.process;
   message.code = static_cast<std::uint8_t>(failure.code);
   message.rank = failure.rank;
   message.witness = failure.witness;
@@ -67,7 +67,7 @@ inline HeartbeatMessage to_message(const Failure& failure) {
 
 inline Failure to_failure(const HeartbeatMessage& message) {
   Failure failure;
-  failure.pid = message.process.pid;
+  failure.process = message.process;
   for (const ExitCode code : {ExitCode::usage, ExitCode::stopped})
     if (message.code == static_cast<std::uint8_t>(code)) failure.code = code;  // anything else: failed
   failure.rank = message.rank;

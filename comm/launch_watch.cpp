@@ -1,12 +1,11 @@
 #include "comm/launch_watch.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 
+#include "comm/departure.h"
 #include "comm/rank_environment.h"
 #include "core/printable.h"
 #include "core/signal_block.h"
@@ -69,19 +68,17 @@ void LaunchWatch::judge(Clock::time_point now) {
   }
 }
 
-/// The first rank of the host that is not stopped reports. The launcher may wait for a stopped process before
-/// it notices that another has ended.
+/// The first rank of the host that is not stopped reports; the others wait for its message.
 void LaunchWatch::end(const std::vector<LocalRank>& others, const std::string& message) const {
   const bool speaks = std::none_of(others.begin(), others.end(), [](const LocalRank& other) {
     return !other.stopped && other.pid < ::getpid();
   });
   if (speaks) std::fprintf(stderr, "error: %s\n", message.c_str());
-  // mpirun may drop output that it has not read when a rank ends. The other ranks wait for the message of
-  // this one.
-  std::this_thread::sleep_for(speaks ? Seconds(100ms) : Seconds(period_for(limit_) + 200ms));
+  if (!speaks) std::this_thread::sleep_for(period_for(limit_) + 200ms);
+  std::vector<ProcessIdentity> stopped;
   for (const LocalRank& other : others)
-    if (other.stopped) ::kill(static_cast<pid_t>(other.pid), SIGKILL);
-  std::_Exit(static_cast<int>(ExitCode::failure));
+    if (other.stopped) stopped.push_back(process_of(other.pid));
+  depart(stopped, ExitCode::failure);
 }
 
 }  // namespace convoy

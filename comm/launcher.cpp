@@ -1,9 +1,12 @@
 #include "comm/launcher.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <cstdlib>
 #include <optional>
 
+#include "comm/process_identity.h"
 #include "core/error.h"
 #include "core/number.h"
 
@@ -89,6 +92,13 @@ Launch read_launch(const Variables& variables) {
 
 Launch read_launch() {
   return read_launch([](const char* name) -> const char* { return std::getenv(name); });
+}
+
+/// Each rank, with what wraps it, is a process group of its own, whose leader is the launcher's child.
+std::int64_t open_mpi_launcher() {
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return 0;
+  const std::int64_t parent = parent_of(::getpgrp());
+  return parent > 1 ? parent : 0;
 }
 
 }  // namespace convoy

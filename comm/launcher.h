@@ -1,6 +1,7 @@
 // The launcher of this process, from its environment: the number of ranks, and the MPI that they use.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -32,5 +33,9 @@ using Variables = std::function<const char*(const char* name)>;
 Launch read_launch(const Variables& variables);
 /// Of this process.
 Launch read_launch();
+
+/// The process that started this rank and what wraps it: mpirun, or its daemon on this host. 0 where that is
+/// not Open MPI's.
+std::int64_t open_mpi_launcher();
 
 }  // namespace convoy

@@ -60,9 +60,13 @@ ProcessPlace own_place() {
 }
 
 ProcessIdentity own_process() {
-  const std::optional<Stat> stat = read_stat(::getpid());
+  return process_of(::getpid());
+}
+
+ProcessIdentity process_of(std::int64_t pid) {
+  const std::optional<Stat> stat = read_stat(pid);
   if (!stat) return {};
-  return {place_of_this_process(), ::getpid(), stat->start};
+  return {place_of_this_process(), pid, stat->start};
 }
 
 ProcessState state_of(const ProcessIdentity& process) {

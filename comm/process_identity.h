@@ -26,6 +26,8 @@ struct ProcessIdentity {
 };
 
 ProcessIdentity own_process();
+/// Of this host; all zero where there is none.
+ProcessIdentity process_of(std::int64_t pid);
 
 enum class ProcessState { alive, gone, unknown };
 /// `unknown` for a process of another host or container, or one that /proc hides from this user. A stopped

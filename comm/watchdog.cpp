@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "comm/departure.h"
 #include "core/log.h"
 
 namespace convoy {
@@ -87,7 +88,7 @@ Failure Watchdog::failure_here(const std::string& reason, ExitCode code) const {
   Failure failure;
   failure.rank = failure.witness = ranks_.rank();
   failure.host = ranks_.host();
-  failure.pid = ::getpid();
+  failure.process = own_process();
   failure.phase = ranks_.activity().doing();
   failure.step = ranks_.activity().step();
   failure.reason = reason;
@@ -108,7 +109,7 @@ void Watchdog::record_agreed(const AgreedError& error) const {
   failure.rank = error.rank();
   if (!error.host().empty()) failure.host = error.host();
   if (failure.rank != ranks_.rank()) {
-    failure.pid = 0;  // unknown here
+    failure.process = {};  // unknown here
     failure.device.clear();
   }
   record(failure);
@@ -130,9 +131,7 @@ void Watchdog::leave(const Failure& failure, bool first_hand) const {
   if (speaks && !fault)
     log_warn("{}",
              ranks_.size() > 1 ? describe(failure) + "; all ranks end here" : "stopped " + failure.reason);
-  // mpirun may drop what it has not read by the time a rank is gone.
-  if (speaks) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  std::_Exit(static_cast<int>(failure.code));
+  depart({failure.process}, failure.code);
 }
 
 }  // namespace convoy

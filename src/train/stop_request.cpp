@@ -1,28 +1,25 @@
 #include "src/train/stop_request.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <limits>
-#include <string>
 
+#include "comm/launcher.h"
 #include "core/error.h"
 
 namespace convoy {
 namespace {
 
 // Signal handlers take no argument of ours, so their state is global.
-std::atomic<bool> stop_requested{false};
+std::atomic<bool> stop_requested{false}, stop_is_final{false};
 std::atomic<pid_t> launcher{0};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free,
               "handlers may not lock");
 
 void request_stop(int signal, siginfo_t*, void*) {
   stop_requested.store(true, std::memory_order_relaxed);
+  if (signal == SIGTERM) stop_is_final.store(true, std::memory_order_relaxed);
   if (signal == SIGINT) std::signal(SIGINT, SIG_DFL);  // so that a second Ctrl-C ends the process
 }
 
@@ -32,24 +29,12 @@ void heed_launcher(int, siginfo_t* info, void*) {
     stop_requested.store(true, std::memory_order_relaxed);
 }
 
-/// The process that started this rank, 0 where it is not Open MPI's. Each rank, with what wraps it, is a
-/// process group of its own; its leader is the launcher's child.
-pid_t open_mpi_launcher() {
-  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return 0;
-  if (std::getenv("OMPI_MCA_orte_forward_job_control") != nullptr) return 0;  // there SIGCONT means: go on
-  std::ifstream file("/proc/" + std::to_string(getpgrp()) + "/stat");
-  file.ignore(std::numeric_limits<std::streamsize>::max(), ')');  // "pid (name) state parent ..."
-  std::string state;
-  pid_t parent = 0;
-  file >> state >> parent;
-  return file && parent > 1 ? parent : 0;
-}
-
 }  // namespace
 
 StopRequest::StopRequest() {
-  stop_requested = false;
-  launcher = open_mpi_launcher();
+  stop_requested = stop_is_final = false;
+  const bool continues = std::getenv("OMPI_MCA_orte_forward_job_control") != nullptr;  // SIGCONT means: go on
+  launcher = continues ? 0 : static_cast<pid_t>(open_mpi_launcher());
   for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) handle(signal, request_stop);
   struct sigaction hangup {};
   sigaction(SIGHUP, nullptr, &hangup);
@@ -81,6 +66,10 @@ StopRequest::~StopRequest() {
 
 bool StopRequest::made() const {
   return stop_requested.load(std::memory_order_relaxed);
+}
+
+bool StopRequest::is_final() const {
+  return stop_is_final.load(std::memory_order_relaxed);
 }
 
 }  // namespace convoy

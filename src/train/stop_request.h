@@ -23,6 +23,8 @@ class StopRequest {
 
   /// Whether one of the signals has come since this object was made.
   bool made() const;
+  /// Whether it was SIGTERM, which launchers and batch systems let SIGKILL follow.
+  bool is_final() const;
 
  private:
   void handle(int signal, void (*handler)(int, siginfo_t*, void*));

@@ -43,7 +43,7 @@ TEST(FailureRecord, SaysWhoWhereWhenAndWhy) {
   Failure failure;
   failure.rank = 3;
   failure.host = "node7";
-  failure.pid = 4321;
+  failure.process.pid = 4321;
   failure.device = "NVIDIA H200";
   failure.step = 1234;
   failure.reason = "caf\xe9 \"x\"\n";  // not UTF-8

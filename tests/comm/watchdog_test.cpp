@@ -201,7 +201,7 @@ TEST(Watchdog, ARankThatIsStoppedOnItsWayOutIsMissed) {
   group.root().leave();
   const Failure failure = group.root().verdict().failure;
   EXPECT_EQ(failure.rank, 1);
-  EXPECT_EQ(failure.pid, own_process().pid);
+  EXPECT_EQ(failure.process.pid, own_process().pid);
   EXPECT_NE(failure.reason.find("no sign of life"), std::string::npos) << failure.reason;
 }
 
@@ -236,7 +236,7 @@ TEST(Watchdog, ARequestToStopEndsAllWithItsCode) {
   for (int rank : {0, 1}) {
     const Failure failure = group[rank].verdict().failure;
     EXPECT_EQ(failure.code, ExitCode::stopped);
-    EXPECT_EQ(failure.pid, own_process().pid);
+    EXPECT_EQ(failure.process.pid, own_process().pid);
   }
 }
 
