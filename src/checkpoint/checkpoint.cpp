@@ -2,24 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <limits>
-#include <optional>
 #include <set>
 
-#include "core/number.h"
 #include "kernels/loss_scale.h"
 #include "src/checkpoint/data_record.h"
+#include "src/checkpoint/file_values.h"
 
 namespace convoy {
 namespace {
 
-/// Format 1 knew no position within an epoch; files of formats 1 and 2 do not say in which order the columns
-/// of a linear layer stand that has activations or dropouts between it and a flatten.
-constexpr const char *format_name = "convoy-checkpoint-3", *format_2 = "convoy-checkpoint-2",
-                     *format_1 = "convoy-checkpoint-1";
-constexpr const char* metrics_name = "progress.train_metrics";
 constexpr const char* loss_scale_name = "optimizer.loss_scale";
 constexpr const char* average_prefix = "average.";
 
@@ -31,110 +23,11 @@ std::vector<std::byte> to_bytes(const std::vector<Value>& values) {
   return bytes;
 }
 
-template <class T>
-std::vector<T> values_at(const std::byte* bytes, std::size_t size) {
-  std::vector<T> typed(size / sizeof(T));
-  std::memcpy(typed.data(), bytes, size);
-  return typed;
-}
-
-template <class T>
-std::vector<double> doubles_in(const FileTensor& tensor) {
-  const std::vector<T> values = values_at<T>(tensor.bytes.data(), tensor.bytes.size());
-  std::vector<double> doubles(values.size());
-  std::transform(values.begin(), values.end(), doubles.begin(), [](T value) {
-    if constexpr (sizeof(T) == 2)
-      return static_cast<double>(static_cast<float>(value));
-    else
-      return static_cast<double>(value);
-  });
-  return doubles;
-}
-
-std::vector<double> to_values(const FileTensor& tensor) {
-  if (tensor.dtype == DType::f64) return doubles_in<double>(tensor);
-  if (tensor.dtype == DType::f16) return doubles_in<Half>(tensor);
-  return tensor.dtype == DType::bf16 ? doubles_in<BFloat16>(tensor) : doubles_in<float>(tensor);
-}
-
 /// Calls function(T{}) for a tensor of f32 or f64, as everything that outlives a step is.
 template <class Function>
 void with_real(DType type, Function function) {
   check(type == DType::f32 || type == DType::f64, "state is f32 or f64");
   type == DType::f64 ? function(double{}) : function(float{});
-}
-
-void require_float(const FileTensor& tensor, const std::string& tensor_name, const std::string& name) {
-  if (!is_float(tensor.dtype))
-    fail("{}: tensor {} holds {}, no floating-point numbers", name, tensor_name, name_of(tensor.dtype));
-}
-
-void require_finite(std::span<const double> values, const std::string& tensor_name, const std::string& name) {
-  const auto odd =
-      std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
-  if (odd != values.end())
-    fail("{}: tensor {} has values that are not finite, the first is number {}: {}", name, tensor_name,
-         odd - values.begin(), *odd);
-}
-
-/// `key` is no std::string: g++ 13 would take the result for a part of that temporary (-Wdangling-reference).
-const std::string& metadata(const TensorFile& file, const char* key, const std::string& name) {
-  const auto it = file.metadata.find(key);
-  if (it == file.metadata.end())
-    fail(
-        "{}: not a Convoy checkpoint: its metadata has no \"{}\" (weights alone begin a run: `convoy train "
-        "CONFIG --init FILE`)",
-        name, key);
-  return it->second;
-}
-
-// More than any run comes to; sums and products of them stay far from overflow.
-constexpr int most_epochs = 1'000'000'000;
-constexpr std::int64_t most_steps = std::int64_t{1} << 52, most_images = std::int64_t{1} << 40;
-constexpr double most_seconds = 1e12;
-
-/// An integer of the metadata, from `low` to `high`.
-template <class Integer>
-Integer integer_in(const TensorFile& file, const char* key, Integer low, Integer high,
-                   const std::string& name) {
-  const std::string& text = metadata(file, key, name);
-  const std::optional<Integer> value = convoy::integer_in<Integer>(text, low, high);
-  if (!value)
-    fail("{}: its {} is \"{}\", no whole number from {} to {}", name, key, text.substr(0, 60), low, high);
-  return *value;
-}
-
-/// A finite number of the metadata, from `low` to `high`.
-double real_in(const TensorFile& file, const char* key, double low, double high, const std::string& name) {
-  const std::string& text = metadata(file, key, name);
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  const bool whole = !text.empty() && end == text.c_str() + text.size();
-  if (!whole || !(value >= low && value <= high))  // also where it is NaN
-    fail("{}: its {} is \"{}\", no number from {:g} to {:g}", name, key, text.substr(0, 60), low, high);
-  return value;
-}
-
-std::string exact(double value) {
-  return fmt::format("{:a}", value);
-}
-
-std::map<std::string, std::string> to_metadata(const Progress& progress, const std::string& config) {
-  std::map<std::string, std::string> text = {
-      {"format", format_name},
-      {"config", config},
-      {"epochs_done", std::to_string(progress.epochs_done)},
-      {"steps_done", std::to_string(progress.steps_done)},
-      {"best_metric", progress.best_metric},
-      {"best_value", exact(progress.best_value)},
-      {"epochs_since_best", std::to_string(progress.epochs_since_best)},
-      {"seconds", exact(progress.seconds)},
-      {"images_done", std::to_string(progress.images_done)}};
-  if (progress.images_done > 0) {
-    text["order"] = progress.order;
-    text["epoch_seconds"] = exact(progress.epoch_seconds);
-  }
-  return text;
 }
 
 }  // namespace
@@ -182,7 +75,7 @@ void Snapshot::write(const std::filesystem::path& path, const std::string& confi
   if (progress_.images_done > 0) {
     const std::int64_t rows = progress_.metrics_ranks;
     const auto values = static_cast<std::int64_t>(progress_.metrics.size());
-    entries.push_back({metrics_name, DType::f64, {rows, values / rows}});
+    entries.push_back({progress_metrics_name, DType::f64, {rows, values / rows}});
   }
   std::vector<std::byte> reordered;
   auto text = to_metadata(progress_, config);
@@ -201,47 +94,9 @@ void Snapshot::write(const std::filesystem::path& path, const std::string& confi
   });
 }
 
-void require_checkpoint(const TensorFile& file, const std::string& name) {
-  const std::string& format = metadata(file, "format", name);
-  if (format != format_name && format != format_2 && format != format_1)
-    fail("{}: written by another version", name);
-  if (!file.is_verified) fail("{}: altered: its checksum is gone", name);
-}
-
-Progress progress_in(const TensorFile& file, const std::string& name) {
-  Progress progress;
-  progress.epochs_done = integer_in(file, "epochs_done", 0, most_epochs, name);
-  progress.steps_done = integer_in(file, "steps_done", std::int64_t{0}, most_steps, name);
-  progress.best_metric = metadata(file, "best_metric", name);
-  constexpr double endless = std::numeric_limits<double>::infinity();  // as a loss may be
-  progress.best_value = real_in(file, "best_value", -endless, endless, name);
-  progress.epochs_since_best = integer_in(file, "epochs_since_best", -1, most_epochs, name);
-  if (metadata(file, "format", name) == format_1) return progress;
-  progress.seconds = real_in(file, "seconds", 0, most_seconds, name);
-  progress.images_done = integer_in(file, "images_done", std::int64_t{0}, most_images, name);
-  if (progress.images_done == 0) return progress;
-  progress.order = metadata(file, "order", name);
-  progress.epoch_seconds = real_in(file, "epoch_seconds", 0, most_seconds, name);
-  const auto sums = file.tensors.find(metrics_name);
-  if (sums == file.tensors.end() || sums->second.shape.size() != 2 || sums->second.bytes.empty())
-    fail("{}: its epoch's metrics are missing", name);
-  require_float(sums->second, metrics_name, name);
-  progress.metrics = to_values(sums->second);
-  require_finite(progress.metrics, metrics_name, name);
-  if (sums->second.shape[0] > std::numeric_limits<int>::max())
-    fail("{}: its epoch's metrics are of {} ranks", name, sums->second.shape[0]);
-  progress.metrics_ranks = static_cast<int>(sums->second.shape[0]);
-  return progress;
-}
-
-const std::string& config_in(const TensorFile& file, const std::string& name) {
-  return metadata(file, "config", name);
-}
-
 void require_known_order(const TensorFile& file, const Graph& graph, const std::string& name,
                          const std::function<bool(const std::string& parameter)>& wanted) {
-  const auto format = file.metadata.find("format");
-  if (format == file.metadata.end() || (format->second != format_2 && format->second != format_1)) return;
+  if (!leaves_order_open(file)) return;
   for (const Node& node : graph.nodes) {
     const auto* linear = std::get_if<op::Linear>(&node.op);
     if (linear == nullptr) continue;
@@ -253,7 +108,7 @@ void require_known_order(const TensorFile& file, const Graph& graph, const std::
         "{}: its format, {}, does not say in which order the columns of {} stand, since an activation or "
         "dropout is between flatten and that layer: use the version of Convoy that wrote the file, or train "
         "again",
-        name, format->second, weight.name);
+        name, file.metadata.at("format"), weight.name);
   }
 }
 
@@ -354,7 +209,7 @@ void restore_tensors(Session& session, const std::vector<NamedTensor>& tensors, 
 /// What a checkpoint holds besides weights and running averages.
 bool belongs_to_training(const std::string& tensor) {
   const auto starts = [&](const char* prefix) { return tensor.starts_with(prefix); };
-  return starts(optimizer_prefix) || starts(average_prefix) || tensor == metrics_name;
+  return starts(optimizer_prefix) || starts(average_prefix) || tensor == progress_metrics_name;
 }
 
 /// Whether a tensor, or the average of one, is `layer` or of it: "7" has "7.weight" and "average.7.bias".

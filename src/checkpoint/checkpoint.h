@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "src/checkpoint/progress.h"
 #include "src/io/safetensors.h"
 #include "src/session/session.h"
 
@@ -16,23 +17,6 @@ namespace convoy {
 
 /// What the names of tensors begin with that are the optimizer's.
 inline constexpr const char* optimizer_prefix = "optimizer.";
-
-/// Where a run stands.
-struct Progress {
-  int epochs_done = 0;
-  std::int64_t steps_done = 0;
-  std::string best_metric = "val_loss";
-  double best_value = 0;       ///< of the early-stop metric; smaller is better
-  int epochs_since_best = -1;  ///< -1: no epoch evaluated yet
-  double seconds = 0;          ///< that the run has taken
-
-  // Of the epoch under way, nothing between two epochs.
-  std::int64_t images_done = 0;  ///< how far its order is through
-  std::string order;             ///< what that order is of, for people and to compare: "60000 images, seed 1"
-  double epoch_seconds = 0;      ///< that it has trained
-  int metrics_ranks = 0;
-  std::vector<double> metrics;  ///< (metrics_ranks, Layout::train_metrics): sums so far, of each rank
-};
 
 /// What a checkpoint holds, copied to host memory: the run may go on while it is written.
 class Snapshot {
@@ -75,8 +59,6 @@ void restore_weights(Session& session, const TensorFile& file, const std::string
 /// some. Throws Error naming `name` and the tensor where a value is not finite.
 TensorFile exported_weights(TensorFile checkpoint, const std::string& name);
 
-/// Throws Error when the file is no checkpoint of a known format, or carries no checksum.
-void require_checkpoint(const TensorFile& file, const std::string& name);
 /// Throws Error for a checkpoint of an older format that does not say in which order the values of a `wanted`
 /// parameter of `graph` stand. restore_checkpoint() and restore_weights() ask this themselves.
 void require_known_order(
@@ -84,10 +66,6 @@ void require_known_order(
     const std::function<bool(const std::string& parameter)>& wanted = [](const std::string&) {
       return true;
     });
-Progress progress_in(const TensorFile& file, const std::string& name);
-/// The resolved configuration of the run that wrote it, as YAML.
-const std::string& config_in(const TensorFile& file, const std::string& name);
-
 /// `logits` (images,classes) f32 and `labels` (images) i32 as file contents; `checkpoint` names their origin
 /// in the metadata.
 TensorFile predictions_file(const Predictions& predictions, const std::string& checkpoint);
