@@ -147,6 +147,17 @@ void PackedFile::read(std::int32_t sample, std::span<std::uint8_t> pixels) const
     damaged(fmt::format("the pixels of image {} are not what was packed; pack the pictures again", sample));
 }
 
+void PackedFile::read_rows(std::int32_t sample, RowRange rows, std::span<std::uint8_t> pixels) const {
+  check(sample >= 0 && sample < count() && pixels.size() == layout_.image_bytes && rows.first >= 0 &&
+            rows.count >= 0 && rows.first + rows.count <= size_.height,
+        "rows of an image of this file");
+  const std::size_t row_bytes = std::size_t{3} * static_cast<std::size_t>(size_.width);
+  const std::size_t begin = static_cast<std::size_t>(rows.first) * row_bytes;
+  const auto part = pixels.subspan(begin, static_cast<std::size_t>(rows.count) * row_bytes);
+  file_.read_at(layout_.images + static_cast<std::uint64_t>(sample) * layout_.image_bytes + begin,
+                std::as_writable_bytes(part));
+}
+
 std::uint64_t PackedFile::sum_of(std::int32_t sample) const {
   if (has_sums()) return sums_[static_cast<std::size_t>(sample)];
   std::vector<std::uint8_t> pixels(image_bytes());

@@ -11,6 +11,7 @@
 #include "core/regular_file.h"
 #include "src/data/packed_layout.h"
 #include "src/io/image.h"
+#include "src/io/resize.h"
 
 namespace convoy {
 
@@ -36,6 +37,8 @@ class PackedFile {
   /// Reads an image, (H,W,3), of image_bytes(). Throws Error where it is not what was packed, or is no longer
   /// there.
   void read(std::int32_t sample, std::span<std::uint8_t> pixels) const;
+  /// Reads some of its rows to where they stand in the image, whose checksum this cannot tell.
+  void read_rows(std::int32_t sample, RowRange rows, std::span<std::uint8_t> pixels) const;
   /// The checksum of an image; before version 3 the image is read for it.
   std::uint64_t sum_of(std::int32_t sample) const;
 

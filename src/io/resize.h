@@ -11,6 +11,11 @@ namespace convoy {
 /// pixel where the box shrinks (no aliasing) and linear interpolation where it grows: what Pillow's BILINEAR
 /// and torchvision's `antialias=True` compute, to one level of 255. The box lies within the image.
 void resize(const ImageView& image, const Box& box, ImageSize out, std::uint8_t* pixels);
+/// The rows of the image that this looks at, and a few more below them.
+struct RowRange {
+  int first = 0, count = 0;
+};
+RowRange rows_to_resize(ImageSize image, const Box& box, ImageSize out);
 Image resized(const ImageView& image, const Box& box, ImageSize out);
 
 /// Where a picture is looked at in evaluation: its shorter side resized to `shorter` pixels, `out` cut from

@@ -189,6 +189,35 @@ TEST_F(Packed, DamagedPixelsEndWhatReadsThem) {
   EXPECT_EQ(check.problems.size(), 2u);
 }
 
+TEST_F(Packed, RowsAloneGiveTheSameCrops) {
+  pack();
+  for (const bool random : {false, true}) {
+    DataConfig cut = config();
+    cut.resize = 28;
+    if (random) cut.resized_crop = {0.05F, 1, 0.5F, 2};
+    const Dataset data = load_dataset(cut, 1);
+    for (int epoch = 0; epoch < 40; ++epoch) {
+      const Dataset whole = load_dataset(cut, 1);  // which has read no image yet
+      for (std::int32_t sample = 0; sample < 15; ++sample)
+        EXPECT_EQ(image_of(data, sample, {true, epoch}), image_of(whole, sample, {true, epoch})) << epoch;
+    }
+  }
+}
+
+TEST_F(Packed, DamageIsSeenWhenAnImageIsFirstRead) {
+  pack();
+  DataConfig cut = config();
+  cut.resized_crop = {0.05F, 0.1F, 1, 1};
+  const Dataset data = load_dataset(cut, 1);
+  image_of(data, 3, {true, 0});
+  Bytes bytes = folder.read("all.packed");
+  const std::size_t images = 4096, image_bytes = 3 * 32 * 32;
+  for (std::size_t i = images; i < images + 8 * image_bytes; ++i) bytes[i] ^= 1;
+  folder.write("all.packed", bytes);  // to the same file, which is open
+  EXPECT_THROW(image_of(data, 4, {true, 0}), Error) << "whichever part of it is shown";
+  image_of(data, 3, {true, 1});
+}
+
 TEST_F(Packed, CutShortUnderItsReaderIsAnErrorThatNamesIt) {
   pack();
   const Dataset data = load_dataset(config(), 1);

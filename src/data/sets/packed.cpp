@@ -24,18 +24,31 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// An image is compared with its checksum when it is first read. From then on, only the rows that are shown
+/// are read.
 class PackedImages : public ImageSource {
  public:
   PackedImages(std::unique_ptr<const PackedFile> file, std::string name, const DataConfig& config,
                std::uint64_t seed)
-      : file_(std::move(file)), name_(std::move(name)), cropper_(config, seed) {}
+      : file_(std::move(file)),
+        name_(std::move(name)),
+        cropper_(config, seed),
+        is_checked_(static_cast<std::size_t>(file_->count())) {}
 
   void fetch(std::int32_t sample, const Occasion& occasion, std::uint8_t* out) const override {
     const std::size_t bytes = file_->image_bytes();
     const std::unique_ptr<std::uint8_t[]> pixels(new std::uint8_t[bytes]);  // not set to zero first
-    file_->read(sample, {pixels.get(), bytes});
     const ImageSize size = file_->size();
-    cropper_.write({size.height, size.width, pixels.get()}, cropper_.box(size, sample, occasion), out);
+    const Box box = cropper_.box(size, sample, occasion);
+    // Two threads that first read the same image at the same time both check it.
+    std::atomic<bool>& is_checked = is_checked_[static_cast<std::size_t>(sample)];
+    if (is_checked.load(std::memory_order_relaxed)) {
+      file_->read_rows(sample, rows_to_resize(size, box, cropper_.size()), {pixels.get(), bytes});
+    } else {
+      file_->read(sample, {pixels.get(), bytes});
+      is_checked.store(true, std::memory_order_relaxed);
+    }
+    cropper_.write({size.height, size.width, pixels.get()}, box, out);
   }
   std::uint64_t fingerprint() const override { return file_->hash(); }
   const char* contents_kind() const override { return "packed"; }
@@ -67,6 +80,7 @@ class PackedImages : public ImageSource {
   std::unique_ptr<const PackedFile> file_;
   std::string name_;
   Cropper cropper_;
+  mutable std::vector<std::atomic<bool>> is_checked_;  ///< (images)
 };
 
 class Packed final : public DataSource {
