@@ -90,6 +90,18 @@ void RunFolder::create(const Config& config) const {
   write_file_atomically(path_ / "config.yaml", to_yaml(config));
 }
 
+bool RunFolder::restore(const Config& config) const {
+  std::error_code error;
+  const bool is_whole = fs::exists(checkpoints(), error) && fs::exists(path_ / "config.yaml", error);
+  if (is_whole || error) return false;
+  try {
+    create(config);
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
 void RunFolder::append_line(const std::string& line) {
   unwritten_ += line + '\n';
   flush();

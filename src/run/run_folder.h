@@ -59,6 +59,10 @@ class RunFolder {
   /// epochs' best val_accuracy.
   double prepare_resumed(const Config& config, int epochs, std::int64_t steps) const;
 
+  /// Of a run under way: makes what somebody has deleted anew, the folder of checkpoints or all of it.
+  /// Whether there was something to make; false, too, where that fails, since the next checkpoint says why.
+  bool restore(const Config& config) const;
+
   /// Adds to the metrics, and waits until they are on the disk. Throws Error when that fails; the line then
   /// goes with the next one, or with flush().
   void append(const StepRecord& record);

@@ -203,6 +203,10 @@ bool RunLock::is_ours() const {
   return !lost_;
 }
 
+void RunLock::restore() const {
+  if (!read_lock_file(path_)) make_lock_file(path_, text_);  // another run may be faster, as is_ours() tells
+}
+
 void RunLock::require_ours() const {
   if (is_ours()) return;
   std::string name = "its lock says no more";

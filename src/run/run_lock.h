@@ -49,6 +49,8 @@ class RunLock {
   bool is_ours() const;
   /// Throws Error that names the other run if the lock is no longer ours.
   void require_ours() const;
+  /// Makes the file anew where somebody has deleted it, with the folder or alone.
+  void restore() const;
 
  private:
   void keep_fresh(const std::stop_token& stop);
