@@ -225,7 +225,8 @@ int run(const CommandContext& context, const DataFetchArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   ranks.activity().begin("fetching data");
   const StopRequest stop;
-  const EarlyStop early(stop, context.watchdog, "on request; what is whole stays", std::chrono::seconds(3));
+  const EarlyStop early([&] { return stop.made(); }, context.watchdog, "on request; what is whole stays",
+                        std::chrono::seconds(3));
   agree_on_root(ranks, [&] { Fetch(find_set(arguments.name), arguments, stop).run(); });
   return static_cast<int>(ExitCode::done);
 }

@@ -16,7 +16,8 @@ namespace convoy {
 int run(const CommandContext& context, const DataPackArguments& arguments) {
   const RankEnvironment& ranks = context.ranks;
   const StopRequest stop;
-  const EarlyStop early(stop, context.watchdog, "on request; nothing is written", std::chrono::seconds(2));
+  const EarlyStop early([&] { return stop.made(); }, context.watchdog, "on request; nothing is written",
+                        std::chrono::seconds(2));
   PackSummary summary;
   ranks.activity().begin("packing pictures");
   agree_on_root(ranks, [&] {

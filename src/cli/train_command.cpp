@@ -80,7 +80,7 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   };
   const std::unique_ptr<Session> session = guard([&] {
     const EarlyStop early(
-        stop, watchdog,
+        options.stop_requested, watchdog,
         "on request, before the first step; to go on, give the same command with --resume auto",
         std::chrono::milliseconds(0));
     return make_session(config, ranks, /*identify=*/true);
@@ -92,8 +92,16 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
       console.warn(caution.text);
     if (const std::string& caution = session->plans().caution; !caution.empty()) console.warn(caution);
   }
-  const bool finished =
-      guard([&] { return Trainer(config, options, *session, ranks, console).run().has_value(); });
+  const bool finished = guard([&] {
+    // Whoever sends SIGTERM sends SIGKILL next: a step that outlasts this grace cannot be waited for.
+    EarlyStop early([&stop] { return stop.is_final(); }, watchdog,
+                    "on request, but not at a checkpoint, since the step under way takes more than 4 s: what "
+                    "was done since "
+                    "the last one is lost; to go on from there, give the same command with --resume auto",
+                    std::chrono::seconds(4));
+    options.let_finish = [&early] { early.cancel(); };
+    return Trainer(config, options, *session, ranks, console).run().has_value();
+  });
   return static_cast<int>(finished ? ExitCode::done : ExitCode::stopped);
 }
 

@@ -159,6 +159,11 @@ StepVerdict Session::verdict(std::int64_t step) {
 }
 
 Metrics Session::evaluate(Predictions* predictions, Part part) {
+  StopPoll nobody_asks({}, *engine_, ranks_);
+  return evaluate_unless(nobody_asks, predictions, part).value();
+}
+
+std::optional<Metrics> Session::evaluate_unless(StopPoll& poll, Predictions* predictions, Part part) {
   ranks_.activity().begin(part == Part::test ? "testing" : "validating");
   if (order_.empty()) write_order(0);
   const std::vector<std::int32_t>& ids = ids_of(dataset_, part);
@@ -175,7 +180,9 @@ Metrics Session::evaluate(Predictions* predictions, Part part) {
       predictions->labels.push_back(dataset_.labels[static_cast<std::size_t>(id)]);
     predictions->logits.assign(ids.size() * static_cast<std::size_t>(graph_.classes()), 0.0);
   }
+  poll.begin();
   for (const Range& batch : batches) {
+    if (poll.says_stop()) return std::nullopt;
     ranks_.activity().advance();
     StepState state;
     state.seed = config_.seed;

@@ -17,6 +17,7 @@
 #include "src/model/graph.h"
 #include "src/session/batch_feed.h"
 #include "src/session/plan_set.h"
+#include "src/session/stop_poll.h"
 
 namespace convoy {
 
@@ -104,6 +105,9 @@ class Session {
   std::optional<LossScale> read_loss_scale();
   /// One pass over the images of `part`; collective. Fills in `predictions`, if asked for, on every rank.
   Metrics evaluate(Predictions* predictions = nullptr, Part part = Part::validation);
+  /// The same, but ends with nothing between two batches where `poll` says so.
+  std::optional<Metrics> evaluate_unless(StopPoll& poll, Predictions* predictions = nullptr,
+                                         Part part = Part::validation);
   bool has_test_part() const { return !dataset_.test.empty(); }
   bool validation_is_test() const { return dataset_.validation_is_test; }
   /// What people call the images that are validated on: "test" or "validation".

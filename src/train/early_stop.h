@@ -3,12 +3,12 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
 
 #include "comm/watchdog.h"
-#include "src/train/stop_request.h"
 
 namespace convoy {
 
@@ -16,9 +16,13 @@ namespace convoy {
 /// phases that have nothing to save and may last, such as loading data, or wait for a file system.
 class EarlyStop {
  public:
-  /// `why` is the reason that is said.
-  EarlyStop(const StopRequest& stop, Watchdog& watchdog, std::string why, std::chrono::milliseconds grace);
+  /// `asked`: whether a stop is requested, asked again and again by a thread. `why` is the reason that is
+  /// said.
+  EarlyStop(std::function<bool()> asked, Watchdog& watchdog, std::string why,
+            std::chrono::milliseconds grace);
   ~EarlyStop() = default;
+  /// From now on requests are heeded elsewhere. A request whose grace is over by now may still end all.
+  void cancel() { thread_.request_stop(); }
   EarlyStop(const EarlyStop&) = delete;
   EarlyStop& operator=(const EarlyStop&) = delete;
 

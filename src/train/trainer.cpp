@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "core/reason.h"
 #include "src/session/replicas.h"
@@ -31,7 +32,9 @@ Trainer::Trainer(const Config& config, const TrainOptions& options, Session& ses
       session_(session),
       ranks_(ranks),
       folder_(options.output),
-      console_(console) {
+      console_(console),
+      training_poll_(options.stop_requested, session.engine(), ranks),
+      evaluation_poll_(options.stop_requested, session.engine(), ranks) {
   if (options.profile_steps > 0) profiler_.emplace(options.profile_steps);
 }
 
@@ -138,33 +141,11 @@ std::optional<SummaryRecord> Trainer::run() {
   summary.engine = session_.engine().describe();
   bool stopping = false;
   while (!is_finished() && !stopping) {
-    EpochRecord record;
-    record.epoch = progress_.epochs_done + 1;
     std::vector<fs::path> files;
-    if (train_epoch(record)) {
-      validate(record);
-      const bool is_best = improved(record);
-      ++progress_.epochs_done;
-      if (out_of_patience())
-        console_.line(
-            format_printable("stopping early: {} epochs without improvement", progress_.epochs_since_best));
-      summary.last = record;
-      append(record);
-      if (is_best && config_.checkpoint.best) files.push_back(best_checkpoint_path(folder_.checkpoints()));
-      stopping = !is_finished() && anyone_asked_to_stop();
-    } else {
-      stopping = true;
-    }
+    stopping = !run_epoch(summary, files) || (!is_finished() && anyone_asked_to_stop());
+    if (options_.let_finish && (stopping || is_finished())) options_.let_finish();
     if (stopping || is_finished() || progress_.epochs_done % config_.checkpoint.every_epochs == 0)
       files.push_back(checkpoint_path(folder_.checkpoints(), progress_));
-    if (is_finished()) {  // before its last checkpoint: a finished checkpoint implies complete metrics
-      if (symptoms_) summary.signs = symptoms_->present();
-      summary.best_val_accuracy = best_val_accuracy_;
-      if (session_.has_test_part()) summary.test = session_.evaluate(nullptr, Part::test);
-      summary.seconds = seconds_before_ + seconds_since(start_);
-      summary.seconds_to_first_step = seconds_to_first_step_;
-      append(summary);
-    }
     save(files);
   }
   if (profiler_) report_profile();
@@ -188,6 +169,40 @@ std::optional<SummaryRecord> Trainer::run() {
   return summary;
 }
 
+bool Trainer::run_epoch(SummaryRecord& summary, std::vector<fs::path>& files) {
+  EpochRecord record;
+  record.epoch = progress_.epochs_done + 1;
+  if (!train_epoch(record)) return false;
+  const Progress trained = progress_;
+  const double seconds = record.seconds;
+  const auto stop = [&] {  // a resumed run evaluates again
+    progress_ = trained;
+    save_epoch_progress(seconds);
+    return false;
+  };
+  if (!validate(record)) return stop();
+  const bool is_best = improved(record);
+  ++progress_.epochs_done;
+  if (out_of_patience())
+    console_.line(
+        format_printable("stopping early: {} epochs without improvement", progress_.epochs_since_best));
+  summary.last = record;
+  append(record);
+  if (is_finished()) {  // before its last checkpoint: a finished checkpoint implies complete metrics
+    if (symptoms_) summary.signs = symptoms_->present();
+    summary.best_val_accuracy = best_val_accuracy_;
+    if (session_.has_test_part()) {
+      summary.test = session_.evaluate_unless(evaluation_poll_, nullptr, Part::test);
+      if (!summary.test) return stop();
+    }
+    summary.seconds = seconds_before_ + seconds_since(start_);
+    summary.seconds_to_first_step = seconds_to_first_step_;
+    append(summary);
+  }
+  if (is_best && config_.checkpoint.best) files.push_back(best_checkpoint_path(folder_.checkpoints()));
+  return true;
+}
+
 bool Trainer::train_epoch(EpochRecord& record) {
   const std::vector<Range>& batches = session_.plans().training_batches;
   const std::int64_t first_step = progress_.epochs_done * session_.steps_per_epoch();
@@ -201,12 +216,14 @@ bool Trainer::train_epoch(EpochRecord& record) {
   console_.begin_epoch(record.epoch, config_.train.epochs, first_step, std::ssize(batches));
   pace_.begin_epoch(static_cast<double>(progress_.images_done), Clock::now());
   Verdicts verdicts{first_step + static_cast<std::int64_t>(batch), progress_.steps_done};
+  training_poll_.begin();
   for (; batch < batches.size(); ++batch) {
     StepState state;
     state.step = first_step + static_cast<std::int64_t>(batch);
     state.stop = options_.stop_requested && options_.stop_requested() ? 1 : 0;
     state.learning_rate = static_cast<float>(learning_rate_of(state.step));
     process_reports(state.step - 1, verdicts, record.epoch);  // the previous step may still be running
+    verdicts.stop |= training_poll_.says_stop();  // with slow steps two steps earlier than the reports
     if (verdicts.stop) break;
     train_batch(batch, state);
     ++progress_.steps_done;
@@ -275,12 +292,14 @@ void Trainer::process_reports(std::int64_t end, Verdicts& verdicts, int epoch) {
   }
 }
 
-void Trainer::validate(EpochRecord& record) {
+bool Trainer::validate(EpochRecord& record) {
   const Clock::time_point start = Clock::now();
   Predictions predictions;
-  const Metrics validation = session_.evaluate(wants_predictions(config_, session_) ? &predictions : nullptr);
-  record.val_loss = validation.loss();
-  record.val_accuracy = validation.accuracy();
+  const std::optional<Metrics> validation = session_.evaluate_unless(
+      evaluation_poll_, wants_predictions(config_, session_) ? &predictions : nullptr);
+  if (!validation) return false;
+  record.val_loss = validation->loss();
+  record.val_accuracy = validation->accuracy();
   record.bad_images = std::ssize(session_.replaced_images());
   if (!std::isfinite(record.val_loss)) {
     explain_validation_loss(record.epoch, predictions);
@@ -294,6 +313,7 @@ void Trainer::validate(EpochRecord& record) {
   if (board_) board_->epoch(record, std::move(predictions));
   progress_.images_done = 0;
   progress_.epoch_seconds = 0;
+  return true;
 }
 
 void Trainer::restore_epoch_metrics() {
@@ -358,10 +378,21 @@ bool Trainer::improved(const EpochRecord& record) {
   return is_best;
 }
 
+void Trainer::keep_folder() {
+  if (options_.lock) options_.lock->require_ours();
+  if (!folder_.restore(config_)) return;
+  if (options_.lock) options_.lock->restore();
+  if (std::exchange(folder_was_gone_, true)) return;
+  console_.warn(
+      format_printable("{}, or what belongs into it, was deleted: it is made anew, and the run goes on; what "
+                       "was there is lost",
+                       folder_.path().string()));
+}
+
 void Trainer::save(const std::vector<fs::path>& paths) {
   if (!paths.empty()) verify_weights();
   agree(ranks_, [&] {
-    if (options_.lock) options_.lock->require_ours();
+    if (ranks_.is_root()) keep_folder();
   });
   progress_.seconds = seconds_before_ + seconds_since(start_);
   if (writer_ && !paths.empty()) writer_->save(progress_, paths);
@@ -387,6 +418,7 @@ template <class Record>
 void Trainer::append(const Record& record) {
   if (!ranks_.is_root() || (options_.lock && !options_.lock->is_ours())) return;  // save() ends the run
   try {
+    keep_folder();
     folder_.append(record);
     if (no_metrics_.over() > 0) console_.line("metrics are written again, none is lost");
   } catch (const std::exception& error) {

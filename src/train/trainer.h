@@ -26,6 +26,8 @@ struct TrainOptions {
   std::string resume;  ///< empty, "auto" (newest checkpoint of the folder, if any) or a checkpoint's path
   std::chrono::steady_clock::time_point process_start;
   std::function<bool()> stop_requested = {};  ///< whether this rank has been asked to stop
+  /// Called once the last step and evaluation are done: what is left, a checkpoint, is to be waited for.
+  std::function<void()> let_finish = {};
   std::filesystem::path init =
       {};  ///< weights to begin with where nothing is resumed; empty: the initialisers'
   std::vector<std::string> init_except = {};  ///< layers that are initialised as in a new run nevertheless
@@ -61,6 +63,9 @@ class Trainer {
   std::optional<std::size_t> batch_after(std::int64_t images) const;
   double learning_rate_of(std::int64_t step) const;
 
+  /// Trains and evaluates for an epoch. False when a stop came before its end; progress_ then stands within
+  /// its steps or at their end. `files`: where the state belongs besides the numbered checkpoint.
+  bool run_epoch(SummaryRecord& summary, std::vector<std::filesystem::path>& files);
   /// Runs the remaining steps of the epoch and returns its training metrics and speed in `record`.
   /// False when a stop came before its end.
   bool train_epoch(EpochRecord& record);
@@ -88,7 +93,8 @@ class Trainer {
   void restore_epoch_metrics();
   /// Stores the state within the epoch in progress_. Collective.
   void save_epoch_progress(double seconds);
-  void validate(EpochRecord& record);
+  /// False when a stop came before its end.
+  bool validate(EpochRecord& record);
   /// The error that ends the run on every rank if a loss is not finite.
   AgreedError not_finite(const std::string& what) const;
   /// Handles a validation loss that is not finite. Throws AgreedError if most images have no finite scores,
@@ -109,6 +115,8 @@ class Trainer {
   bool out_of_patience() const;
   bool is_finished() const;
 
+  /// Makes the run's folder anew where it has been deleted, and says so once. On rank 0.
+  void keep_folder();
   /// Compares weights, if there are paths, and begins to write the state to them on rank 0. Throws
   /// AgreedError where the folder has become another run's. Collective.
   void save(const std::vector<std::filesystem::path>& paths);
@@ -130,8 +138,10 @@ class Trainer {
   std::optional<Board> board_;              ///< rank 0's, with train.tensorboard
   std::optional<Profiler> profiler_;        ///< until it has reported
   std::optional<SymptomWatch> symptoms_;    ///< rank 0's
-  Pace pace_;                               ///< of the steps done in this process
-  double validation_seconds_ = 0;           ///< of the last validation
+  StopPoll training_poll_, evaluation_poll_;
+  bool folder_was_gone_ = false;
+  Pace pace_;                      ///< of the steps done in this process
+  double validation_seconds_ = 0;  ///< of the last validation
   Clock::time_point start_;
   double seconds_before_ = 0;     ///< of the run until it was resumed
   double best_val_accuracy_ = 0;  ///< of all epochs, on the root also those before a resume
