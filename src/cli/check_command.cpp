@@ -102,8 +102,10 @@ std::string disk_note(const std::filesystem::path& output, std::int64_t paramete
   const std::int64_t files = std::max(config.checkpoint.keep, 1) + (config.checkpoint.best ? 2 : 1);
   const std::int64_t wanted = blocks * parameters * size_of(DType::f32) * files;
   if (free < wanted) {
-    fail("{}: {} free, checkpoints want {} (checkpoint.keep and one under way)", output.string(),
-         human_bytes(free), human_bytes(wanted));
+    fail(
+        "{}: {} are free, but checkpoints need {} (checkpoint.keep and one more); keep fewer, or give "
+        "--output on a larger disk",
+        output.string(), human_bytes(free), human_bytes(wanted));
   }
   return fmt::format("{}: {} free, checkpoints take up to {}", output.string(), human_bytes(free),
                      human_bytes(wanted));
@@ -148,7 +150,7 @@ void check_ranks(CheckList& list, Engine& engine, const RankEnvironment& ranks) 
   });
   list.run_together("checking devices", [&]() -> std::string {
     require_distinct_devices(ranks.gather(engine.identity().uuid));
-    return engine.identity().uuid.empty() ? "none to be shared" : "each rank has its own";
+    return engine.identity().uuid.empty() ? "no GPUs in use" : "each rank has its own";
   });
   list.run_together("checking allreduce", [&] {
     constexpr std::int64_t bytes = std::int64_t{8} << 20;

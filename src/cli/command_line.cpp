@@ -95,7 +95,7 @@ std::string usage_error(const CLI::ParseError& error, const CommandNode& root,
   // "--resume: 1 required TEXT missing"
   if (const std::size_t end = what.find(": 1 required "); end != std::string::npos)
     what = what.substr(0, end) + " needs a value";
-  return fmt::format("{}; `{} --help` says what it takes",
+  return fmt::format("{}; `{} --help` lists the arguments",
                      unknown.empty() ? fmt::format("{}: {}", called.path, what) : unknown, called.path);
 }
 

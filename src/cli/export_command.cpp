@@ -21,7 +21,9 @@ std::filesystem::path output_of(const ExportArguments& arguments) {
   if (!arguments.output.empty()) return arguments.output;
   const std::filesystem::path run = arguments.path;
   if (!std::filesystem::is_directory(run))
-    fail_usage("--output: missing; a single checkpoint needs it (of a run's folder, the file goes there)");
+    fail_usage(
+        "--output is missing; it is needed to export a single checkpoint (for a run folder, the default is "
+        "in that folder)");
   return run / ("model." + format_of(arguments));
 }
 
@@ -62,7 +64,7 @@ void verify(const TrainedModel& model, const ExportArguments& arguments, const s
       agreement.agreeing, agreement.images, ties, agreement.largest, agreement.reach, agreement.worst);
   for (const std::string& other : agreement.others) print_printable("  {}\n", other);
   if (!agreement.good())
-    fail("{} answers otherwise than this program; less than 99.9 % agreement is too little to use it",
+    fail("{} gives other answers than this program: fewer than 99.9 % agree; do not use the file",
          file.string());
 }
 

@@ -58,7 +58,8 @@ std::string contents_of(const fs::path& path) {
 OnnxRuntime::Folder::Folder() {
   std::error_code error;
   const fs::path place = fs::temp_directory_path(error);
-  if (error) fail("cannot verify: TMPDIR names no folder to write in: {}", error.message());
+  if (error)
+    fail("cannot verify: there is no folder for temporary files; set TMPDIR to one: {}", error.message());
   std::string name = (place / "convoy-verify-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) fail("cannot verify: {}: {}", name, std::strerror(errno));
   path = name;

@@ -16,10 +16,10 @@ void add_bench_step(CLI::App& bench, Action& action) {
 }
 
 void add_bench_ops(CLI::App& bench, Action& action) {
-  CLI::App* command = bench.add_subcommand(
-      "ops",
-      "every distinct convolution of a training step by itself, beside the best that the "
-      "device can do and, where bench/convoy_cudnn is built, beside cuDNN");
+  CLI::App* command =
+      bench.add_subcommand("ops",
+                           "time every distinct convolution of a training step by itself, compared with the "
+                           "device's limit and, if bench/convoy_cudnn is built, with cuDNN");
   auto& arguments = arguments_of<BenchOpsArguments>(command, action);
   add_config_arguments(command, arguments.config);
   command->add_flag("--all", arguments.all, "every distinct call of the step, fused ones included");
@@ -39,7 +39,7 @@ void add_bench_allreduce(CLI::App& bench, Action& action) {
   auto& arguments = arguments_of<BenchAllReduceArguments>(command, action);
   const std::map<std::string, Device> devices = {
       {"auto", Device::automatic}, {"cpu", Device::cpu}, {"cuda", Device::cuda}};
-  command->add_option("--device", arguments.device, "where the sums are (default: auto)")
+  command->add_option("--device", arguments.device, "device whose memory is summed (default: auto)")
       ->option_text("auto|cpu|cuda")
       ->transform(CLI::CheckedTransformer(devices, CLI::ignore_case));
   command
@@ -52,10 +52,11 @@ void add_bench_allreduce(CLI::App& bench, Action& action) {
 }
 
 void add_bench_scaling(CLI::App& bench, Action& action) {
-  CLI::App* command = bench.add_subcommand(
-      "scaling",
-      "training steps on 1, 2, 4, ... of the ranks that mpirun or srun started: images/s with the file's "
-      "batch per rank and in all, efficiency, and the share of communication that no computation hides");
+  CLI::App* command =
+      bench.add_subcommand("scaling",
+                           "measure training steps on 1, 2, 4, ... of the ranks that mpirun or srun started: "
+                           "images/s with the file's batch per rank and over all ranks, efficiency, and the "
+                           "share of communication that no computation hides");
   auto& arguments = arguments_of<BenchScalingArguments>(command, action);
   add_config_arguments(command, arguments.config);
   add_seconds_option(command, arguments.seconds, "about how long to measure each rank count");
@@ -73,14 +74,14 @@ void add_bench_losses(CLI::App& bench, Action& action) {
       ->option_text("N")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  command->add_option("--output", arguments.output, "a safetensors file for all of it (required)")
+  command->add_option("--output", arguments.output, "write everything to this safetensors file (required)")
       ->option_text("FILE")
       ->required();
 }
 
 void add_bench_data(CLI::App& bench, Action& action) {
   CLI::App* command = bench.add_subcommand(
-      "data", "images/s of reading, decoding and augmenting the training images, without a network");
+      "data", "measure reading, decoding and augmenting the training images in images/s, without a network");
   auto& arguments = arguments_of<BenchDataArguments>(command, action);
   add_config_arguments(command, arguments.config);
   add_seconds_option(command, arguments.seconds, "about how long to measure");

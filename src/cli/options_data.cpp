@@ -9,10 +9,10 @@ namespace convoy {
 namespace {
 
 void add_data_pack(CLI::App& data, Action& action) {
-  CLI::App* command = data.add_subcommand(
-      "pack",
-      "decode a folder of pictures (DIR/train/CLASS/*, DIR/val/CLASS/*, or DIR/CLASS/*) once and for all "
-      "into one file, which source: packed reads at full speed");
+  CLI::App* command =
+      data.add_subcommand("pack",
+                          "decode a folder of pictures (DIR/train/CLASS/*, DIR/val/CLASS/*, or DIR/CLASS/*) "
+                          "once into one file, which data.source: packed reads at full speed");
   auto& arguments = arguments_of<DataPackArguments>(command, action);
   command->add_option("DIR", arguments.folder, "the folder of pictures")->required();
   command->add_option("OUT", arguments.output, "the file to write; it appears once it is complete")
@@ -25,7 +25,7 @@ void add_data_pack(CLI::App& data, Action& action) {
       ->capture_default_str();
   command
       ->add_option("--max-bad", arguments.max_bad,
-                   "leave out up to so many broken pictures, each of them named; one more is an error")
+                   "number of broken pictures to leave out; each is named, and one more is an error")
       ->option_text("N")
       ->check(CLI::Range(0, 1'000'000'000))
       ->capture_default_str();
@@ -46,12 +46,12 @@ void add_data_fetch(CLI::App& data, Action& action) {
       ->option_text("URL");
   command
       ->add_option("--sums", arguments.sums,
-                   "check against the SHA-256 sums of this file (made by sha256sum) instead of the published "
-                   "ones: for a mirror that packed the files anew")
+                   "compare with the SHA-256 sums in this file (made by sha256sum) instead of the published "
+                   "ones, for a mirror whose files are packed differently")
       ->option_text("FILE");
   command
       ->add_option("--timeout", arguments.timeout,
-                   "give up after so many seconds in which the server sends nothing")
+                   "give up when the server sends nothing for this many seconds")
       ->option_text("S")
       ->check(CLI::Range(1.0, 3600.0))
       ->capture_default_str();
@@ -60,8 +60,8 @@ void add_data_fetch(CLI::App& data, Action& action) {
 void add_data_info(CLI::App& data, Action& action) {
   CLI::App* command = data.add_subcommand(
       "info",
-      "what a data set holds: images, counts per class, mean and standard deviation for data.normalize; of "
-      "files without a configuration also a data: section for one");
+      "print what a data set holds: images, counts per class, mean and standard deviation for "
+      "data.normalize. For files without a configuration, also a data: section to copy");
   auto& arguments = arguments_of<DataInfoArguments>(command, action);
   command
       ->add_option("DATA", arguments.config.path,
@@ -80,8 +80,8 @@ void add_data_info(CLI::App& data, Action& action) {
       ->capture_default_str();
   command
       ->add_flag("--verify", arguments.verify,
-                 "read every image, hold packed ones against their checksums, and say how many are damaged; "
-                 "exit code 1 where one is")
+                 "read every image, compare packed ones with their checksums, and print how many are "
+                 "damaged; exit code 1 if any is")
       ->excludes("--sheet");
 }
 

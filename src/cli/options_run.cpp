@@ -17,27 +17,27 @@ void add_train(CLI::App& app, Action& action) {
   add_output_folder(command, arguments.output);
   command
       ->add_option("--resume", arguments.resume,
-                   "go on from a checkpoint; auto: the newest good one of the run, if there is one")
+                   "go on from a checkpoint; auto: from the newest undamaged one in the run folder, or start "
+                   "if there is none")
       ->option_text("auto|FILE");
-  command->add_flag("--resume-on-other-data", arguments.resume_on_other_data,
-                    "go on where the data is not what the checkpoint's run was trained on: other images, "
-                    "another number of them, classes renamed. Without it, that is an error that names what "
-                    "differs");
+  command->add_flag(
+      "--resume-on-other-data", arguments.resume_on_other_data,
+      "go on even if the data is not the data that the checkpoint's run was trained on: other images, "
+      "another number of images, renamed classes. Without this option such a difference is an error");
   command
       ->add_option("--init", arguments.init,
-                   "begin with the weights of a safetensors file under PyTorch's names; with --resume auto "
-                   "where there is no checkpoint yet. Every tensor must be there in the network's shape; for "
-                   "other classes see --init-except")
+                   "start from the weights in a safetensors file with PyTorch's names. With --resume auto, "
+                   "only if there is no checkpoint yet. The file must have every tensor in the network's "
+                   "shape; for other classes see --init-except")
       ->option_text("FILE");
-  CLI::Option* except =
-      command->add_option("--init-except", arguments.init_except,
-                          "layers that begin with random weights all the same, by their names in the file: "
-                          "12 for 12.weight and 12.bias");
+  CLI::Option* except = command->add_option("--init-except", arguments.init_except,
+                                            "with --init: layers that start with random weights, by their "
+                                            "names in the file, e.g. 12 for 12.weight and 12.bias");
   except->delimiter(',')->allow_extra_args(false)->option_text("LAYER,...");
-  CLI::Option* profile = command->add_flag("--profile", arguments.profile,
-                                           "time every call of some steps, print where the time goes, and "
-                                           "write trace.json to the run's folder for chrome://tracing or "
-                                           "ui.perfetto.dev; the results stay the same to the bit");
+  CLI::Option* profile =
+      command->add_flag("--profile", arguments.profile,
+                        "time every call of some steps, print the times, and write trace.json to the run "
+                        "folder for chrome://tracing or ui.perfetto.dev; results keep every bit");
   command->add_option("--profile-steps", arguments.profile_steps, "steps to time, after two to warm up")
       ->option_text("N")
       ->needs(profile)
@@ -47,27 +47,26 @@ void add_train(CLI::App& app, Action& action) {
 
 void add_check(CLI::App& app, Action& action) {
   CLI::App* command =
-      app.add_subcommand("check", "run everything that can fail before the first step; trains nothing");
+      app.add_subcommand("check", "try everything that can fail before the first step, without training");
   command->group("Train a network");
   auto& arguments = arguments_of<CheckArguments>(command, action);
   add_config_arguments(command, arguments.config);
   add_output_folder(command, arguments.output);
-  command->add_flag(
-      "--all-images", arguments.all_images,
-      "decode every picture of the data set, not a sample of 200 where there are more than 512");
+  command->add_flag("--all-images", arguments.all_images,
+                    "decode every picture; without this option, a sample of 200 if there are more than 512");
 }
 
 void add_plan(CLI::App& app, Action& action) {
   CLI::App* command =
-      app.add_subcommand("plan", "print every call of a step and every byte of memory; trains nothing");
+      app.add_subcommand("plan", "print every call of a step and every byte of memory, without training");
   command->group("Train a network");
   auto& arguments = arguments_of<PlanArguments>(command, action);
   add_config_arguments(command, arguments.config);
   std::vector<std::string> architectures;
   for (const KnownGpu& gpu : known_gpus()) architectures.emplace_back(gpu.architecture);
   add_choices(command->add_option("--gpu", arguments.gpu,
-                                  "the step as a GPU of this architecture would run it; none is needed, nor "
-                                  "a build with CUDA"),
+                                  "print the step as a GPU of this architecture would run it; needs neither "
+                                  "a GPU nor a build with CUDA"),
               architectures);
 }
 
@@ -84,8 +83,8 @@ void add_keys(CLI::App& app, Action& action) {
 }
 
 void add_eval(CLI::App& app, Action& action) {
-  CLI::App* command =
-      app.add_subcommand("eval", "accuracy and loss of a run or checkpoint on its validation or test data");
+  CLI::App* command = app.add_subcommand(
+      "eval", "measure accuracy and loss of a run or checkpoint on its validation or test data");
   command->group("Use a trained network");
   auto& arguments = arguments_of<EvalArguments>(command, action);
   add_run(command, arguments.path);
@@ -97,13 +96,13 @@ void add_eval(CLI::App& app, Action& action) {
       ->option_text("FILE");
   add_choices(command
                   ->add_option("--part", arguments.part,
-                               "which images: those that were validated on, or the test part")
+                               "images to measure on: those of validation, or the test part")
                   ->capture_default_str(),
               {"validation", "test"});
 }
 
 void add_predict(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("predict", "the classes that a run's network sees in images");
+  CLI::App* command = app.add_subcommand("predict", "classify images with a run's network");
   command->group("Use a trained network");
   auto& arguments = arguments_of<PredictArguments>(command, action);
   add_run(command, arguments.path);
@@ -147,10 +146,11 @@ void add_export(CLI::App& app, Action& action) {
       ->option_text("FILE");
   add_best(command, arguments.best);
   command->add_flag("--raw-input", arguments.raw_input,
-                    "of onnx: for images of the network's size, floats (N,C,H,W) in [0,1]");
+                    "for onnx: take images of the network's size as floats (N,C,H,W) in [0,1], without "
+                    "resizing in the graph");
   command->add_flag(
       "--verify", arguments.verify,
-      "of onnx: have onnxruntime answer the validation images and compare with this program's answers");
+      "for onnx: classify the validation images with onnxruntime, too, and compare the answers");
   add_overrides(command, arguments.overrides, "with --verify: other data, e.g. data.path=DIR");
   command->footer(
       std::string(
@@ -163,12 +163,12 @@ void add_export(CLI::App& app, Action& action) {
 
 void add_runs(CLI::App& app, Action& action) {
   CLI::App* command =
-      app.add_subcommand("runs", "a table of runs, the newest first, with their best figures");
+      app.add_subcommand("runs", "print a table of runs, the newest first, with their best figures");
   command->group("Use a trained network");
   auto& arguments = arguments_of<RunsArguments>(command, action);
   command->add_option("DIR", arguments.folder, "a folder of runs, or a run's (default: runs)");
   CLI::Option* csv = command->add_flag("--csv", arguments.csv, "as comma-separated values");
-  command->add_flag("--json", arguments.json, "as JSON, accuracies as shares of one")->excludes(csv);
+  command->add_flag("--json", arguments.json, "as JSON; accuracies are numbers from 0 to 1")->excludes(csv);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ void add_folder(const fs::path& folder, Asked& asked) {
 Asked files_of(const PredictArguments& arguments) {
   std::error_code ignored;
   if (has_picture_ending(arguments.path) && fs::is_regular_file(arguments.path, ignored))
-    fail("{}: not a safetensors file but a picture; the run comes first: convoy predict RUN IMAGE",
+    fail("{}: a picture, where a run or checkpoint should be; write convoy predict RUN IMAGE",
          arguments.path);
   Asked asked;
   const auto add = [&](const std::string& name) {

@@ -58,16 +58,18 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   Kind<D> jitter;
   jitter.name = "color_jitter";
   jitter.help =
-      "multiply brightness, contrast and saturation by random factors, from 1 - s to 1 + s for a strength s, "
-      "and shift the hue";
+      "multiply brightness, contrast and saturation by random factors between 1 - s and 1 + s, where s is "
+      "the strength below, and shift the hue";
   const Codec<float> strength = number<float>(between(0, 10));
   jitter.table.fields = {
-      inner_field("brightness", &D::jitter, &J::brightness, strength, "of all values"),
-      inner_field("contrast", &D::jitter, &J::contrast, strength, "of distances from the image's mean gray"),
-      inner_field("saturation", &D::jitter, &J::saturation, strength, "of distances from the pixel's gray"),
-      inner_field(
-          "hue", &D::jitter, &J::hue, number<float>(between(0, 0.5)),
-          "shifted by up to this share of the colour circle either way, in images of three channels")};
+      inner_field("brightness", &D::jitter, &J::brightness, strength, "strength of the factor on all values"),
+      inner_field("contrast", &D::jitter, &J::contrast, strength,
+                  "strength of the factor on distances from the image's mean gray"),
+      inner_field("saturation", &D::jitter, &J::saturation, strength,
+                  "strength of the factor on distances from the pixel's gray"),
+      inner_field("hue", &D::jitter, &J::hue, number<float>(between(0, 0.5)),
+                  "largest shift in either direction, as a share of the colour circle; images of three "
+                  "channels only")};
   jitter.table.check = [](const D& data, const Place& place) {
     if (!data.jitter.any()) place.refuse("needs a strength: brightness, contrast, saturation or hue");
   };
@@ -75,22 +77,25 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   erasing.name = "random_erasing";
   erasing.help = "fill a random rectangle with the mean";
   erasing.table.short_key = "probability";
-  erasing.table.fields = {
-      inner_field("probability", &D::erasing, &E::probability, number<float>(share_above_zero),
-                  "share of images")
-          .require(),
-      range_field("area", &D::erasing, &E::min_area, &E::max_area, share_above_zero,
-                  "of the rectangle, as a share of the image"),
-      range_field("ratio", &D::erasing, &E::min_ratio, &E::max_ratio, above(0), "its height over its width")};
+  erasing.table.fields = {inner_field("probability", &D::erasing, &E::probability,
+                                      number<float>(share_above_zero), "share of images")
+                              .require(),
+                          range_field("area", &D::erasing, &E::min_area, &E::max_area, share_above_zero,
+                                      "smallest and largest area of the rectangle, as a share of the image"),
+                          range_field("ratio", &D::erasing, &E::min_ratio, &E::max_ratio, above(0),
+                                      "smallest and largest ratio of its height to its width")};
   Kind<D> mixup;
   mixup.name = "mixup";
-  mixup.help = "blend each image and its label with another's, by a share from Beta(alpha, alpha)";
+  mixup.help =
+      "mix each image and its label with another image and label; the share is drawn from Beta(alpha, alpha)";
   mixup.table.short_key = "alpha";
   const Codec<float> alpha = number<float>(Interval{.low = 0, .high = 8, .low_open = true});
   mixup.table.fields = {field("alpha", &D::mixup, alpha, "larger: more even blends").require()};
   Kind<D> cutmix;
   cutmix.name = "cutmix";
-  cutmix.help = "replace a box by another image's; its share of the area is from Beta(alpha, alpha)";
+  cutmix.help =
+      "replace a box by the same box of another image; its share of the area is drawn from Beta(alpha, "
+      "alpha)";
   cutmix.table.short_key = "alpha";
   cutmix.table.fields = {field("alpha", &D::cutmix, alpha, "1: every share is equally likely").require()};
   using R = RandomResizedCrop;
@@ -98,11 +103,12 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   part.name = "random_resized_crop";
   part.help = "resize a random part of the picture to model.input (source: folder | packed)";
   part.table.short_key = "scale";
-  part.table.fields = {range_field("scale", &D::resized_crop, &R::min_scale, &R::max_scale, share_above_zero,
-                                   "of the part, as a share of the picture's area; [0.08, 1] is usual")
-                           .require(),
-                       range_field("ratio", &D::resized_crop, &R::min_ratio, &R::max_ratio, above(0),
-                                   "its width over its height")};
+  part.table.fields = {
+      range_field("scale", &D::resized_crop, &R::min_scale, &R::max_scale, share_above_zero,
+                  "smallest and largest area of the part, as a share of the picture; [0.08, 1] is usual")
+          .require(),
+      range_field("ratio", &D::resized_crop, &R::min_ratio, &R::max_ratio, above(0),
+                  "smallest and largest ratio of its width to its height")};
   return {std::move(crop),  std::move(flip),   std::move(jitter), std::move(erasing),
           std::move(mixup), std::move(cutmix), std::move(part)};
 }

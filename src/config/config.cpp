@@ -92,12 +92,12 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
   if (std::filesystem::is_directory(status)) {
     const std::filesystem::path inner = std::filesystem::path(path) / "config.yaml";
     if (std::filesystem::exists(inner, error))
-      fail_usage("{}: a run's folder; its configuration is {} (`--resume auto` goes on with it)", path,
-                 inner.string());
+      fail_usage("{}: a run folder; give its configuration, {} (with `--resume auto` to go on with the run)",
+                 path, inner.string());
     fail_usage("{}: a directory; expected a YAML file", path);
   }
   if (path.ends_with(".safetensors"))
-    fail_usage("{}: weights or a checkpoint; expected a YAML file, such as config.yaml of its run", path);
+    fail_usage("{}: a file of weights; give a configuration (YAML), e.g. config.yaml of its run", path);
   return parse_config(configuration_in(path), path, overrides, notes);
 }
 

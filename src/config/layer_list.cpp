@@ -66,7 +66,7 @@ const std::vector<Kind<LayerConfig>>& layer_kinds() {
 const Kind<Repeat>& repeat_kind() {
   static const Kind<Repeat> kind = {
       .name = "repeat",
-      .help = "its layers several times over, each time with parameters of their own",
+      .help = "repeat a list of layers; each repetition has its own parameters",
       .table =
           {.fields = {field("times", &Repeat::times, number<int>(between(1, most_layers)), "how many times")
                           .require(),

@@ -23,7 +23,8 @@ Table<OptimizerConfig> optimizer_table() {
           .only("name: adam | adamw", adam),
       field("epsilon", &O::epsilon, number<float>(above(0)), "added to the root of the mean square")
           .only("name: adam | adamw", adam),
-      field("weight_decay", &O::weight_decay, number<float>(at_least(0)), "pulls weights towards zero"),
+      field("weight_decay", &O::weight_decay, number<float>(at_least(0)),
+            "strength of the pull of weights towards zero"),
       field("decay_all", &O::decay_all, boolean(), "decay biases and normalisation parameters too")};
   table.check = [](const O& o, const Place& place) {
     if (o.nesterov && o.momentum == 0) place.at("nesterov").refuse("needs momentum > 0");

@@ -129,7 +129,7 @@ class Walk {
       return;
     }
     if (at_->kind != Value::Kind::map) {
-      fail_usage("{}: {} is {} and has no keys; give the whole of it", where_,
+      fail_usage("{}: {} is {} and has no keys; set it as a whole", where_,
                  last_.path.empty() ? "the configuration" : last_.path, describe(*at_));
     }
     auto found = std::find(at_->keys.begin(), at_->keys.end(), step.text);
@@ -203,7 +203,8 @@ Value text_value(const std::string& word, const std::string& where) {
 void apply_override(Value& root, const std::string& assignment) {
   constexpr std::size_t longest_key = 1000;  // far more than any has
   if (std::min(assignment.find('='), assignment.size()) > longest_key)
-    fail_usage("command line: {}: no key is longer than {} characters", quote(assignment, 60), longest_key);
+    fail_usage("command line: {}: this is longer than any key ({} characters at most)", quote(assignment, 60),
+               longest_key);
   const std::string where = "command line: " + assignment;
   if (assignment.starts_with('~')) return remove(root, assignment.substr(1), where);
   const std::size_t equals = assignment.find('=');
@@ -244,7 +245,7 @@ std::vector<std::string> drop_replaced(Value& root) {
       section.keys.erase(section.keys.begin() + at);
     }
     if (!dropped.empty()) {
-      notes.push_back(fmt::format("{}: leaves out {} of the file, which {} only with {}", where,
+      notes.push_back(fmt::format("{}: ignores {} of the file, which {} only with {}", where,
                                   fmt::join(dropped, ", "), dropped.size() == 1 ? "goes" : "go", conditions));
     }
   }

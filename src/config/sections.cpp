@@ -39,7 +39,7 @@ Table<SyntheticConfig> synthetic_table() {
     double elements = 1;  // in floating point, which does not overflow
     for (const int size : s.image) elements *= size;
     if (elements > std::numeric_limits<int>::max())
-      place.at("image").refuse("has more than 2^31 - 1 elements");
+      place.at("image").refuse("an image of more than 2^31 - 1 elements is too large");
   };
   return table;
 }
@@ -67,25 +67,24 @@ Table<DataConfig> data_table() {
                         names_of_sources([](Source s) { return !has_files(s); }, " and "))),
       section("synthetic", &D::synthetic, synthetic_table())
           .only("source: synthetic", [](const D& d) { return d.source == Source::synthetic; }),
-      field(
-          "resize", &D::resize, number<int>(between(0, 65536)),
-          "shorter side of pictures before their middle is cut out, for validation and for training without "
-          "random_resized_crop; 0: 8/7 of model.input's larger side")
+      field("resize", &D::resize, number<int>(between(0, 65536)),
+            "size of the shorter side before the centre crop, in validation and in training without "
+            "random_resized_crop; 0: 8/7 of the larger side of model.input")
           .only("source: " + names_of_sources(is_streamed, " | "),
                 [](const D& d) { return is_streamed(d.source); }),
       field("max_bad", &D::max_bad, number<int>(at_least(0)),
-            "up to so many broken pictures are named and replaced by others of their class; one more ends "
-            "the run")
+            "number of broken pictures to accept: each is named and replaced by another of its class; one "
+            "more ends the run")
           .only("source: " + names_of_sources(has_pictures, " | "),
                 [](const D& d) { return has_pictures(d.source); }),
       inner_section("normalize", normalize),
       augment_field(),
       field("validation", &D::validation_fraction, validation(),
-            "test: the images that the source sets apart (of folders val/, else test/); or a share of the "
-            "training set"),
+            "test: validate on the source's own images (of folders val/, otherwise test/); a number: on this "
+            "share of the training set"),
       field("test", &D::test, choice<D::Test>({{"auto", D::Test::automatic}, {"none", D::Test::none}}),
-            "auto: images that the source sets apart for a test, and that validation does not take, are "
-            "measured on at the end; none: they are not read"),
+            "auto: measure the final accuracy on the source's test images, unless validation uses them; "
+            "none: do not read them"),
       field("resident", &D::resident, choice<R>({{"auto", R::automatic}, {"true", R::yes}, {"false", R::no}}),
             "keep the whole data set in device memory"),
   };
@@ -109,7 +108,7 @@ Table<ModelConfig> model_table() {
           .require(),
       field("layers", &M::layers, layer_list(false), "the layers in their order").require(),
       field("spare_scores", &M::spare_scores, boolean(),
-            "the last layer may give more scores than the data set has classes")};
+            "accept a last layer with more outputs than the data set has classes")};
   return table;
 }
 
@@ -131,7 +130,7 @@ Table<TrainConfig> train_table() {
   early_stop.fields = {
       field("metric", &E::metric,
             choice<E::Metric>({{"val_loss", E::Metric::val_loss}, {"val_accuracy", E::Metric::val_accuracy}}),
-            "training ends when this no longer improves; without train.early_stop it never ends early"),
+            "end training when this metric stops improving; without train.early_stop all epochs run"),
       field("patience", &E::patience, number<int>(at_least(1)),
             "epochs without improvement before training stops")};
 
@@ -140,9 +139,9 @@ Table<TrainConfig> train_table() {
       field("epochs", &T::epochs, number<int>(between(1, 1'000'000)), "passes over the training set"),
       field("global_batch", &T::global_batch, number<int>(between(1, 1 << 20)),
             "images per step, over all ranks together"),
-      field("micro_batch", &T::micro_batch, number<int>(between(0, 1 << 20)),
-            "images per pass, over all ranks together; a step adds up the gradients of its passes. 0: one "
-            "pass"),
+      field(
+          "micro_batch", &T::micro_batch, number<int>(between(0, 1 << 20)),
+          "images per pass over all ranks; a step adds up the gradients of its passes. 0: one pass per step"),
       field("reproducible_across_ranks", &T::reproducible_across_ranks, number<int>(between(0, 1024)),
             "a power of two: the batch is cut into so many logical shards, and every rank count that divides "
             "it gives weights of the same bits and metrics of the same digits; 0: off"),
@@ -156,29 +155,29 @@ Table<TrainConfig> train_table() {
           "tf32, fp16, bf16: tensor cores, device: cuda only (tf32 and bf16 from compute capability 8.0 on); "
           "fp64: the reference engine only"),
       field("label_smoothing", &T::label_smoothing, number<float>(half_open(0, 1)),
-            "share of the target spread over all classes"),
+            "share of the target probability that is spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),
       field("on_nan", &T::on_nan, choice<T::OnNan>({{"stop", T::OnNan::stop}, {"skip", T::OnNan::skip}}),
-            "what a NaN or infinite loss does. stop: it ends the run; skip: its step is left out"),
+            "what to do when the loss is NaN or infinite. stop: end the run; skip: skip that step"),
       field("clip_norm", &T::clip_norm, number<float>(at_least(0)),
-            "scale the gradient down to this 2-norm, over all parameters, where it is longer; 0: off"),
+            "largest 2-norm of the gradient over all parameters; a longer gradient is scaled down to it. 0: "
+            "off"),
       field("ema", &T::ema, number<float>(half_open(0, 1)),
-            "validate with a moving average of the weights that keeps this share of itself per step; 0: off"),
+            "decay per step of a moving average of the weights, which validation uses instead of the "
+            "weights; 0: off"),
       field("fusion", &T::fusion, boolean(),
-            "merge calls of a step where one reads what another has just written"),
+            "fuse calls of a step if one reads what another has just written"),
       field("recompute", &T::recompute, boolean(),
-            "save memory: compute activations again for backward, where that is cheap, instead of keeping "
-            "them"),
+            "save memory: recompute cheap activations in backward instead of keeping them"),
       field("autotune", &T::autotune, boolean(),
-            "time the ways to cut convolutions into tiles on CUDA devices, once, and remember the fastest"),
+            "on CUDA devices, time the tiles of each convolution once and cache the fastest"),
       field("bucket_mb", &T::bucket_bytes, mebibytes(between(0.0001, 4096)),
-            "gradients are summed in slices of about this many MiB"),
-      field(
-          "log_every", &T::log_every, number<double>(between(0, 1e6)),
-          "seconds between two lines of progress within an epoch, in metrics.jsonl and train.log and, where "
-          "the output is no terminal, there; 0: none"),
+            "size of gradient buckets, which are summed over ranks one by one, in MiB"),
+      field("log_every", &T::log_every, number<double>(between(0, 1e6)),
+            "seconds between progress lines within an epoch, in metrics.jsonl and train.log, and on standard "
+            "output if it is not a terminal; 0: no such lines"),
       field("tensorboard", &T::tensorboard, boolean(),
-            "write what TensorBoard shows to the run's folder: tensorboard --logdir runs"),
+            "write TensorBoard files to the run folder; view them with tensorboard --logdir runs"),
       section("early_stop", &T::early_stop, early_stop)};
   table.check = [](const T& t, const Place& place) {
     const int parts = t.reproducible_across_ranks;
@@ -188,7 +187,7 @@ Table<TrainConfig> train_table() {
       place.at("reproducible_across_ranks").refuse("larger than train.global_batch");
     if (parts > 0 && t.micro_batch > 0)
       place.at("micro_batch")
-          .refuse("not with reproducible_across_ranks, whose logical shards are the passes");
+          .refuse("cannot be combined with reproducible_across_ranks, which sets the passes itself");
   };
   return table;
 }
@@ -198,18 +197,20 @@ Table<DistributedConfig> distributed_table() {
   Table<D> table;
   table.fields = {
       field("timeout", &D::timeout, number<double>(between(0.5, 86'400)),
-            "seconds without a sign of life from a rank after which the run ends"),
-      field("step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
-            "seconds a step or a batch of evaluation may take before the run ends; 0: no limit"),
+            "end the run when nothing was heard of a rank for this many seconds"),
+      field(
+          "step_timeout", &D::step_timeout, number<double>(between(0, 1e6)),
+          "end the run when a step or an evaluation batch takes longer than this many seconds; 0: no limit"),
       field("verify_every", &D::verify_every, number<std::int64_t>(between(0, 1e12)),
             "steps after which ranks compare hashes of their weights, as at the end of epochs and "
             "before checkpoints; 0: at the start alone"),
       field("gradient_dtype", &D::gradient_dtype,
             choice<Precision>(
                 {{"fp32", Precision::fp32}, {"fp16", Precision::fp16}, {"bf16", Precision::bf16}}),
-            "type in which gradients travel between ranks; in 16 bits their sums are rounded, too"),
+            "type of gradients in the sum over ranks; with 16 bits the sums are rounded, too"),
       field("bind", &D::bind, choice<bool>({{"auto", true}, {"none", false}}),
-            "auto: the rank of a GPU runs on the cores near it, unless the launcher has bound it")};
+            "auto: bind a GPU's rank to the cores near that GPU, unless the launcher has bound it; none: do "
+            "not bind")};
   return table;
 }
 
@@ -252,7 +253,7 @@ void check_config(const Config& config, const Place& place) {
     if (wire == Precision::fp16 && config.train.precision != Precision::fp16)
       at.refuse("fp16 gradients overflow without loss scaling; use bf16, or train.precision: fp16");
     if (wire != Precision::fp32 && config.train.reproducible_across_ranks > 0)
-      at.refuse("{} rounds gradients; train.reproducible_across_ranks needs fp32", name_of(wire));
+      at.refuse("{} rounds gradients, but train.reproducible_across_ranks needs fp32", name_of(wire));
   });
   const auto channels = static_cast<std::size_t>(config.model.input[0]);
   const auto check_channels = [&](const std::vector<float>& values, const char* key) {
@@ -277,7 +278,7 @@ void check_config(const Config& config, const Place& place) {
   problems.attempt([&] {
     if (config.data.jitter.hue > 0 && channels != 3) {
       place.at("data").at("augment").refuse(
-          "color_jitter.hue: only images of three channels have one, and model.input has {}", channels);
+          "color_jitter.hue: needs images of three channels, but model.input has {}", channels);
     }
   });
   problems.attempt([&] { check_streamed_input(config, place); });
@@ -301,7 +302,7 @@ Table<Config> make_config_table() {
 
   Table<C> table;
   table.fields = {field("name", &C::name, file_name(), "name of the run; its folder is runs/<name>"),
-                  field("seed", &C::seed, number<std::uint64_t>(at_least(0)), "seed of everything random"),
+                  field("seed", &C::seed, number<std::uint64_t>(at_least(0)), "seed of all random numbers"),
                   section("data", &C::data, data_table()),
                   section("model", &C::model, model_table()).require(),
                   section("train", &C::train, train_table()),
@@ -312,7 +313,7 @@ Table<Config> make_config_table() {
                                         {"cpu", Device::cpu},
                                         {"cuda", Device::cuda},
                                         {"reference", Device::reference}}),
-                        "auto: cuda where there is a GPU, else cpu; reference: plain loops, which are slow"),
+                        "auto: cuda if there is a GPU, otherwise cpu; reference: plain loops, slow"),
                   section("checkpoint", &C::checkpoint, checkpoint),
                   section("distributed", &C::distributed, distributed_table())};
   table.check = check_config;

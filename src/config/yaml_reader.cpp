@@ -132,8 +132,8 @@ class Builder : public YAML::EventHandler {
     } else {
       if (value.kind != Value::Kind::scalar) fail_usage("{}: a key must be a word", value.mark.text());
       if (value.text.find("\u00a0") != std::string::npos)
-        fail_usage("{}: {} has a no-break space, which looks like a space and is none: put a space there",
-                   value.mark.text(), quote(value.text, 60));
+        fail_usage("{}: {} has a no-break space (U+00A0); replace it by a plain space", value.mark.text(),
+                   quote(value.text, 60));
       parent.key = std::move(value.text);
       parent.line = value.mark;
     }
@@ -205,9 +205,7 @@ std::string likely_mistake(std::string_view text, const YAML::Exception& error) 
     if (words[end] == ' ' && words.find(':') == std::string_view::npos)
       return fmt::format("; line {} has no colon: {}: ...", at + 1, words.substr(begin, end - begin));
   }
-  return error.msg == std::string_view("end of map not found")
-             ? "; the keys of a section begin in the same column"
-             : "";
+  return error.msg == std::string_view("end of map not found") ? "; indent all keys of a section alike" : "";
 }
 
 }  // namespace
@@ -227,7 +225,7 @@ Value parse_yaml(const std::string& text, const std::string& source, bool number
     fail_usage("{}: not valid YAML: {}{}", builder.mark(error.mark).text(), error.msg,
                numbered ? likely_mistake(text, error)
                : error.msg.find("flow not found") != std::string::npos
-                   ? "; where it has spaces, the shell needs quotes: 'model.input=[3, 64, 64]'"
+                   ? "; a value with spaces needs quotes in the shell: 'model.input=[3, 64, 64]'"
                    : "");
   }
 }

@@ -92,7 +92,7 @@ std::string class_difference(const Names& there, const Names& here) {
                        list_of_names(there, here));
   const Names only_here = missing_in(here, there), only_there = missing_in(there, here);
   if (only_here.empty() && only_there.empty())
-    return "its classes stand in another order: " + exchanged(there, here);
+    return "its classes are in another order: " + exchanged(there, here);
   std::string text = there.size() == here.size()
                          ? "its classes are others: " + exchanged(there, here)
                          : fmt::format("it has {} classes here and {} there", here.size(), there.size());

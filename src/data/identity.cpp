@@ -94,7 +94,7 @@ std::string difference(const DataIdentity& there, const DataIdentity& here) {
     found.push_back(std::move(classes));
   const bool made = there.kind == "made", made_here = here.kind == "made";
   if (made != made_here)
-    found.push_back(made ? "its images are those of files here and drawn ones there"
+    found.push_back(made ? "its images are from files here and generated there"
                          : "its images are drawn ones here and those of files there");
   if (!there.image.empty() && !here.image.empty() && there.image != here.image)
     found.push_back(fmt::format("its images are {} here and {} there", here.image, there.image));

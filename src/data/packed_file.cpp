@@ -122,7 +122,7 @@ void PackedFile::read_tail(const std::string& text) {
   std::vector<std::byte> tail(layout_.end - layout_.labels);
   file_.read_at(layout_.labels, tail);
   if (packed_hash(std::as_bytes(std::span(text)), tail) != hash_)
-    damaged("its header, labels and checksums are not what was written");
+    damaged("its header, labels or checksums were changed after it was written");
   if (version_ >= packed_version_with_sums) {
     std::vector<std::byte> gap(layout_.images - layout_.text_end);
     file_.read_at(layout_.text_end, gap);

@@ -23,7 +23,7 @@ std::string foreign_kind(std::span<const std::byte> bytes, const std::string& na
   }
   if (starts("\x89HDF"sv)) return " but an HDF5 file (Keras); weights are read from safetensors files alone";
   if (starts("\x89PNG"sv) || starts("\xff\xd8\xff"sv))
-    return " but an image; the run stands before the images";
+    return " but an image; give the run first, then the images";
   if (name.ends_with(".onnx")) return " but an ONNX file; use the run's folder that it was exported from";
   const bool is_text = std::all_of(text.begin(), text.end(), [](char c) {
     return static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\r' || c == '\t';

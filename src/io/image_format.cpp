@@ -89,11 +89,11 @@ std::string describe_foreign_file(Bytes bytes) {
   const auto has = [&](const char* tag) { return text.find(tag) != std::string::npos; };
   if (text.starts_with('<') &&
       (has("<!doctype html") || has("<html") || has("<head") || has("<body") || has("<script")))
-    return "an HTML page, as servers send it where a download fails: download the picture again";
+    return "an HTML page, probably from a failed download: download the picture again";
   if (text.starts_with("<svg") || text.starts_with("<?xml"))
     return fmt::format("an SVG or XML file; Convoy reads {}", formats);
   if (std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; }))
-    return "nothing but zero bytes, as a copy that was broken off leaves: copy the picture again";
+    return "only zero bytes, probably from an interrupted copy: copy the picture again";
   return "not a JPEG, PNG, WebP, BMP or TIFF file";
 }
 

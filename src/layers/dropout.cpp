@@ -18,7 +18,7 @@ std::int64_t first_element(const Emitter& plan) {
 
 std::vector<Kind<LayerConfig>> DropoutConfig::kinds() {
   using D = DropoutConfig;
-  return {layer_kind<D>("dropout", "zero a random share while training", {}, "rate",
+  return {layer_kind<D>("dropout", "in training, set a random share of the values to zero", {}, "rate",
                         {field("rate", &D::rate, number<float>(half_open(0, 1)), "share that is dropped")},
                         "dropout: 0.5")};
 }

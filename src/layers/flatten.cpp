@@ -8,7 +8,7 @@
 namespace convoy {
 
 std::vector<Kind<LayerConfig>> FlattenConfig::kinds() {
-  return {layer_kind<FlattenConfig>("flatten", "pixels and channels into one axis")};
+  return {layer_kind<FlattenConfig>("flatten", "join channels and pixels into one axis")};
 }
 
 int FlattenConfig::add(GraphBuilder& graph, int input) const {

@@ -32,8 +32,10 @@ PoolShape with_batch(PoolShape shape, int n) {
 std::vector<Kind<LayerConfig>> PoolConfig::kinds() {
   PoolConfig global;
   global.mode = Mode::global_average;
-  return {window_kind("maxpool", "largest of each window", Mode::max, "border, which is never the largest"),
-          window_kind("avgpool", "mean of each window", Mode::average, "border of zeros, which count"),
+  return {window_kind("maxpool", "maximum of each window", Mode::max,
+                      "border around the image; it is never the maximum"),
+          window_kind("avgpool", "mean of each window", Mode::average,
+                      "border of zeros around the image; they count in the mean"),
           layer_kind<PoolConfig>("globalavgpool", "mean over all pixels", global, "", {}, "",
                                  [](const PoolConfig& pool) { return pool.mode == Mode::global_average; })};
 }

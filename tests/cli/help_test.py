@@ -146,7 +146,7 @@ class Help(unittest.TestCase):
             message = self.refused("train", "x.yaml", *words)
             self.assertIn(f"convoy train: unknown option {words[0].partition('=')[0]!r};".replace("'", '"'), message)
             self.assertIn(f"(did you mean {meant}?)", message)
-            self.assertIn("`convoy train --help` says what it takes", message)
+            self.assertIn("`convoy train --help` lists the arguments", message)
 
     def test_what_is_wrong_with_options_is_one_line(self):
         self.assertIn('(did you mean "--output"?)', self.refused("train", "x.yaml", "--ouput", "x"))

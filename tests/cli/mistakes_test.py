@@ -148,7 +148,7 @@ class Mistakes(ProgramTest):
                         "missing: 2.weight, 2.bias; the file has bn1.bias, bn1.weight, conv1.weight, fc.bias, ..."], "train", config, "--init", path)
         for command in (["eval", path], ["predict", path, "x.png"], ["export", path, "--output", "y"]):
             self.refuse(1, ["not a Convoy checkpoint", "--init FILE"], *command, ranks=(1,))
-        self.refuse(2, ["resnet.safetensors", "weights or a checkpoint; expected a YAML file"], "train", path)
+        self.refuse(2, ["resnet.safetensors", "a file of weights; give a configuration (YAML)"], "train", path)
 
     def test_another_optimizer_cannot_go_on(self):
         config, data, run = self.write(SMALL), write_mnist(self.folder / "mnist"), self.folder / "run"
@@ -162,12 +162,12 @@ class Mistakes(ProgramTest):
             self.refuse(1, ["net.yaml: not a safetensors file but a configuration", "runs/NAME"], *command, ranks=(1,))
         self.succeed("train", config, data, "--output", run)
         for command in ("train", "plan"):
-            self.refuse(2, ["a run's folder; its configuration is", "run/config.yaml", "--resume auto"], command, run, ranks=(1,))
+            self.refuse(2, ["a run folder; give its configuration", "run/config.yaml", "--resume auto"], command, run, ranks=(1,))
 
     def test_what_an_override_leaves_out_is_said_once(self):
         config = self.write(SMALL.replace("name: sgd, lr: 0.1", "name: sgd, lr: 0.1, momentum: 0.9, nesterov: true"))
         result = self.succeed("plan", config, "optimizer.name=adamw", ranks=2)
-        self.assertEqual(result.stderr.count("optimizer.name=adamw: leaves out momentum, nesterov of the file"), 1, result.stderr)
+        self.assertEqual(result.stderr.count("optimizer.name=adamw: ignores momentum, nesterov of the file"), 1, result.stderr)
 
     def test_missing_run(self):
         self.refuse(1, ["nowhere"], "eval", "nowhere")

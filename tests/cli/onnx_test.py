@@ -309,7 +309,7 @@ class Onnx(unittest.TestCase):
         liar = self.program("liar", LIAR)
         result = self.verify(python=liar, returncode=1)
         self.assertRegex(result.stdout, r"\n\d+ of 37 answers agree.*\n  image \d+: \d here, \d by onnxruntime\n")
-        self.assertIn("answers otherwise than this program", result.stderr)
+        self.assertIn("gives other answers than this program", result.stderr)
 
     def test_verify_counts_ties_as_agreement(self):
         self.train(FLAT)

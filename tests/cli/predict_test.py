@@ -98,7 +98,7 @@ class Predict(unittest.TestCase):
 
     def test_a_picture_where_the_run_belongs(self):
         result = self.predict(self.images / "0.png", self.colours, returncode=1)
-        self.assertIn("but a picture; the run comes first: convoy predict RUN IMAGE", result.stderr)
+        self.assertIn("a picture, where a run or checkpoint should be; write convoy predict RUN IMAGE", result.stderr)
 
     def test_text_and_table(self):
         first = self.images / "0.png"

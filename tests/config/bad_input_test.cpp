@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
              "net.yaml:4: data.synthetic.image: expected 3 to 4 values, got 2"},
         Case{"data: {source: synthetic, synthetic: {train: 0}}", "data.synthetic.train: out of range"},
         Case{"data: {source: synthetic, synthetic: {image: [65536, 65536, 65536, 65536]}}",
-             "data.synthetic.image: has more than 2^31 - 1 elements"},
+             "data.synthetic.image: an image of more than 2^31 - 1 elements is too large"},
         Case{"data: {synthetic: {classes: 3}}", "data.synthetic: only with source: synthetic"},
         Case{"data: {validation: train}", "data.validation: expected test | number in (0, 1), got \"train\""},
         Case{"data: {validation: 1}", "data.validation: out of range: expected number in (0, 1), got 1"},
@@ -206,7 +206,7 @@ TEST(BadConfig, SyntaxNamesTheLine) {
   ends_with("train:\n\tepochs: 3\n", "; line 2 begins with a tab: indent with spaces");
   ends_with("train:\n  epochs:3\n  precision: fp32\n", "; line 2 needs a space after the colon: epochs: ...");
   ends_with("train:\n  epochs 3\n  precision: fp32\n", "; line 2 has no colon: epochs: ...");
-  ends_with("train:\n    epochs: 3\n  precision: fp32\n", "; the keys of a section begin in the same column");
+  ends_with("train:\n    epochs: 3\n  precision: fp32\n", "; indent all keys of a section alike");
   EXPECT_EQ(refusal("a: *nowhere\n").find(';'), std::string::npos);
   EXPECT_EQ(refusal("a: 1\n---\nb: 2\n"),
             "net.yaml:2: a second YAML document, or text behind the first; expected one");

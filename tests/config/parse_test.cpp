@@ -132,11 +132,10 @@ TEST(Config, TakesHuesOfThreeChannelsOnly) {
   const std::string hue = "data: {augment: [{color_jitter: {hue: 0.1}}]}\n";
   const std::string colored = "model:\n  input: [3, 8, 8]\n  layers: [flatten, linear: 10]\n";
   EXPECT_FLOAT_EQ(parse(colored + hue).data.jitter.hue, 0.1f);
-  EXPECT_NE(
-      testing::refusal(minimal + hue)
-          .find("net.yaml:4: data.augment: color_jitter.hue: only images of three channels have one, and "
-                "model.input has 1"),
-      std::string::npos);
+  EXPECT_NE(testing::refusal(minimal + hue)
+                .find("net.yaml:4: data.augment: color_jitter.hue: needs images of three channels, but "
+                      "model.input has 1"),
+            std::string::npos);
   EXPECT_NE(testing::refusal(colored, {"data.augment=[{color_jitter: {hue: 0.6}}]"})
                 .find("color_jitter.hue: out of range"),
             std::string::npos);
@@ -253,9 +252,9 @@ TEST(Override, AnotherOptimizerOrScheduleDropsKeysOfTheFile) {
   EXPECT_EQ(config.optimizer.beta1, 0.8f);
   EXPECT_EQ(config.schedule.name, ScheduleConfig::Name::cosine);
   EXPECT_EQ(notes,
-            (std::vector<std::string>{"command line: optimizer.name=adamw: leaves out momentum, nesterov of "
+            (std::vector<std::string>{"command line: optimizer.name=adamw: ignores momentum, nesterov of "
                                       "the file, which go only with name: sgd",
-                                      "command line: schedule.name=cosine: leaves out milestones, gamma of "
+                                      "command line: schedule.name=cosine: ignores milestones, gamma of "
                                       "the file, which go only with name: step"}));
   parse_config(text, "net.yaml", {"optimizer.lr=1"}, none);
   EXPECT_TRUE(none.empty());

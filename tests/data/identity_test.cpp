@@ -128,9 +128,8 @@ TEST(ClassNames, DifferencesAreNamed) {
   EXPECT_EQ(class_difference({}, {"a", "b"}), "");
   EXPECT_EQ(class_difference({"a", "b"}, {"b", "z"}), "its classes are b, z here and a, b there");
   const Names six{"a", "b", "c", "d", "e", "f"};
-  EXPECT_EQ(
-      class_difference(six, {"a", "c", "b", "d", "e", "f"}),
-      "its classes stand in another order: class 1 is c here and b there, class 2 is b here and c there");
+  EXPECT_EQ(class_difference(six, {"a", "c", "b", "d", "e", "f"}),
+            "its classes are in another order: class 1 is c here and b there, class 2 is b here and c there");
   expect_contains(class_difference(six, {"b", "c", "d", "e", "f", "g"}),
                   {"class 0 is b here and a there", "and so on", "only here: g", "only there: a"});
   expect_contains(class_difference(six, {"a", "b", "c", "d", "e"}),

@@ -122,8 +122,8 @@ class Packed final : public DataSource {
     if (split) split_off_validation(data, config, seed);
     if (!file->has_sums())
       data.warning = fmt::format(
-          "{}: a packed file of version {}, without checksums of its images: damage to them is not seen; "
-          "convoy data pack makes one with checksums of the same folder",
+          "{}: a packed file of version {} has no checksums of its images, so damage is not detected; pack "
+          "the folder again with `convoy data pack`",
           config.path, file->version());
     data.source = std::make_shared<PackedImages>(std::move(file), config.path, config, seed);
     return data;
