@@ -40,13 +40,16 @@ def optimizer_of(config, parameters, device, in_graph):
     """One group of parameters, which is fastest: weight decay is for all of them. The rate is small: the data is noise."""
     options = config.get("optimizer", {})
     options = {"name": options} if isinstance(options, str) else options
+    name = options.get("name", "sgd")
     common = {"lr": 1e-3, "weight_decay": options.get("weight_decay", 0), "fused": True}
-    if options.get("name", "sgd") == "sgd":
+    if name == "sgd":
         return torch.optim.SGD(parameters, momentum=options.get("momentum", 0), nesterov=options.get("nesterov", False),
                                **common)
-    kind = torch.optim.Adam if options["name"] == "adam" else torch.optim.AdamW
-    return kind(parameters, betas=(options.get("beta1", 0.9), options.get("beta2", 0.999)),
-                capturable=in_graph and device == "cuda", **common)
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if name not in kinds:
+        sys.exit(f"error: bench/torch_worker.py knows no optimizer {name}, only sgd, {', '.join(kinds)}")
+    return kinds[name](parameters, betas=(options.get("beta1", 0.9), options.get("beta2", 0.999)),
+                       capturable=in_graph and device == "cuda", **common)
 
 
 class Step:

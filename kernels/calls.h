@@ -21,7 +21,7 @@ namespace convoy {
 /// Calls that every engine has and that no layer has for itself (src/layers).
 using CommonCalls =
     TypeList<Augment, BiasGrad, Add, SoftmaxCrossEntropy, AccumulateMetrics, ReportStep, CheckGradients,
-             SgdStep, AdamStep, AverageWeights, Convert, ParameterHash, MultiplyAdd, Copy>;
+             OptimizerStep, AverageWeights, Convert, ParameterHash, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

@@ -1,6 +1,7 @@
 // Optimizer steps over the flat parameter block, one launch, four parameters per thread (one where an address
 // or the count is odd). Bytes limit them: SGD with momentum moves 20 per parameter, Adam 28.
-#include <cmath>
+#include <algorithm>
+#include <variant>
 
 #include "kernels/cuda_device.cuh"
 #include "kernels/loss_scale.h"
@@ -32,68 +33,64 @@ struct MixedPrecision {
   }
 };
 
-template <int V, class T>
-__global__ void __launch_bounds__(block_size)
-    sgd_kernel(std::int64_t packs, const StepState* state, float momentum, bool nesterov, float* parameters,
-               const float* gradients, float* velocity, const float* decay, MixedPrecision<T> mixed) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
-  if (i >= packs || mixed.skips()) return;
-  const float rate = state->learning_rate;
-  const float factor = decay[i * V / parameter_alignment];
-  Pack<V> w = load<V>(parameters, i);
-  Pack<V> g = load<V>(gradients, i);
-  mixed.unscale(g);
-  Pack<V> m{};
-  if (velocity != nullptr) m = load<V>(velocity, i);
-#pragma unroll
-  for (int k = 0; k < V; ++k) {
-    const float step = g.v[k] + factor * w.v[k];
-    m.v[k] = momentum * m.v[k] + step;
-    w.v[k] -= rate * (nesterov ? step + momentum * m.v[k] : m.v[k]);
-  }
-  store<V>(parameters, i, w);
-  mixed.keep(i, w);
-  if (velocity != nullptr) store<V>(velocity, i, m);
+/// What a kernel is given of a rule: the rule itself, or what it makes of itself for a device.
+template <class Rule>
+auto on_device(const Rule& rule) {
+  if constexpr (requires { rule.on_device(); })
+    return rule.on_device();
+  else
+    return rule;
+}
+/// What is the same for all parameters of step t.
+template <class OnDevice>
+__device__ inline auto at_step(const OnDevice& rule, float rate, float t) {
+  if constexpr (requires { rule.at(rate, t); })
+    return rule.at(rate, t);
+  else
+    return AtRate<float>{rate};
 }
 
-struct AdamConstants {
-  float beta1, beta2, epsilon;
-  float log_beta1, log_beta2;  // the corrections 1 - beta^t are -expm1(t log beta)
-  bool decoupled;
+/// Addresses of the moments, null where the hyperparameters need none.
+template <class Rule>
+struct Moments {
+  float* of[moment_count<Rule> > 0 ? moment_count<Rule> : 1] = {};
+  __device__ bool has(int m) const { return !may_lack_moments<Rule> || of[m] != nullptr; }
 };
 
-template <int V, class T>
+template <class Rule, class At, int V, std::size_t... m>
+__device__ inline void update_one(const Rule& rule, const At& at, float decay, float& w, float g,
+                                  Pack<V>* moments, int k, std::index_sequence<m...>) {
+  rule.update(at, decay, w, g, moments[m].v[k]...);
+}
+
+template <class Rule, int V, class OnDevice, class T>
 __global__ void __launch_bounds__(block_size)
-    adam_kernel(std::int64_t packs, const StepState* state, AdamConstants adam, float* parameters,
-                const float* gradients, float* mean, float* variance, const float* decay,
-                MixedPrecision<T> mixed) {
+    step_kernel(std::int64_t packs, const StepState* state, OnDevice rule, float* parameters,
+                const float* gradients, Moments<Rule> moments, const float* decay, MixedPrecision<T> mixed) {
+  constexpr int count = static_cast<int>(moment_count<Rule>);
   const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
   if (i >= packs || mixed.skips()) return;
   const float rate = state->learning_rate;
-  const float t = static_cast<float>(state->step + 1) - mixed.skipped_steps();
-  const float inv_correction1 = 1.0f / -expm1f(t * adam.log_beta1);
-  const float inv_correction2 = 1.0f / -expm1f(t * adam.log_beta2);
+  const auto at = at_step(rule, rate, static_cast<float>(state->step + 1) - mixed.skipped_steps());
   const float factor = decay[i * V / parameter_alignment];
   Pack<V> w = load<V>(parameters, i);
   Pack<V> g = load<V>(gradients, i);
   mixed.unscale(g);
-  Pack<V> m = load<V>(mean, i);
-  Pack<V> v = load<V>(variance, i);
+  Pack<V> m[count > 0 ? count : 1] = {};
+#pragma unroll
+  for (int j = 0; j < count; ++j) {
+    if (moments.has(j)) m[j] = load<V>(moments.of[j], i);
+  }
 #pragma unroll
   for (int k = 0; k < V; ++k) {
-    if (adam.decoupled) {
-      w.v[k] -= rate * factor * w.v[k];
-    } else {
-      g.v[k] += factor * w.v[k];
-    }
-    m.v[k] = adam.beta1 * m.v[k] + (1.0f - adam.beta1) * g.v[k];
-    v.v[k] = adam.beta2 * v.v[k] + (1.0f - adam.beta2) * g.v[k] * g.v[k];
-    w.v[k] -= rate * (m.v[k] * inv_correction1) / (sqrtf(v.v[k] * inv_correction2) + adam.epsilon);
+    update_one(rule, at, factor, w.v[k], g.v[k], m, k, std::make_index_sequence<moment_count<Rule>>{});
   }
   store<V>(parameters, i, w);
   mixed.keep(i, w);
-  store<V>(mean, i, m);
-  store<V>(variance, i, v);
+#pragma unroll
+  for (int j = 0; j < count; ++j) {
+    if (moments.has(j)) store<V>(moments.of[j], i, m[j]);
+  }
 }
 
 template <int V, class T>
@@ -126,48 +123,30 @@ void with_mixed_precision(const CudaContext& context, const Call& call, Function
 
 }  // namespace
 
-void launch(const CudaContext& context, const SgdStep& call) {
+void launch(const CudaContext& context, const OptimizerStep& call) {
   const std::int64_t count = call.parameters.count;
   if (count == 0) return;
   check_decay(call.parameters, call.decay);
-  check(call.velocity || call.momentum == 0.0f, "momentum without velocity");
+  check_moments(call);
   auto* parameters = context.data<float>(call.parameters);
   const auto* gradients = context.data<const float>(call.gradients);
-  auto* velocity = context.data<float>(call.velocity);
   const auto* decay = context.data<const float>(call.decay);
-  with_mixed_precision(context, call, [&](auto mixed) {
-    const int widest = pack_width<float>(count, parameters, gradients, velocity, mixed.compute_weights);
-    with_pack_width<float>(widest, [&](auto width) {
-      constexpr int v = decltype(width)::value;
-      const std::int64_t packs = count / v;
-      sgd_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
-          packs, context.state, call.momentum, call.nesterov, parameters, gradients, velocity, decay, mixed);
+  const auto step = [&]<class Rule>(const Rule& rule) {
+    Moments<Rule> moments;
+    for (std::size_t m = 0; m < call.moments.size(); ++m)
+      moments.of[m] = context.data<float>(call.moments[m]);
+    with_mixed_precision(context, call, [&](auto mixed) {
+      int widest = pack_width<float>(count, parameters, gradients, mixed.compute_weights);
+      for (const float* moment : moments.of) widest = std::min(widest, pack_width<float>(count, moment));
+      with_pack_width<float>(widest, [&](auto width) {
+        constexpr int v = decltype(width)::value;
+        const std::int64_t packs = count / v;
+        step_kernel<Rule, v><<<blocks_for(packs), block_size, 0, context.stream>>>(
+            packs, context.state, on_device(rule), parameters, gradients, moments, decay, mixed);
+      });
     });
-  });
-  check_launch();
-}
-
-void launch(const CudaContext& context, const AdamStep& call) {
-  const std::int64_t count = call.parameters.count;
-  if (count == 0) return;
-  check_decay(call.parameters, call.decay);
-  auto* parameters = context.data<float>(call.parameters);
-  const auto* gradients = context.data<const float>(call.gradients);
-  auto* mean = context.data<float>(call.mean);
-  auto* variance = context.data<float>(call.variance);
-  const auto* decay = context.data<const float>(call.decay);
-  const auto log_of = [](float beta) { return static_cast<float>(std::log(static_cast<double>(beta))); };
-  const AdamConstants adam{call.beta1,         call.beta2,         call.epsilon,
-                           log_of(call.beta1), log_of(call.beta2), call.decoupled};
-  with_mixed_precision(context, call, [&](auto mixed) {
-    const int widest = pack_width<float>(count, parameters, gradients, mean, variance, mixed.compute_weights);
-    with_pack_width<float>(widest, [&](auto width) {
-      constexpr int v = decltype(width)::value;
-      const std::int64_t packs = count / v;
-      adam_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
-          packs, context.state, adam, parameters, gradients, mean, variance, decay, mixed);
-    });
-  });
+  };
+  std::visit(step, call.rule);
   check_launch();
 }
 

@@ -1,49 +1,37 @@
-// Optimizer steps over the flat parameter block. `decay` holds one weight-decay factor per
-// parameter_alignment parameters.
+// Optimizer steps over the flat parameter block: one walk per engine, whatever the rule. `decay` holds one
+// weight-decay factor per parameter_alignment parameters.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "core/tensor.h"
 #include "kernels/contexts.h"
+#include "kernels/optimizers/all.h"
 
 namespace convoy {
 
-/// g' = g + decay w;  m = momentum m + g';  w -= lr (nesterov ? g' + momentum m : m)  (Sutskever et al.,
-/// 2013, in PyTorch's form). lr is StepState's. `velocity` is absent when momentum = 0. With a loss scale, g
-/// is multiplied by its inverse, and nothing changes when it says to skip. `compute_weights` gets w in its
-/// own type.
-struct SgdStep {
-  static constexpr const char* name = "sgd";
-  float momentum = 0.0f;
-  bool nesterov = false;
-  Tensor parameters, gradients, velocity, decay;
+/// One step of the rule (kernels/optimizers) for every parameter. The learning rate is StepState's. With a
+/// loss scale, gradients are multiplied by its inverse, and nothing changes when it says to skip.
+/// `compute_weights` gets the parameters in its own type.
+struct OptimizerStep {
+  OptimizerRule rule;
+  Tensor parameters, gradients;
+  std::vector<Tensor> moments;  ///< as moments_of(rule) names them
+  Tensor decay;
   Tensor compute_weights = {}, loss_scale = {};  ///< both optional
-  std::int64_t flops() const { return 6 * parameters.count; }
-  std::string describe() const { return fmt::format("count={}", parameters.count); }
-  template <class Self, class Visitor>
-  static void visit(Self& call, Visitor&& v) {
-    v.updates(call.parameters), v.reads(call.gradients), v.updates(call.velocity), v.reads(call.decay);
-    v.updates(call.compute_weights), v.reads(call.loss_scale);
+  const char* name() const { return name_of(rule); }
+  std::int64_t flops() const {
+    return std::visit([&]<class Rule>(const Rule&) { return Rule::flops * parameters.count; }, rule);
   }
-};
-
-/// Adam (Kingma & Ba, 2015) with bias correction at t = the steps done, this one included and skipped ones
-/// not; decoupled decay is AdamW (Loshchilov & Hutter, 2019): w -= lr decay w first, else g += decay w.
-/// Epsilon is added after the root of the corrected variance. Working copy and loss scale as for SgdStep.
-struct AdamStep {
-  static constexpr const char* name = "adam";
-  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-  bool decoupled = false;
-  Tensor parameters, gradients, mean, variance, decay;
-  Tensor compute_weights = {}, loss_scale = {};  ///< both optional
-  std::int64_t flops() const { return 14 * parameters.count; }
   std::string describe() const { return fmt::format("count={}", parameters.count); }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
-    v.updates(call.parameters), v.reads(call.gradients), v.updates(call.mean), v.updates(call.variance);
+    v.updates(call.parameters), v.reads(call.gradients);
+    for (auto& moment : call.moments) v.updates(moment);
     v.reads(call.decay), v.updates(call.compute_weights), v.reads(call.loss_scale);
   }
 };
@@ -65,8 +53,13 @@ struct AverageWeights {
   }
 };
 
-CONVOY_LAUNCHERS(SgdStep);
-CONVOY_LAUNCHERS(AdamStep);
+/// Throws where a call has other moments than its rule needs.
+inline void check_moments(const OptimizerStep& call) {
+  check(call.moments.size() == moments_of(call.rule).size(),
+        "an optimizer step with other moments than its rule's");
+}
+
+CONVOY_LAUNCHERS(OptimizerStep);
 CONVOY_LAUNCHERS(AverageWeights);
 
 }  // namespace convoy

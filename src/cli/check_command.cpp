@@ -97,8 +97,8 @@ std::string disk_note(const std::filesystem::path& output, std::int64_t paramete
     fail("{}: {} is not a folder", output.string(), folder.string());
   if (::access(folder.c_str(), W_OK) != 0) fail("{}: cannot write to {}", output.string(), folder.string());
   const auto free = static_cast<std::int64_t>(std::filesystem::space(folder).available);
-  // Parameters, up to two moments, an average; all files that are kept, the best, and one under way.
-  const std::int64_t blocks = config.train.ema > 0 ? 4 : 3;
+  // Parameters, moments, an average; all files that are kept, the best, and one under way.
+  const auto blocks = std::ssize(moments_of(config.optimizer.rule)) + (config.train.ema > 0 ? 2 : 1);
   const std::int64_t files = std::max(config.checkpoint.keep, 1) + (config.checkpoint.best ? 2 : 1);
   const std::int64_t wanted = blocks * parameters * size_of(DType::f32) * files;
   if (free < wanted) {

@@ -10,6 +10,7 @@
 #include "core/mark.h"
 #include "core/shape.h"
 #include "kernels/augment.h"
+#include "kernels/optimizers/all.h"
 #include "src/data/sets/all.h"
 #include "src/layers/all.h"
 
@@ -109,13 +110,10 @@ inline bool checks_gradients(const TrainConfig& train) {
          train.on_nan == TrainConfig::OnNan::skip;
 }
 struct OptimizerConfig {
-  enum class Name { sgd, adam, adamw } name = Name::sgd;
+  OptimizerRule rule;  ///< `name` and the rule's own keys (src/optimizers)
   float lr = 0.05f;
-  float momentum = 0;
-  bool nesterov = false;
   float weight_decay = 0;
   bool decay_all = false;  ///< weight decay on biases and normalisation parameters too
-  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
 };
 struct ScheduleConfig {
   enum class Name { constant, step, linear, cosine, one_cycle } name = Name::constant;

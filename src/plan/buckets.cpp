@@ -52,8 +52,7 @@ struct LastWriter {
 
 bool takes_sums(const Call& call) {
   return std::holds_alternative<ReportStep>(call) || std::holds_alternative<CheckGradients>(call) ||
-         std::holds_alternative<BatchNormRunning>(call) || std::holds_alternative<SgdStep>(call) ||
-         std::holds_alternative<AdamStep>(call);
+         std::holds_alternative<BatchNormRunning>(call) || std::holds_alternative<OptimizerStep>(call);
 }
 
 bool writes_gradients(const Step& step) {

@@ -26,11 +26,6 @@ class Allocator {
   ArenaSizes& sizes_;
 };
 
-int moment_blocks(const OptimizerConfig& optimizer) {
-  if (optimizer.name != OptimizerConfig::Name::sgd) return 2;
-  return optimizer.momentum > 0 ? 1 : 0;
-}
-
 DType compute_type(Precision precision, DType real) {
   if (precision == Precision::fp16) return DType::f16;
   return precision == Precision::bf16 ? DType::bf16 : real;
@@ -118,7 +113,7 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   if (checks_gradients(config.train)) {
     layout.loss_scale = allocator.take(Arena::loss_scale, real, loss_scale::fields);
   }
-  for (int i = 0; i < moment_blocks(config.optimizer); ++i) {
+  for (std::size_t i = 0; i < moments_of(config.optimizer.rule).size(); ++i) {
     layout.moments.push_back(allocator.take(Arena::moments, real, elements));
   }
   layout.reports = allocator.take(Arena::reports, DType::f64, report_slots * report_fields);

@@ -37,7 +37,7 @@ struct Layout {
   Tensor average_compute_weights;  ///< its copy in the compute type, absent where that is the real type
   /// For fp16, clip_norm or on_nan: skip (kernels/loss_scale.h).
   Tensor loss_scale;
-  std::vector<Tensor> moments;                  ///< one block like all_parameters for momentum, two for Adam
+  std::vector<Tensor> moments;                  ///< blocks like all_parameters, as moments_of(optimizer.rule)
   std::vector<Tensor> statistics;               ///< one per Graph::statistics, slices of all_statistics
   Tensor all_statistics, all_batch_statistics;  ///< both laid out alike
   Tensor reports;                               ///< (report_slots,report_fields) f64 (core/step_state.h)

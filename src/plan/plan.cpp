@@ -13,7 +13,14 @@ struct ByteCounter {
 }  // namespace
 
 std::string name_of(const Call& call) {
-  return std::visit([](const auto& c) -> std::string { return c.name; }, call);
+  return std::visit(
+      [](const auto& c) -> std::string {
+        if constexpr (requires { c.name(); })
+          return c.name();  // the rule's
+        else
+          return c.name;
+      },
+      call);
 }
 std::string describe(const Call& call) {
   return std::visit([](const auto& c) { return c.describe(); }, call);

@@ -103,18 +103,9 @@ Plan update_plan(const Layout& layout, const Config& config, const std::vector<T
          "optimizer");
   }
   move_averages(plan, layout, unmoved);
-  const OptimizerConfig& o = config.optimizer;
-  if (o.name == OptimizerConfig::Name::sgd) {
-    const Tensor velocity = layout.moments.empty() ? Tensor{} : layout.moments[0];
-    emit(SgdStep{o.momentum, o.nesterov, layout.all_parameters, layout.all_gradients, velocity, layout.decay,
-                 layout.compute_weights, layout.loss_scale},
-         "optimizer");
-  } else {
-    emit(AdamStep{o.beta1, o.beta2, o.epsilon, o.name == OptimizerConfig::Name::adamw, layout.all_parameters,
-                  layout.all_gradients, layout.moments[0], layout.moments[1], layout.decay,
-                  layout.compute_weights, layout.loss_scale},
-         "optimizer");
-  }
+  emit(OptimizerStep{config.optimizer.rule, layout.all_parameters, layout.all_gradients, layout.moments,
+                     layout.decay, layout.compute_weights, layout.loss_scale},
+       "optimizer");
   if (layout.average) {
     emit(AverageWeights{config.train.ema, layout.all_parameters, layout.average,
                         layout.average_compute_weights, layout.loss_scale},

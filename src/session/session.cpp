@@ -288,13 +288,8 @@ std::vector<NamedHash> Session::hash_weights() {
 
 std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
   const Layout& layout = plans_.layout;
-  std::vector<std::string> moments;
-  if (with_optimizer) {
-    moments = config_.optimizer.name == OptimizerConfig::Name::sgd
-                  ? std::vector<std::string>{"velocity"}
-                  : std::vector<std::string>{"mean", "variance"};
-    moments.resize(layout.moments.size());
-  }
+  std::span<const char* const> moments;
+  if (with_optimizer) moments = moments_of(config_.optimizer.rule);
   std::vector<NamedTensor> out;
   for (std::size_t i = 0; i < graph_.parameters.size(); ++i) {
     const Parameter& parameter = graph_.parameters[i];

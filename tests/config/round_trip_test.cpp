@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "tests/config/support.h"
+#include "tests/rules.h"
 #include "tests/source_dir.h"
 
 namespace convoy {
@@ -35,8 +36,8 @@ auto members(const EarlyStopConfig& c) {
   return std::tie(c.metric, c.patience);
 }
 auto members(const OptimizerConfig& c) {
-  const auto& [name, lr, momentum, nesterov, weight_decay, decay_all, beta1, beta2, epsilon] = c;
-  return std::tie(name, lr, momentum, nesterov, weight_decay, decay_all, beta1, beta2, epsilon);
+  const auto& [rule, lr, weight_decay, decay_all] = c;
+  return std::tie(rule, lr, weight_decay, decay_all);
 }
 auto members(const ScheduleConfig& c) {
   const auto& [name, warmup, milestones, gamma, final_factor, start_factor, peak_at] = c;
@@ -232,16 +233,11 @@ class Dice {
       c.train.early_stop = {any({EarlyStopConfig::Metric::val_loss, EarlyStopConfig::Metric::val_accuracy}),
                             1 + below(9)};
     }
-    using O = OptimizerConfig::Name;
-    c.optimizer.name = any({O::sgd, O::adam, O::adamw});
+    const std::vector<OptimizerRule> rules = all_rules();
+    c.optimizer.rule = rules[static_cast<std::size_t>(below(static_cast<int>(rules.size())))];
+    const std::vector<std::string> values{fmt::to_string(share<float>()), coin() ? "true" : "false"};
+    std::visit([&](auto& rule) { testing::set_keys(rule, values); }, c.optimizer.rule);
     c.optimizer.lr = share<float>() * (coin() ? 1e-20f : 1.f);
-    if (c.optimizer.name == O::sgd) {
-      c.optimizer.momentum = share<float>();
-      c.optimizer.nesterov = coin();
-    } else {
-      c.optimizer.beta1 = share<float>(), c.optimizer.beta2 = share<float>(),
-      c.optimizer.epsilon = share<float>();
-    }
     c.optimizer.weight_decay = share<float>();
     c.optimizer.decay_all = coin();
     using S = ScheduleConfig::Name;

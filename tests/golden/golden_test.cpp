@@ -172,9 +172,10 @@ void compare_optimizer(const std::string& name, EngineKind kind, double toleranc
     const Tensor m1 = op.input("first moment", moment1), m2 = op.input("second moment", moment2);
     if (algorithm == "sgd") {
       const float momentum = g.attributes["momentum"];
-      op.calls = {SgdStep{momentum, g.attributes["nesterov"], w, dw, momentum > 0 ? m1 : Tensor{}, decay}};
+      const std::vector<Tensor> velocity(momentum > 0 ? 1 : 0, m1);
+      op.calls = {OptimizerStep{Sgd{momentum, g.attributes["nesterov"]}, w, dw, velocity, decay}};
     } else {
-      op.calls = {AdamStep{0.9f, 0.999f, 1e-8f, algorithm == "adamw", w, dw, m1, m2, decay}};
+      op.calls = {OptimizerStep{Adam{.decoupled = algorithm == "adamw"}, w, dw, {m1, m2}, decay}};
     }
     const std::vector<Values> results = OpRunner(op, kind).run();
     parameters = results[0], moment1 = results[3], moment2 = results[4];

@@ -8,6 +8,7 @@
 #include "core/ceil_div.h"
 #include "kernels/loss_scale.h"
 #include "tests/kernels/op_case.h"
+#include "tests/rules.h"
 
 namespace convoy::testing {
 namespace {
@@ -30,8 +31,10 @@ OpCase sgd_case(const std::string& name, std::int64_t count, float momentum, boo
   OpCase op;
   op.name = "sgd_" + name;
   const Block block = declare_block(op, count);
-  const Tensor velocity = momentum > 0 ? op.input("velocity", uniform(count, -1, 1, 3)) : Tensor{};
-  op.calls = {SgdStep{momentum, nesterov, block.parameters, block.gradients, velocity, block.decay}};
+  std::vector<Tensor> moments;
+  if (momentum > 0) moments = {op.input("velocity", uniform(count, -1, 1, 3))};
+  op.calls = {
+      OptimizerStep{Sgd{momentum, nesterov}, block.parameters, block.gradients, moments, block.decay}};
   return op;
 }
 
@@ -43,10 +46,29 @@ OpCase adam_case(const std::string& name, std::int64_t count, bool decoupled, st
   const bool first = step == 0;
   const Tensor mean = op.input("mean", uniform(count, first ? 0 : -1, first ? 0 : 1, 3));
   const Tensor variance = op.input("variance", uniform(count, 0, first ? 0 : 1, 4));
-  op.calls = {AdamStep{0.9f, 0.999f, 1e-8f, decoupled, block.parameters, block.gradients, mean, variance,
-                       block.decay}};
+  op.calls = {OptimizerStep{
+      Adam{.decoupled = decoupled}, block.parameters, block.gradients, {mean, variance}, block.decay}};
   // 1 - beta2^t loses digits in float while t is small.
   op.tolerance = 2e-5;
+  return op;
+}
+
+/// Three steps of any rule. Moments begin at zero, so that they are what the rule itself makes of them.
+OpCase rule_case(const NamedRule& rule, const std::string& name, std::int64_t count) {
+  OpCase op;
+  op.name = rule.name + "_steps_" + name;
+  op.tolerance = 2e-5;
+  const Block block = declare_block(op, count);
+  std::vector<Tensor> moments;
+  for (const char* moment : moments_of(rule.rule))
+    moments.push_back(op.input(moment, uniform(count, 0, 0, 3)));
+  const OptimizerStep step{rule.rule, block.parameters, block.gradients, moments, block.decay};
+  op.calls = {step, step, step};
+  for (const int i : {1, 2}) {
+    const auto seed = static_cast<std::uint64_t>(i + 4);
+    std::get<OptimizerStep>(op.calls[static_cast<std::size_t>(i)]).gradients =
+        op.input(fmt::format("gradients {}", i), uniform(count, -1, 1, seed));
+  }
   return op;
 }
 
@@ -65,12 +87,14 @@ OpCase mixed(OpCase op, const std::string& name, bool skip, DType compute_weight
   const Tensor copy =
       op.input("compute_weights", rounded_to(compute_weights, uniform(count, -1, 1, 9)), compute_weights);
   const Tensor state = op.input("loss scale", {1024, 1.0 / 512, skip ? 1.0 : 0.0, 3, 2, 0.5});
-  std::visit(
-      [&](auto& call) {
-        if constexpr (requires { call.compute_weights; })
-          call.compute_weights = copy, call.loss_scale = state;
-      },
-      op.calls[0]);
+  for (Call& each : op.calls) {
+    std::visit(
+        [&](auto& call) {
+          if constexpr (requires { call.compute_weights; })
+            call.compute_weights = copy, call.loss_scale = state;
+        },
+        each);
+  }
   op.storage_tolerance = compute_weights == DType::f16 ? 1.05 * 0x1p-11 : 1.05 * 0x1p-8;
   return op;
 }
@@ -95,6 +119,17 @@ Source with_one(std::int64_t count, double value) {
   Values values = uniform(count, -1, 1, 1).values();
   values[static_cast<std::size_t>(count) - 2] = value;
   return values;
+}
+
+std::vector<OpCase> rule_cases() {
+  std::vector<OpCase> cases;
+  for (const NamedRule& rule : all_named_rules()) {
+    for (const std::int64_t count : {0, 64, 64 * 1001})
+      cases.push_back(rule_case(rule, fmt::to_string(count), count));
+    cases.push_back(mixed(rule_case(rule, "mixed", 640), "applied", false));
+    cases.push_back(mixed(rule_case(rule, "mixed", 640), "skipped", true));
+  }
+  return cases;
 }
 
 std::vector<OpCase> optimizer_cases() {
@@ -139,6 +174,7 @@ std::vector<OpCase> optimizer_cases() {
 }
 
 CONVOY_OP_TESTS(Optimizer, optimizer_cases);
+CONVOY_OP_TESTS(OptimizerRules, rule_cases);
 
 }  // namespace
 }  // namespace convoy::testing

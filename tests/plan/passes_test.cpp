@@ -97,7 +97,7 @@ TEST_F(Passes, ABucketIsSummedAfterItsLastGradientAndBeforeTheOptimizer) {
       joined = false;
     }
     if (std::holds_alternative<Join>(step.call)) joined = true;
-    EXPECT_TRUE(joined || !std::holds_alternative<SgdStep>(step.call));
+    EXPECT_TRUE(joined || !std::holds_alternative<OptimizerStep>(step.call));
     EXPECT_TRUE(joined || !std::holds_alternative<ReportStep>(step.call));
     visit_tensors(step.call, Writes{written});
   }

@@ -1,0 +1,13 @@
+// The keys that YAML has for each update rule, beside those that all optimizers share.
+#pragma once
+
+#include "kernels/optimizers/all.h"
+#include "src/config/schema.h"
+
+namespace convoy {
+
+// One per rule of OptimizerRule, defined in the rule's own file here. A rule without one does not compile.
+Table<Sgd> keys_of(const Sgd&);
+Table<Adam> keys_of(const Adam&);
+
+}  // namespace convoy
