@@ -188,8 +188,8 @@ void resize(const ImageView& image, const Box& box, ImageSize out, std::uint8_t*
 }
 
 RowRange rows_to_resize(ImageSize image, const Box& box, ImageSize out) {
-  const double width = std::max(box.height / out.height, 1.0);  // of the filter
-  const double reach = box.isolated ? 1 : width + 1;            // beyond the box
+  const double width = std::max(box.height / out.height, 1.0);   // of the filter
+  const double reach = box.isolated ? 1 : width + 1;             // beyond the box
   const int spare = static_cast<int>(std::ceil(width)) * 2 + 2;  // rows of zero weights, make_taps()'s stride
   const int first = std::clamp(static_cast<int>(std::floor(box.top - reach)), 0, image.height - 1);
   const int end = static_cast<int>(std::ceil(box.top + box.height + reach)) + spare;
