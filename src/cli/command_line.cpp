@@ -127,7 +127,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
     fmt::print(file, "{}", help_text(*called.node, called.path, output_width()));
   };
   try {
-    std::vector<std::string> backwards(words.rbegin(), words.rend());  // as CLI11 wants them
+    std::vector<std::string> backwards(words.rbegin(), words.rend());  // the order that CLI11 takes
     app.parse(backwards);
   } catch (const CLI::CallForHelp&) {
     if (context.ranks.is_root()) print_help(stdout);

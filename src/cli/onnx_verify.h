@@ -10,7 +10,7 @@
 
 namespace convoy {
 
-/// What a comparison of answers has come to.
+/// The result of a comparison of answers.
 struct Agreement {
   std::int64_t images = 0, agreeing = 0;
   std::int64_t ties = 0;  ///< of those that agree: other classes, which the program finds almost as likely

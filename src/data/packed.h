@@ -27,7 +27,7 @@ struct PackOptions {
   std::function<void(std::int64_t done, std::int64_t of)> progress;
 };
 
-/// What packing has come to.
+/// The result of packing.
 struct PackSummary {
   std::int64_t train = 0, validation = 0, test = 0, left_out = 0;
   int classes = 0;

@@ -19,8 +19,8 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// Begins a sequence of batches, dropping what an earlier one left: batch b holds the images of the sample
-  /// ids batches[b], as this occasion wants them. Waits for what is being copied at the moment at most.
+  /// Begins a sequence of batches and drops the rest of an earlier one. Batch b holds the images of the
+  /// sample ids batches[b] for this occasion. Waits at most for the copy under way.
   void start(std::vector<std::vector<std::int32_t>> batches, const Occasion& occasion = {});
   /// Waits until the next batch is staged and returns its slot's index. Rethrows what a thread threw.
   int acquire();

@@ -14,7 +14,7 @@ namespace convoy {
 struct PublishedFile {
   std::string name;
   std::string sha256;                 ///< of the file as it was published
-  std::vector<std::string> unpacked;  ///< of an archive: its members that the reader wants
+  std::vector<std::string> unpacked;  ///< of an archive: its members that the reader needs
 };
 
 struct Published {

@@ -31,7 +31,7 @@ class Emitter {
   Tensor make_y() { return set_y(fresh(n() * node().out.count())); }
   /// Its output is a tensor that is there.
   Tensor set_y(const Tensor& tensor) { return values_[current_] = tensor; }
-  /// Whether somebody before it wants the gradient by an input; makes one of that size.
+  /// Whether a node before it needs the gradient by an input. fresh_dx() makes a tensor of that size.
   bool wants_dx(std::size_t which = 0) const { return trains_[input(which)]; }
   Tensor fresh_dx(std::size_t which = 0) { return fresh(n() * shape_of_x(which).count()); }
   /// The gradient by an input gets one more term. Terms are summed into a fresh tensor: branches may share

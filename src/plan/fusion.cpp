@@ -39,8 +39,8 @@ std::optional<Index> only_reader_of(const Plan& plan, const Tensor& tensor) {
   return readers[0];
 }
 
-/// Whether call `from` may run where call `to` is: none between them minds (but those that it will be one
-/// with), and no sums over ranks are waited for there.
+/// Whether call `from` may run where call `to` is: no call in between depends on it, apart from `merged`, and
+/// none waits for sums over ranks.
 bool can_move(const Plan& plan, Index from, Index to, const std::vector<Index>& merged = {}) {
   const Access moved = access_of(plan.steps[from].call);
   for (Index i = std::min(from, to) + 1; i < std::max(from, to); ++i) {
@@ -206,7 +206,7 @@ bool fuse_activation_into_batchnorm_backward(Plan& plan, const EngineHas& has) {
     if (!epilogue || first == readers.end()) return false;
     BatchNormReduce reduce = *call_at<BatchNormReduce>(plan, *first);
 
-    // Where nobody else wants the masked gradient, it is never written: both passes compute the mask anew.
+    // If no other call reads the masked gradient, it is never written: both passes compute the mask again.
     const auto forward_at = writer_of<BatchNormActivation>(plan, activation.saved);
     const auto* forward = call_at<BatchNormActivation>(plan, forward_at);
     const bool recomputable = forward != nullptr && !forward->residual && forward->plain.x == reduce.x &&

@@ -15,7 +15,7 @@ using EngineHas = std::function<bool(const Call&)>;
 /// to the tensors' readers: what a call leaves for anyone else is never taken away.
 using FusionRule = bool (*)(Plan& plan, const EngineHas& has);
 
-/// a convolution and the sums that batch normalisation wants of its result
+/// a convolution and the sums that batch normalisation takes of its result
 bool fuse_statistics_into_convolution(Plan& plan, const EngineHas& has);
 /// then the moments, where no other rank adds to the sums
 bool fuse_moments_into_statistics(Plan& plan, const EngineHas& has);
