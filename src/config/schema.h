@@ -291,8 +291,8 @@ struct Repeat {
 
 // The tables.
 const Table<Config>& config_table();                   // sections.cpp
-Table<OptimizerConfig> optimizer_table();              // optimizer_section.cpp
-Table<ScheduleConfig> schedule_table();                // optimizer_section.cpp
+Table<OptimizerConfig> optimizer_table();              // src/optimizers/section.cpp
+Table<ScheduleConfig> schedule_table();                // schedule_section.cpp
 const std::vector<Kind<LayerConfig>>& layer_kinds();   // layer_list.cpp
 const Kind<Repeat>& repeat_kind();                     // layer_list.cpp
 const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp

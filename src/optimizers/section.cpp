@@ -1,5 +1,4 @@
-// The schema of optimizer and schedule.
-#include "src/config/schema.h"
+// The schema of the section `optimizer`: what all rules share, and the keys of each.
 #include "src/optimizers/keys.h"
 
 namespace convoy {
@@ -83,47 +82,6 @@ Table<OptimizerConfig> optimizer_table() {
           if (const auto keys = keys_of(rule); keys.check) keys.check(rule, place);
         },
         o.rule);
-  };
-  return table;
-}
-
-Table<ScheduleConfig> schedule_table() {
-  using S = ScheduleConfig;
-  using N = S::Name;
-  const auto is = [](auto... names) { return [=](const S& s) { return ((s.name == names) || ...); }; };
-  const Interval share = between(0, 1);
-  Table<S> table;
-  table.short_key = "name";
-  table.fields = {
-      field("name", &S::name,
-            choice<N>({{"constant", N::constant},
-                       {"step", N::step},
-                       {"linear", N::linear},
-                       {"cosine", N::cosine},
-                       {"one_cycle", N::one_cycle}}),
-            "how the learning rate changes"),
-      field("warmup_epochs", &S::warmup_epochs, number<double>(at_least(0)),
-            "linear rise from zero; at most half of the run")
-          .only("name: constant | step | linear | cosine", is(N::constant, N::step, N::linear, N::cosine)),
-      field("milestones", &S::milestones, one_or_list(number<double>(above(0)), 1, 1000),
-            "epochs at which lr is multiplied by gamma")
-          .only("name: step", is(N::step)),
-      field("gamma", &S::gamma, number<double>(above(0)), "see milestones").only("name: step", is(N::step)),
-      field("final_factor", &S::final_factor, number<double>(share), "lr at the end, as a share of the peak")
-          .only("name: linear | cosine", is(N::linear, N::cosine)),
-      field("start_factor", &S::start_factor, number<double>(share),
-            "lr at the start, as a share of the peak")
-          .only("name: one_cycle", is(N::one_cycle)),
-      field("peak_at", &S::peak_at,
-            number<double>(Interval{.low = 0, .high = 1, .low_open = true, .high_open = true}),
-            "when lr peaks, as a share of the run")
-          .only("name: one_cycle", is(N::one_cycle))};
-  table.check = [](const S& s, const Place& place) {
-    const auto falls = std::adjacent_find(s.milestones.begin(), s.milestones.end(), std::greater_equal<>());
-    if (falls != s.milestones.end())
-      place.at("milestones").refuse("must ascend; {} stands before {}", falls[0], falls[1]);
-    if (s.name == N::step && s.milestones.empty())
-      place.at("milestones").refuse("missing; name: step needs them");
   };
   return table;
 }
