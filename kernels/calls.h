@@ -7,6 +7,7 @@
 #include "kernels/conv/conv.h"
 #include "kernels/convert.h"
 #include "kernels/elementwise.h"
+#include "kernels/fold.h"
 #include "kernels/fused.h"
 #include "kernels/linear.h"
 #include "kernels/loss.h"
@@ -20,7 +21,7 @@ namespace convoy {
 
 /// Calls that every engine has and that no layer has for itself (src/layers).
 using CommonCalls =
-    TypeList<Augment, BiasGrad, Add, SoftmaxCrossEntropy, AccumulateMetrics, ReportStep, CheckGradients,
+    TypeList<Augment, BiasGrad, Add, Fold, SoftmaxCrossEntropy, AccumulateMetrics, ReportStep, CheckGradients,
              OptimizerStep, AverageWeights, Convert, ParameterHash, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.

@@ -69,7 +69,7 @@ void Inference::load_plans(const TrainedModel& model, const Config& config) {
   }
   engine_->allocate(arenas);
   for (const auto& [count, plan] : plans)
-    plans_[count] = {engine_->load(plan), logits_of(plan), threads_for(plan)};
+    plans_[count] = {engine_->load(plan), plan.logits, threads_for(plan)};
 }
 
 void Inference::write_weights(const TrainedModel& model) {

@@ -1,8 +1,8 @@
 // Gradient buckets: which slices of the flat gradient block are summed over ranks, and when.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
-#include "src/plan/access.h"
 #include "src/plan/passes.h"
 
 namespace convoy {
@@ -50,71 +50,63 @@ struct LastWriter {
   }
 };
 
-bool takes_sums(const Call& call) {
-  return std::holds_alternative<ReportStep>(call) || std::holds_alternative<CheckGradients>(call) ||
-         std::holds_alternative<BatchNormRunning>(call) || std::holds_alternative<OptimizerStep>(call);
-}
-
-bool writes_gradients(const Step& step) {
-  const Access access = access_of(step.call);
-  return std::any_of(access.written.begin(), access.written.end(),
-                     [](const Tensor& tensor) { return tensor.arena == Arena::gradients; });
-}
-bool is_fold(const Step& step) {
-  return std::holds_alternative<Add>(step.call) && writes_gradients(step);
-}
-
-/// Takes the sums of blocks out of the plan that come after all else that writes gradients.
-std::vector<Add> take_last_folds(Plan& plan) {
-  auto first = plan.steps.end();
-  while (first != plan.steps.begin() && (!writes_gradients(first[-1]) || is_fold(first[-1]))) --first;
-  std::vector<Add> folds;
-  for (auto step = first; step != plan.steps.end(); ++step) {
-    if (is_fold(*step)) folds.push_back(std::get<Add>(step->call));
-  }
-  plan.steps.erase(std::remove_if(first, plan.steps.end(), is_fold), plan.steps.end());
-  return folds;
+/// The passes, what adds the gradients of the last one to those of the others, and the update.
+struct Parts {
+  std::vector<Step> passes;
+  std::vector<Fold> last_folds;
+  std::vector<Step> update;
+};
+Parts split(Plan plan) {
+  const auto update = std::find_if(plan.steps.begin(), plan.steps.end(),
+                                   [](const Step& step) { return step.phase == Phase::update; });
+  auto folds = update;
+  while (folds != plan.steps.begin() && folds[-1].phase == Phase::sum) --folds;
+  Parts parts;
+  parts.passes.assign(std::move_iterator(plan.steps.begin()), std::move_iterator(folds));
+  for (; folds != update; ++folds) parts.last_folds.push_back(std::get<Fold>(folds->call));
+  parts.update.assign(std::move_iterator(update), std::move_iterator(plan.steps.end()));
+  return parts;
 }
 
 }  // namespace
 
 Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks) {
   if (ranks == 1) return plan;
-  const std::vector<Add> folds = take_last_folds(plan);
+  Plan out;
+  out.name = plan.name;
+  Parts parts = split(std::move(plan));
   const std::vector<Bucket> buckets = make_buckets(layout, bucket_bytes);
   LastWriter last{buckets, layout.reduced_block.bytes(), std::vector<std::ptrdiff_t>(buckets.size(), -1)};
-  for (const Step& step : plan.steps) {
+  for (const Step& step : parts.passes) {
     visit_tensors(step.call, last);
     ++last.current;
   }
 
-  Plan out;
-  out.name = plan.name;
-  bool joined = false;
-  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    if (takes_sums(plan.steps[i].call) && !std::exchange(joined, true)) {
-      out.steps.push_back({Join{}, "optimizer"});
-      if (layout.compressed_gradients)
-        out.steps.push_back({Convert{layout.compressed_gradients, layout.all_gradients}, "gradients"});
-    }
-    out.steps.push_back(std::move(plan.steps[i]));
+  const auto sum = [&](Call call, const std::string& name) {
+    out.steps.push_back({std::move(call), name, Phase::sum});
+  };
+  for (std::size_t i = 0; i < parts.passes.size(); ++i) {
+    out.steps.push_back(std::move(parts.passes[i]));
     for (std::size_t b = 0; b < buckets.size(); ++b) {
       if (last.step[b] != static_cast<std::ptrdiff_t>(i)) continue;
       const std::string name = fmt::format("bucket {}", b);
       const std::int64_t first = buckets[b].begin / size_of(layout.real);
       const std::int64_t count = (buckets[b].end - buckets[b].begin) / size_of(layout.real);
       const auto part = [&](const Tensor& block) { return slice(block, first, count); };
-      for (const Add& fold : folds)
-        out.steps.push_back({Add{part(fold.a), part(fold.b), part(fold.y)}, name});
+      for (const Fold& fold : parts.last_folds) sum(Fold{part(fold.a), part(fold.b), part(fold.y)}, name);
       Tensor values = part(layout.reduced_block);
       if (layout.compressed_gradients && buckets[b].begin < layout.votes.offset) {
         const Tensor rounded = slice(layout.compressed_gradients, first, count);
-        out.steps.push_back({Convert{values, rounded}, name});
+        sum(Convert{values, rounded}, name);
         values = rounded;
       }
-      out.steps.push_back({AllReduce{values}, name});
+      sum(AllReduce{values}, name);
     }
   }
+  sum(Join{}, "optimizer");
+  if (layout.compressed_gradients)
+    sum(Convert{layout.compressed_gradients, layout.all_gradients}, "gradients");
+  std::move(parts.update.begin(), parts.update.end(), std::back_inserter(out.steps));
   return out;
 }
 

@@ -25,6 +25,7 @@ void Emitter::forward() {
 }
 
 void Emitter::backward() {
+  phase_ = Phase::backward;
   for (current_ = graph_.nodes.size() - 1; current_ > 0; --current_) {
     if (!trains_[current_]) continue;
     const std::size_t first = plan_.steps.size();

@@ -67,7 +67,7 @@ class Emitter {
  protected:
   static std::size_t at(int index) { return static_cast<std::size_t>(index); }
   std::size_t input(std::size_t which) const { return at(node().inputs[which]); }
-  void emit(Call call, const std::string& name) { plan_.steps.push_back({std::move(call), name}); }
+  void emit(Call call, const std::string& name) { plan_.steps.push_back({std::move(call), name, phase_}); }
   /// A range of the first block of gradients, in this pass's block.
   Tensor in_this_pass(const Tensor& of_first) const { return in_block(layout_, of_first, batch_.block); }
   /// Calls of all nodes but the first, first to last.
@@ -81,6 +81,7 @@ class Emitter {
   const MicroBatch batch_;
   const bool training_;
   Plan plan_;
+  Phase phase_ = Phase::forward;  ///< of what is emitted
   std::vector<Tensor> values_,
       gradients_;  ///< of each node: its output, and the loss's gradient by it once known
 

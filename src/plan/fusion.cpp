@@ -64,7 +64,7 @@ bool merge(Plan& plan, const EngineHas& has, std::vector<Index> steps, Index at,
     const std::string& name = plan.steps[step].node;
     if (node != name) node += (node.empty() ? "" : "+") + name;
   }
-  plan.steps[at] = {std::move(call), std::move(node)};
+  plan.steps[at] = {std::move(call), std::move(node), plan.steps[at].phase};
   for (Index i = steps.size(); i-- > 0;) {
     if (steps[i] != at) plan.steps.erase(plan.steps.begin() + static_cast<std::ptrdiff_t>(steps[i]));
   }

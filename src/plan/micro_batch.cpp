@@ -96,7 +96,7 @@ FoldPlan fold_plan(int passes, bool as_tree) {
     plan.blocks = std::max(plan.blocks, used);
     // As in a binary counter: pass p completes as many sums as p + 1 has zeros at its end.
     const int completed = as_tree ? std::countr_zero(static_cast<unsigned>(pass) + 1U) : used - 1;
-    std::vector<Fold>& folds = plan.folds.emplace_back();
+    std::vector<BlockPair>& folds = plan.folds.emplace_back();
     for (int i = 0; i < completed; ++i, --used) folds.push_back({used - 2, used - 1});
   }
   for (; used > 1; --used) plan.folds.back().push_back({used - 2, used - 1});

@@ -40,17 +40,17 @@ int images_of(const TrainConfig& train, int global_n, int rank, int ranks);
 /// Images that a rank is handed for that.
 int staged_of(const Config& config, int global_n, int rank, int ranks);
 
-/// After which passes blocks of gradients are added, and which: folds[p] are done after pass p, in order.
-struct Fold {
+/// Of gradients: block `into` becomes the sum of both.
+struct BlockPair {
   int into = 0, from = 0;
-  bool operator==(const Fold&) const = default;
+  bool operator==(const BlockPair&) const = default;
 };
-/// Pass after pass into block 0, from block 1.
+/// After which passes blocks of gradients are added, and which: pass after pass into block 0, from block 1.
 /// With `as_tree`, as a binary tree: of two passes at a time, then of two such sums, and so on; passes then
 /// take the lowest free block.
 struct FoldPlan {
-  std::vector<int> block;                ///< of each pass
-  std::vector<std::vector<Fold>> folds;  ///< after each pass
+  std::vector<int> block;                     ///< of each pass
+  std::vector<std::vector<BlockPair>> folds;  ///< folds[p] are done after pass p, in order
   int blocks = 1;
 };
 FoldPlan fold_plan(int passes, bool as_tree);

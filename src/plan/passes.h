@@ -24,12 +24,10 @@ Plan update_plan(const Layout& layout, const Config& config, const std::vector<T
 Plan training_plan(const Graph& graph, const Layout& layout, const Config& config,
                    const std::vector<MicroBatch>& passes, bool resident,
                    const std::function<Plan(Plan)>& optimize_pass = std::identity{});
-/// Gather and forward without randomness, loss and correct answers into Layout::validation_metrics.
+/// Gather and forward without randomness, loss and correct answers into Layout::validation_metrics; the
+/// logits are kept (Plan::logits).
 Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                      bool resident);
-
-/// The logits of an evaluation plan. They are still there when it has run: nothing follows the loss but sums.
-Tensor logits_of(const Plan& plan);
 
 /// A hash of every parameter and every average into Layout::hashes; Step::node is its name in files.
 Plan verification_plan(const Graph& graph, const Layout& layout);

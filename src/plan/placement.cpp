@@ -83,6 +83,7 @@ Plan place_tensors(Plan plan, const Layout& layout, const std::function<std::int
     visit_tensors(step.call, collector);
     ++collector.step;
   }
+  collector.touch(plan.logits);
   plan.arenas = layout.arenas;
   plan.arenas[static_cast<std::size_t>(Arena::activations)] = assign_offsets(collector.lifetimes);
   for (Step& step : plan.steps) {
@@ -91,6 +92,7 @@ Plan place_tensors(Plan plan, const Layout& layout, const std::function<std::int
     visit_tensors(step.call, Rebinder{collector.lifetimes});
     scratch = std::max(scratch, workspace(step.call));
   }
+  Rebinder{collector.lifetimes}.bind(plan.logits);
   return plan;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -17,15 +18,26 @@ namespace convoy {
 using Call = VariantOf<ConcatLists<CommonCalls, LayerCalls, FusedCalls,
                                    TypeList<AllReduce, ExchangeSlices, GatherSlices, Join>>>;
 
+/// What a call of a step is for. A training step is, for each of its passes, forward, which ends with the
+/// loss, and backward, with sums of gradients (over passes and ranks) beside it and behind; then the update.
+enum class Phase : std::uint8_t {
+  forward,
+  backward,  ///< what is computed again for it included
+  sum,
+  update  ///< takes the sums: report, running averages, optimizer
+};
+
 struct Step {
   Call call;
   std::string node;  ///< the layer or parameter group it works for
+  Phase phase = Phase::forward;
 };
 
 struct Plan {
   std::string name;
   std::vector<Step> steps;
   ArenaSizes arenas{};  ///< bytes this plan needs of each arena
+  Tensor logits = {};   ///< (images,classes) of an evaluation, which are still there when it has run
 };
 
 /// Calls `visitor.reads | writes | updates(Tensor)` for every tensor of the call, absent ones included.

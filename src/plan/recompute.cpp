@@ -57,8 +57,7 @@ class Repeatable {
  public:
   explicit Repeatable(const Plan& plan) : plan_(plan) {
     const Index size = plan.steps.size();
-    while (backward_ < size && !is_any_of<SoftmaxCrossEntropy>(plan.steps[backward_].call)) ++backward_;
-    backward_ = std::min(backward_ + 1, size);
+    while (backward_ < size && plan.steps[backward_].phase == Phase::forward) ++backward_;
     for (const Step& step : plan.steps) accesses_.push_back(access_of(step.call));
     for (Index i = 0; i < size; ++i) {
       for (const Tensor& t : accesses_[i].written)
@@ -73,7 +72,8 @@ class Repeatable {
       const auto again = repetition_of(plan.steps[i].call);
       if (!again || !inputs_last(i)) continue;
       const Tensor& output = accesses_[i].written.front();
-      sources_.emplace(output.offset, Source{{*again, plan.steps[i].node + " again"}, output.bytes()});
+      sources_.emplace(output.offset,
+                       Source{{*again, plan.steps[i].node + " again", Phase::backward}, output.bytes()});
     }
   }
 
@@ -99,7 +99,7 @@ class Repeatable {
 
   /// The plan whose backward reads copies of the chosen tensors.
   Plan with(const Ids& chosen) const {
-    Plan out{plan_.name, {}, plan_.arenas};
+    Plan out{plan_.name, {}, plan_.arenas, plan_.logits};
     std::map<Id, Tensor> copies;
     for (Index i = 0; i < plan_.steps.size(); ++i) {
       if (i >= backward_)
@@ -137,7 +137,7 @@ class Repeatable {
 
   const Plan& plan_;
   std::vector<Access> accesses_;  ///< one per step
-  Index backward_ = 0;            ///< the first step after the loss
+  Index backward_ = 0;            ///< the first step after forward
   Index last_read_ = 0;           ///< the last step that reads a tensor of the step itself
   Id next_ = 0;                   ///< the first free name
   std::map<Id, Source> sources_;  ///< by what they compute

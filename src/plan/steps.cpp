@@ -58,6 +58,8 @@ class Pass : private Emitter {
       call.dlogits = gradients_.back() = fresh(call.logits.count);
       call.loss_scale = layout_.loss_scale;
       call.partner_labels = partner_labels_;
+    } else {
+      plan_.logits = call.logits;
     }
     emit(call, "loss");
     AccumulateMetrics metrics{n(), call.loss, call.hits, layout_.validation_metrics};
@@ -83,13 +85,6 @@ Plan training_pass(const Graph& graph, const Layout& layout, const Config& confi
 Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
                      bool resident) {
   return Pass(graph, layout, config, batch, false).run("evaluation step", resident);
-}
-
-Tensor logits_of(const Plan& plan) {
-  for (const Step& step : plan.steps) {
-    if (const auto* loss = std::get_if<SoftmaxCrossEntropy>(&step.call)) return loss->logits;
-  }
-  fail("internal error: {} has no loss", plan.name);
 }
 
 }  // namespace convoy

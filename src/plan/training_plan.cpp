@@ -30,9 +30,10 @@ std::int64_t append(Plan& plan, Plan part, std::int64_t free) {
   return names.most + 1;
 }
 
-void fold(Plan& plan, const std::vector<Fold>& folds, const std::function<Tensor(int)>& block) {
-  for (const Fold& f : folds)
-    plan.steps.push_back({Add{block(f.into), block(f.from), block(f.into)}, "gradients"});
+void fold(Plan& plan, const std::vector<BlockPair>& pairs, const std::function<Tensor(int)>& block) {
+  for (const BlockPair& pair : pairs)
+    plan.steps.push_back(
+        {Fold{block(pair.into), block(pair.from), block(pair.into)}, "gradients", Phase::sum});
 }
 
 /// Each rank gets its slice of every rank's sums, adds them as the upper part of the tree that the passes'
@@ -42,8 +43,9 @@ void sum_over_ranks_as_tree(Plan& plan, const Layout& layout, int rank, int rank
   const Tensor parts = in_block(layout, layout.reduced_block, layout.gradient_blocks - 1);
   const auto part = [&](int index) { return slice(parts, index * count, count); };
   const FoldPlan tree = fold_plan(ranks, true);
-  plan.steps.push_back({ExchangeSlices{layout.reduced_block, parts}, "gradients"});
-  plan.steps.push_back({Join{}, "gradients"});
+  const auto emit = [&](Call call) { plan.steps.push_back({std::move(call), "gradients", Phase::sum}); };
+  emit(ExchangeSlices{layout.reduced_block, parts});
+  emit(Join{});
   std::vector<Tensor> blocks;  // that still have to be added
   for (int r = 0; r < ranks; ++r) {
     blocks.push_back(part(r));
@@ -51,9 +53,9 @@ void sum_over_ranks_as_tree(Plan& plan, const Layout& layout, int rank, int rank
          [&](int block) { return blocks[static_cast<std::size_t>(block)]; });
     blocks.resize(blocks.size() - tree.folds[static_cast<std::size_t>(r)].size());
   }
-  std::get<Add>(plan.steps.back().call).y = slice(layout.reduced_block, rank * count, count);
-  plan.steps.push_back({GatherSlices{layout.reduced_block}, "gradients"});
-  plan.steps.push_back({Join{}, "gradients"});
+  std::get<Fold>(plan.steps.back().call).y = slice(layout.reduced_block, rank * count, count);
+  emit(GatherSlices{layout.reduced_block});
+  emit(Join{});
 }
 
 /// Moves all running averages but `unmoved`, which are in the order of the layout.
@@ -66,7 +68,7 @@ void move_averages(Plan& plan, const Layout& layout, const std::vector<Tensor>& 
         slice(layout.statistic_momentum, begin / parameter_alignment, (end - begin) / parameter_alignment);
     plan.steps.push_back({BatchNormRunning{part(layout.all_batch_statistics), part(layout.all_statistics),
                                            momentum, layout.loss_scale},
-                          "running averages"});
+                          "running averages", Phase::update});
   };
   for (const Tensor& tensor : unmoved) {
     const std::int64_t at = (tensor.offset - layout.all_statistics.offset) / size_of(layout.real);
@@ -94,7 +96,9 @@ bool normalises_one_value(const Node& node, const MicroBatch& batch) {
 
 Plan update_plan(const Layout& layout, const Config& config, const std::vector<Tensor>& unmoved) {
   Plan plan;
-  const auto emit = [&](Call call, const char* node) { plan.steps.push_back({std::move(call), node}); };
+  const auto emit = [&](Call call, const char* node) {
+    plan.steps.push_back({std::move(call), node, Phase::update});
+  };
   emit(ReportStep{layout.votes, layout.reports}, "votes");
   if (layout.loss_scale) {
     const bool dynamic = config.train.precision == Precision::fp16;

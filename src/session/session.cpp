@@ -198,7 +198,7 @@ std::optional<Metrics> Session::evaluate_unless(StopPoll& poll, Predictions* pre
 void Session::read_logits(const Range& batch, std::vector<double>& logits) {
   const Shard shard = evaluation_shard(batch);
   if (shard.count == 0) return;
-  const std::vector<double> rows = read_values(logits_of(plans_.evaluation.at(batch.count)));
+  const std::vector<double> rows = read_values(plans_.evaluation.at(batch.count).logits);
   const std::int64_t first = std::int64_t{batch.first} + shard.first;
   std::copy(rows.begin(), rows.end(), logits.begin() + first * graph_.classes());
 }

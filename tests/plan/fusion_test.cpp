@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -122,6 +123,19 @@ const std::string residual = R"(
     - globalavgpool
     - linear: 3
 )";
+
+TEST_F(Fusion, KeepsPhases) {
+  for (const std::string& layers : {lenet, residual}) {
+    const Plan after = fuse(plain(layers), has_all);
+    EXPECT_TRUE(std::is_sorted(after.steps.begin(), after.steps.end(),
+                               [](const Step& a, const Step& b) { return a.phase < b.phase; }));
+    for (const Step& step : after.steps) {
+      if (name_of(step.call).find("dgrad") != std::string::npos) {
+        EXPECT_EQ(step.phase, Phase::backward);
+      }
+    }
+  }
+}
 
 TEST_F(Fusion, LeNetKeepsNoActivationOfItsOwn) {
   const Plan before = plain(lenet), after = fuse(before, has_all);

@@ -115,7 +115,7 @@ std::string sum_of(int passes, bool as_tree) {
   for (int pass = 0; pass < passes; ++pass) {
     const auto at = static_cast<std::size_t>(pass);
     blocks[static_cast<std::size_t>(plan.block[at])] = std::to_string(pass);
-    for (const Fold& fold : plan.folds[at]) {
+    for (const BlockPair& fold : plan.folds[at]) {
       std::string& into = blocks[static_cast<std::size_t>(fold.into)];
       into = "(" + into + "+" + blocks[static_cast<std::size_t>(fold.from)] + ")";
     }

@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <string>
 #include <utility>
 #include <variant>
 
+#include "src/plan/access.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {
@@ -64,7 +67,7 @@ TEST_F(Passes, BucketsAreFoldedAndSummedDuringTheLastPass) {
     const auto* sum = std::get_if<AllReduce>(&with.steps[i].call);
     if (sum == nullptr || sum->values.arena != Arena::gradients) continue;
     EXPECT_EQ(loads, 2u);
-    const auto* fold = std::get_if<Add>(&with.steps[i - 1].call);
+    const auto* fold = std::get_if<Fold>(&with.steps[i - 1].call);
     ASSERT_NE(fold, nullptr);
     EXPECT_EQ(fold->y, sum->values);
     EXPECT_EQ(fold->b, in_block(layout_, sum->values, 1));
@@ -72,6 +75,83 @@ TEST_F(Passes, BucketsAreFoldedAndSummedDuringTheLastPass) {
   }
   EXPECT_GT(folds, 2u);
   EXPECT_EQ(summed(with, Arena::gradients).size(), folds);
+}
+
+/// A letter for each run of steps of one phase.
+std::string phases_of(const Plan& plan) {
+  std::string runs;
+  for (const Step& step : plan.steps) {
+    const char letter = "fbsu"[static_cast<int>(step.phase)];
+    if (runs.empty() || runs.back() != letter) runs += letter;
+  }
+  return runs;
+}
+
+TEST_F(Passes, EveryStepKnowsItsPhase) {
+  layout_ = make_layout(graph_, config_, {22, 22, 22}, DType::f32, 2);
+  std::vector<MicroBatch> passes;
+  for (int p = 0; p < 3; ++p) passes.push_back({9, {3 * p, 3}, 1, 0, {3 * p, 3}, 1, p > 0 ? 1 : 0, 3 * p});
+  const Plan with = training_plan(graph_, layout_, config_, passes, true);
+  EXPECT_EQ(phases_of(with), "fbfbsfbsu");
+  for (std::size_t i = 0; i < with.steps.size(); ++i) {
+    const Call& call = with.steps[i].call;
+    // The loss and its sums end forward.
+    EXPECT_EQ(std::holds_alternative<AccumulateMetrics>(call),
+              i + 1 < with.steps.size() && with.steps[i].phase == Phase::forward &&
+                  with.steps[i + 1].phase == Phase::backward);
+    EXPECT_EQ(std::holds_alternative<Fold>(call), with.steps[i].phase == Phase::sum);
+    if (std::holds_alternative<ReportStep>(call)) {
+      EXPECT_EQ(with.steps[i - 1].phase, Phase::sum) << "the first of the update";
+    }
+  }
+  EXPECT_EQ(phases_of(evaluation_plan(graph_, layout_, config_, passes[0], true)), "f");
+
+  config_.train.reproducible_across_ranks = 2;
+  layout_ = make_layout(graph_, config_, {22, 22, 22}, DType::f32, gradient_blocks(config_.train, 2));
+  const auto shards = micro_batches(config_.train, 8, 1, 2);
+  EXPECT_EQ(phases_of(training_plan(graph_, layout_, config_, shards, true)), "fbsu") << "over ranks";
+}
+
+// Whatever the first call of the update is.
+TEST_F(Passes, TheUpdateBeginsWhenAllSumsAreThere) {
+  Plan whole = plan(2);
+  while (whole.steps.back().phase == Phase::update) {
+    const Plan with = insert_all_reduces(whole, layout_, 500, 2);
+    for (std::size_t i = 0; i < with.steps.size(); ++i) {
+      if (with.steps[i].phase != Phase::update || with.steps[i - 1].phase == Phase::update) continue;
+      EXPECT_TRUE(std::holds_alternative<Join>(with.steps[i - 1].call)) << name_of(with.steps[i].call);
+      EXPECT_EQ(with.steps[i - 1].phase, Phase::sum);
+    }
+    const auto first = std::find_if(whole.steps.begin(), whole.steps.end(),
+                                    [](const Step& step) { return step.phase == Phase::update; });
+    whole.steps.erase(first);
+  }
+}
+
+TEST_F(Passes, AnEvaluationKeepsItsLogits) {
+  const auto no_scratch = [](const Call&) { return std::int64_t{0}; };
+  for (const int lanes : {1, 2}) {
+    Plan evaluation = evaluation_plan(graph_, layout_, config_, {8, {0, 8}}, true);
+    const Tensor other{Arena::unplaced, DType::f32, 1 << 20, 1 << 20};  // where nothing else is needed
+    evaluation.steps.push_back({Add{evaluation.logits, evaluation.logits, other}, "afterwards"});
+    evaluation.steps.push_back({Add{other, other, {Arena::unplaced, DType::f32, 1 << 21, 1 << 20}}, ""});
+    const Plan placed = place_tensors(std::move(evaluation), layout_, no_scratch, lanes);
+    ASSERT_EQ(placed.logits.arena, Arena::activations);
+    EXPECT_EQ(placed.logits.count, 8 * graph_.classes());
+    bool written = false;
+    for (const Step& step : placed.steps) {
+      if (const auto* loss = std::get_if<SoftmaxCrossEntropy>(&step.call)) {
+        EXPECT_EQ(loss->logits, placed.logits);
+      }
+      const Access access = access_of(step.call);
+      const bool last_layer =
+          std::find(access.written.begin(), access.written.end(), placed.logits) != access.written.end();
+      EXPECT_FALSE(written && overlap(access.written, placed.logits)) << name_of(step.call);
+      written = written || last_layer;
+    }
+    EXPECT_TRUE(written);
+  }
+  EXPECT_FALSE(plan(1).logits) << "of a training step, whose passes may share memory";
 }
 
 TEST_F(Passes, ABucketIsSummedAfterItsLastGradientAndBeforeTheOptimizer) {

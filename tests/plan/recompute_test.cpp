@@ -106,12 +106,14 @@ TEST(Recompute, EveryCallReadsTheValuesItReadBefore) {
       const std::vector<std::size_t> read = values_after.run(step);
       if (is_repeated(step)) {
         ++repeated;
+        EXPECT_EQ(step.phase, Phase::backward);
         kinds.insert(name_of(step.call));
         continue;
       }
       ASSERT_LT(next, c.plan.steps.size());
       const Step& same = c.plan.steps[next++];
       ASSERT_EQ(name_of(step.call), name_of(same.call));
+      EXPECT_EQ(step.phase, same.phase);
       EXPECT_EQ(read, values_before.run(same)) << name_of(step.call) << " of " << step.node;
     }
     EXPECT_EQ(next, c.plan.steps.size());
