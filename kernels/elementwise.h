@@ -17,6 +17,7 @@ struct ActivationForward {
   Activation kind = Activation::relu;
   float parameter = 0.0f;  ///< of the activation, where it has one
   Tensor x, y;
+  ActivationForward again() const { return *this; }
   std::int64_t flops() const { return x.count; }
   std::string describe() const { return fmt::format("{} count={}", name_of(kind), x.count); }
   template <class Self, class Visitor>
@@ -48,6 +49,7 @@ struct Dropout {
   std::uint32_t layer = 0;  ///< the stream: which dropout layer of the network
   std::int64_t first = 0;
   Tensor x, y;
+  Dropout again() const { return *this; }  // a function of the step's state: it comes out the same
   std::int64_t flops() const { return x.count; }
   std::string describe() const { return fmt::format("rate={} count={}", rate, x.count); }
   template <class Self, class Visitor>
@@ -60,6 +62,7 @@ struct Dropout {
 struct Add {
   static constexpr const char* name = "add";
   Tensor a, b, y;
+  Add again() const { return *this; }
   std::int64_t flops() const { return y.count; }
   std::string describe() const { return fmt::format("count={}", y.count); }
   template <class Self, class Visitor>

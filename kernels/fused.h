@@ -36,6 +36,7 @@ struct LinearActivation : WithActivation<LinearForward> {
 };
 struct BatchNormActivation : WithActivation<BatchNormForward> {
   static constexpr const char* name = "batchnorm.fprop+act";
+  BatchNormActivation again() const { return *this; }
 };
 struct BatchNormInferenceActivation : WithActivation<BatchNormInference> {
   static constexpr const char* name = "batchnorm.infer+act";

@@ -35,6 +35,7 @@ struct MaxPoolForward {
   static constexpr const char* name = "maxpool.fprop";
   PoolShape shape;
   Tensor x, y, argmax;
+  MaxPoolForward again() const { return {shape, x, y, {}}; }  // the first time's argmax is kept
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>
@@ -61,6 +62,7 @@ struct AvgPoolForward {
   static constexpr const char* name = "avgpool.fprop";
   PoolShape shape;
   Tensor x, y;
+  AvgPoolForward again() const { return *this; }
   std::int64_t flops() const { return shape.flops(); }
   std::string describe() const { return shape.describe(); }
   template <class Self, class Visitor>

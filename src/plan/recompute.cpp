@@ -20,22 +20,16 @@ bool is_named(const Tensor& t) {
   return t.arena == Arena::unplaced;
 }
 
-template <class... Calls>
-bool is_any_of(const Call& call) {
-  return (std::holds_alternative<Calls>(call) || ...);
-}
-
-/// A call as it is done for the second time, when its output is all it writes. Nothing for products, which
-/// take too long. Dropout is a function of the step's state and comes out the same.
+/// The call as it is done for the second time, where it may be.
 std::optional<Call> repetition_of(const Call& call) {
-  if (const auto* pooling = std::get_if<MaxPoolForward>(&call)) {
-    MaxPoolForward again = *pooling;
-    again.argmax = {};  // the first time's is kept
-    return again;
-  }
-  if (is_any_of<BatchNormForward, BatchNormActivation, ActivationForward, Add, Dropout, AvgPoolForward>(call))
-    return call;
-  return std::nullopt;
+  return std::visit(
+      [](const auto& c) -> std::optional<Call> {
+        if constexpr (requires { c.again(); })
+          return c.again();
+        else
+          return std::nullopt;
+      },
+      call);
 }
 
 /// Reads from copies, where there are any, and, if told to, writes elsewhere.
