@@ -42,6 +42,7 @@ def apply(patch, folder):
                           env={**os.environ, "GIT_CEILING_DIRECTORIES": str(pathlib.Path(folder).parent)})
 
 
+@unittest.skipUnless(shutil.which("git") and (ROOT / ".git").exists(), "no clone of the repository")
 class Additions(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
