@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <tuple>
 #include <variant>
@@ -10,33 +11,24 @@
 
 namespace convoy {
 
-/// One parameter's moments, of the walk's type. (A rule may have none.)
-template <class Rule, class T>
-using MomentsOfOne = std::array<T, moment_count<Rule>>;
-
 /// One step of one parameter. A rule whose update takes another number of moments than it names does not
 /// compile.
-template <class Rule, class At, class T>
-void update(const Rule& rule, const At& at, T decay, T& w, T g, MomentsOfOne<Rule, T>& moments) {
+template <class Rule, class At, class T, std::size_t count>
+void update(const Rule& rule, const At& at, T decay, T& w, T g, std::array<T, count>& moments) {
   std::apply([&](auto&... moment) { rule.update(at, decay, w, g, moment...); }, moments);
 }
 
-/// `kept`: false where the hyperparameters need no moments. Then they read as -0, which adds nothing to any
-/// number, not even to -0, and are dropped.
-template <class Rule, class T, bool kept>
+/// Of `count` moments: all that the rule names, or none where the hyperparameters need none.
+template <class Rule, class T, std::size_t count>
 struct HostMoments {
-  std::array<T*, moment_count<Rule>> blocks{};
-  MomentsOfOne<Rule, T> load(std::int64_t i) const {
-    MomentsOfOne<Rule, T> one;
-    if constexpr (kept)
-      for (std::size_t m = 0; m < one.size(); ++m) one[m] = blocks[m][i];
-    else
-      one.fill(T(-0.0));
+  std::array<T*, count> blocks{};
+  std::array<T, count> load(std::int64_t i) const {
+    std::array<T, count> one;
+    for (std::size_t m = 0; m < count; ++m) one[m] = blocks[m][i];
     return one;
   }
-  void store(std::int64_t i, const MomentsOfOne<Rule, T>& one) const {
-    if constexpr (kept)
-      for (std::size_t m = 0; m < one.size(); ++m) blocks[m][i] = one[m];
+  void store(std::int64_t i, const std::array<T, count>& one) const {
+    for (std::size_t m = 0; m < count; ++m) blocks[m][i] = one[m];
   }
 };
 
@@ -46,10 +38,10 @@ void with_rule(const Context& context, const OptimizerStep& call, Function funct
   check_moments(call);
   std::visit(
       [&]<class Rule>(const Rule& rule) {
-        if constexpr (moment_count<Rule> == 0 || may_lack_moments<Rule>) {
-          if (!keeps_moments(rule)) return function(rule, HostMoments<Rule, T, false>{});
+        if constexpr (may_lack_moments<Rule>) {
+          if (!keeps_moments(rule)) return function(rule, HostMoments<Rule, T, 0>{});
         }
-        HostMoments<Rule, T, (moment_count<Rule> > 0)> moments;
+        HostMoments<Rule, T, moment_count<Rule>> moments;
         for (std::size_t m = 0; m < call.moments.size(); ++m)
           moments.blocks[m] = context.template data<T>(call.moments[m]);
         function(rule, moments);

@@ -6,7 +6,9 @@
 //   static constexpr std::array moments  what it remembers of each parameter, by its names in checkpoints
 //   static constexpr int flops           per parameter
 //   bool operator==                      defaulted
-//   bool keeps_moments() const           optional: false where these hyperparameters need no moments
+//   bool keeps_moments() const           optional: false where these hyperparameters need no moments; the
+//   host
+//                                        engines then call update without them, CUDA with zeros
 //   update(at, decay, w, g, moments...)  one step of one parameter, in float or double, on host and device
 //
 // `g` is the gradient without the loss scale, `decay` the weight's decay factor. `at` is what all parameters

@@ -19,6 +19,11 @@ struct Sgd {
 
   bool operator==(const Sgd&) const = default;
 
+  /// Without momentum.
+  template <class At, class T>
+  CONVOY_HOST_DEVICE void update(const At& at, T decay, T& w, T g) const {
+    w -= at.rate * (g + decay * w);
+  }
   template <class At, class T>
   CONVOY_HOST_DEVICE void update(const At& at, T decay, T& w, T g, T& velocity) const {
     const T step = g + decay * w;
