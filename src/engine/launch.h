@@ -23,10 +23,10 @@ constexpr bool is_one_of(TypeList<Ts...>) {
   return (std::is_same_v<C, Ts> || ...);
 }
 /// A plain call of a kernel without a launcher does not compile. A fused one is an internal error, since the
-/// fusion pass asks Engine::has first.
+/// fusion pass asks Engine::has first; so is a collective, which takes launch_call().
 template <class Context, class C>
 void launch_kernel(const Context& context, const C& call) {
-  if constexpr (Launches<Context, C> || !is_one_of<C>(FusedCalls{})) {
+  if constexpr (Launches<Context, C> || !(is_one_of<C>(FusedCalls{}) || Collective<C>)) {
     launch(context, call);
   } else {
     fail("internal error: this engine has no {}, but its plan does", C::name);
