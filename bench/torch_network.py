@@ -1,6 +1,7 @@
 """The network of a Convoy configuration in PyTorch: layers, weights, and the noise that data.source: synthetic makes."""
 import json
 import re
+import sys
 
 import numpy
 import torch
@@ -113,6 +114,8 @@ class Builder:
             return nn.ReLU(inplace=in_place)
         if kind == "leaky_relu":
             return nn.LeakyReLU(options.get("slope", 0.01), inplace=in_place)
+        if kind not in ACTIVATIONS:
+            sys.exit(f"no module of PyTorch is known here for the layer {kind}")
         return ACTIVATIONS[kind]()
 
     def chain(self, layers, shape):

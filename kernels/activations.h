@@ -116,6 +116,7 @@ struct Sigmoid {
   }
 };
 
+/// All of them: the order is that of help and messages.
 using Activations = TypeList<Relu, LeakyRelu, Gelu, Tanh, Sigmoid>;
 
 /// Calls function(activation) with the struct of `kind`, which has this parameter where it has one.

@@ -1,5 +1,6 @@
 // What every layer declares. A layer is a struct of its YAML with two functions, and an operation of the
-// graph with three; docs/architecture.md, "Adding a layer", walks through one.
+// graph with three; docs/architecture.md, "Adding things", says which files; dropout is the shortest,
+// batchnorm one with parameters.
 #pragma once
 
 #include <vector>
@@ -22,6 +23,7 @@ using AxisValues = std::vector<int>;
 /// How a parameter starts (initial_value() in src/model/graph.h).
 enum class Init { zeros, ones, uniform_fan, he, glorot, dirac };
 
+// clang-format off
 // struct XConfig {                                  what the YAML says
 //   using Op = op::X;
 //   static std::vector<Kind<LayerConfig>> kinds();  the names that it has in a list of layers
@@ -30,11 +32,15 @@ enum class Init { zeros, ones, uniform_fan, he, glorot, dirac };
 // };
 // namespace op {
 // struct X {                                        what the graph knows; indices of parameters, -1: none
-//   using Calls = TypeList<...>;                    calls that no other layer has
-//   static constexpr bool pointwise                 whether it treats all features alike, and so knows no
-//   order of them void forward(Emitter&) const; void backward(Emitter&) const;                  called where
-//   the node or something before it has parameters OnnxValue write(OnnxWriter&) const;
+//   using Calls = TypeList<...>;                    calls that no other layer has; none is called X
+//   static constexpr bool pointwise;                every feature is treated alike: false where anything differs
+//                                                   by channel, since behind a flatten the order then matters
+//   void forward(Emitter&) const;
+//   void backward(Emitter&) const;                  where the node or something before it has parameters; asks
+//                                                   wants_dx() before it makes dx
+//   OnnxValue write(OnnxWriter&) const;
 // };
 // }
+// clang-format on
 
 }  // namespace convoy

@@ -42,9 +42,9 @@ class Emitter {
 
   // --- its parameters; absent tensors for index -1 ---
 
-  /// At evaluation the moving average, where there is one.
+  /// In the real type, for vectors per channel; at evaluation the moving average, where there is one.
   Tensor parameter(int index) const;
-  /// As products take it, in the compute type.
+  /// In the compute type, for matrix products.
   Tensor compute_weights(int index) const;
   /// What this pass adds to a gradient.
   Tensor gradient(int index) const;

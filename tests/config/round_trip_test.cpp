@@ -141,9 +141,11 @@ class Dice {
         break;
       case 5: {
         ActivationConfig activation;
-        activation.kind = any({Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::tanh,
-                               Activation::sigmoid});
-        if (activation.kind == Activation::leaky_relu) activation.parameter = share<float>();
+        for_each_type(Activations{}, [&, skip = below(5)]<class A>() mutable {
+          if (skip-- != 0) return;
+          activation.kind = A::kind;
+          if constexpr (requires { A::parameter; }) activation.parameter = share<float>();
+        });
         layer.layer = activation;
         break;
       }

@@ -89,12 +89,11 @@ OpCase add_case(const std::string& name, std::int64_t count, Alias alias) {
 
 std::vector<OpCase> activation_cases() {
   std::vector<OpCase> cases;
-  for (const Activation kind :
-       {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::tanh, Activation::sigmoid}) {
-    for (const std::int64_t count : {0, 1, 7, 1000, 100003}) cases.push_back(activation_case(kind, count));
-    cases.push_back(in_place_case(kind));
-    cases.push_back(extremes_case(kind));
-  }
+  for_each_type(Activations{}, [&]<class A>() {
+    for (const std::int64_t count : {0, 1, 7, 1000, 100003}) cases.push_back(activation_case(A::kind, count));
+    cases.push_back(in_place_case(A::kind));
+    cases.push_back(extremes_case(A::kind));
+  });
   return cases;
 }
 
