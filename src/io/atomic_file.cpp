@@ -56,7 +56,7 @@ const char* not_for_files(std::filesystem::path path) {
         std::filesystem::canonical(path.has_parent_path() ? path.parent_path() : ".", error);
     struct statfs system {};
     if (error || ::statfs(folder.c_str(), &system) != 0) return nullptr;
-    if (system.f_type == proc) return "it is not a file on a disk but part of a process";
+    if (system.f_type == proc) return "it is no file on a disk but an open file or another part of a process";
     if (folder == "/dev") return "/dev is for devices";
     const std::filesystem::path target = std::filesystem::read_symlink(folder / path.filename(), error);
     if (error) return nullptr;

@@ -332,7 +332,7 @@ class Onnx(unittest.TestCase):
         bare = self.program("bare", f"#!/bin/sh\nexec '{sys.executable}' -I -S \"$@\"\n")  # a Python that sees no packages
         self.assertIn("has no numpy; pip install onnxruntime numpy pillow", self.verify(python=bare, returncode=1).stderr)
         with self.subTest("no place for its answers"), unittest.mock.patch.dict(os.environ, TMPDIR=str(self.folder / "nowhere")):
-            self.assertIn("TMPDIR names no folder", self.verify(returncode=1).stderr)
+            self.assertIn("there is no folder for temporary files", self.verify(returncode=1).stderr)
         result = convoy("export", self.run, "--verify")
         self.assertEqual((result.returncode, result.stdout), (2, ""))
         self.assertIn("only with --format onnx", result.stderr)

@@ -183,7 +183,7 @@ class Predict(unittest.TestCase):
         image = self.images / "0.png"
         short = self.folder / "short.safetensors"
         short.write_bytes(checkpoint.read_bytes()[:-9])
-        for path, message in [(self.folder / "nowhere", "nowhere"), (short, "truncated"), (image, "0.png: not a safetensors file"),
+        for path, message in [(self.folder / "nowhere", "nowhere"), (short, "truncated"), (image, "0.png: a picture, where a run or checkpoint should be"),
                               (self.images, "no checkpoint there")]:
             result = self.predict(path, image, returncode=1)
             self.assertEqual(result.stdout, "")

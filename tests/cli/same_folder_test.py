@@ -117,7 +117,7 @@ class SameFolder(ProgramTest):
                 os.kill(pid, signal.SIGKILL)
             result = self.succeed("train", "net.yaml", "--output", output, "--resume", "auto", ranks=ranks)
             finish(process)
-            self.assertIn("taken over", result.stderr)
+            self.assertIn("takes it over", result.stderr)
             if ranks == 1:
                 self.assertEqual(differing(self.folder / output / last, self.folder / "whole" / last), [])
             self.assertEqual(len(read_metrics(self.folder / output)), len(read_metrics(self.folder / "whole")))
@@ -134,7 +134,7 @@ class SameFolder(ProgramTest):
         self.assertIn("process 17 on host elsewhere", result.stderr)
         self.assertIn("looking for a sign of life for 360 s", result.stderr)
         self.lock.write_text(FOREIGN.format(refresh=50))  # six times that without a renewal
-        self.assertIn("taken over", self.succeed("train", "net.yaml", "--output", "run").stderr)
+        self.assertIn("takes it over", self.succeed("train", "net.yaml", "--output", "run").stderr)
 
     def test_a_run_that_was_taken_for_dead_ends(self):
         for ranks in (1, 2):

@@ -15,6 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from data_files import png  # noqa: E402
 from depth import DEEP  # noqa: E402
 from launch import ProgramTest, children, finish  # noqa: E402
 from networks import STEADY  # noqa: E402
@@ -22,9 +23,6 @@ from patience import patience  # noqa: E402
 from run_files import checkpoints, differing, read_metrics  # noqa: E402
 
 LIMIT = patience(5)  # seconds from the signal to the end
-PICTURE = bytes.fromhex(  # a PNG of one grey pixel
-    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
-    "3a7e9b550000000a49444154789c6360000000020001e221bc330000000049454e44ae426082")
 # What each writes, if anything, is called "out".
 COMMANDS = {
     "predict": ["predict", "run", "pictures"],
@@ -59,7 +57,7 @@ class Sigterm(ProgramTest):
         for number in range(300):
             path = self.folder / "pictures" / f"class{number % 2}" / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(PICTURE)
+            path.write_bytes(png(8, 8, lambda y, x: (30 * x, 30 * y, number % 256)))
 
     def clear(self):
         for path in list(self.folder.glob("out*")) + list(self.folder.glob("new*")):

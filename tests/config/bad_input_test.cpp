@@ -278,8 +278,8 @@ TEST(BadOverride, WhatIsNoAssignment) {
     EXPECT_NE(refusal(minimal, {text}).find("empty key"), std::string::npos);
   }
   EXPECT_NE(refusal(minimal, {"seed=[1"}).find("command line: seed=[1: not valid YAML"), std::string::npos);
-  EXPECT_TRUE(
-      refusal(minimal, {"model.input=[3,"}).ends_with("the shell needs quotes: 'model.input=[3, 64, 64]'"));
+  EXPECT_TRUE(refusal(minimal, {"model.input=[3,"})
+                  .ends_with("needs quotes in the shell: 'model.input=[3, 64, 64]'"));
   EXPECT_NE(refusal(minimal + "seed: 3\n", {"seed.x=1"}).find("seed is \"3\" and has no keys"),
             std::string::npos);
 }

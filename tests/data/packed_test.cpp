@@ -131,7 +131,7 @@ TEST_F(Packed, RefusesWhatIsDamaged) {
   expect_contains(problem_after([](Bytes& b) { b.pop_back(); }), {"bytes where"});
   expect_contains(problem_after([](Bytes& b) { b.push_back(0); }), {"bytes where"});
   expect_contains(problem_after([](Bytes& b) { b.back() ^= 1; }),
-                  {"header, labels and checksums are not what was written"});
+                  {"its header, labels or checksums were changed after it was written"});
   expect_contains(problem_after([](Bytes& b) { b[15] = 0xFF; }), {"header is longer than the file"});
   expect_contains(problem_after([](Bytes& b) { b[8] = static_cast<std::uint8_t>(b[8] - 9); }),
                   {"its header is no JSON"});
@@ -262,7 +262,7 @@ TEST_F(Packed, OlderVersionsAreReadAndTheirContentIsHashed) {
   write(6);
   const Dataset data = load_dataset(config(), 1);
   EXPECT_EQ(data.source->picture_of(1)->pixels, (Bytes{4, 5, 6}));
-  expect_contains(data.warning, {"version 2, without checksums"});
+  expect_contains(data.warning, {"version 2 has no checksums"});
   const Verification check = data_source(Source::packed).verify(config(), 1);
   expect_contains(check.note, {"a file of version 2 has checksums of its header and labels alone"});
   EXPECT_EQ(check.damaged, 0);

@@ -211,7 +211,7 @@ TEST(Image, NamesWhatIsNoImage) {
   expect_contains(of_text("\n <!DOCTYPE HTML><html>"), {"an HTML page"});
   expect_contains(of_text("<?xml version=\"1.0\"?><svg/>"), {"SVG"});
   expect_contains(of_text("BM is how this text begins"), {"not a JPEG, PNG, WebP, BMP or TIFF file"});
-  expect_contains(problem_of(Bytes(100)), {"nothing but zero bytes"});
+  expect_contains(problem_of(Bytes(100)), {"only zero bytes"});
   if (reads_webp) expect_contains(problem_of(file_of("webp_animated")), {"a.file: an animated WebP file"});
   const TemporaryFolder folder;
   expect_contains(message_of([&] { read_image(folder.path()); }), {"it is a folder; name a file"});

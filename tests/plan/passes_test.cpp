@@ -256,7 +256,7 @@ TEST_F(Passes, SixteenBitPlansKeepMasterWeightsAndSumsInFull) {
               EXPECT_EQ(call.loss.dtype, DType::f32);
               EXPECT_EQ(call.loss_scale, layout_.loss_scale);
             }
-            if constexpr (requires { call.velocity; }) {
+            if constexpr (requires { call.moments; }) {
               ++steps;
               EXPECT_EQ(call.compute_weights, layout_.compute_weights);
               EXPECT_EQ(call.loss_scale, layout_.loss_scale);

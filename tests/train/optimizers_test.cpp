@@ -1,4 +1,5 @@
 // Training with every update rule there is.
+#include <algorithm>
 #include <set>
 #include <tuple>
 
@@ -92,7 +93,8 @@ std::vector<std::string> names_of_moments(const OptimizerRule& rule) {
   const Session session(config_with(rule), tiny_data(16, 4), make_engine(EngineKind::cpu, alone), alone);
   std::vector<std::string> names;
   for (const NamedTensor& tensor : session.named_tensors(true))
-    if (tensor.name.starts_with("optimizer.") && tensor.name.ends_with(".0.weight"))
+    if (tensor.name.starts_with("optimizer.") && tensor.name.ends_with(".0.weight") &&
+        std::count(tensor.name.begin(), tensor.name.end(), '.') == 3)
       names.push_back(tensor.name);
   return names;
 }
