@@ -118,7 +118,7 @@ class Sigterm(ProgramTest):
                 self.succeed("train", "net.yaml", "train.epochs=1", "--init", path, "--output", "new")
 
     # Whose evaluations take far longer than its training; one core.
-    LONG_EVALUATION = STEADY.replace("train: 640, test: 64", "train: 64, test: 60000").replace("epochs: 3", "epochs: 1")
+    LONG_EVALUATION = STEADY.replace("train: 640, test: 64", "train: 64, test: 400000").replace("epochs: 3", "epochs: 1")
     # Whose steps do.
     LONG_STEPS = STEADY.replace("train: 640, test: 64", "train: 120000, test: 64").replace("global_batch: 32", "global_batch: 60000")
 
