@@ -88,7 +88,8 @@ TEST_F(AtomicFiles, DoesNotReplaceAnOpenFileByItsDescriptor) {
   const fs::path link = folder_.path() / "link", by_proc = fmt::format("/proc/self/fd/{}", open.get());
   fs::create_symlink(by_proc, link);
   for (const fs::path& path : {by_proc, fs::path(fmt::format("/dev/fd/{}", open.get())), link})
-    EXPECT_NE(problem_with_writing(path, "x").find("an open file or another part of a process"), std::string::npos);
+    EXPECT_NE(problem_with_writing(path, "x").find("an open file or another part of a process"),
+              std::string::npos);
   const fs::path device = "/dev/convoy-test";
   EXPECT_NE(problem_with_writing(device, "x").find("/dev is for devices"), std::string::npos);
   EXPECT_FALSE(fs::exists(device));
