@@ -76,7 +76,7 @@ class Additions(unittest.TestCase):
         # Nothing of this is measured: compilers need not optimise.
         run("cmake", "--preset", "cpu", "-DCMAKE_CXX_FLAGS_RELEASE=-O0", "-DCONVOY_WERROR=ON",
             "-DCONVOY_TESTS_ONLY=/tests/(kernels/(op_|elementwise|optimizer)|layers/|data/sets/)", seconds=300)
-        run("cmake", "--build", "build/cpu", "-j", "2", "--target", "convoy", "convoy_tests", seconds=3600)
+        run("cmake", "--build", "build/cpu", "-j", str(os.cpu_count() or 2), "--target", "convoy", "convoy_tests", seconds=3600)
         tests = run("build/cpu/tests/convoy_tests", "--gtest_filter=*softsign*:*scale*:*lion*:*kmnist*:*Every*", seconds=600)
         for added in ("softsign", "scale", "lion"):
             self.assertRegex(tests, rf"\[       OK \] .*{added}")
