@@ -27,15 +27,13 @@ void copy_to_compute_weights(const CpuContext& context, const Tensor& parameters
     std::copy_n(context.data<float>(parameters), parameters.count, context.data<float>(compute_weights));
 }
 
-/// What is the same for all parameters of step t.
+/// What is the same for all parameters of step t, in the rule's fastest form.
 template <class Rule>
 auto at_step(const Rule& rule, float rate, double t) {
   if constexpr (requires { rule.cpu(rate, t); })
     return rule.cpu(rate, t);
-  else if constexpr (requires { rule.reference(rate, t); })
-    return rule.reference(rate, t);
   else
-    return AtRate<float>{rate};
+    return reference_step(rule, rate, t);
 }
 
 }  // namespace

@@ -5,18 +5,6 @@
 #include "kernels/reference.h"
 
 namespace convoy {
-namespace {
-
-/// What is the same for all parameters of step t.
-template <class T, class Rule>
-auto at_step(const Rule& rule, T rate, double t) {
-  if constexpr (requires { rule.reference(rate, t); })
-    return rule.reference(rate, t);
-  else
-    return AtRate<T>{rate};
-}
-
-}  // namespace
 
 template <class T>
 void launch(const ReferenceContext<T>& context, const OptimizerStep& call) {
@@ -30,7 +18,7 @@ void launch(const ReferenceContext<T>& context, const OptimizerStep& call) {
   const T* gradients = context.template data<T>(call.gradients);
   const T* decay = context.template data<T>(call.decay);  // one per parameter_alignment parameters
   with_rule<T>(context, call, [&](const auto& rule, const auto& moments) {
-    const auto at = at_step(rule, static_cast<T>(context.state.learning_rate), t);
+    const auto at = reference_step(rule, static_cast<T>(context.state.learning_rate), t);
     for (std::int64_t i = 0; i < call.parameters.count; ++i) {
       auto own = moments.load(i);
       update(rule, at, decay[i / parameter_alignment], w[i], gradients[i] * unscale, own);

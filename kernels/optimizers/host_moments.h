@@ -18,6 +18,15 @@ void update(const Rule& rule, const At& at, T decay, T& w, T g, std::array<T, co
   std::apply([&](auto&... moment) { rule.update(at, decay, w, g, moment...); }, moments);
 }
 
+/// What is the same for all parameters of step t, as the rule's formula is written.
+template <class T, class Rule>
+auto reference_step(const Rule& rule, T rate, double t) {
+  if constexpr (requires { rule.reference(rate, t); })
+    return rule.reference(rate, t);
+  else
+    return AtRate<T>{rate};
+}
+
 /// Of `count` moments: all that the rule names, or none where the hyperparameters need none.
 template <class Rule, class T, std::size_t count>
 struct HostMoments {

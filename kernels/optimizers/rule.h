@@ -1,15 +1,15 @@
 // What an update rule is: a struct of the hyperparameters that YAML gives, with
 //
-//   static constexpr std::array names    what YAML can call it; where there are several, name() says which
-//   one
-//                                        an object is, and variants() makes one of each
+// clang-format off
+//   static constexpr std::array names    what YAML can call it; of several, name() says which one an object is, and
+//                                        variants() makes one of each
 //   static constexpr std::array moments  what it remembers of each parameter, by its names in checkpoints
 //   static constexpr int flops           per parameter
 //   bool operator==                      defaulted
-//   bool keeps_moments() const           optional: false where these hyperparameters need no moments; the
-//   host
+//   bool keeps_moments() const           optional: false where these hyperparameters need no moments; the host
 //                                        engines then call update without them, CUDA with zeros
 //   update(at, decay, w, g, moments...)  one step of one parameter, in float or double, on host and device
+// clang-format on
 //
 // `g` is the gradient without the loss scale, `decay` the weight's decay factor. `at` is what all parameters
 // of a step share: at.rate and, for rules with members reference(rate, t), cpu(rate, t) and on_device() as in

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "kernels/loss_scale.h"
+#include "tests/train/networks.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {
@@ -14,30 +15,20 @@ namespace {
 
 /// Channels in eights, which tensor cores take, with batch normalisation and a shortcut.
 Config network(const std::string& precision, const std::string& optimizer, bool fusion = true) {
-  const std::string yaml = fmt::format(R"(
-seed: 3
-data: {{source: digits, normalize: {{mean: [0.4], std: [0.3]}}}}
-model:
-  input: [2, 6, 6]
-  layers:
-    - conv: {{out: 16, kernel: 3, pad: same, bias: false}}
+  return step_config(R"(    - conv: {out: 16, kernel: 3, pad: same, bias: false}
     - batchnorm
     - relu
     - residual:
         body:
-          - conv: {{out: 16, kernel: 3, pad: same, bias: false}}
+          - conv: {out: 16, kernel: 3, pad: same, bias: false}
           - batchnorm
     - relu
-    - conv: {{out: 24, kernel: 3, stride: 2, pad: 1}}
+    - conv: {out: 24, kernel: 3, stride: 2, pad: 1}
     - relu
     - maxpool: 3
     - flatten
-    - linear: 3
-train: {{global_batch: 8, precision: {}, fusion: {}}}
-optimizer: {}
-)",
-                                       precision, fusion, optimizer);
-  return parse_config(yaml, "mixed.yaml", {});
+    - linear: 3)",
+                     fmt::format("precision: {}, fusion: {}", precision, fusion), "auto", optimizer);
 }
 const std::string sgd = "{name: sgd, lr: 0.05, momentum: 0.9}";
 

@@ -41,7 +41,8 @@ inline std::string residual_layers(const std::string& stem, int width, const std
 
 /// These layers, trained in batches of 8. `train`: more keys of that section, as "fusion: true".
 inline Config step_config(const std::string& layers, const std::string& train,
-                          const std::string& device = "auto") {
+                          const std::string& device = "auto",
+                          const std::string& optimizer = "{name: sgd, lr: 0.05, momentum: 0.9}") {
   const std::string yaml = fmt::format(R"(
 seed: 3
 data: {{source: digits, normalize: {{mean: [0.4], std: [0.3]}}}}
@@ -50,10 +51,10 @@ model:
   layers:
 {}
 train: {{global_batch: 8, {}}}
-optimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}
+optimizer: {}
 device: {}
 )",
-                                       layers, train, device);
+                                       layers, train, optimizer, device);
   return parse_config(yaml, "network.yaml", {});
 }
 
