@@ -13,13 +13,16 @@ namespace {
 
 void print_plan(const Plan& plan, int images, const PlanTarget& target) {
   std::int64_t flops = 0, bytes = 0;
+  std::size_t width = 12;
+  for (const Step& step : plan.steps) width = std::max(width, step.node.size());
   print_printable("{}, {} images over all ranks\n", plan.name, images);
-  print_printable("  {:<12} {:<22} {:>12} {:>12}  {}\n", "node", "call", "MFLOP", "bytes", "shape [kernels]");
+  print_printable("  {:<{}} {:<22} {:>12} {:>12}  {}\n", "node", width, "call", "MFLOP", "bytes",
+                  "shape [kernels]");
   for (const Step& step : plan.steps) {
     flops += flops_of(step.call);
     bytes += bytes_of(step.call);
     const std::string kernels = to_string(target.kernels_of(step.call));
-    print_printable("  {:<12} {:<22} {:>12.2f} {:>12}  {}{}\n", step.node, name_of(step.call),
+    print_printable("  {:<{}} {:<22} {:>12.2f} {:>12}  {}{}\n", step.node, width, name_of(step.call),
                     static_cast<double>(flops_of(step.call)) / 1e6, human_bytes(bytes_of(step.call)),
                     describe(step.call), kernels.empty() ? "" : " [" + kernels + ']');
   }

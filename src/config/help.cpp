@@ -100,6 +100,12 @@ std::string tables_of(const std::vector<HelpRow>& rows) {
 namespace {
 
 constexpr const char* layers_title = "Entries of model.layers:\n";
+constexpr const char* name_help =
+    "Any layer may have a name beside its kind: `- {conv: {out: 64, kernel: 7}, name: conv1}`. Its "
+    "parameters "
+    "are then called conv1.weight and conv1.bias, inside a block named layer1.0 layer1.0.conv1.weight. {i} "
+    "in a "
+    "name stands for the round of the repeat around it. Without a name, a layer is called by its position.";
 constexpr const char* augment_title = "Entries of data.augment:\n";
 
 std::vector<HelpRow> all_rows() {
@@ -107,7 +113,8 @@ std::vector<HelpRow> all_rows() {
 }
 
 std::string layers_help(std::size_t width) {
-  return layers_title + format_kinds(layer_kinds(), width) + format_kind(repeat_kind(), width);
+  return layers_title + ("  " + wrapped(name_help, width, 2, 2) + "\n") + format_kinds(layer_kinds(), width) +
+         format_kind(repeat_kind(), width);
 }
 
 std::string augment_help(std::size_t width) {
@@ -206,7 +213,7 @@ std::string schema_markdown() {
          "and aliases "
          "repeat\nwhat was written before: `- residual: &block {body: [...]}`, later `- residual: "
          "*block`.\n\n" +
-         sections_of(layer_kinds()) + section_of(repeat_kind());
+         wrapped(name_help, 120, 0, 0) + "\n\n" + sections_of(layer_kinds()) + section_of(repeat_kind());
 }
 
 }  // namespace convoy

@@ -90,7 +90,7 @@ class Walk {
     if (at_->kind == Value::Kind::list && step.is_number()) return;
     std::string key = is_entry() ? "" : short_key(last_);
     if (is_entry() && at_->kind == Value::Kind::scalar) {  // `- relu`: a layer without arguments
-      if (at_->text != step.text) refuse_kind(at_->text, step);
+      if (at_->text != step.text && step.text != "name") refuse_kind(at_->text, step);
       key = at_->text;
     }
     if (key.empty()) return;
@@ -134,7 +134,7 @@ class Walk {
     }
     auto found = std::find(at_->keys.begin(), at_->keys.end(), step.text);
     if (found == at_->keys.end()) {
-      if (is_entry() && at_->keys.size() == 1) refuse_kind(at_->keys[0], step);
+      if (is_entry() && at_->keys.size() == 1 && step.text != "name") refuse_kind(at_->keys[0], step);
       if (!adds_) {
         at_ = nullptr;
         return;

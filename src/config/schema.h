@@ -286,6 +286,7 @@ Value write_kind(const Kind<S>& kind, const S& source) {
 /// time with parameters of their own. Only the text has it: a Config holds the layers.
 struct Repeat {
   int times = 0;
+  int from = 0;  ///< the first round's number, for {i} in names
   std::vector<LayerConfig> layers;
 };
 

@@ -40,9 +40,12 @@ void write_block(const Value& value, std::size_t indent, std::string& out) {
     if (value.kind == Value::Kind::map) {
       out += value.keys[i] + ":";
       write_after(item, indent, out);
-    } else if (item.kind == Value::Kind::map && item.keys.size() == 1) {  // - conv: {...}
-      out += "- " + item.keys[0] + ":";
-      write_after(item.items[0], indent + 2, out);
+    } else if (item.kind == Value::Kind::map && !item.keys.empty() &&
+               (item.keys.size() == 1 || !is_flat(item))) {  // - conv: {...}
+      for (std::size_t k = 0; k < item.keys.size(); ++k) {
+        out += (k == 0 ? "- " : margin + "  ") + item.keys[k] + ":";
+        write_after(item.items[k], indent + 2, out);
+      }
     } else {
       out += "-";
       write_after(item, indent, out);

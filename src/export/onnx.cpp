@@ -26,6 +26,7 @@ class ModelFile : private OnnxWriter {
     model.set_producer_name("convoy");
     model.set_producer_version(description.version);
     model.mutable_graph()->set_name(description.name);
+    for (const char* name : {"images", "logits"}) out_.reserve(name);
   }
 
   std::string run() {
@@ -83,7 +84,7 @@ class ModelFile : private OnnxWriter {
   }
 
   void write_output(const OnnxValue& last) {
-    out_.emit("Identity", {flattened(last).name}, "logits");
+    out_.emit_reserved("Identity", {flattened(last).name}, "logits");
     set_type(*out_.proto.mutable_graph()->add_output(), "logits", onnx::TensorProto::FLOAT,
              {graph_.classes()});
   }

@@ -20,6 +20,21 @@ onnx::AttributeProto& add_attribute(onnx::NodeProto& node, const char* name,
 
 }  // namespace
 
+onnx::NodeProto& OnnxModel::emit_reserved(const std::string& type, const std::vector<std::string>& inputs,
+                                          const std::string& name) {
+  onnx::NodeProto& node = *proto.mutable_graph()->add_node();
+  node.set_op_type(type);
+  node.set_name(name);
+  for (const std::string& input : inputs) node.add_input(input);
+  node.add_output(name);
+  return node;
+}
+onnx::NodeProto& OnnxModel::emit(const std::string& type, const std::vector<std::string>& inputs,
+                                 std::string name) {
+  while (!taken_.insert(name).second) name += '_';
+  return emit_reserved(type, inputs, name);
+}
+
 void OnnxModel::set(onnx::NodeProto& node, const char* name, std::int64_t value) {
   add_attribute(node, name, onnx::AttributeProto::INT).set_i(value);
 }
@@ -37,6 +52,7 @@ void OnnxModel::set(onnx::NodeProto& node, const char* name, const Ints& values)
 void OnnxModel::add_constant(const std::string& name, const Ints& dims, onnx::TensorProto::DataType type,
                              const void* values, std::size_t bytes) {
   if (!constants_.insert(name).second) return;
+  reserve(name);
   onnx::TensorProto& tensor = *proto.mutable_graph()->add_initializer();
   tensor.set_name(name);
   tensor.set_data_type(type);

@@ -15,16 +15,14 @@ class OnnxModel {
  public:
   using Ints = std::vector<std::int64_t>;
 
-  /// A node `name` with that one output. An input without a name is left out.
-  onnx::NodeProto& emit(const std::string& type, const std::vector<std::string>& inputs,
-                        const std::string& name) {
-    onnx::NodeProto& node = *proto.mutable_graph()->add_node();
-    node.set_op_type(type);
-    node.set_name(name);
-    for (const std::string& input : inputs) node.add_input(input);
-    node.add_output(name);
-    return node;
-  }
+  /// A node with that one output, called `name`, or, where a value of that name is there, with underscores
+  /// behind it. An input without a name is left out.
+  onnx::NodeProto& emit(const std::string& type, const std::vector<std::string>& inputs, std::string name);
+  /// Gives the next value of that name this very name, and no other before it.
+  void reserve(const std::string& name) { taken_.insert(name); }
+  /// As emit(), of a name that was reserved.
+  onnx::NodeProto& emit_reserved(const std::string& type, const std::vector<std::string>& inputs,
+                                 const std::string& name);
 
   static void set(onnx::NodeProto& node, const char* name, std::int64_t value);
   static void set(onnx::NodeProto& node, const char* name, float value);
@@ -46,6 +44,7 @@ class OnnxModel {
   void add_constant(const std::string& name, const Ints& dims, onnx::TensorProto::DataType type,
                     const void* values, std::size_t bytes);
   std::set<std::string> constants_;
+  std::set<std::string> taken_;  ///< names of values, constants included
   std::size_t bytes_ = 0;
 };
 

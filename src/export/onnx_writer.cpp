@@ -52,9 +52,12 @@ std::string OnnxWriter::number(float value) {
 
 OnnxValue OnnxWriter::flattened(const OnnxValue& value) {
   if (value.flat) return value;
-  const std::string name = value.name + ".flat";
-  if (flattened_.insert(name).second)
-    OnnxModel::set(model_.emit("Flatten", {value.name}, name), "axis", std::int64_t{1});
+  std::string& name = flattened_[value.name];
+  if (name.empty()) {
+    onnx::NodeProto& flatten = model_.emit("Flatten", {value.name}, value.name + ".flat");
+    OnnxModel::set(flatten, "axis", std::int64_t{1});
+    name = flatten.name();
+  }
   return {name, true};
 }
 

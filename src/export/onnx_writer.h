@@ -1,7 +1,7 @@
 // Writes a network's ONNX nodes: what an operation's write() (src/layers/layer.h) has at hand.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -77,8 +77,8 @@ class OnnxWriter {
   bool feeds_linear_layers_alone(std::size_t node) const;
   std::vector<float> weights_of(const std::string& name, const std::vector<std::int64_t>& shape) const;
 
-  std::vector<OnnxValue> values_;  ///< one per node
-  std::set<std::string> flattened_;
+  std::vector<OnnxValue> values_;                 ///< one per node
+  std::map<std::string, std::string> flattened_;  ///< by the value that is
   std::size_t current_ = 0;
 };
 

@@ -1,6 +1,8 @@
 // The one list of layers. To add one: include its header and name its struct.
 #pragma once
 
+#include <string>
+
 #include "core/mark.h"
 #include "core/type_list.h"
 #include "src/layers/activation.h"
@@ -21,9 +23,10 @@ using LayerTypes = TypeList<ConvConfig, LinearConfig, PoolConfig, BatchNormConfi
 /// An entry of a list of layers.
 struct LayerConfig {
   VariantOf<LayerTypes> layer;
+  std::string name;  ///< within the named block around it; empty: it is called by its position
   Mark mark;
   /// Whether both say the same, wherever they stand.
-  bool operator==(const LayerConfig& other) const { return layer == other.layer; }
+  bool operator==(const LayerConfig& other) const { return layer == other.layer && name == other.name; }
 };
 
 namespace op {

@@ -18,7 +18,7 @@ namespace convoy {
 /// `file_shape`, which is PyTorch's: a convolution's (K,T,R,S,C) is stored as [K,C,R,S], a linear layer
 /// behind a flatten has its (K, H,W,C) columns stored as [K, C·H·W].
 struct Parameter {
-  std::string name;  ///< PyTorch's: "3.weight", "4.body.0.bias"
+  std::string name;  ///< its layer's and PyTorch's: "3.weight", "4.body.0.bias", "layer1.0.conv1.weight"
   std::vector<std::int64_t> dims;
   std::vector<int> file_order;
   std::vector<std::int64_t> file_shape;
@@ -38,7 +38,7 @@ struct Statistic {
 };
 
 struct Node {
-  std::string name;  ///< path in the layer list: "3", "4.body.0"
+  std::string name;  ///< in the layer list, or path there: "layer1.0.conv1", "3", "4.body.0"
   Op op;
   std::vector<int> inputs;  ///< indices of earlier nodes
   FeatureShape out;

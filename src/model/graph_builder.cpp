@@ -20,17 +20,31 @@ GraphBuilder::GraphBuilder(const FeatureShape& input) : image_(input.d == 1) {
 }
 
 int GraphBuilder::chain(const std::vector<LayerConfig>& layers, int input, const std::string& prefix) {
-  const std::string outer_name = name_;
+  const std::string outer_name = name_, outer_block = block_;
   const LayerConfig* const outer = layer_;
   int index = 0;
   for (const LayerConfig& layer : layers) {
     layer_ = &layer;
-    name_ = prefix + std::to_string(index++);
+    name_ = layer.name.empty() ? prefix + std::to_string(index) : outer_block + layer.name;
+    block_ = layer.name.empty() ? outer_block : name_ + ".";
+    take_name(name_);
     input = std::visit([&](const auto& config) { return config.add(*this, input); }, layer.layer);
+    ++index;
   }
   layer_ = outer;
   name_ = outer_name;
+  block_ = outer_block;
   return input;
+}
+
+void GraphBuilder::take_name(const std::string& name) {
+  const auto [found, is_new] = taken_.emplace(name, layer_->mark);
+  if (is_new) return;
+  const std::string first = found->second.text();
+  fail_usage("{}: model.layers: the name {} is taken{}", layer_->mark.text(), name,
+             first == layer_->mark.text()
+                 ? " by another layer of the same line; in a repeat, {i} in a name stands for the round"
+                 : fmt::format(", by {}; choose another", first));
 }
 
 FeatureShape GraphBuilder::unflattened(int index) const {
@@ -49,6 +63,7 @@ Axes GraphBuilder::axes(const char* key, const AxisValues& values, int flat) con
 
 int GraphBuilder::parameter(const char* name, Parameter parameter) {
   parameter.name = name_ + "." + name;
+  take_name(parameter.name);
   double elements = 1;
   for (const std::int64_t dim : parameter.dims) elements *= static_cast<double>(dim);
   if (elements > most_elements) {
@@ -65,7 +80,9 @@ int GraphBuilder::vector_parameter(const char* name, std::int64_t count, Init in
 }
 
 int GraphBuilder::statistic(const char* name, std::int64_t count, double initial, float momentum) {
-  graph_.statistics.push_back({name_ + "." + name, count, initial, momentum});
+  const std::string full_name = name_ + "." + name;
+  take_name(full_name);
+  graph_.statistics.push_back({full_name, count, initial, momentum});
   return static_cast<int>(graph_.statistics.size()) - 1;
 }
 

@@ -1,6 +1,7 @@
 // Builds a graph layer by layer: what a layer's add() (src/layers/layer.h) has at hand.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,13 +15,15 @@ class GraphBuilder {
  public:
   explicit GraphBuilder(const FeatureShape& input);
 
-  /// Adds the layers one behind the other; returns the last node. Names are prefix + index in the list.
+  /// Adds the layers one behind the other; returns the last node. A layer without a name is called prefix +
+  /// its index in the list.
   int chain(const std::vector<LayerConfig>& layers, int input, const std::string& prefix);
   Graph finish() && { return std::move(graph_); }
 
   // --- for the layer that is being added ---
 
-  /// Its path in the list of layers: "3", "4.body.0".
+  /// Its name behind those of the named blocks around it: "layer1.0.conv1"; without a name of its own, its
+  /// path in the list of layers: "3", "4.body.0".
   const std::string& name() const { return name_; }
   /// Of an image; of a node's output.
   bool is_image() const { return image_; }
@@ -51,10 +54,14 @@ class GraphBuilder {
 
  private:
   [[noreturn]] void reject_with(const std::string& reason) const;
+  /// Refuses a second layer or tensor of one name: files, ONNX and patterns know them by it.
+  void take_name(const std::string& name);
 
   Graph graph_;
   bool image_;
   std::string name_;
+  std::string block_;                  ///< of the named block around the layer, with a dot behind it
+  std::map<std::string, Mark> taken_;  ///< names of layers and tensors, and where they stand
   const LayerConfig* layer_ = nullptr;
   std::vector<int> parameters_;  ///< of the coming node
   std::uint32_t random_streams_ = 0;

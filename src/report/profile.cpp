@@ -93,21 +93,23 @@ std::string Profiler::table() const {
   std::stable_sort(kinds.begin(), kinds.end(),
                    [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
 
+  std::size_t width = 16;
+  for (const Step& step : plan.steps) width = std::max(width, step.node.size());
   constexpr const char* units = "        ms       %   GFLOP/s      GB/s";
   std::string out =
-      fmt::format("profile of {}: the mean of {} steps of {:.3f} ms\n  {:<16} {:<22} stream {}  shape\n",
-                  plan.name, count, 1e3 * step_seconds / count, "node", "call", units);
+      fmt::format("profile of {}: the mean of {} steps of {:.3f} ms\n  {:<{}} {:<22} stream {}  shape\n",
+                  plan.name, count, 1e3 * step_seconds / count, "node", width, "call", units);
   for (std::size_t i = 0; i < costs.size(); ++i) {
     const Step& step = plan.steps[i];
     const auto stream = static_cast<std::size_t>(steps_.front().times[i].stream);
-    out += fmt::format("  {:<16} {:<22} {:<6} {}  {}\n", step.node, name_of(step.call),
+    out += fmt::format("  {:<{}} {:<22} {:<6} {}  {}\n", step.node, width, name_of(step.call),
                        stream_names.at(stream), figures(costs[i], all.seconds), describe(step.call));
   }
-  out += fmt::format("  {:<16} {:<22}        {}\n", "sums per kind", "", units);
+  out += fmt::format("  {:<{}} {:<22}        {}\n", "sums per kind", width, "", units);
   for (const auto& [kind, cost] : kinds)
-    out += fmt::format("  {:<16} {:<22}        {}\n", fmt::format("{} x", cost.calls), kind,
+    out += fmt::format("  {:<{}} {:<22}        {}\n", fmt::format("{} x", cost.calls), width, kind,
                        figures(cost, all.seconds));
-  out += fmt::format("  {:<16} {:<22}        {}\n", fmt::format("{} x", all.calls), "all calls",
+  out += fmt::format("  {:<{}} {:<22}        {}\n", fmt::format("{} x", all.calls), width, "all calls",
                      figures(all, all.seconds));
   return out;
 }
