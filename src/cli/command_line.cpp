@@ -112,6 +112,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   app.footer(exit_codes);
   Action action;
   add_run_commands(app, action);
+  add_models(app, action);
   add_data(app, action);
   add_bench(app, action);
   add_completion(app, action);

@@ -70,6 +70,16 @@ struct KeysArguments {
   std::string section;  ///< empty: all of it
   bool markdown = false;
 };
+struct ModelsArguments {
+  bool markdown = false;
+};
+struct ModelsShowArguments {
+  std::string name;
+};
+struct ModelsFetchArguments {
+  std::string name, output, mirror;
+  double timeout = 30;
+};
 struct BenchStepArguments {
   ConfigArguments config;
   std::string json;
@@ -133,6 +143,9 @@ int run(const CommandContext& context, const PredictArguments& arguments);
 int run(const CommandContext& context, const PlanArguments& arguments);
 int run(const CommandContext& context, const CheckArguments& arguments);
 int run(const CommandContext& context, const KeysArguments& arguments);
+int run(const CommandContext& context, const ModelsArguments& arguments);
+int run(const CommandContext& context, const ModelsShowArguments& arguments);
+int run(const CommandContext& context, const ModelsFetchArguments& arguments);
 int run(const CommandContext& context, const BenchStepArguments& arguments);
 int run(const CommandContext& context, const BenchOpsArguments& arguments);
 int run(const CommandContext& context, const BenchAllReduceArguments& arguments);

@@ -1,9 +1,5 @@
 // `convoy data fetch`: published data sets, downloaded, checked and unpacked.
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -12,12 +8,11 @@
 #include "core/log.h"
 #include "core/regular_file.h"
 #include "src/cli/commands.h"
+#include "src/cli/downloads.h"
 #include "src/data/data_source.h"
 #include "src/io/atomic_file.h"
 #include "src/io/checksum.h"
-#include "src/io/download.h"
 #include "src/io/tar.h"
-#include "src/session/plan_set.h"
 #include "src/train/early_stop.h"
 #include "src/train/stop_request.h"
 
@@ -25,45 +20,6 @@ namespace convoy {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-/// A bar on a terminal, a line every ten seconds elsewhere.
-class Progress {
- public:
-  void begin(const std::string& name) {
-    name_ = name;
-    start_ = last_ = Clock::now();
-  }
-  void update(std::int64_t received, std::int64_t total) {
-    const std::chrono::duration<double> since = Clock::now() - last_;
-    if (since.count() < (terminal_ ? 0.1 : 10.0)) return;
-    last_ = Clock::now();
-    const double share = total > 0 ? std::min(1.0, double(received) / double(total)) : 0.0;
-    const double seconds = std::chrono::duration<double>(last_ - start_).count();
-    const std::string text = fmt::format("{} {}{}, {}/s", human_bytes(received), total > 0 ? "of " : "so far",
-                                         total > 0 ? human_bytes(total) : "",
-                                         human_bytes(static_cast<std::int64_t>(double(received) / seconds)));
-    if (!terminal_) return log_info("{}: {}", name_, text);
-    constexpr int width = 30;
-    const int full = static_cast<int>(share * width);
-    fmt::print(stderr, "\r\x1b[K{} [{:#<{}}{:{}}] {}", name_, "", full, "", width - full, text);
-    std::fflush(stderr);
-    shown_ = true;
-  }
-  /// Before other lines.
-  void clear() {
-    if (shown_) fmt::print(stderr, "\r\x1b[K");
-    std::fflush(stderr);
-    shown_ = false;
-  }
-  ~Progress() { clear(); }
-
- private:
-  const bool terminal_ = ::isatty(STDERR_FILENO) != 0;
-  bool shown_ = false;
-  std::string name_;
-  Clock::time_point start_, last_;
-};
 
 const DataSource& find_set(const std::string& name) {
   for (const SourceFacts& facts : source_list) {
@@ -117,9 +73,8 @@ class Fetch {
   Fetch(const DataSource& set, const DataFetchArguments& arguments, const StopRequest& stop)
       : name_(set.name()),
         published_(set.published()),
-        stop_(stop),
         folder_(arguments.output.empty() ? fs::path("data") / name_ : fs::path(arguments.output)),
-        downloader_(options(arguments)) {
+        downloads_(arguments.timeout, stop) {
     if (!arguments.sums.empty()) sums_ = read_sums(arguments.sums);
     if (!arguments.mirror.empty())
       servers_ = {arguments.mirror};
@@ -139,20 +94,6 @@ class Fetch {
   }
 
  private:
-  DownloadOptions options(const DataFetchArguments& arguments) {
-    DownloadOptions options;
-    options.timeout = arguments.timeout;
-    options.pause = arguments.timeout / 60;
-    options.progress = [this](std::int64_t received, std::int64_t total) {
-      progress_.update(received, total);
-    };
-    options.note = [this](const std::string& text) {
-      progress_.clear();
-      log_warn("{}", text);
-    };
-    options.stop_requested = [this] { return stop_.made(); };
-    return options;
-  }
   const std::string& sum_of(const PublishedFile& file) const {
     if (sums_.empty()) return file.sha256;
     const auto found = sums_.find(file.name);
@@ -174,11 +115,7 @@ class Fetch {
     std::vector<std::string> addresses;
     for (const std::string& server : servers_)
       addresses.push_back(server + (server.ends_with('/') ? "" : "/") + file.name);
-    progress_.begin(file.name);
-    downloader_.fetch(addresses, path, sum);
-    progress_.clear();
-    log_info("{}: {}, its SHA-256 is right", file.name,
-             human_bytes(static_cast<std::int64_t>(fs::file_size(path))));
+    downloads_.fetch(addresses, path, sum);
     return true;
   }
 
@@ -211,10 +148,8 @@ class Fetch {
 
   const std::string name_;
   const Published published_;
-  const StopRequest& stop_;
   const OutputFolder folder_;
-  Progress progress_;
-  Downloader downloader_;
+  Downloads downloads_;
   std::map<std::string, std::string> sums_;
   std::vector<std::string> servers_;
 };

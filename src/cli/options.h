@@ -16,6 +16,7 @@ namespace convoy {
 using Action = std::function<int(const CommandContext&)>;
 
 void add_run_commands(CLI::App& app, Action& action);  ///< train, check, eval, predict, ...
+void add_models(CLI::App& app, Action& action);
 void add_data(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "core/regular_file.h"
+#include "src/config/named_model.h"
 #include "src/config/overrides.h"
 #include "src/config/schema.h"
 
@@ -69,7 +70,15 @@ Config parse_config(const std::string& text, const std::string& name,
   if (root.kind == Value::Kind::null) fail_usage("{}: empty; expected a configuration", name);
   if (root.kind != Value::Kind::map)
     fail_usage("{}: expected `key: value` lines, got {}", name, describe(root));
-  for (const std::string& assignment : overrides) apply_override(root, assignment);
+  // What changes a layer comes after the layers that a name stands for.
+  const auto of_layers = [](const std::string& assignment) {
+    return assignment.find("model.layers") <= 1;
+  };
+  for (const std::string& assignment : overrides)
+    if (!of_layers(assignment)) apply_override(root, assignment);
+  expand_named_model(root);
+  for (const std::string& assignment : overrides)
+    if (of_layers(assignment)) apply_override(root, assignment);
   for (std::string& note : drop_replaced(root)) notes.push_back(std::move(note));
   Config config;
   config.data.mark.source =

@@ -11,10 +11,19 @@
 namespace convoy {
 
 constexpr double most_channels = 1 << 20;
+constexpr const char* classes_word = "classes";  ///< as many outputs as the data set has classes
 
 /// One number for all axes or one per axis.
 inline Codec<AxisValues> axis_values(Interval range) {
   return one_or_list(number<int>(range), 1, 3);
+}
+
+/// Of a layer's outputs: a number or `classes`, which is 0 here until fill_in_classes() knows it.
+inline Codec<int> outputs() {
+  const Codec<int> count = number<int>(between(1, most_channels));
+  return {count.type + " or `classes`",
+          [=](const Place& place) { return place.value.text == classes_word ? 0 : count.read(place); },
+          [=](const int& out) { return out == 0 ? Value::scalar(classes_word) : count.write(out); }};
 }
 
 /// The key `init` of weights.

@@ -32,10 +32,10 @@ class Downloader {
   Downloader(const Downloader&) = delete;
   Downloader& operator=(const Downloader&) = delete;
 
-  /// Fetches the file from the first of these addresses (http, https) that has it with this SHA-256 sum,
-  /// under a temporary name until it is complete. Redirects are followed. Broken or stuck connections and the
-  /// errors of an overloaded server are tried again; a missing file or a wrong sum is not. Throws Error that
-  /// says of each address what was wrong with it; no file is left then.
+  /// Fetches the file from the first of these addresses (http, https) that has it with this SHA-256 sum, or
+  /// one that begins so, under a temporary name until it is complete. Redirects are followed. Broken or stuck
+  /// connections and the errors of an overloaded server are tried again; a missing file or a wrong sum is
+  /// not. Throws Error that says of each address what was wrong with it; no file is left then.
   void fetch(const std::vector<std::string>& addresses, const std::filesystem::path& path,
              const std::string& sha256);
 

@@ -46,7 +46,7 @@ std::vector<Kind<LayerConfig>> ConvConfig::kinds() {
   using C = ConvConfig;
   return {layer_kind<C>(
       "conv", "convolution", {}, "",
-      {field("out", &C::out, number<int>(between(1, most_channels)), "output channels").require(),
+      {field("out", &C::out, outputs(), "output channels; `classes`: as many as the data set has").require(),
        field("kernel", &C::kernel, axis_values(between(1, 1024)), "window, one number or one per axis")
            .require(),
        field("stride", &C::stride, axis_values(between(1, 1024)), "step of the window"),

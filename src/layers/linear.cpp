@@ -11,7 +11,7 @@ std::vector<Kind<LayerConfig>> LinearConfig::kinds() {
   using L = LinearConfig;
   return {layer_kind<L>(
       "linear", "fully connected", {}, "out",
-      {field("out", &L::out, number<int>(between(1, most_channels)), "output features").require(),
+      {field("out", &L::out, outputs(), "output features; `classes`: as many as the data set has").require(),
        field("bias", &L::bias, boolean(), "add a number per output"), init_field<L>()},
       "linear: 10")};
 }

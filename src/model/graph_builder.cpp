@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "src/config/class_outputs.h"
+
 namespace convoy {
 namespace {
 
@@ -98,6 +100,10 @@ void GraphBuilder::reject_with(const std::string& reason) const {
 }
 
 Graph build_graph(const ModelConfig& config) {
+  if (wants_classes(config)) {
+    fail_usage("{}: out: classes needs the data set's number of classes; give the number here",
+               config.mark.text());
+  }
   const FeatureShape input = feature_shape(config.input);
   if (elements_of(input) > most_elements) {
     fail_usage("{}: model.input: an image {} has more than 2^31 - 1 elements", config.mark.text(),

@@ -1,0 +1,149 @@
+#include "src/config/named_model.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "generated/named_models.h"
+#include "src/config/codec.h"
+
+namespace convoy {
+namespace {
+
+constexpr const char* kept[] = {"name", "init", "spare_scores"};  ///< keys of `model` that are no parameters
+
+/// What the file's $P stand for.
+using Parameters = std::vector<std::pair<std::string, Value>>;
+
+Value* find(Value& map, std::string_view key) {
+  return const_cast<Value*>(std::as_const(map).find(key));
+}
+
+void set(Value& map, const std::string& key, Value value) {
+  if (Value* there = find(map, key))
+    *there = std::move(value);
+  else
+    map.add(key, std::move(value));
+}
+
+Value file_of(const NamedModel& model) {
+  return parse_yaml(model.text, model.name + ".yaml");
+}
+
+const NamedModel& model_of(const Value& name) {
+  const Place place{name, "model.name"};
+  if (name.kind != Value::Kind::scalar)
+    place.refuse("expected the name of a network, got {}", describe(name));
+  std::vector<std::string> names;
+  for (const NamedModel& model : named_models()) {
+    if (model.name == name.text) return model;
+    names.push_back(model.name);
+  }
+  const std::string near = did_you_mean(name.text, names);
+  place.refuse("unknown network {}{}; `convoy models` lists them", quote(name.text, 60), near);
+}
+
+/// The defaults, and what the configuration says in their place.
+Parameters parameters(const Value& file, const NamedModel& model, const Value& given) {
+  Parameters all;
+  std::vector<std::string> names{std::begin(kept), std::end(kept)};
+  names.push_back("input");
+  if (const Value* defaults = file.find("parameters")) {
+    for (std::size_t i = 0; i < defaults->keys.size(); ++i) {
+      all.emplace_back(defaults->keys[i], defaults->items[i]);
+      names.push_back(defaults->keys[i]);
+    }
+  }
+  for (std::size_t i = 0; i < given.keys.size(); ++i) {
+    const auto parameter =
+        std::find_if(all.begin(), all.end(), [&](const auto& p) { return p.first == given.keys[i]; });
+    if (parameter != all.end()) {
+      parameter->second = given.items[i];
+    } else if (std::find(names.begin(), names.end(), given.keys[i]) == names.end()) {
+      const std::string near = did_you_mean(given.keys[i], names);
+      Place{given.items[i], "model." + given.keys[i]}.refuse(
+          "{} has no such parameter{}", model.name,
+          near.empty() ? fmt::format("; expected one of {}", fmt::join(names, ", ")) : near);
+    }
+  }
+  return all;
+}
+
+void substitute(Value& value, const Parameters& parameters) {
+  for (Value& item : value.items) substitute(item, parameters);
+  if (value.kind != Value::Kind::scalar || !value.text.starts_with('$')) return;
+  for (const auto& [name, replacement] : parameters) {
+    if (value.text.substr(1) == name) {
+      value = replacement;
+      return;
+    }
+  }
+  fail("internal error: {} has no parameter {}", value.mark.text(), value.text);
+}
+
+std::string text_of(const Value& file, std::string_view key) {
+  const Value* value = file.find(key);
+  return value == nullptr ? "" : value->text;
+}
+
+}  // namespace
+
+const std::vector<NamedModel>& named_models() {
+  static const std::vector<NamedModel> models = [] {
+    std::vector<NamedModel> all;
+    for (const auto& [name, text] : generated::named_models) all.push_back({name, text});
+    return all;
+  }();
+  return models;
+}
+
+ModelFacts facts_of(const NamedModel& model) {
+  const Value file = file_of(model);
+  ModelFacts facts;
+  facts.about = text_of(file, "about");
+  if (const Value* weights = file.find("weights")) {
+    facts.weights_of = text_of(*weights, "names");
+    facts.weights = text_of(*weights, "url");
+    facts.checksum = text_of(*weights, "sha256");
+  }
+  if (const Value* defaults = file.find("parameters")) {
+    for (std::size_t i = 0; i < defaults->keys.size(); ++i)
+      facts.parameters.emplace_back(defaults->keys[i], write_flow(defaults->items[i]));
+  }
+  return facts;
+}
+
+void expand_named_model(Value& root) {
+  Value* model = find(root, "model");
+  if (model == nullptr) return;
+  if (model->kind == Value::Kind::scalar) {
+    Value spelled_out = Value::map();
+    spelled_out.mark = model->mark;
+    spelled_out.add("name", *model);
+    *model = std::move(spelled_out);
+  }
+  const Value* name = model->find("name");
+  if (name == nullptr) return;
+  const Place layers = Place{*model, "model"}.at("layers");
+  if (model->find("layers") != nullptr)
+    layers.refuse("`name` stands for a list of layers of its own; leave one of the two out");
+  const NamedModel& shipped = model_of(*name);
+  Value file = file_of(shipped);
+  Value expanded = Value::map();
+  expanded.mark = model->mark;
+  const Value* input = model->find("input");
+  expanded.add("input", input != nullptr ? *input : *file.find("input"));
+  Value* list = find(file, "layers");
+  substitute(*list, parameters(file, shipped, *model));
+  expanded.add("layers", std::move(*list));
+  for (const char* key : kept) {
+    if (const Value* value = model->find(key); value != nullptr && value != name) expanded.add(key, *value);
+  }
+  *model = std::move(expanded);
+  if (Value* normalize = find(file, "normalize")) {
+    Value* data = find(root, "data");
+    if (data != nullptr && data->kind == Value::Kind::map && data->find("normalize") == nullptr)
+      set(*data, "normalize", std::move(*normalize));
+  }
+}
+
+}  // namespace convoy

@@ -1,0 +1,36 @@
+// Networks by name: `model: resnet18` instead of a list of layers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "src/config/value.h"
+
+namespace convoy {
+
+/// A file of configs/models, which is part of the program.
+struct NamedModel {
+  std::string name;
+  std::string text;  ///< YAML: about, weights, normalize, parameters, input, layers
+};
+
+/// In the order of their names.
+const std::vector<NamedModel>& named_models();
+
+/// What a model's file says of itself.
+struct ModelFacts {
+  std::string about;       ///< the network, and who published it
+  std::string weights_of;  ///< the library whose names its parameters have: "torchvision"
+  std::string weights,
+      checksum;  ///< an address of pretrained weights and the start of their SHA-256, or empty
+  std::vector<std::pair<std::string, std::string>> parameters;  ///< with their defaults
+};
+ModelFacts facts_of(const NamedModel& model);
+
+/// Where `root` has `model: NAME` or `model: {name: NAME, ...}` without layers, puts the file's input and
+/// layers there. In them each $P is what `root` says of parameter P, or the file's default. The file's
+/// `normalize` becomes data.normalize where there is none. Throws Error (exit code 2) for a name or a
+/// parameter that is not known.
+void expand_named_model(Value& root);
+
+}  // namespace convoy
