@@ -139,10 +139,14 @@ void expand_named_model(Value& root) {
     if (const Value* value = model->find(key); value != nullptr && value != name) expanded.add(key, *value);
   }
   *model = std::move(expanded);
-  if (Value* normalize = find(file, "normalize")) {
+  // Of as many channels as the network then has.
+  const Value* normalize = file.find("normalize");
+  const Value& shape = *model->find("input");
+  if (normalize != nullptr && !shape.items.empty() &&
+      shape.items[0].text == std::to_string(normalize->items[0].items.size())) {
     Value* data = find(root, "data");
     if (data != nullptr && data->kind == Value::Kind::map && data->find("normalize") == nullptr)
-      set(*data, "normalize", std::move(*normalize));
+      set(*data, "normalize", *normalize);
   }
 }
 
