@@ -97,8 +97,12 @@ class Builder:
             return Linear(shape[0], options["out"], bias=options.get("bias", True))
         if kind in ("maxpool", "avgpool"):
             kernel = self.per_axis(options["kernel"])
+            more = {} if kind == "maxpool" else {"count_include_pad": options.get("count_padding", True)}
             return self.of("MaxPool" if kind == "maxpool" else "AvgPool")(
-                kernel, self.per_axis(options.get("stride") or kernel), self.per_axis(options.get("pad", 0)))
+                kernel, self.per_axis(options.get("stride") or kernel), self.per_axis(options.get("pad", 0)),
+                ceil_mode=options.get("ceil", False), **more)
+        if kind == "adaptive_avgpool":
+            return self.of("AdaptiveAvgPool")(self.per_axis(options["size"]))
         if kind == "globalavgpool":
             return self.of("AdaptiveAvgPool")(1)
         if kind == "batchnorm":

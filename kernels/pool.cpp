@@ -9,7 +9,6 @@
 #include <functional>
 #include <limits>
 #include <span>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -27,21 +26,6 @@ inline void for_each_channel_block(int channels, Body&& body) {
   if (c < channels) body(c, channels - c);
 }
 
-struct Range {
-  int first, last;
-};
-
-/// Taps of window `out` that lie inside an axis of `length`.
-Range taps_inside(int out, int kernel, int stride, int pad, int length) {
-  const int start = out * stride - pad;
-  return {std::max(0, -start), std::min(kernel, length - start)};
-}
-/// Windows of an axis that cover coordinate `in`.
-Range windows_over(int in, int kernel, int stride, int pad, int windows) {
-  const int reach = in + pad - kernel;  // the last coordinate, shifted by pad, too far left
-  return {reach < 0 ? 0 : reach / stride + 1, std::min(windows, (in + pad) / stride + 1)};
-}
-
 /// A tap of a window inside the image.
 struct Tap {
   int index;            ///< (kd * kernel_h + kh) * kernel_w + kw
@@ -49,22 +33,22 @@ struct Tap {
 };
 
 /// For every output pixel: body(index of y's first channel, index of x's at the window's first tap, which may
-/// lie outside the image, and the taps inside, in order).
+/// lie outside the image, the taps inside, in order, and what a mean divides by).
 template <class Body>
 void for_each_output(ThreadPool& threads, const PoolShape& shape, const Body& body) {
   const FeatureShape in = shape.in, out = shape.out();
-  const auto [kernel, stride, pad] = std::tuple(shape.kernel, shape.stride, shape.pad);
+  const PoolAxis d = shape.axis(0), h = shape.axis(1), w = shape.axis(2);
+  const bool padding = shape.count_padding;
   threads.for_each(std::int64_t{shape.n} * out.d * out.h, [&](std::int64_t row) {
     thread_local std::vector<Tap> taps;
     const int o = static_cast<int>(row / out.h % out.d), p = static_cast<int>(row % out.h);
     const std::int64_t image = row / out.h / out.d;
-    const Range ds = taps_inside(o, kernel[0], stride[0], pad[0], in.d);
-    const Range hs = taps_inside(p, kernel[1], stride[1], pad[1], in.h);
-    const std::int64_t corner =
-        (((image * in.d + o * stride[0] - pad[0]) * in.h + p * stride[1] - pad[1]) * in.w - pad[2]) * in.c;
-    Range known{0, -1};
+    const IndexRange ds = d.taps(o), hs = h.taps(p);
+    const std::int64_t corner = ((image * in.d + d.start(o)) * in.h + h.start(p)) * in.w;
+    const int counted = d.counted(o, padding) * h.counted(p, padding);
+    IndexRange known{0, -1};
     for (int q = 0; q < out.w; ++q) {
-      const Range ws = taps_inside(q, kernel[2], stride[2], pad[2], in.w);
+      const IndexRange ws = w.taps(q);
       if (ws.first != known.first ||
           ws.last != known.last) {  // but for the edges, the same as its neighbour's
         known = ws;
@@ -73,38 +57,38 @@ void for_each_output(ThreadPool& threads, const PoolShape& shape, const Body& bo
           for (int j = hs.first; j < hs.last; ++j) {
             for (int k = ws.first; k < ws.last; ++k) {
               taps.push_back(
-                  {(i * kernel[1] + j) * kernel[2] + k, ((std::int64_t{i} * in.h + j) * in.w + k) * in.c});
+                  {(i * h.kernel + j) * w.kernel + k, ((std::int64_t{i} * in.h + j) * in.w + k) * in.c});
             }
           }
         }
       }
-      body((row * out.w + q) * out.c, corner + std::int64_t{q} * stride[2] * in.c,
-           std::span<const Tap>(taps));
+      body((row * out.w + q) * out.c, (corner + w.start(q)) * in.c, std::span<const Tap>(taps),
+           counted * w.counted(q, padding));
     }
   });
 }
 
 /// For every input pixel: body(index of x's first channel, visit), where visit(f) calls f(tap, index of y's
-/// first channel) for the windows that cover it, in order.
+/// first channel, what a mean divides by) for the windows that cover it, in order.
 template <class Body>
 void for_each_input(ThreadPool& threads, const PoolShape& shape, const Body& body) {
   const FeatureShape in = shape.in, out = shape.out();
-  const auto [kernel, stride, pad] = std::tuple(shape.kernel, shape.stride, shape.pad);
+  const PoolAxis d = shape.axis(0), h = shape.axis(1), w = shape.axis(2);
+  const bool padding = shape.count_padding;
   threads.for_each(std::int64_t{shape.n} * in.d * in.h, [&](std::int64_t row) {
-    const int d = static_cast<int>(row / in.h % in.d), h = static_cast<int>(row % in.h);
+    const int at_d = static_cast<int>(row / in.h % in.d), at_h = static_cast<int>(row % in.h);
     const std::int64_t image = row / in.h / in.d * out.count();
-    const Range os = windows_over(d, kernel[0], stride[0], pad[0], out.d);
-    const Range ps = windows_over(h, kernel[1], stride[1], pad[1], out.h);
-    for (int w = 0; w < in.w; ++w) {
-      const Range qs = windows_over(w, kernel[2], stride[2], pad[2], out.w);
-      body((row * in.w + w) * in.c, [&](auto&& visit) {
+    const IndexRange os = d.covering(at_d), ps = h.covering(at_h);
+    for (int at_w = 0; at_w < in.w; ++at_w) {
+      const IndexRange qs = w.covering(at_w);
+      body((row * in.w + at_w) * in.c, [&](auto&& visit) {
         for (int o = os.first; o < os.last; ++o) {
           for (int p = ps.first; p < ps.last; ++p) {
             for (int q = qs.first; q < qs.last; ++q) {
-              const int i = d + pad[0] - o * stride[0], j = h + pad[1] - p * stride[1],
-                        k = w + pad[2] - q * stride[2];
-              visit((i * kernel[1] + j) * kernel[2] + k,
-                    image + ((std::int64_t{o} * out.h + p) * out.w + q) * out.c);
+              const int i = at_d - d.start(o), j = at_h - h.start(p), k = at_w - w.start(q);
+              visit((i * h.kernel + j) * w.kernel + k,
+                    image + ((std::int64_t{o} * out.h + p) * out.w + q) * out.c,
+                    d.counted(o, padding) * h.counted(p, padding) * w.counted(q, padding));
             }
           }
         }
@@ -119,7 +103,7 @@ void max_pool_gather(ThreadPool& threads, const PoolShape& shape, const float* d
   for_each_input(threads, shape, [=, channels = shape.in.c](std::int64_t to, auto&& for_each_window) {
     for_each_channel_block(channels, [&](int c, auto count) {
       Float16 sum{};
-      for_each_window([&](std::int32_t tap, std::int64_t from) {
+      for_each_window([&](std::int32_t tap, std::int64_t from, int) {
         const Int16 won = equal_lanes(load_lanes(argmax + from + c, count), static_cast<std::uint8_t>(tap));
         sum = map_lanes(std::plus<>{}, sum, keep_lanes(won, load_lanes(dy + from + c, count)));
       });
@@ -141,7 +125,7 @@ void max_pool_scatter(ThreadPool& threads, const PoolShape& shape, const float* 
   if (!covered) {
     threads.for_each(shape.n, [&](std::int64_t n) { std::fill_n(dx + n * in.count(), in.count(), 0.0f); });
   }
-  for_each_output(threads, shape, [=](std::int64_t from, std::int64_t to, std::span<const Tap> taps) {
+  for_each_output(threads, shape, [=](std::int64_t from, std::int64_t to, std::span<const Tap> taps, int) {
     for_each_channel_block(in.c, [&](int c, auto count) {
       const Float16 gradient = load_lanes(dy + from + c, count);
       const Byte16 winner = load_lanes(argmax + from + c, count);
@@ -161,7 +145,7 @@ void launch(const CpuContext& context, const MaxPoolForward& call) {
   std::uint8_t* argmax = context.data<std::uint8_t>(call.argmax);
   for_each_output(
       context.threads(), call.shape,
-      [=, channels = call.shape.in.c](std::int64_t to, std::int64_t from, std::span<const Tap> taps) {
+      [=, channels = call.shape.in.c](std::int64_t to, std::int64_t from, std::span<const Tap> taps, int) {
         for_each_channel_block(channels, [&](int c, auto count) {
           const Float4 lowest = Float4{} - std::numeric_limits<float>::infinity();
           const Int4 first = Int4{} + (taps.empty() ? 0 : taps.front().index);
@@ -191,34 +175,51 @@ void launch(const CpuContext& context, const MaxPoolBackward& call) {
 void launch(const CpuContext& context, const AvgPoolForward& call) {
   const float* x = context.data<float>(call.x);
   float* y = context.data<float>(call.y);
-  const float scale = 1.0f / static_cast<float>(call.shape.taps());
-  for_each_output(
+  for_each_output(context.threads(), call.shape,
+                  [=, channels = call.shape.in.c](std::int64_t to, std::int64_t from,
+                                                  std::span<const Tap> taps, int counted) {
+                    const float scale = 1.0f / static_cast<float>(counted);
+                    for_each_channel_block(channels, [&](int c, auto count) {
+                      Float16 sum{};
+                      for (const Tap& tap : taps)
+                        sum = map_lanes(std::plus<>{}, sum, load_lanes(x + from + tap.offset + c, count));
+                      store_lanes(y + to + c, map_lanes([=](Float4 total) { return total * scale; }, sum),
+                                  count);
+                    });
+                  });
+}
+
+namespace {
+
+/// dx = the sum over windows of dy times window_scale(what their mean divides by), times `scale`.
+template <class WindowScale>
+void average_backward(const CpuContext& context, const AvgPoolBackward& call, WindowScale window_scale,
+                      float scale) {
+  const float* dy = context.data<float>(call.dy);
+  float* dx = context.data<float>(call.dx);
+  for_each_input(
       context.threads(), call.shape,
-      [=, channels = call.shape.in.c](std::int64_t to, std::int64_t from, std::span<const Tap> taps) {
+      [=, channels = call.shape.in.c](std::int64_t to, auto&& for_each_window) {
         for_each_channel_block(channels, [&](int c, auto count) {
           Float16 sum{};
-          for (const Tap& tap : taps)
-            sum = map_lanes(std::plus<>{}, sum, load_lanes(x + from + tap.offset + c, count));
-          store_lanes(y + to + c, map_lanes([=](Float4 total) { return total * scale; }, sum), count);
+          for_each_window([&](std::int32_t, std::int64_t from, int counted) {
+            const auto add = [&](Float4 total, Float4 v) { return total + v * window_scale(counted); };
+            sum = map_lanes(add, sum, load_lanes(dy + from + c, count));
+          });
+          store_lanes(dx + to + c, map_lanes([=](Float4 total) { return total * scale; }, sum), count);
         });
       });
 }
 
+}  // namespace
+
 void launch(const CpuContext& context, const AvgPoolBackward& call) {
-  const float* dy = context.data<float>(call.dy);
-  float* dx = context.data<float>(call.dx);
-  const float scale = 1.0f / static_cast<float>(call.shape.taps());
-  for_each_input(context.threads(), call.shape,
-                 [=, channels = call.shape.in.c](std::int64_t to, auto&& for_each_window) {
-                   for_each_channel_block(channels, [&](int c, auto count) {
-                     Float16 sum{};
-                     for_each_window([&](std::int32_t, std::int64_t from) {
-                       sum = map_lanes(std::plus<>{}, sum, load_lanes(dy + from + c, count));
-                     });
-                     store_lanes(dx + to + c, map_lanes([=](Float4 total) { return total * scale; }, sum),
-                                 count);
-                   });
-                 });
+  if (call.shape.divides_by_taps()) {
+    constexpr auto one = [](int) { return 1.0f; };
+    return average_backward(context, call, one, 1.0f / static_cast<float>(call.shape.taps()));
+  }
+  average_backward(
+      context, call, [](int counted) { return 1.0f / static_cast<float>(counted); }, 1.0f);
 }
 
 }  // namespace convoy

@@ -19,6 +19,11 @@ struct alignas(V) TapPack {
   std::uint8_t v[V];
 };
 
+/// Tells the compiler that the windows are not adaptive, which costs no instruction.
+__device__ __forceinline__ void assume_sliding(const PoolGeometry& g) {
+  __builtin_assume(!g.d.adaptive && !g.h.adaptive && !g.w.adaptive);
+}
+
 // Square = 2 or 3: a plane window of that side known to the compiler, so that its loads leave together; 0:
 // any window.
 template <int V, int Square, class T>
@@ -27,6 +32,7 @@ __global__ void __launch_bounds__(block_size)
                        std::uint8_t* __restrict__ argmax) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
+  assume_sliding(g);
   const auto p = g.position(i);
   const int kernel_h = Square > 0 ? Square : g.h.kernel, kernel_w = Square > 0 ? Square : g.w.kernel;
   const IndexRange taps_d = Square > 0 ? IndexRange{0, 1} : g.d.taps(p.d);
@@ -76,7 +82,8 @@ __global__ void __launch_bounds__(block_size)
   }
 }
 
-/// Calls visit(tap, output pack) for every window that covers input pixel p, in the order of the outputs.
+/// Calls visit(tap, output pack, output d, h, w) for every window that covers input pixel p, in the order of
+/// the outputs.
 template <class Visit>
 __device__ void for_each_covering(const PoolGeometry& g, const PoolGeometry::Position& p, Visit visit) {
   const IndexRange over_d = g.d.covering(p.d), over_h = g.h.covering(p.h), over_w = g.w.covering(p.w);
@@ -84,7 +91,7 @@ __device__ void for_each_covering(const PoolGeometry& g, const PoolGeometry::Pos
     for (int oh = over_h.first; oh < over_h.last; ++oh) {
       for (int ow = over_w.first; ow < over_w.last; ++ow) {
         const int kd = p.d - g.d.start(od), kh = p.h - g.h.start(oh), kw = p.w - g.w.start(ow);
-        visit((kd * g.h.kernel + kh) * g.w.kernel + kw, g.out_pack(p, od, oh, ow));
+        visit((kd * g.h.kernel + kh) * g.w.kernel + kw, g.out_pack(p, od, oh, ow), od, oh, ow);
       }
     }
   }
@@ -98,8 +105,9 @@ __global__ void __launch_bounds__(block_size)
                         LeakyReluEpilogue activation) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
+  assume_sliding(g);
   Pack<V> sum{};
-  for_each_covering(g, g.position(i), [&](int tap, std::int64_t out) {
+  for_each_covering(g, g.position(i), [&](int tap, std::int64_t out, int, int, int) {
     const TapPack<V> winner = reinterpret_cast<const TapPack<V>*>(argmax)[out];
     Pack<V> value = load<V>(dy, out);
     if constexpr (Activated) {
@@ -113,11 +121,13 @@ __global__ void __launch_bounds__(block_size)
   store<V>(dx, i, sum);
 }
 
-template <int V, class T>
+// DividesByTaps: every mean divides by g.inv_taps; else by what its window counts.
+template <int V, bool DividesByTaps, class T>
 __global__ void __launch_bounds__(block_size)
     average_forward_kernel(std::uint32_t count, PoolGeometry g, const T* __restrict__ x, T* __restrict__ y) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
+  if constexpr (DividesByTaps) assume_sliding(g);
   const auto p = g.position(i);
   const IndexRange taps_d = g.d.taps(p.d), taps_h = g.h.taps(p.h), taps_w = g.w.taps(p.w);
   const int d0 = g.d.start(p.d), h0 = g.h.start(p.h), w0 = g.w.start(p.w);
@@ -132,25 +142,28 @@ __global__ void __launch_bounds__(block_size)
       }
     }
   }
+  const float scale = DividesByTaps ? g.inv_taps : 1.0f / static_cast<float>(g.counted(p.d, p.h, p.w));
 #pragma unroll
-  for (int c = 0; c < V; ++c) sum.v[c] *= g.inv_taps;
+  for (int c = 0; c < V; ++c) sum.v[c] *= scale;
   store<V>(y, i, sum);
 }
 
-template <int V, class T>
+template <int V, bool DividesByTaps, class T>
 __global__ void __launch_bounds__(block_size)
     average_backward_kernel(std::uint32_t count, PoolGeometry g, const T* __restrict__ dy,
                             T* __restrict__ dx) {
   const std::uint32_t i = blockIdx.x * block_size + threadIdx.x;
   if (i >= count) return;
+  if constexpr (DividesByTaps) assume_sliding(g);
   Pack<V> sum{};
-  for_each_covering(g, g.position(i), [&](int, std::int64_t out) {
+  for_each_covering(g, g.position(i), [&](int, std::int64_t out, int od, int oh, int ow) {
     const Pack<V> value = load<V>(dy, out);
+    const float scale = DividesByTaps ? 1.0f : 1.0f / static_cast<float>(g.counted(od, oh, ow));
 #pragma unroll
-    for (int c = 0; c < V; ++c) sum.v[c] += value.v[c];
+    for (int c = 0; c < V; ++c) sum.v[c] += value.v[c] * scale;
   });
 #pragma unroll
-  for (int c = 0; c < V; ++c) sum.v[c] *= g.inv_taps;
+  for (int c = 0; c < V; ++c) sum.v[c] *= DividesByTaps ? g.inv_taps : 1.0f;
   store<V>(dx, i, sum);
 }
 
@@ -238,9 +251,11 @@ void launch(const CudaContext& context, const AvgPoolForward& call) {
     auto* y = context.data<T>(call.y);
     for_each_run<T>(s, pack_width<T>(s.in.c, x, y), false,
                     [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                      average_forward_kernel<decltype(width)::value>
-                          <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, x + first * in,
-                                                                                 y + first * out);
+                      constexpr int v = decltype(width)::value;
+                      auto* kernel = s.divides_by_taps() ? &average_forward_kernel<v, true, T>
+                                                         : &average_forward_kernel<v, false, T>;
+                      kernel<<<blocks_for(count), block_size, 0, context.stream>>>(count, g, x + first * in,
+                                                                                   y + first * out);
                     });
   });
 }
@@ -253,9 +268,11 @@ void launch(const CudaContext& context, const AvgPoolBackward& call) {
     auto* dx = context.data<T>(call.dx);
     for_each_run<T>(s, pack_width<T>(s.in.c, dy, dx), true,
                     [&](auto width, const PoolGeometry& g, std::uint32_t count, std::int64_t first) {
-                      average_backward_kernel<decltype(width)::value>
-                          <<<blocks_for(count), block_size, 0, context.stream>>>(count, g, dy + first * out,
-                                                                                 dx + first * in);
+                      constexpr int v = decltype(width)::value;
+                      auto* kernel = s.divides_by_taps() ? &average_backward_kernel<v, true, T>
+                                                         : &average_backward_kernel<v, false, T>;
+                      kernel<<<blocks_for(count), block_size, 0, context.stream>>>(count, g, dy + first * out,
+                                                                                   dx + first * in);
                     });
   });
 }

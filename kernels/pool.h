@@ -8,24 +8,47 @@
 #include "core/shape.h"
 #include "core/tensor.h"
 #include "kernels/contexts.h"
+#include "kernels/pool_axis.h"
 
 namespace convoy {
 
+/// Windows that slide over the image, or, with `bins`, one for each part of it.
 struct PoolShape {
   int n = 0;
   FeatureShape in;
   Axes kernel{1, 1, 1}, stride{1, 1, 1}, pad{0, 0, 0};
+  bool ceil = false;  ///< a last window may reach beyond the padding (PyTorch's ceil_mode)
+  bool count_padding =
+      true;            ///< a mean divides by the window within image and padding, else within the image
+  Axes bins{0, 0, 0};  ///< outputs along each axis, in place of the four above; 0: windows slide
 
-  FeatureShape out() const {
-    return {window_output(in.d, kernel[0], stride[0], pad[0], 1),
-            window_output(in.h, kernel[1], stride[1], pad[1], 1),
-            window_output(in.w, kernel[2], stride[2], pad[2], 1), in.c};
+  bool adaptive() const { return bins[0] > 0; }
+  PoolAxis axis(std::size_t i) const {
+    const int length[] = {in.d, in.h, in.w};
+    if (adaptive()) return PoolAxis::parts(length[i], bins[i]);
+    return PoolAxis::sliding(length[i], kernel[i], stride[i], pad[i], ceil);
   }
+  FeatureShape out() const { return {axis(0).out, axis(1).out, axis(2).out, in.c}; }
   int taps() const { return kernel[0] * kernel[1] * kernel[2]; }
-  std::int64_t flops() const { return n * out().count() * taps(); }
+  /// Whether every mean divides by taps().
+  bool divides_by_taps() const {
+    for (std::size_t i = 0; i < 3; ++i) {
+      const PoolAxis a = axis(i);
+      const bool whole = a.start(a.out - 1) + a.kernel <= a.in + a.pad;
+      if (a.adaptive || !whole || (!count_padding && a.pad > 0)) return false;
+    }
+    return true;
+  }
+  std::int64_t flops() const {
+    if (!adaptive()) return n * out().count() * taps();
+    std::int64_t read = 1;
+    for (std::size_t i = 0; i < 3; ++i) read *= axis(i).pixels_read();
+    return n * in.c * read;
+  }
   std::string describe() const {
-    return fmt::format("n={} {} -> {} kernel {}x{}x{}", n, to_string(in), to_string(out()), kernel[0],
-                       kernel[1], kernel[2]);
+    std::string text = fmt::format("n={} {} -> {}", n, to_string(in), to_string(out()));
+    if (adaptive()) return text + " adaptive";
+    return text + fmt::format(" kernel {}x{}x{}", kernel[0], kernel[1], kernel[2]);
   }
 };
 
@@ -57,7 +80,7 @@ struct MaxPoolBackward {
   }
 };
 
-/// y = sum over the window / taps(); padding counts as zeros (PyTorch's count_include_pad).
+/// y = mean of the window, whose padding counts as zeros where `count_padding` says so.
 struct AvgPoolForward {
   static constexpr const char* name = "avgpool.fprop";
   PoolShape shape;

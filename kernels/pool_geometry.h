@@ -9,36 +9,13 @@
 
 namespace convoy {
 
-/// [first, last) along one axis.
-struct IndexRange {
-  int first = 0, last = 0;
-};
-
-/// One axis of a sliding window.
-struct PoolAxis {
-  int in = 1, out = 1, kernel = 1, stride = 1, pad = 0;
-
-  /// Where the window at output o begins in the input; negative inside the padding.
-  CONVOY_HOST_DEVICE int start(int o) const { return o * stride - pad; }
-  /// Taps k of the window at output o with start(o) + k inside the input.
-  CONVOY_HOST_DEVICE IndexRange taps(int o) const {
-    const int s = start(o);
-    return {s < 0 ? -s : 0, in - s < kernel ? in - s : kernel};
-  }
-  /// Outputs whose window covers input i: start(o) <= i < start(o) + kernel.
-  CONVOY_HOST_DEVICE IndexRange covering(int i) const {
-    const int reach = i + pad - kernel;  // the first such o is floor(reach / stride) + 1
-    const int end = (i + pad) / stride + 1;
-    return {reach < 0 ? 0 : reach / stride + 1, end < out ? end : out};
-  }
-};
-
 /// A pooling whose channels move in packs, and the split of a flat index over (N,D,H,W,packs) or
 /// (N,O,P,Q,packs).
 struct PoolGeometry {
   PoolAxis d, h, w;
   int packs = 1;       ///< channels / width of a pack
   float inv_taps = 1;  ///< 1 / taps of the whole window, padding included
+  bool count_padding = true;
   FastDivide
       by_packs;  ///< splitters of the side that has one thread per element: the output's or the input's
   FastDivide by_w, by_h, by_d;
@@ -55,6 +32,10 @@ struct PoolGeometry {
     p.image = static_cast<int>(index);
     return p;
   }
+  /// What the mean of a window divides by.
+  CONVOY_HOST_DEVICE int counted(int od, int oh, int ow) const {
+    return d.counted(od, count_padding) * h.counted(oh, count_padding) * w.counted(ow, count_padding);
+  }
   CONVOY_HOST_DEVICE std::int64_t in_pack(const Position& p, int id, int ih, int iw) const {
     return (((std::int64_t{p.image} * d.in + id) * h.in + ih) * w.in + iw) * packs + p.pack;
   }
@@ -65,13 +46,9 @@ struct PoolGeometry {
 
 /// `per_input`: one thread per input pack (backward), else one per output pack (forward).
 inline PoolGeometry pool_geometry(const PoolShape& shape, int pack_width, bool per_input) {
-  const FeatureShape out = shape.out();
-  const auto axis = [&](int i, int in, int o) {
-    const auto a = static_cast<std::size_t>(i);
-    return PoolAxis{in, o, shape.kernel[a], shape.stride[a], shape.pad[a]};
-  };
   PoolGeometry g;
-  g.d = axis(0, shape.in.d, out.d), g.h = axis(1, shape.in.h, out.h), g.w = axis(2, shape.in.w, out.w);
+  g.d = shape.axis(0), g.h = shape.axis(1), g.w = shape.axis(2);
+  g.count_padding = shape.count_padding;
   g.packs = shape.in.c / pack_width;
   g.inv_taps = 1.0f / static_cast<float>(shape.taps());
   const auto divide_by = [](int divisor) { return FastDivide(static_cast<std::uint32_t>(divisor)); };

@@ -60,38 +60,61 @@ void launch(const ReferenceContext<T>& context, const MaxPoolBackward& call) {
   }
 }
 
+namespace {
+
+/// Calls visit(y_pixel, x_pixel, divisor) for each pixel of each window, in the order of both.
+template <class Visit>
+void for_each_mean(const PoolShape& s, Visit visit) {
+  const PoolAxis d = s.axis(0), h = s.axis(1), w = s.axis(2);
+  std::int64_t y_pixel = 0;
+  for (std::int64_t n = 0; n < s.n; ++n) {
+    for (int o = 0; o < d.out; ++o) {
+      for (int p = 0; p < h.out; ++p) {
+        for (int q = 0; q < w.out; ++q, ++y_pixel) {
+          const int divisor =
+              d.counted(o, s.count_padding) * h.counted(p, s.count_padding) * w.counted(q, s.count_padding);
+          for (int i = std::max(0, d.start(o)); i < std::min(d.in, d.end(o)); ++i) {
+            for (int j = std::max(0, h.start(p)); j < std::min(h.in, h.end(p)); ++j) {
+              for (int k = std::max(0, w.start(q)); k < std::min(w.in, w.end(q)); ++k)
+                visit(y_pixel, ((n * d.in + i) * h.in + j) * w.in + k, divisor);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
 template <class T>
 void launch(const ReferenceContext<T>& context, const AvgPoolForward& call) {
   const PoolShape& s = call.shape;
-  const Window window = window_of(s);
   const int channels = s.in.c;
   const T* x = context.template data<T>(call.x);  // (N,D,H,W,C)
   T* y = context.template data<T>(call.y);        // (N,O,P,Q,C)
-  for (std::int64_t y_pixel = 0; y_pixel < s.n * window.out.pixels(); ++y_pixel) {
-    T* sum = y + y_pixel * channels;
-    std::fill_n(sum, channels, T(0));
-    for_each_tap(window, y_pixel, [&](int, std::int64_t x_pixel) {
-      for (int c = 0; c < channels; ++c) sum[c] += x[x_pixel * channels + c];
-    });
-    for (int c = 0; c < channels; ++c) sum[c] /= static_cast<T>(s.taps());
+  std::vector<int> divisors(static_cast<std::size_t>(s.n * s.out().pixels()));
+  std::fill_n(y, s.n * s.out().count(), T(0));
+  for_each_mean(s, [&](std::int64_t y_pixel, std::int64_t x_pixel, int divisor) {
+    divisors[static_cast<std::size_t>(y_pixel)] = divisor;
+    for (int c = 0; c < channels; ++c) y[y_pixel * channels + c] += x[x_pixel * channels + c];
+  });
+  for (const int divisor : divisors) {
+    for (int c = 0; c < channels; ++c) *y++ /= static_cast<T>(divisor);
   }
 }
 
 template <class T>
 void launch(const ReferenceContext<T>& context, const AvgPoolBackward& call) {
   const PoolShape& s = call.shape;
-  const Window window = window_of(s);
   const int channels = s.in.c;
   const T* dy = context.template data<T>(call.dy);  // (N,O,P,Q,C)
   T* dx = context.template data<T>(call.dx);        // (N,D,H,W,C)
   std::fill_n(dx, s.n * s.in.count(), T(0));
-  for (std::int64_t y_pixel = 0; y_pixel < s.n * window.out.pixels(); ++y_pixel) {
-    for_each_tap(window, y_pixel, [&](int, std::int64_t x_pixel) {
-      for (int c = 0; c < channels; ++c) {
-        dx[x_pixel * channels + c] += dy[y_pixel * channels + c] / static_cast<T>(s.taps());
-      }
-    });
-  }
+  for_each_mean(s, [&](std::int64_t y_pixel, std::int64_t x_pixel, int divisor) {
+    for (int c = 0; c < channels; ++c)
+      dx[x_pixel * channels + c] += dy[y_pixel * channels + c] / static_cast<T>(divisor);
+  });
 }
 
 CONVOY_REFERENCE(MaxPoolForward);

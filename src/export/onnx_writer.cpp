@@ -50,6 +50,11 @@ std::string OnnxWriter::number(float value) {
   return model_.number(value);
 }
 
+std::string OnnxWriter::matrix(std::int64_t rows, std::int64_t columns, const std::vector<float>& values,
+                               const std::string& suffix) {
+  return model_.constant(node().name + suffix, {rows, columns}, values);
+}
+
 OnnxValue OnnxWriter::flattened(const OnnxValue& value) {
   if (value.flat) return value;
   std::string& name = flattened_[value.name];

@@ -49,6 +49,8 @@ class OnnxWriter {
   std::string parameter(int index, bool memory_order = false);
   std::string statistic(int index);
   std::string number(float value);
+  std::string matrix(std::int64_t rows, std::int64_t columns, const std::vector<float>& values,
+                     const std::string& suffix);
   /// As (N,C), which has one pixel.
   OnnxValue flattened(const OnnxValue& value);
   /// As (N,C,H,W), of the shape of the first input.

@@ -19,11 +19,14 @@ struct Pool {
 };
 }  // namespace op
 
-struct PoolConfig {  ///< `maxpool: 2`, `avgpool: {kernel: 3, stride: 2, pad: 1}` or `globalavgpool`
+/// `maxpool: 2`, `avgpool: {kernel: 3, stride: 2, pad: 1}`, `adaptive_avgpool: 7` or `globalavgpool`
+struct PoolConfig {
   using Op = op::Pool;
-  enum class Mode { max, average, global_average } mode = Mode::max;
-  AxisValues kernel, stride;  ///< stride empty: the kernel; neither is used by global_average
+  enum class Mode { max, average, adaptive_average, global_average } mode = Mode::max;
+  AxisValues kernel, stride;  ///< of max and average; stride empty: the kernel
   AxisValues pad{0};
+  bool ceil = false, count_padding = true;  ///< PoolShape's
+  AxisValues size;                          ///< of adaptive_average: pixels that come out
   static std::vector<Kind<LayerConfig>> kinds();
   int add(GraphBuilder& graph, int input) const;
   bool operator==(const PoolConfig&) const = default;

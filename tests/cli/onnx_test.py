@@ -94,6 +94,24 @@ model:
 train: {epochs: 1, global_batch: 16}
 device: cpu
 """
+# Windows that reach beyond the image, leave its border out of a mean, or differ in size.
+WINDOWS = IMAGES.split("  layers:")[0] + """  layers:
+    - conv: {out: 12, kernel: 3, pad: same}
+    - conv: {out: 12, kernel: 3, stride: [1, 2], pad: same, bias: false}
+    - residual: {body: [maxpool: {kernel: 3, stride: 2, ceil: true}], shortcut: [avgpool: {kernel: 3, stride: 2, ceil: true}]}
+    - avgpool: {kernel: 3, stride: 1, pad: 1, count_padding: false}
+    - adaptive_avgpool: [4, 2]
+    - adaptive_avgpool: [2, 2]
+    - flatten
+    - linear: 4
+""" + IMAGES[IMAGES.index("train: {epochs"):]
+VOLUME_WINDOWS = VOLUMES.split("  layers:")[0] + """  layers:
+    - conv: {out: 4, kernel: 3, pad: same}
+    - avgpool: {kernel: 2, stride: 2, ceil: true, count_padding: false}
+    - adaptive_avgpool: [3, 2, 2]
+    - flatten
+    - linear: 3
+""" + VOLUMES[VOLUMES.index("train: {epochs"):]
 LENET = """
 name: lenet
 data: {source: mnist, path: PATH, normalize: {mean: [0.1307], std: [0.3081]}, validation: test}
@@ -222,6 +240,10 @@ class Onnx(unittest.TestCase):
 
     def test_volumes(self):
         self.check(VOLUMES, synthetic_noise.images(1, 48, 20, (2, 7, 6, 5)))
+
+    def test_windows(self):
+        self.check(WINDOWS, synthetic_noise.images(1, 64, 37, (3, 13, 11)))
+        self.check(VOLUME_WINDOWS, synthetic_noise.images(1, 48, 20, (2, 7, 6, 5)))
 
     @unittest.skipUnless(MNIST.is_dir(), "no MNIST in CONVOY_DATA or ../shared/data")
     def test_mnist(self):

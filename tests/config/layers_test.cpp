@@ -52,6 +52,13 @@ TEST(Layers, Pools) {
   EXPECT_EQ(avg.pad, AxisValues{1});
   EXPECT_EQ(std::get<PoolConfig>(layer("maxpool: [2, 3]").layer).kernel, (AxisValues{2, 3}));
   EXPECT_EQ(std::get<PoolConfig>(layer("globalavgpool").layer).mode, PoolConfig::Mode::global_average);
+  const auto uncounted =
+      std::get<PoolConfig>(layer("avgpool: {kernel: 3, ceil: true, count_padding: false}").layer);
+  EXPECT_TRUE(uncounted.ceil);
+  EXPECT_FALSE(uncounted.count_padding);
+  const auto adaptive = std::get<PoolConfig>(layer("adaptive_avgpool: [6, 7]").layer);
+  EXPECT_EQ(adaptive.mode, PoolConfig::Mode::adaptive_average);
+  EXPECT_EQ(adaptive.size, (AxisValues{6, 7}));
 }
 
 TEST(Layers, BatchNorm) {
@@ -128,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"dense: 3", R"(unknown layer "dense" (did you mean "linear"?))"},
         Case{"fc: 3", R"(unknown layer "fc" (did you mean "linear"?))"},
         Case{"dropout2d: 0.5", R"(unknown layer "dropout2d" (did you mean "dropout"?))"},
-        Case{"AdaptiveAvgPool2d", R"(unknown layer "AdaptiveAvgPool2d" (did you mean "globalavgpool"?))"},
+        Case{"AdaptiveAvgPool2d", R"(unknown layer "AdaptiveAvgPool2d" (did you mean "adaptive_avgpool"?))"},
         Case{"conv: {out: 1, kernel: 3, padding: 2}", R"(.conv.padding: unknown key (did you mean "pad"?))"},
         Case{"conv: {out: 1, kernel: 3, filters: 2}", R"(.conv.filters: unknown key (did you mean "out"?))"},
         Case{"conv: {out: 1, kernel: 3, kernal: 2}", R"(.conv.kernal: unknown key (did you mean "kernel"?))"},

@@ -131,10 +131,15 @@ class Dice {
         layer.layer = PoolConfig{any({PoolConfig::Mode::max, PoolConfig::Mode::average}),
                                  {2 + below(3)},
                                  coin() ? AxisValues{} : axes(1),
-                                 {below(2)}};
+                                 {below(2)},
+                                 coin(),
+                                 true,
+                                 {}};
         break;
       case 3:
-        layer.layer = PoolConfig{PoolConfig::Mode::global_average, {}, {}, {0}};
+        layer.layer = PoolConfig{PoolConfig::Mode::global_average, {}, {}, {0}, false, true, {}};
+        if (coin())
+          layer.layer = PoolConfig{PoolConfig::Mode::adaptive_average, {}, {}, {0}, false, true, axes(1)};
         break;
       case 4:
         layer.layer = BatchNormConfig{below(9), share<float>(), share<float>()};

@@ -54,6 +54,46 @@ TEST(PoolAxis, RangesHoldWhatTheDefinitionSays) {
   }
 }
 
+TEST(PoolAxis, CeilAddsAWindowForWhatIsLeftOver) {
+  for (int in = 1; in <= 9; ++in) {
+    for (int kernel = 1; kernel <= 4; ++kernel) {
+      for (int stride = 1; stride <= 5; ++stride) {
+        for (int pad = 0; pad <= kernel / 2; ++pad) {
+          const PoolAxis floor = PoolAxis::sliding(in, kernel, stride, pad, false),
+                         ceil = PoolAxis::sliding(in, kernel, stride, pad, true);
+          EXPECT_EQ(floor.out, window_output(in, kernel, stride, pad, 1));
+          // The formula of PyTorch's pooling_output_shape.
+          const int span = in + 2 * pad - kernel + stride - 1;
+          int expected = span < 0 ? 0 : span / stride + 1;
+          if ((expected - 1) * stride >= in + pad) --expected;
+          EXPECT_EQ(ceil.out, expected)
+              << "in " << in << " kernel " << kernel << " stride " << stride << " pad " << pad;
+        }
+      }
+    }
+  }
+}
+
+TEST(PoolAxis, AdaptiveWindowsCoverTheImage) {
+  for (int in = 1; in <= 12; ++in) {
+    for (int out = 1; out <= 14; ++out) {
+      const PoolAxis axis = PoolAxis::parts(in, out);
+      EXPECT_EQ(axis.start(0), 0);
+      EXPECT_EQ(axis.end(out - 1), in);
+      for (int i = 0; i < in; ++i) {
+        const IndexRange covering = axis.covering(i);
+        EXPECT_GT(covering.count(), 0);
+        for (int o = 0; o < out; ++o) {
+          // Part o is [o in / out, (o + 1) in / out); pixel i is [i, i + 1).
+          const bool touches = o * in < (i + 1) * out && i * out < (o + 1) * in;
+          EXPECT_EQ(axis.start(o) <= i && i < axis.end(o), touches);
+          EXPECT_EQ(covering.first <= o && o < covering.last, touches);
+        }
+      }
+    }
+  }
+}
+
 TEST(PoolGeometry, PositionsEnumerateTheTensor) {
   const PoolShape shape{
       .n = 2, .in = {3, 5, 4, 8}, .kernel = {2, 2, 3}, .stride = {1, 2, 1}, .pad = {0, 1, 1}};

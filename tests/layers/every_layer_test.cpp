@@ -96,12 +96,22 @@ std::string entry_of(const Kind<LayerConfig>& kind) {
   return kind.example.empty() ? kind.name + ": {}" : kind.example;
 }
 
+/// Entries that other rules or kernels serve than a kind's example.
+const std::vector<std::pair<std::string, std::string>> more_entries = {
+    {"maxpool_ceil", "maxpool: {kernel: 3, stride: 2, ceil: true}"},
+    {"avgpool_ceil", "avgpool: {kernel: 3, stride: 2, pad: 1, ceil: true}"},
+    {"avgpool_uncounted", "avgpool: {kernel: 3, stride: 2, pad: 1, count_padding: false}"},
+    {"adaptive_avgpool_whole", "adaptive_avgpool: {size: 2}"},
+};
+
 std::vector<OpCase> layer_cases() {
+  std::vector<std::pair<std::string, std::string>> entries = more_entries;
+  for (const Kind<LayerConfig>& kind : layer_kinds()) entries.emplace_back(kind.name, entry_of(kind));
   std::vector<OpCase> cases;
-  for (const Kind<LayerConfig>& kind : layer_kinds()) {
+  for (const auto& [name, entry] : entries) {
     for (const char* input : {"[2, 6, 4]", "[2, 4, 6, 2]"}) {
-      cases.push_back(case_of(kind.name, entry_of(kind), input, true));
-      cases.push_back(case_of(kind.name, entry_of(kind), input, false));
+      cases.push_back(case_of(name, entry, input, true));
+      cases.push_back(case_of(name, entry, input, false));
     }
   }
   return cases;
@@ -113,6 +123,10 @@ TEST(EveryLayer, IsWrittenBackAsItWasRead) {
   for (const Kind<LayerConfig>& kind : layer_kinds()) {
     const Config config = network_with(entry_of(kind), "[2, 6, 4]");
     EXPECT_EQ(parse(to_yaml(config)).model.layers, config.model.layers) << kind.name;
+  }
+  for (const auto& [name, entry] : more_entries) {
+    const Config config = network_with(entry, "[2, 6, 4]");
+    EXPECT_EQ(parse(to_yaml(config)).model.layers, config.model.layers) << name;
   }
 }
 

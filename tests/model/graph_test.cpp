@@ -78,6 +78,18 @@ TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
          "net.yaml:5: layer 0: its output");
   expect(refusal("[1, 8, 8]", "    - conv: {out: 1048576, kernel: 1024, pad: 1024}\n" + classifier),
          "0.weight: 1099511627776 elements");
+  expect(refusal("[6, 8, 8]", "    - adaptive_avgpool: [2, 2, 2]\n" + classifier), "axes");
+}
+
+TEST(Graph, PoolingInfersShapes) {
+  const auto out = [](const std::string& layer) {
+    const Graph g = graph_of("[3, 14, 9]", "    - " + layer + "\n    - flatten\n    - linear: 2\n");
+    return g.nodes[1].out;
+  };
+  EXPECT_EQ(out("maxpool: {kernel: 3, stride: 2}"), (FeatureShape{1, 6, 4, 3}));
+  EXPECT_EQ(out("maxpool: {kernel: 3, stride: 2, ceil: true}"), (FeatureShape{1, 7, 4, 3}));
+  EXPECT_EQ(out("adaptive_avgpool: 7"), (FeatureShape{1, 7, 7, 3}));
+  EXPECT_EQ(out("adaptive_avgpool: [2, 3]"), (FeatureShape{1, 2, 3, 3}));
 }
 
 TEST(Graph, FileOrderIsAPermutationAndItsInverse) {
