@@ -88,7 +88,7 @@ class Builder:
         pad = options.get("pad", 0)
         pad = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation)) if pad == "same" else self.per_axis(pad)
         return self.of("Conv")(channels, options["out"], kernel, self.per_axis(options.get("stride", 1)), pad, dilation,
-                               bias=options.get("bias", True))
+                               groups=options.get("groups", 1), bias=options.get("bias", True))
 
     def module(self, kind, options, shape, before):
         if kind == "conv":

@@ -62,9 +62,10 @@ struct ConvStatistics {
     v.writes(call.batch_mean), v.writes(call.batch_var);
   }
 };
-/// Whether the convolution's kernels can accumulate the sums of batch normalisation: the output has 16 bits,
-/// C and K are divisible by 8, and no run of 64 pixels spans two groups.
+/// Whether the convolution's kernels can accumulate the sums of batch normalisation: it has no groups, the
+/// output has 16 bits, C and K are divisible by 8, and no run of 64 pixels spans two groups of images.
 constexpr bool takes_statistics(const ConvForward& conv, const BatchNormShape& norm) {
+  if (conv.shape.groups != 1) return false;
   const bool halves = conv.y.dtype == DType::f16 || conv.y.dtype == DType::bf16;
   if (!halves || conv.shape.in.c % 8 != 0 || conv.shape.k % 8 != 0) return false;
   for (std::int64_t image = norm.group - norm.first % norm.group; image < norm.n; image += norm.group) {
@@ -170,7 +171,9 @@ void launch(const CudaContext&, const BatchNormActivationReduce&);
 void launch(const CudaContext&, const BatchNormActivationBackward&);
 void launch(const CudaContext&, const ActivationBatchNormReduce&);
 
-// Partial sums per block; defined beside the launchers.
+// Partial sums per block, and what a grouped convolution needs; defined beside the launchers.
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvActivation&);
 template <>
 std::int64_t workspace_bytes<CudaContext>(const ConvStatistics&);
 template <>

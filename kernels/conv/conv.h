@@ -1,4 +1,6 @@
-// Convolution calls. x (N,D,H,W,C) * w (K,T,R,S,C) + bias (K) -> y (N,O,P,Q,K); for images D = T = O = 1.
+// Convolution calls. x (N,D,H,W,C) * w (K,T,R,S,C/G) + bias (K) -> y (N,O,P,Q,K); for images D = T = O = 1.
+// With G groups, filters [g K/G, (g+1) K/G) read channels [g C/G, (g+1) C/G); G is 1 where a comment names
+// none.
 #pragma once
 
 #include <fmt/format.h>
@@ -16,6 +18,7 @@ struct ConvShape {
   FeatureShape in;                 ///< D, H, W, C
   int k = 0, t = 1, r = 1, s = 1;  ///< filters and their depth, height, width
   Axes stride{1, 1, 1}, pad{0, 0, 0}, dilation{1, 1, 1};
+  int groups = 1;  ///< divides C and K
 
   FeatureShape out() const {  ///< O, P, Q, K
     return {window_output(in.d, t, stride[0], pad[0], dilation[0]),
@@ -23,12 +26,17 @@ struct ConvShape {
             window_output(in.w, s, stride[2], pad[2], dilation[2]), k};
   }
   std::int64_t taps() const { return std::int64_t{t} * r * s; }
-  std::int64_t weights() const { return k * taps() * in.c; }
+  int group_channels() const { return in.c / groups; }
+  int group_filters() const { return k / groups; }
+  /// A filter for each channel, which reads that channel alone.
+  bool is_depthwise() const { return groups > 1 && groups == in.c && groups == k; }
+  std::int64_t weights() const { return k * taps() * group_channels(); }
   std::int64_t flops() const { return 2 * n * out().pixels() * weights(); }
   std::string describe() const {
     std::string text = fmt::format("n={} {} -> {} kernel {}x{}x{} stride {} pad {}", n, to_string(in),
                                    to_string(out()), t, r, s, describe_axes(stride), describe_axes(pad));
     if (dilation != Axes{1, 1, 1}) text += " dilation " + describe_axes(dilation);
+    if (groups != 1) text += fmt::format(" groups {}", groups);
     return text;
   }
 
@@ -69,7 +77,7 @@ struct ConvDgrad {
   }
 };
 
-/// dw (K,T,R,S,C) = sum over images and output pixels; zeros when n = 0.
+/// dw (K,T,R,S,C/G) = sum over images and output pixels; zeros when n = 0.
 struct ConvWgrad {
   static constexpr const char* name = "conv.wgrad";
   ConvShape shape;
@@ -93,7 +101,12 @@ std::int64_t workspace_bytes<CpuContext>(const ConvWgrad&);
 CONVOY_LAUNCHERS(ConvForward);
 CONVOY_LAUNCHERS(ConvDgrad);
 CONVOY_LAUNCHERS(ConvWgrad);
+// Defined where CUDA sources are compiled.
 template <>
-std::int64_t workspace_bytes<CudaContext>(const ConvWgrad&);  // defined where CUDA sources are compiled
+std::int64_t workspace_bytes<CudaContext>(const ConvForward&);
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvDgrad&);
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvWgrad&);
 
 }  // namespace convoy

@@ -22,7 +22,7 @@ bool AbsentGpu::has(const Call& call) const {
 
 std::int64_t AbsentGpu::workspace_bytes(const Call& call) const {
   const std::optional<ConvProblem> problem = convolution_of(call);
-  return problem && problem->pass == ConvPass::wgrad ? wgrad_workspace_bytes(*problem, gpu_.device) : 0;
+  return problem ? conv_workspace_bytes(*problem, gpu_.device) : 0;
 }
 
 std::int64_t AbsentGpu::free_bytes() const {

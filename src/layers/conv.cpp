@@ -52,6 +52,8 @@ std::vector<Kind<LayerConfig>> ConvConfig::kinds() {
        field("stride", &C::stride, axis_values(between(1, 1024)), "step of the window"),
        field("pad", &C::pad, padding(), "zeros around the image"),
        field("dilation", &C::dilation, axis_values(between(1, 1024)), "distance between the window's taps"),
+       field("groups", &C::groups, number<int>(between(1, most_channels)),
+             "parts that channels and filters are divided into; a filter sees its part alone"),
        field("bias", &C::bias, boolean(), "add a number per output channel"), init_field<C>()},
       "conv: {out: 8, kernel: 3, pad: same}")};
 }
@@ -61,6 +63,10 @@ int ConvConfig::add(GraphBuilder& graph, int input) const {
   ConvShape conv;
   conv.in = in;
   conv.k = out;
+  conv.groups = groups;
+  if (in.c % groups != 0)
+    graph.reject("groups: {} does not divide the {} channels of its input", groups, in.c);
+  if (out % groups != 0) graph.reject("groups: {} does not divide out: {}", groups, out);
   const Axes window = graph.axes("kernel", kernel, 1);
   conv.t = window[0], conv.r = window[1], conv.s = window[2];
   conv.stride = graph.axes("stride", stride, 1);
@@ -69,14 +75,16 @@ int ConvConfig::add(GraphBuilder& graph, int input) const {
   if (conv.out().pixels() == 0)
     graph.reject("a kernel of {}x{} does not fit the input {}", conv.r, conv.s, to_string(in));
   Parameter weight;
-  weight.dims = {conv.k, conv.t, conv.r, conv.s, in.c};
+  const int channels = conv.group_channels();
+  weight.dims = {conv.k, conv.t, conv.r, conv.s, channels};
   weight.file_order = {0, 4, 1, 2, 3};
-  weight.file_shape = graph.is_image() ? std::vector<std::int64_t>{conv.k, in.c, conv.r, conv.s}
-                                       : std::vector<std::int64_t>{conv.k, in.c, conv.t, conv.r, conv.s};
+  weight.file_shape = graph.is_image() ? std::vector<std::int64_t>{conv.k, channels, conv.r, conv.s}
+                                       : std::vector<std::int64_t>{conv.k, channels, conv.t, conv.r, conv.s};
   weight.init = init;
-  weight.fan_in = conv.taps() * in.c;
-  weight.fan_out = conv.taps() * conv.k;
+  weight.fan_in = conv.taps() * channels;  // what an output reads, and what reads an input
+  weight.fan_out = conv.taps() * conv.group_filters();
   weight.is_weight = true;
+  weight.groups = groups;
   op::Conv node{conv};
   node.weight = graph.parameter("weight", weight);
   if (bias) node.bias = graph.vector_parameter("bias", conv.k, Init::uniform_fan, weight.fan_in);
@@ -101,11 +109,12 @@ void op::Conv::backward(Emitter& plan) const {
 OnnxValue op::Conv::write(OnnxWriter& model) const {
   std::vector<std::string> inputs{model.with_axes(model.x()), model.parameter(weight)};
   if (bias >= 0) inputs.push_back(model.parameter(bias));
-  return {model.emit("Conv", inputs,
-                     {{"kernel_shape", model.spatial({shape.t, shape.r, shape.s})},
-                      {"strides", model.spatial(shape.stride)},
-                      {"pads", model.pads(shape.pad)},
-                      {"dilations", model.spatial(shape.dilation)}})};
+  std::vector<OnnxAttribute> attributes{{"kernel_shape", model.spatial({shape.t, shape.r, shape.s})},
+                                        {"strides", model.spatial(shape.stride)},
+                                        {"pads", model.pads(shape.pad)},
+                                        {"dilations", model.spatial(shape.dilation)}};
+  if (shape.groups != 1) attributes.push_back({"group", std::int64_t{shape.groups}});
+  return {model.emit("Conv", inputs, attributes)};
 }
 
 }  // namespace convoy

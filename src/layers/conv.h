@@ -26,6 +26,7 @@ struct ConvConfig {
   int out = 0;
   AxisValues kernel, stride{1}, dilation{1};
   std::optional<AxisValues> pad = AxisValues{0};  ///< empty for `same`: half of dilation * (kernel - 1), even
+  int groups = 1;
   bool bias = true;
   Init init = Init::he;
   static std::vector<Kind<LayerConfig>> kinds();

@@ -25,6 +25,7 @@ struct Parameter {
   Init init = Init::zeros;
   std::int64_t fan_in = 1, fan_out = 1;
   bool is_weight = false;  ///< weight decay applies; not to biases and normalisation parameters
+  int groups = 1;          ///< of a convolution's filters
 
   std::int64_t count() const;
 };

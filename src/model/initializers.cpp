@@ -21,12 +21,15 @@ double normal(const Random4& r) {
   return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v);
 }
 
-/// Identity: filter k passes channel k through its centre tap.
+/// Identity: filter i of a group passes the group's channel i through its centre tap.
 void fill_dirac(const Parameter& parameter, std::vector<float>& out) {
-  const auto& d = parameter.dims;  // K,T,R,S,C
-  for (std::int64_t k = 0; k < std::min(d[0], d[4]); ++k) {
-    out[static_cast<std::size_t>((((k * d[1] + d[1] / 2) * d[2] + d[2] / 2) * d[3] + d[3] / 2) * d[4] + k)] =
-        1.0f;
+  const auto& d = parameter.dims;  // K,T,R,S,C/G
+  const std::int64_t filters = d[0] / parameter.groups;
+  for (std::int64_t k = 0; k < d[0]; ++k) {
+    const std::int64_t channel = k % filters;
+    if (channel >= d[4]) continue;
+    out[static_cast<std::size_t>((((k * d[1] + d[1] / 2) * d[2] + d[2] / 2) * d[3] + d[3] / 2) * d[4] +
+                                 channel)] = 1.0f;
   }
 }
 

@@ -94,10 +94,10 @@ model:
 train: {epochs: 1, global_batch: 16}
 device: cpu
 """
-# Windows that reach beyond the image, leave its border out of a mean, or differ in size.
+# Groups, and windows that reach beyond the image, leave its border out of a mean, or differ in size.
 WINDOWS = IMAGES.split("  layers:")[0] + """  layers:
-    - conv: {out: 12, kernel: 3, pad: same}
-    - conv: {out: 12, kernel: 3, stride: [1, 2], pad: same, bias: false}
+    - conv: {out: 12, kernel: 3, pad: same, groups: 3}
+    - conv: {out: 12, kernel: 3, stride: [1, 2], pad: same, groups: 12, bias: false}
     - residual: {body: [maxpool: {kernel: 3, stride: 2, ceil: true}], shortcut: [avgpool: {kernel: 3, stride: 2, ceil: true}]}
     - avgpool: {kernel: 3, stride: 1, pad: 1, count_padding: false}
     - adaptive_avgpool: [4, 2]
@@ -106,7 +106,7 @@ WINDOWS = IMAGES.split("  layers:")[0] + """  layers:
     - linear: 4
 """ + IMAGES[IMAGES.index("train: {epochs"):]
 VOLUME_WINDOWS = VOLUMES.split("  layers:")[0] + """  layers:
-    - conv: {out: 4, kernel: 3, pad: same}
+    - conv: {out: 4, kernel: 3, pad: same, groups: 2}
     - avgpool: {kernel: 2, stride: 2, ceil: true, count_padding: false}
     - adaptive_avgpool: [3, 2, 2]
     - flatten
@@ -241,7 +241,7 @@ class Onnx(unittest.TestCase):
     def test_volumes(self):
         self.check(VOLUMES, synthetic_noise.images(1, 48, 20, (2, 7, 6, 5)))
 
-    def test_windows(self):
+    def test_groups_and_windows(self):
         self.check(WINDOWS, synthetic_noise.images(1, 64, 37, (3, 13, 11)))
         self.check(VOLUME_WINDOWS, synthetic_noise.images(1, 48, 20, (2, 7, 6, 5)))
 

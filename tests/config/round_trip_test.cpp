@@ -115,7 +115,7 @@ class Dice {
     LayerConfig layer;
     switch (below(depth > 0 ? 9 : 8)) {
       case 0: {
-        ConvConfig conv{1 + below(99), axes(1), axes(1), axes(1), axes(0), coin()};
+        ConvConfig conv{1 + below(99), axes(1), axes(1), axes(1), axes(0), 1 + below(9), coin()};
         if (coin()) {
           conv.pad.reset();
           conv.kernel = {1, 3, 5};

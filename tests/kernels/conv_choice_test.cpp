@@ -93,7 +93,7 @@ TEST(ConvChoice, ImagesHaveTheirOwnFpropAndWgrad) {
     ConvProblem p = problem(pass, DType::f16, 3);
     EXPECT_EQ(family(p, ampere), ConvFamily::stem_halo);
     EXPECT_FALSE(tuning_problem(p, ampere));
-    const std::int64_t bytes = wgrad_workspace_bytes({wgrad, p.shape, p.stored}, ampere);
+    const std::int64_t bytes = conv_workspace_bytes({wgrad, p.shape, p.stored}, ampere);
     p.alignment[pass == fprop ? 1 : 2] =
         2;  // filters are read one by one, and so are their gradients written
     EXPECT_EQ(family(p, ampere), ConvFamily::stem_halo);
@@ -156,6 +156,76 @@ TEST(ConvChoice, MeasuredTilesComeFirstWhereTheyFit) {
   }
 }
 
+ConvProblem grouped(ConvPass pass, DType stored, int groups, int c, int k) {
+  ConvProblem p = problem(pass, stored, c, k);
+  p.shape.groups = groups;
+  return p;
+}
+
+TEST(ConvChoice, GroupsHaveTheirOwnFamilies) {
+  for (const ConvPass pass : {fprop, dgrad, wgrad}) {
+    for (const ConvDevice& device : {turing, ampere, hopper}) {
+      EXPECT_EQ(family(grouped(pass, DType::f32, 32, 128, 128), device), ConvFamily::grouped_ffma);
+      EXPECT_EQ(family(grouped(pass, DType::f32, 4, 12, 16), device), ConvFamily::grouped_scalar);
+      ConvProblem tf32 = grouped(pass, DType::f32, 32, 128, 128);
+      tf32.math = Math::tf32;
+      EXPECT_EQ(family(tf32, device),
+                device.tensor_core_code ? ConvFamily::grouped_tf32 : ConvFamily::grouped_ffma);
+      const bool cores = device.tensor_core_code;
+      EXPECT_EQ(family(grouped(pass, DType::f16, 32, 128, 128), device),
+                cores ? ConvFamily::grouped_half : ConvFamily::grouped_turing);
+      EXPECT_EQ(family(grouped(pass, DType::bf16, 32, 128, 128), device),
+                cores ? ConvFamily::grouped_half : ConvFamily::grouped_scalar);
+      for (const DType stored : {DType::f32, DType::f16, DType::bf16}) {
+        EXPECT_EQ(family(grouped(pass, stored, 3, 15, 15), device), ConvFamily::grouped_scalar);
+        EXPECT_EQ(family(grouped(pass, stored, 3, 3, 6), device), ConvFamily::grouped_scalar) << "no stem";
+        EXPECT_EQ(family(grouped(pass, stored, 72, 72, 72), device), ConvFamily::depthwise);
+        EXPECT_EQ(family(grouped(pass, stored, 3, 3, 3), device), ConvFamily::depthwise) << "no stem";
+        ConvProblem p = grouped(pass, stored, 32, 128, 128);
+        const ConvChoice aligned = choose(p, device);
+        EXPECT_FALSE(tuning_problem(p, device));
+        p.alignment[1] = 2;
+        const ConvChoice choice = choose(p, device);
+        EXPECT_EQ(choice.family, ConvFamily::grouped_scalar);
+        EXPECT_EQ(choice.bundles.groups, 1);
+        EXPECT_EQ(choice.sum.splits, aligned.sum.splits) << "the sum follows from the shape alone";
+      }
+    }
+  }
+}
+
+TEST(ConvChoice, BundlesAreAsWideAsATile) {
+  const auto groups_of = [](int groups, int c, int k, int run) {
+    const std::optional<Bundles> bundles = bundles_for(grouped(fprop, DType::f16, groups, c, k).shape, run);
+    return bundles ? bundles->groups : 0;
+  };
+  EXPECT_EQ(groups_of(32, 128, 128, 8), 16);
+  EXPECT_EQ(groups_of(32, 512, 512, 8), 4);
+  EXPECT_EQ(groups_of(32, 1024, 1024, 8), 2);
+  EXPECT_EQ(groups_of(2, 160, 160, 8), 1);
+  EXPECT_EQ(groups_of(5, 40, 40, 8), 5);
+  EXPECT_EQ(groups_of(7, 56, 56, 8), 7);
+  EXPECT_EQ(groups_of(8, 48, 48, 8), 8) << "six channels a group";
+  EXPECT_EQ(groups_of(3, 15, 15, 8), 0) << "no number of groups has channels in eights";
+  EXPECT_EQ(groups_of(4, 384, 384, 8), 1);
+  EXPECT_EQ(groups_of(4, 400, 400, 8), 2) << "100 channels a group";
+}
+
+TEST(ConvChoice, GroupsHaveWorkspaceForWeightsAndSums) {
+  for (const ConvDevice& device : {turing, ampere, hopper}) {
+    const ConvProblem narrow = grouped(fprop, DType::f16, 32, 128, 128);
+    EXPECT_EQ(conv_workspace_bytes(narrow, device), 128 * 9 * 64 * 2) << "zeros between groups";
+    EXPECT_EQ(conv_workspace_bytes(grouped(dgrad, DType::f16, 2, 160, 160), device), 0);
+    const ConvProblem p = grouped(wgrad, DType::f16, 32, 128, 128);
+    EXPECT_EQ(conv_workspace_bytes(p, device), choose(p, device).sum.splits * 128 * 9 * 64 * 4);
+    const ConvProblem depthwise = grouped(wgrad, DType::f16, 72, 72, 72);
+    const ConvChoice choice = choose(depthwise, device);
+    EXPECT_GT(choice.sum.splits, 1);
+    EXPECT_EQ(conv_workspace_bytes(depthwise, device), choice.sum.splits * 72 * 9 * 4);
+    EXPECT_GE(std::int64_t{choice.sum.splits} * choice.sum.chunk, 128 * 32) << "all rows are in some part";
+  }
+}
+
 /// On a device with less shared memory, wgrad by warpgroups takes the next tile that fits.
 TEST(ConvChoice, HopperWgradWalksToATileThatFits) {
   const ConvProblem p = problem(wgrad, DType::f16);
@@ -182,7 +252,7 @@ TEST(ConvChoice, WorkspaceHoldsThePartialSums) {
       const ConvProblem p = problem(wgrad, stored);
       const int splits = choose(p, device).sum.splits;
       EXPECT_GT(splits, 1);
-      EXPECT_EQ(wgrad_workspace_bytes(p, device), splits * p.shape.weights() * 4);
+      EXPECT_EQ(conv_workspace_bytes(p, device), splits * p.shape.weights() * 4);
     }
   }
 }
@@ -195,7 +265,7 @@ TEST(ConvChoice, NoWorkIsNoProblem) {
     EXPECT_TRUE(p.is_empty());
     EXPECT_FALSE(tuning_problem(p, hopper));
     if (pass == wgrad) {
-      EXPECT_EQ(wgrad_workspace_bytes(p, hopper), 0);
+      EXPECT_EQ(conv_workspace_bytes(p, hopper), 0);
     }
   }
 }

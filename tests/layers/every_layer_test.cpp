@@ -98,6 +98,8 @@ std::string entry_of(const Kind<LayerConfig>& kind) {
 
 /// Entries that other rules or kernels serve than a kind's example.
 const std::vector<std::pair<std::string, std::string>> more_entries = {
+    {"conv_groups", "conv: {out: 12, kernel: 3, pad: same, groups: 4}"},
+    {"conv_depthwise", "conv: {out: 8, kernel: 3, pad: same, groups: 8}"},
     {"maxpool_ceil", "maxpool: {kernel: 3, stride: 2, ceil: true}"},
     {"avgpool_ceil", "avgpool: {kernel: 3, stride: 2, pad: 1, ceil: true}"},
     {"avgpool_uncounted", "avgpool: {kernel: 3, stride: 2, pad: 1, count_padding: false}"},

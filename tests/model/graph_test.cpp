@@ -78,7 +78,21 @@ TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
          "net.yaml:5: layer 0: its output");
   expect(refusal("[1, 8, 8]", "    - conv: {out: 1048576, kernel: 1024, pad: 1024}\n" + classifier),
          "0.weight: 1099511627776 elements");
+  expect(refusal("[6, 8, 8]", "    - conv: {out: 8, kernel: 3, groups: 4}\n" + classifier),
+         "groups: 4 does not divide the 6 channels of its input");
+  expect(refusal("[6, 8, 8]", "    - conv: {out: 8, kernel: 3, groups: 3}\n" + classifier),
+         "groups: 3 does not divide out: 8");
   expect(refusal("[6, 8, 8]", "    - adaptive_avgpool: [2, 2, 2]\n" + classifier), "axes");
+}
+
+TEST(Graph, GroupsDivideTheWeights) {
+  const Graph g = graph_of(
+      "[6, 8, 8]", "    - conv: {out: 12, kernel: 3, groups: 3}\n    - globalavgpool\n    - linear: 2\n");
+  const Parameter& weight = g.parameters[0];
+  EXPECT_EQ(weight.file_shape, (std::vector<std::int64_t>{12, 2, 3, 3}));
+  EXPECT_EQ(weight.fan_in, 18);
+  EXPECT_EQ(weight.fan_out, 36);
+  EXPECT_EQ(g.parameters[1].fan_in, 18) << "the bias starts by the same rule";
 }
 
 TEST(Graph, PoolingInfersShapes) {
@@ -173,6 +187,14 @@ TEST(Initializers, DiracPassesChannelsThrough) {
       }
     }
   }
+}
+
+TEST(Initializers, DiracPassesEachGroupsChannelsThrough) {
+  const Graph g = graph_of("[4, 4, 4]",
+                           "    - conv: {out: 6, kernel: 1, groups: 2, init: dirac}\n    - globalavgpool\n"
+                           "    - linear: 2\n");
+  // (K,C/G): filters 0 to 2 are of the first group, 3 to 5 of the second.
+  EXPECT_EQ(initial_value(g.parameters[0], 1), (std::vector<float>{1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0}));
 }
 
 }  // namespace

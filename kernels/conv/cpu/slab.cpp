@@ -121,14 +121,14 @@ std::int64_t slab_size(const AxisMaps& maps, const FeatureShape& input, const Ou
 }
 
 Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const OutputBox& box, const float* image,
-               float* buffer) {
+               int pitch, float* buffer) {
   std::array<int, 3> origin;
   for (int axis = 0; axis < 3; ++axis) origin[axis] = box.first[axis] * maps[axis].scale + maps[axis].low();
   const int c = input.c;
   Slab slab;
   const float* corner = buffer;  // of the region
   if (reads_inside(maps, input)) {
-    slab.stride = {std::int64_t{input.h} * input.w * c, std::int64_t{input.w} * c, c};
+    slab.stride = {std::int64_t{input.h} * input.w * pitch, std::int64_t{input.w} * pitch, pitch};
     corner = image + origin[0] * slab.stride[0] + origin[1] * slab.stride[1] + origin[2] * slab.stride[2];
   } else {
     const FeatureShape size = region(maps, box, c);
@@ -143,12 +143,13 @@ Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const OutputBox&
           std::fill(row, row + size.w * pixel, 0.0f);
           continue;
         }
-        const float* source = image + ((std::int64_t{d} * input.h + h) * input.w + origin[2]) * c;
+        const float* source = image + ((std::int64_t{d} * input.h + h) * input.w + origin[2]) * pitch;
         std::fill(row, row + left * pixel, 0.0f);
-        if (pixel == c) {
+        if (pixel == c && pitch == c) {
           std::copy(source + left * pixel, source + right * pixel, row + left * pixel);
         } else {
-          for (int w = left; w < right; ++w) std::copy(source + w * c, source + w * c + c, row + w * pixel);
+          for (int w = left; w < right; ++w)
+            std::copy(source + w * pitch, source + w * pitch + c, row + w * pixel);
         }
         std::fill(row + right * pixel, row + size.w * pixel, 0.0f);
       }

@@ -59,9 +59,10 @@ struct Slab {
 bool reads_inside(const AxisMaps& maps, const FeatureShape& input);
 /// Floats that load_slab writes for the box.
 std::int64_t slab_size(const AxisMaps& maps, const FeatureShape& input, const OutputBox& box);
-/// The image itself where it can serve, else a copy in `buffer`.
+/// The image itself where it can serve, else a copy in `buffer`. The image's pixels are `pitch` floats apart,
+/// of which the first input.c are read.
 Slab load_slab(const AxisMaps& maps, const FeatureShape& input, const OutputBox& box, const float* image,
-               float* buffer);
+               int pitch, float* buffer);
 
 /// Calls visit(weight tap, offset in the slab) for every tap, in the order of the weights.
 template <class Visit>

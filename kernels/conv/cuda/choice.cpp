@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/conv/cuda/depthwise/plan.h"
+#include "kernels/conv/cuda/grouped/tiles.h"
 #include "kernels/conv/cuda/index/gather.h"
 #include "kernels/conv/cuda/stem/halo.h"
 #include "kernels/conv/cuda/wgmma/layout.h"
@@ -40,6 +42,18 @@ const char* name_of(ConvFamily family) {
       return "stem_ffma";
     case ConvFamily::stem_halo:
       return "stem_halo";
+    case ConvFamily::depthwise:
+      return "depthwise";
+    case ConvFamily::grouped_scalar:
+      return "grouped_scalar";
+    case ConvFamily::grouped_ffma:
+      return "grouped_ffma";
+    case ConvFamily::grouped_tf32:
+      return "grouped_tf32";
+    case ConvFamily::grouped_turing:
+      return "grouped_turing";
+    case ConvFamily::grouped_half:
+      return "grouped_half";
   }
   return "?";
 }
@@ -104,7 +118,7 @@ bool stored_in_16_bits(const ConvProblem& problem) {
 
 /// Whether stem/ has kernels for it.
 bool is_stem(const ConvProblem& problem) {
-  return problem.pass != ConvPass::dgrad && is_first_layer(problem.shape);
+  return problem.pass != ConvPass::dgrad && problem.shape.groups == 1 && is_first_layer(problem.shape);
 }
 
 /// Elements of x that the halo kernels copy at once, where they serve the problem.
@@ -145,6 +159,33 @@ bool math_fits(const ConvShape& s) {
          s.n * s.out().count() <= most;
 }
 
+/// A family for convolutions with groups, and how many of them are in a product.
+struct GroupedFamily {
+  ConvFamily family;
+  Bundles bundles;
+};
+
+/// Where operands are aligned.
+GroupedFamily aligned_grouped_family(const ConvProblem& problem, const ConvDevice& device) {
+  const ConvShape& s = problem.shape;
+  const Bundles each = bundles_of(s, 1);
+  const GroupedFamily scalar{ConvFamily::grouped_scalar, each};
+  const auto on_tensor_cores = [&](ConvFamily family, int run) -> std::optional<GroupedFamily> {
+    const std::optional<Bundles> bundles = math_fits(s) ? bundles_for(s, run) : std::nullopt;
+    return bundles ? std::optional(GroupedFamily{family, *bundles}) : std::nullopt;
+  };
+  if (problem.stored == DType::f32) {
+    if (problem.math == Math::tf32 && device.tensor_core_code) {
+      if (const auto found = on_tensor_cores(ConvFamily::grouped_tf32, 4)) return *found;
+    }
+    const bool fours = each.channels % 4 == 0 && each.filters % 4 == 0;
+    return fours ? GroupedFamily{ConvFamily::grouped_ffma, each} : scalar;
+  }
+  if (device.tensor_core_code) return on_tensor_cores(ConvFamily::grouped_half, 8).value_or(scalar);
+  if (problem.stored != DType::f16) return scalar;
+  return on_tensor_cores(ConvFamily::grouped_turing, 8).value_or(scalar);
+}
+
 /// Of a product of matrices whose operands are aligned.
 ConvFamily aligned_family(const ConvProblem& problem, const ConvDevice& device) {
   const ConvShape& s = problem.shape;
@@ -170,6 +211,12 @@ bool is_aligned(const ConvProblem& problem) {
                      [](int bytes) { return bytes % 16 == 0; });
 }
 
+constexpr MathUnit grouped_ffma_cores{grouped_ffma_tiles, ffma_cores.fma_per_cycle, ffma_cores.step},
+    grouped_tf32_tensor_cores{grouped_tf32_tiles, tf32_tensor_cores.fma_per_cycle, tf32_tensor_cores.step},
+    grouped_turing_tensor_cores{grouped_turing_tiles, turing_tensor_cores.fma_per_cycle,
+                                turing_tensor_cores.step},
+    grouped_half_tensor_cores{grouped_half_tiles, half_tensor_cores.fma_per_cycle, half_tensor_cores.step};
+
 /// Of the families that have several tiles, and of scalar, whose wgrad is planned like ffma's.
 const MathUnit& unit_of(ConvFamily family, ConvPass pass) {
   switch (family) {
@@ -184,8 +231,18 @@ const MathUnit& unit_of(ConvFamily family, ConvPass pass) {
       return half_tensor_cores;
     case ConvFamily::hopper:
       return pass == ConvPass::wgrad ? wgrad_warpgroups : warpgroups;
+    case ConvFamily::grouped_scalar:
+    case ConvFamily::grouped_ffma:
+      return grouped_ffma_cores;
+    case ConvFamily::grouped_tf32:
+      return grouped_tf32_tensor_cores;
+    case ConvFamily::grouped_turing:
+      return grouped_turing_tensor_cores;
+    case ConvFamily::grouped_half:
+      return grouped_half_tensor_cores;
     case ConvFamily::stem_ffma:
     case ConvFamily::stem_halo:
+    case ConvFamily::depthwise:
       break;
   }
   fail("internal error: {} has its own plan", name_of(family));
@@ -251,6 +308,53 @@ std::size_t tile_for(const ConvProblem& problem, ConvFamily family, const Produc
                                          : hopper_tile(problem, extent, measured, gpu);
 }
 
+/// The bundles' products side by side, as one that is longer: where a tile is picked, only their number
+/// counts.
+std::vector<ProductExtent> launches_of(const ConvProblem& problem, const Bundles& bundles) {
+  ConvProblem alone = problem;
+  alone.shape = bundles.alone(problem.shape);
+  std::vector<ProductExtent> launches = launches_of(alone);
+  for (ProductExtent& launch : launches)
+    (problem.pass == ConvPass::wgrad ? launch.n : launch.m) *= bundles.count;
+  return launches;
+}
+
+WgradPlan plan_grouped_sum(const ConvShape& shape, const GroupedFamily& grouped) {
+  const MathUnit& unit = unit_of(grouped.family, ConvPass::wgrad);
+  const Bundles& bundles = grouped.bundles;
+  const std::int64_t pixels = shape.n * shape.out().pixels(),
+                     columns = shape.taps() * bundles.channels * bundles.count;
+  return cheapest_splits(shape, unit.step, 512, [&](int splits, std::int64_t) {
+    const std::size_t tile = pick_tile(unit, bundles.filters, columns, pixels, splits, reference_gpu);
+    return gemm_cycles(unit, unit.tiles[tile], bundles.filters, columns, pixels, splits, reference_gpu);
+  });
+}
+
+ConvChoice choose_grouped(const ConvProblem& problem, const ConvDevice& device) {
+  const ConvShape& s = problem.shape;
+  const bool wgrad = problem.pass == ConvPass::wgrad;
+  if (s.is_depthwise())
+    return {ConvFamily::depthwise, {}, wgrad ? plan_depthwise_wgrad(s, problem.stored) : WgradPlan{}};
+  const GroupedFamily aligned = aligned_grouped_family(problem, device);
+  ConvChoice choice{aligned.family, {}, wgrad ? plan_grouped_sum(s, aligned) : WgradPlan{}, aligned.bundles};
+  if (!is_aligned(problem)) choice.family = ConvFamily::grouped_scalar, choice.bundles = bundles_of(s, 1);
+  if (choice.family == ConvFamily::grouped_scalar) return choice;
+  const MathUnit& unit = unit_of(choice.family, problem.pass);
+  for (const ProductExtent& extent : launches_of(problem, choice.bundles))
+    choice.tiles.push_back(pick_tile(unit, extent.m, extent.n, extent.k, choice.sum.splits, device.gpu));
+  return choice;
+}
+
+std::int64_t grouped_workspace_bytes(const ConvProblem& problem, const ConvDevice& device) {
+  const ConvShape& s = problem.shape;
+  const ConvChoice choice = choose_grouped(problem, device);
+  const Bundles bundles = s.is_depthwise() ? Bundles{} : aligned_grouped_family(problem, device).bundles;
+  const std::int64_t weights = bundles.pads_weights() ? bundles.padded_weights(s) : s.weights();
+  if (problem.pass != ConvPass::wgrad) return bundles.pads_weights() ? weights * size_of(problem.stored) : 0;
+  const bool direct = choice.sum.splits == 1 && !bundles.pads_weights();
+  return direct ? 0 : choice.sum.splits * weights * std::int64_t{sizeof(float)};
+}
+
 }  // namespace
 
 std::span<const TileShape> tiles_of(ConvFamily family, ConvPass pass) {
@@ -258,6 +362,7 @@ std::span<const TileShape> tiles_of(ConvFamily family, ConvPass pass) {
 }
 
 ConvChoice choose(const ConvProblem& problem, const ConvDevice& device, const TileChoices* measured) {
+  if (problem.shape.groups != 1) return choose_grouped(problem, device);
   if (is_stem(problem)) return {stem_family(problem, device), {}, {}};
   const ConvFamily aligned = aligned_family(problem, device);
   ConvChoice choice{is_aligned(problem) ? aligned : ConvFamily::scalar, {}, {}};
@@ -273,14 +378,18 @@ ConvChoice choose(const ConvProblem& problem, const ConvDevice& device, const Ti
 }
 
 std::optional<TuningProblem> tuning_problem(const ConvProblem& problem, const ConvDevice& device) {
-  if (problem.is_empty() || is_stem(problem) || !is_aligned(problem)) return std::nullopt;
+  if (problem.is_empty() || problem.shape.groups != 1 || is_stem(problem) || !is_aligned(problem))
+    return std::nullopt;
   const ConvFamily family = aligned_family(problem, device);
   if (family == ConvFamily::scalar) return std::nullopt;
   const WgradPlan sum = problem.pass == ConvPass::wgrad ? plan_sum(problem, family) : WgradPlan{};
   return TuningProblem{key_of(problem, family, sum), tiles_of(family, problem.pass)};
 }
 
-std::int64_t wgrad_workspace_bytes(const ConvProblem& problem, const ConvDevice& device) {
+std::int64_t conv_workspace_bytes(const ConvProblem& problem, const ConvDevice& device) {
+  if (problem.is_empty()) return 0;
+  if (problem.shape.groups != 1) return grouped_workspace_bytes(problem, device);
+  if (problem.pass != ConvPass::wgrad) return 0;
   int splits = 1;
   if (is_stem(problem)) {
     splits = plan_first_layer_wgrad(problem.shape).splits;

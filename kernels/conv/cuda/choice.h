@@ -12,6 +12,7 @@
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/cuda/device.h"
+#include "kernels/conv/cuda/grouped/bundles.h"
 #include "kernels/conv/cuda/plan.h"
 #include "kernels/conv/cuda/tile_choice.h"
 #include "kernels/fused.h"
@@ -24,14 +25,20 @@ const char* name_of(ConvPass pass);  ///< "conv.fprop": the plain call's
 /// A family fixes the instruction, how operands are stored, and with both the bits of a result; its tiles
 /// differ in speed alone.
 enum class ConvFamily : std::uint8_t {
-  scalar,     ///< FFMA, channels loaded one by one: any shape and alignment
-  ffma,       ///< FFMA, f32 channels in fours
-  tf32,       ///< mma.sync of sm_80, f32 channels in fours
-  turing,     ///< mma.sync of sm_75, f16 channels in eights
-  half,       ///< mma.sync of sm_80, 16-bit channels in eights
-  hopper,     ///< wgmma of sm_90a, 16-bit channels in eights, the source as patches
-  stem_ffma,  ///< FFMA, images of up to four channels
-  stem_halo,  ///< mma.sync of sm_80, 16-bit images of up to four channels
+  scalar,          ///< FFMA, channels loaded one by one: any shape and alignment
+  ffma,            ///< FFMA, f32 channels in fours
+  tf32,            ///< mma.sync of sm_80, f32 channels in fours
+  turing,          ///< mma.sync of sm_75, f16 channels in eights
+  half,            ///< mma.sync of sm_80, 16-bit channels in eights
+  hopper,          ///< wgmma of sm_90a, 16-bit channels in eights, the source as patches
+  stem_ffma,       ///< FFMA, images of up to four channels
+  stem_halo,       ///< mma.sync of sm_80, 16-bit images of up to four channels
+  depthwise,       ///< FFMA, a filter per channel
+  grouped_scalar,  ///< scalar, ffma, tf32, turing and half for convolutions with groups: several to a product
+  grouped_ffma,
+  grouped_tf32,
+  grouped_turing,
+  grouped_half,
 };
 const char* name_of(ConvFamily family);
 
@@ -59,6 +66,7 @@ struct ConvChoice {
   /// where the family has one tile.
   std::vector<std::size_t> tiles;
   WgradPlan sum;  ///< of wgrad by other families than the stems'; follows from shape, types and code alone
+  Bundles bundles{};  ///< of the grouped families
 
   std::size_t tile(std::size_t launch = 0) const { return tiles.empty() ? 0 : tiles.at(launch); }
 };
@@ -77,8 +85,9 @@ struct TuningProblem {
 /// Nothing where there is no work, or where the family has one tile.
 std::optional<TuningProblem> tuning_problem(const ConvProblem& problem, const ConvDevice& device);
 
-/// Bytes of wgrad's partial sums; zero where there is one sum. They suffice for any alignment of the tensors.
-std::int64_t wgrad_workspace_bytes(const ConvProblem& problem, const ConvDevice& device);
+/// Bytes of wgrad's partial sums, zero where there is one sum; of fprop and dgrad, those of weights that a
+/// grouped family spreads. They suffice for any alignment of the tensors.
+std::int64_t conv_workspace_bytes(const ConvProblem& problem, const ConvDevice& device);
 
 /// The tiles of a choice in words: "128x64, tile 4"; of several launches, joined by " + ". Empty where the
 /// family has one.

@@ -4,8 +4,10 @@
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/cuda/choice.h"
+#include "kernels/conv/cuda/depthwise/depthwise.h"
 #include "kernels/conv/cuda/epilogue/statistics.h"
 #include "kernels/conv/cuda/families.cuh"
+#include "kernels/conv/cuda/grouped/grouped.h"
 #include "kernels/conv/cuda/kernels.cuh"
 #include "kernels/conv/cuda/stem/stem.h"
 #include "kernels/cuda/tensor_cores.h"
@@ -53,7 +55,7 @@ ConvDevice current_conv_device() {
 
 namespace {
 
-/// Calls run(kernels) with those of a family other than the stems'.
+/// Calls run(kernels) with those of a family that multiplies matrices and has no groups.
 template <class Run>
 void with_kernels(ConvFamily family, DType stored, Run run) {
   const auto of_16_bits = [&](auto f16, auto bf16) { stored == DType::f16 ? run(f16) : run(bf16); };
@@ -74,8 +76,7 @@ void with_kernels(ConvFamily family, DType stored, Run run) {
 #else
       break;
 #endif
-    case ConvFamily::stem_ffma:
-    case ConvFamily::stem_halo:
+    default:
       break;
   }
   fail("internal error: no kernels of family {} here", name_of(family));
@@ -88,6 +89,12 @@ void check_extents(const ConvShape& shape) {
         "convolution of 2^30 pixels");
   check(shape.in.count() <= most && shape.out().count() <= most && shape.weights() <= most,
         "convolution with an image or weights of 2^30 elements");
+}
+
+/// Null where none is needed.
+void* workspace_of(const CudaContext& context, const ConvProblem& problem, const ConvDevice& device) {
+  const std::int64_t bytes = conv_workspace_bytes(problem, device);
+  return bytes > 0 ? context.arenas.workspace<float>(bytes) : nullptr;
 }
 
 /// y = activation(x * w + bias). Returns whether the kernel also wrote the epilogue's moments.
@@ -105,6 +112,14 @@ bool fprop(const CudaContext& context, const ConvForward& call, const Epilogue& 
     stem_halo_fprop(context, call, epilogue.activation, device.gpu);
     return false;
   }
+  if (choice.family == ConvFamily::depthwise) {
+    depthwise_fprop(context, call, epilogue.activation);
+    return false;
+  }
+  if (call.shape.groups != 1) {
+    grouped_fprop(context, call, epilogue, choice, workspace_of(context, problem, device));
+    return false;
+  }
   bool taken = false;
   with_kernels(choice.family, problem.stored, [&](auto kernels) {
     kernels.fprop(context, call, epilogue, choice);
@@ -113,7 +128,28 @@ bool fprop(const CudaContext& context, const ConvForward& call, const Epilogue& 
   return taken;
 }
 
+std::int64_t workspace_bytes_of(const ConvProblem& problem) {
+  return conv_workspace_bytes(problem, current_conv_device());
+}
+
 }  // namespace
+
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvForward& call) {
+  return workspace_bytes_of(problem_of(call));
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvActivation& call) {
+  return workspace_bytes_of(problem_of(call));
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvDgrad& call) {
+  return workspace_bytes_of(problem_of(call));
+}
+template <>
+std::int64_t workspace_bytes<CudaContext>(const ConvWgrad& call) {
+  return workspace_bytes_of(problem_of(call));
+}
 
 void launch(const CudaContext& context, const ConvForward& call) {
   fprop(context, call, {});
@@ -134,13 +170,12 @@ void launch(const CudaContext& context, const ConvDgrad& call) {
   check_extents(call.shape);
   const ConvProblem problem = problem_of(call);
   if (problem.is_empty()) return;
-  const ConvChoice choice = choose(problem, current_conv_device(), context.tiles);
+  const ConvDevice device = current_conv_device();
+  const ConvChoice choice = choose(problem, device, context.tiles);
+  if (choice.family == ConvFamily::depthwise) return depthwise_dgrad(context, call);
+  if (call.shape.groups != 1)
+    return grouped_dgrad(context, call, choice, workspace_of(context, problem, device));
   with_kernels(choice.family, problem.stored, [&](auto kernels) { kernels.dgrad(context, call, choice); });
-}
-
-template <>
-std::int64_t workspace_bytes<CudaContext>(const ConvWgrad& call) {
-  return wgrad_workspace_bytes(problem_of(call), current_conv_device());
 }
 
 void launch(const CudaContext& context, const ConvWgrad& call) {
@@ -152,13 +187,21 @@ void launch(const CudaContext& context, const ConvWgrad& call) {
     check_cuda(cudaMemsetAsync(dw, 0, static_cast<std::size_t>(call.dw.bytes()), context.stream));
     return;
   }
-  const ConvChoice choice = choose(problem, current_conv_device(), context.tiles);
+  const ConvDevice device = current_conv_device();
+  const ConvChoice choice = choose(problem, device, context.tiles);
   if (choice.family == ConvFamily::stem_ffma) return stem_ffma_wgrad(context, call);
   if (choice.family == ConvFamily::stem_halo) return stem_halo_wgrad(context, call);
   const int splits = choice.sum.splits;
-  float* partials = splits == 1 ? dw : context.arenas.workspace<float>(workspace_bytes<CudaContext>(call));
-  with_kernels(choice.family, problem.stored,
-               [&](auto kernels) { kernels.wgrad(context, call, choice, partials); });
+  void* workspace = workspace_of(context, problem, device);
+  if (s.groups != 1 && choice.family != ConvFamily::depthwise)
+    return grouped_wgrad(context, call, choice, workspace);
+  float* partials = splits == 1 ? dw : static_cast<float*>(workspace);
+  if (choice.family == ConvFamily::depthwise) {
+    depthwise_wgrad(context, call, choice.sum, partials);
+  } else {
+    with_kernels(choice.family, problem.stored,
+                 [&](auto kernels) { kernels.wgrad(context, call, choice, partials); });
+  }
   if (splits > 1) sum_splits(context, partials, dw, splits, s.weights());
 }
 

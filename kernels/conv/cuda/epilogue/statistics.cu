@@ -74,7 +74,8 @@ template <>
 std::int64_t workspace_bytes<CudaContext>(const ConvStatistics& call) {
   return takes_statistics(call.plain, call.norm)
              ? std::max(moments_bytes(call), workspace_bytes<CudaContext>(call.statistics()))
-             : workspace_bytes<CudaContext>(call.statistics());
+             : std::max(workspace_bytes<CudaContext>(call.plain),
+                        workspace_bytes<CudaContext>(call.statistics()));
 }
 
 void finish_statistics(const CudaContext& context, const ConvStatistics& call, const float* moments) {
