@@ -83,9 +83,10 @@ struct CudnnProblem {
   cudnnDataType_t type;
   std::int64_t n, c, k;
   Dims in, out, kernel, stride, pad, dilation;  ///< of depth, height, width
+  std::int64_t groups;
 
   Dims x() const { return with_axes({n, c}, in); }
-  Dims w() const { return with_axes({k, c}, kernel); }
+  Dims w() const { return with_axes({k, c / groups}, kernel); }  // cuDNN tells the groups by it
   Dims y() const { return with_axes({n, k}, out); }
   /// `first` and those of the axes that this convolution has: two where there is no depth.
   Dims with_axes(Dims first, const Dims& axes) const {

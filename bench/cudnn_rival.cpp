@@ -4,9 +4,9 @@
 //
 // A line of the file REQUESTS is a JSON object: {"call": "conv.fprop"|"conv.dgrad"|"conv.wgrad", "type":
 // "f32"|"f16"|"bf16", "tf32": whether f32 may be rounded to it, "n", "in": [d, h, w], "c", "k", "out": [o, p,
-// q], "kernel", "stride", "pad", "dilation": [of d, of h, of w]}. Answers on stdout, a line each: {"seconds":
-// s, "algorithm": text} or {"error": text}. Sums are fp32; of all configurations that cuDNN's heuristics
-// name, the fastest counts, each timed as convoy times its own calls (core/cuda_stopwatch.h).
+// q], "kernel", "stride", "pad", "dilation": [of d, of h, of w], "groups"}. Answers on stdout, a line each:
+// {"seconds": s, "algorithm": text} or {"error": text}. Sums are fp32; of all configurations that cuDNN's
+// heuristics name, the fastest counts, each timed as convoy times its own calls (core/cuda_stopwatch.h).
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -60,12 +60,12 @@ DeviceMemory<std::byte> random_tensor(const Dims& extents, cudnnDataType_t type)
 }
 
 CudnnProblem problem_of(const Json& request) {
-  return {request.at("call"),    data_type_of(request.at("type")),
-          request.at("n"),       request.at("c"),
-          request.at("k"),       request.at("in"),
-          request.at("out"),     request.at("kernel"),
-          request.at("stride"),  request.at("pad"),
-          request.at("dilation")};
+  return {request.at("call"),     data_type_of(request.at("type")),
+          request.at("n"),        request.at("c"),
+          request.at("k"),        request.at("in"),
+          request.at("out"),      request.at("kernel"),
+          request.at("stride"),   request.at("pad"),
+          request.at("dilation"), request.at("groups")};
 }
 
 class Rival {

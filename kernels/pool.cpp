@@ -9,7 +9,6 @@
 #include <functional>
 #include <limits>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,14 +16,6 @@
 
 namespace convoy {
 namespace {
-
-/// Calls body(first, count) for every block of channels; only a last block counts fewer than simd_lanes.
-template <class Body>
-inline void for_each_channel_block(int channels, Body&& body) {
-  int c = 0;
-  for (; c + simd_lanes <= channels; c += simd_lanes) body(c, std::integral_constant<int, simd_lanes>{});
-  if (c < channels) body(c, channels - c);
-}
 
 /// A tap of a window inside the image.
 struct Tap {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace convoy {
 
@@ -47,6 +48,14 @@ inline void store_lanes(T* p, const Value& value, int count) {
     std::memcpy(p, &value, sizeof(value));  // a constant size: vector stores
   else
     std::memcpy(p, &value, sizeof(T) * count);
+}
+
+/// Calls body(first, count) for every block of channels; only a last block counts fewer than simd_lanes.
+template <class Body>
+inline void for_each_channel_block(int channels, Body&& body) {
+  int c = 0;
+  for (; c + simd_lanes <= channels; c += simd_lanes) body(c, std::integral_constant<int, simd_lanes>{});
+  if (c < channels) body(c, channels - c);
 }
 
 /// All bits of lane i set where byte i is `value`.

@@ -30,7 +30,8 @@ nlohmann::ordered_json to_json(const ConvShape& s) {
           {"kernel", Axes{s.t, s.r, s.s}},
           {"stride", s.stride},
           {"pad", s.pad},
-          {"dilation", s.dilation}};
+          {"dilation", s.dilation},
+          {"groups", s.groups}};
 }
 
 /// A file with the requests that is gone when the rival has answered.

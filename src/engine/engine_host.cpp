@@ -131,11 +131,11 @@ class HostEngine final : public Engine {
     return std::visit([](const auto& c) { return convoy::workspace_bytes<Context>(c); }, call);
   }
   KernelChoice kernels_of(const Call& call) const override {
-    if (!convolution_of(call)) return {};
-    if constexpr (parallel)
-      return {"slab", gemm_kernel().name};
-    else
-      return {"reference", ""};
+    const std::optional<ConvProblem> convolution = convolution_of(call);
+    if (!convolution) return {};
+    if constexpr (!parallel) return {"reference", ""};
+    if (convolution->shape.is_depthwise()) return {"depthwise", ""};
+    return {"slab", gemm_kernel().name};
   }
   int threads() const override { return threads_.threads(); }
   void limit_threads(int threads) override { threads_.limit(threads); }

@@ -201,7 +201,7 @@ TEST(Bench, RequestsDescribeTheConvolution) {
   const auto request = nlohmann::json::parse(rival_request(call));
   EXPECT_EQ(request, nlohmann::json::parse(R"({"call": "conv.fprop", "type": "f32", "tf32": true, "n": 2,
       "in": [1, 5, 7], "c": 3, "k": 4, "out": [1, 3, 4], "kernel": [1, 3, 3], "stride": [1, 2, 2],
-      "pad": [0, 1, 1], "dilation": [1, 1, 1]})"));
+      "pad": [0, 1, 1], "dilation": [1, 1, 1], "groups": 1})"));
   EXPECT_EQ(rival_request(Copy{}), "");
 }
 

@@ -1,6 +1,7 @@
-// Which kernels every convolution of every file in configs/ gets, on three GPUs and in each precision, is
-// written down in tests/golden/conv_choices.txt. No GPU is needed. A lost fast path changes the text, and so
-// does a tile table whose order changed, or a sum that is split in another way, which gives other bits.
+// Which kernels every convolution of every file in configs/, and of the grouped ones in bench/, gets, on
+// three GPUs and in each precision, is written down in tests/golden/conv_choices.txt. No GPU is needed. A
+// lost fast path changes the text, and so does a tile table whose order changed, or a sum that is split in
+// another way, which gives other bits.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -47,16 +48,8 @@ Convolutions convolutions_of(const Config& config, const KnownGpu& gpu) {
   return found;
 }
 
-/// Grouped and depthwise convolutions as ResNeXt, MobileNet and ConvNeXt have them.
-const char* const grouped_layers =
-    "model={input: [3, 56, 56], layers: [conv: {out: 128, kernel: 3, pad: same}, "
-    "conv: {out: 128, kernel: 3, pad: same, groups: 32}, conv: {out: 256, kernel: 1}, "
-    "conv: {out: 256, kernel: 3, stride: 2, pad: 1, groups: 32}, conv: {out: 144, kernel: 3, groups: 2}, "
-    "conv: {out: 96, kernel: 1}, conv: {out: 96, kernel: 7, pad: same, groups: 96}, "
-    "conv: {out: 96, kernel: 3, stride: 2, pad: 1, groups: 96}, globalavgpool, linear: 10]}";
-
-/// Of a file in configs/, or of `model` in its place.
-std::string table_of(const std::string& title, const std::string& file, const std::string& model = "") {
+/// Of a file, by its path in the source tree.
+std::string table_of(const std::string& path) {
   std::vector<std::string> order;
   std::map<std::string, std::string> rows;
   for (const std::string architecture : {"sm_75", "sm_80", "sm_90a"}) {
@@ -68,9 +61,8 @@ std::string table_of(const std::string& title, const std::string& file, const st
     };
     std::map<std::string, std::vector<Entry>> line;
     for (const std::string precision : {"fp32", "tf32", "fp16", "bf16"}) {
-      std::vector<std::string> overrides{"train.precision=" + precision};
-      if (!model.empty()) overrides.push_back(model);
-      Config config = load_config(CONVOY_SOURCE_DIR "/configs/" + file, overrides);
+      Config config =
+          load_config(fmt::format("{}/{}", CONVOY_SOURCE_DIR, path), {"train.precision=" + precision});
       config.data.resident = DataConfig::Resident::yes;  // no picture is looked at
       if (!AbsentGpu(*gpu).computes_in(config.train.precision)) continue;
       const Convolutions found = convolutions_of(config, *gpu);
@@ -92,7 +84,7 @@ std::string table_of(const std::string& title, const std::string& file, const st
       rows[key] += '\n';
     }
   }
-  std::string table = title + '\n';
+  std::string table = fs::path(path).filename().string() + '\n';
   for (const std::string& key : order) table += "  " + key + '\n' + rows[key];
   return table;
 }
@@ -110,8 +102,8 @@ TEST(ConvChoices, AreThoseOfTheGoldenTable) {
     files.push_back(entry.path().filename().string());
   std::sort(files.begin(), files.end());
   std::string now;
-  for (const std::string& file : files) now += table_of(file, file);
-  now += table_of("grouped and depthwise", "folder_resnet50.yaml", grouped_layers);
+  for (const std::string& file : files) now += table_of("configs/" + file);
+  now += table_of("bench/grouped_convolutions.yaml");
 
   const fs::path golden = CONVOY_SOURCE_DIR "/tests/golden/conv_choices.txt";
   std::ostringstream text;

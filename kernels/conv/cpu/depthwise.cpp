@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <span>
+#include <type_traits>
 #include <vector>
 
 #include "core/ceil_div.h"
@@ -42,10 +42,6 @@ std::array<Contacts, 3> contacts_of(Side side, const ConvShape& s) {
   return {contacts_of(side, s.in.d, out.d, s.t, s.stride[0], s.pad[0], s.dilation[0]),
           contacts_of(side, s.in.h, out.h, s.r, s.stride[1], s.pad[1], s.dilation[1]),
           contacts_of(side, s.in.w, out.w, s.s, s.stride[2], s.pad[2], s.dilation[2])};
-}
-
-int lanes_from(int c, int channels) {
-  return std::min(simd_lanes, channels - c);
 }
 
 Float16 multiply_add(const Float16& sum, const Float16& a, const Float16& b) {
@@ -90,13 +86,12 @@ void sum_over_taps(const CpuContext& context, const ConvShape& s, Side own, cons
         }
       }
       float* pixel = to + (row * to_shape.w + at_w) * channels;
-      for (int c = 0; c < channels; c += simd_lanes) {
-        const int count = lanes_from(c, channels);
+      for_each_channel_block(channels, [&](int c, auto count) {
         Float16 sum = bias ? load_lanes(bias + c, count) : Float16{};
         for (const Term& term : terms)
           sum = multiply_add(sum, load_lanes(term.from + c, count), load_lanes(term.w + c, count));
         store_lanes(pixel + c, sum, count);
-      }
+      });
     }
   });
 }
@@ -144,10 +139,7 @@ void depthwise(const CpuContext& context, const ConvWgrad& call) {
   const float* dy = context.data<float>(call.dy);
   float* dw = context.data<float>(call.dw);
   float* partials = context.arenas.workspace<float>(chunks.count * size * std::int64_t{sizeof(float)});
-  const int blocks = ceil_div(channels, simd_lanes);
-  context.threads().for_each(chunks.count * blocks, [&](std::int64_t task) {
-    const std::int64_t chunk = task / blocks;
-    const int c = static_cast<int>(task % blocks) * simd_lanes, count = lanes_from(c, channels);
+  const auto sum_chunk = [&](std::int64_t chunk, int c, auto count) {
     thread_local std::vector<Float16> sums;  // per tap
     sums.assign(static_cast<std::size_t>(taps), Float16{});
     for (std::int64_t row = chunks.first(chunk); row < chunks.first(chunk + 1); ++row) {
@@ -158,18 +150,33 @@ void depthwise(const CpuContext& context, const ConvWgrad& call) {
         for (const Contact& h : contacts[1][p]) {
           const float* x_row = image + (std::int64_t{d.other} * s.in.h + h.other) * s.in.w * channels;
           Float16* row_sums = sums.data() + (std::int64_t{d.tap} * s.r + h.tap) * s.s;
-          for (int q = 0; q < out.w; ++q) {
-            const Float16 gradient = load_lanes(dy_row + std::int64_t{q} * channels, count);
-            for (const Contact& w : contacts[2][static_cast<std::size_t>(q)]) {
-              row_sums[w.tap] = multiply_add(
-                  row_sums[w.tap], load_lanes(x_row + std::int64_t{w.other} * channels, count), gradient);
+          for (int tap = 0; tap < s.s; ++tap) {
+            const int stride = s.stride[2], first = tap * s.dilation[2] - s.pad[2];  // q = 0 reads it
+            const int q_begin = first < 0 ? ceil_div(-first, stride) : 0;
+            const int q_end = first < s.in.w ? std::min(out.w, (s.in.w - 1 - first) / stride + 1) : 0;
+            const float* x_pixel = x_row + (std::int64_t{q_begin} * stride + first) * channels;
+            const float* dy_pixel = dy_row + std::int64_t{q_begin} * channels;
+            Float16 sum = row_sums[tap];
+            for (int q = q_begin; q < q_end; ++q) {
+              sum = multiply_add(sum, load_lanes(x_pixel, count), load_lanes(dy_pixel, count));
+              x_pixel += std::int64_t{stride} * channels, dy_pixel += channels;
             }
+            row_sums[tap] = sum;
           }
         }
       }
     }
     for (std::int64_t tap = 0; tap < taps; ++tap)
       store_lanes(partials + chunk * size + tap * channels + c, sums[static_cast<std::size_t>(tap)], count);
+  };
+  const int blocks = ceil_div(channels, simd_lanes);
+  context.threads().for_each(chunks.count * blocks, [&](std::int64_t task) {
+    const std::int64_t chunk = task / blocks;
+    const int c = static_cast<int>(task % blocks) * simd_lanes;
+    if (c + simd_lanes <= channels)
+      sum_chunk(chunk, c, std::integral_constant<int, simd_lanes>{});
+    else
+      sum_chunk(chunk, c, channels - c);
   });
   context.threads().for_each(channels, [&](std::int64_t c) {
     for (std::int64_t tap = 0; tap < taps; ++tap) {
