@@ -12,15 +12,20 @@ std::vector<Kind<LayerConfig>> LinearConfig::kinds() {
   return {layer_kind<L>(
       "linear", "fully connected", {}, "out",
       {field("out", &L::out, outputs(), "output features; `classes`: as many as the data set has").require(),
-       field("bias", &L::bias, boolean(), "add a number per output"), init_field<L>()},
+       field("bias", &L::bias, boolean(), "add a number per output"),
+       field("per_pixel", &L::per_pixel, boolean(), "of the channels of each pixel, without flattening"),
+       init_field<L>()},
       "linear: 10")};
 }
 
 int LinearConfig::add(GraphBuilder& graph, int input) const {
   const FeatureShape in = graph.shape(input);
-  if (in.pixels() != 1) {
-    graph.reject("linear needs a flat input, this one is {}: put flatten or globalavgpool before it",
-                 to_string(in));
+  if (in.pixels() != 1 && !per_pixel) {
+    graph.reject(
+        "linear needs a flat input, this one is {}: put flatten or globalavgpool before it, or set "
+        "per_pixel: true "
+        "for a product of each pixel's channels",
+        to_string(in));
   }
   if (init == Init::dirac) graph.reject("init: dirac is for convolutions");
   // Behind a flatten the columns are (D,H,W,C) here and (C,D,H,W) in files.
@@ -33,14 +38,14 @@ int LinearConfig::add(GraphBuilder& graph, int input) const {
   weight.fan_in = in.c;
   weight.fan_out = out;
   weight.is_weight = true;
-  op::Linear node{in.c, out};
+  op::Linear node{in.c, out, in.pixels()};
   node.weight = graph.parameter("weight", std::move(weight));
   if (bias) node.bias = graph.vector_parameter("bias", out, Init::uniform_fan, in.c);
-  return graph.node(node, {input}, {1, 1, 1, out});
+  return graph.node(node, {input}, {in.d, in.h, in.w, out});
 }
 
 void op::Linear::forward(Emitter& plan) const {
-  plan.emit(LinearForward{{plan.n(), in, out},
+  plan.emit(LinearForward{{plan.n() * pixels, in, out},
                           plan.x(),
                           plan.compute_weights(weight),
                           plan.parameter(bias),
@@ -49,8 +54,8 @@ void op::Linear::forward(Emitter& plan) const {
 }
 
 void op::Linear::backward(Emitter& plan) const {
-  const LinearShape shape{plan.n(), in, out};
-  if (bias >= 0) plan.emit(BiasGrad{plan.n(), out, plan.dy(), plan.gradient(bias)});
+  const LinearShape shape{plan.n() * pixels, in, out};
+  if (bias >= 0) plan.emit(BiasGrad{shape.n, out, plan.dy(), plan.gradient(bias)});
   plan.emit(LinearWgrad{shape, plan.x(), plan.dy(), plan.gradient(weight), plan.math()});
   if (!plan.wants_dx()) return;
   const Tensor dx = plan.fresh_dx();
@@ -59,6 +64,13 @@ void op::Linear::backward(Emitter& plan) const {
 }
 
 OnnxValue op::Linear::write(OnnxWriter& model) const {
+  if (pixels != 1) {  // rows of channels, times the matrix, and back
+    std::string y = model.emit("Transpose", {model.parameter(weight)},
+                               {{"perm", std::vector<std::int64_t>{1, 0}}}, ".transposed");
+    y = model.emit("MatMul", {model.channels_last(model.with_axes(model.x())), y}, {}, ".product");
+    if (bias >= 0) y = model.emit("Add", {y, model.parameter(bias)}, {}, ".sum");
+    return {model.channels_first(y)};
+  }
   const OnnxValue x = model.flattened(model.x());
   std::vector<std::string> inputs{x.name, model.parameter(weight, x.memory_order)};
   if (bias >= 0) inputs.push_back(model.parameter(bias));

@@ -12,6 +12,7 @@ struct Linear {
   using Calls = TypeList<LinearForward, LinearDgrad, LinearWgrad>;
   static constexpr bool pointwise = false;
   int in = 0, out = 0;
+  int pixels = 1;  ///< of an image, each a row of the product
   int weight = -1, bias = -1;
   void forward(Emitter& plan) const;
   void backward(Emitter& plan) const;
@@ -23,6 +24,7 @@ struct LinearConfig {  ///< `linear: 128` or `linear: {out: 128, bias: true}`
   using Op = op::Linear;
   int out = 0;
   bool bias = true;
+  bool per_pixel = false;  ///< of each pixel's channels, as a convolution 1x1 whose weight is a matrix in files
   Init init = Init::he;
   static std::vector<Kind<LayerConfig>> kinds();
   int add(GraphBuilder& graph, int input) const;
