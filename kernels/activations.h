@@ -19,7 +19,18 @@
 
 namespace convoy {
 
-enum class Activation : std::uint8_t { relu, leaky_relu, gelu, tanh, sigmoid };
+enum class Activation : std::uint8_t {
+  relu,
+  leaky_relu,
+  gelu,
+  tanh,
+  sigmoid,
+  silu,
+  relu6,
+  hardswish,
+  hardsigmoid,
+  elu,
+};
 
 /// Of an activation, in [least, limit); `name` is its key in YAML.
 struct ActivationParameter {
@@ -116,8 +127,90 @@ struct Sigmoid {
   }
 };
 
+/// x σ(x): Elfwing, Uchibe & Doya, 2018; Ramachandran, Zoph & Le, "Searching for Activation Functions", 2017.
+struct Silu {
+  static constexpr Activation kind = Activation::silu;
+  static constexpr const char *name = "silu", *help = "x sigmoid(x), also called swish",
+                              *onnx = "Mul(x, Sigmoid(x))";
+  static constexpr bool needs_input = true;
+  template <class T>
+  CONVOY_HOST_DEVICE T f(T x) const {
+    return x / (1 + std::exp(-x));
+  }
+  template <class T>
+  CONVOY_HOST_DEVICE T gradient(T x, T dy) const {  // σ(x) (1 + x (1 - σ(x)))
+    const T sigmoid = 1 / (1 + std::exp(-x));
+    return dy * sigmoid * (1 + x * (1 - sigmoid));
+  }
+};
+
+/// The derivative at 0 and at 6 is 0.
+struct Relu6 {
+  static constexpr Activation kind = Activation::relu6;
+  static constexpr const char *name = "relu6", *help = "min(max(x, 0), 6)", *onnx = "Clip(x, 0, 6)";
+  static constexpr bool needs_input = false;
+  template <class T>
+  CONVOY_HOST_DEVICE T f(T x) const {
+    return x <= 0 ? T(0) : x >= 6 ? T(6) : x;  // so that a NaN passes through
+  }
+  template <class T>
+  CONVOY_HOST_DEVICE T gradient(T y, T dy) const {
+    return y > 0 && y < 6 ? dy : T(0);
+  }
+};
+
+/// x min(max(x + 3, 0), 6) / 6: Howard et al., "Searching for MobileNetV3", 2019.
+struct Hardswish {
+  static constexpr Activation kind = Activation::hardswish;
+  static constexpr const char *name = "hardswish", *help = "x relu6(x + 3) / 6", *onnx = "HardSwish(x)";
+  static constexpr bool needs_input = true;
+  template <class T>
+  CONVOY_HOST_DEVICE T f(T x) const {
+    return x <= -3 ? T(0) : x >= 3 ? x : x * (x + 3) / 6;
+  }
+  template <class T>
+  CONVOY_HOST_DEVICE T gradient(T x, T dy) const {
+    return x <= -3 ? T(0) : x >= 3 ? dy : dy * (2 * x + 3) / 6;
+  }
+};
+
+/// Needs its input: near 1 an output of 16 bits is rounded to 1, where the derivative is 0.
+struct Hardsigmoid {
+  static constexpr Activation kind = Activation::hardsigmoid;
+  static constexpr const char *name = "hardsigmoid", *help = "relu6(x + 3) / 6",
+                              *onnx = "HardSigmoid(x, alpha=0.16666667, beta=0.5)";
+  static constexpr bool needs_input = true;
+  template <class T>
+  CONVOY_HOST_DEVICE T f(T x) const {
+    return x <= -3 ? T(0) : x >= 3 ? T(1) : (x + 3) / 6;
+  }
+  template <class T>
+  CONVOY_HOST_DEVICE T gradient(T x, T dy) const {
+    return x > -3 && x < 3 ? dy / 6 : T(0);
+  }
+};
+
+/// Clevert, Unterthiner & Hochreiter, 2015.
+struct Elu {
+  static constexpr Activation kind = Activation::elu;
+  static constexpr const char *name = "elu", *help = "x, or alpha (exp(x) - 1) below zero",
+                              *onnx = "Elu(x, alpha=parameter)";
+  static constexpr ActivationParameter parameter{"alpha", "minus the limit far below zero", 1.0f, 0.0f,
+                                                 1000.0f};
+  static constexpr bool needs_input = false;
+  float alpha;
+  template <class T>
+  CONVOY_HOST_DEVICE T f(T x) const {
+    return x > 0 ? x : static_cast<T>(alpha) * std::expm1(x);
+  }
+  template <class T>
+  CONVOY_HOST_DEVICE T gradient(T y, T dy) const {
+    return y > 0 ? dy : dy * (y + static_cast<T>(alpha));
+  }
+};
+
 /// All of them: the order is that of help and messages.
-using Activations = TypeList<Relu, LeakyRelu, Gelu, Tanh, Sigmoid>;
+using Activations = TypeList<Relu, LeakyRelu, Gelu, Tanh, Sigmoid, Silu, Relu6, Hardswish, Hardsigmoid, Elu>;
 
 /// Calls function(activation) with the struct of `kind`, which has this parameter where it has one.
 template <class Function>
