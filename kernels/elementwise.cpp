@@ -64,6 +64,26 @@ void launch(const CpuContext& context, const Dropout& call) {
       });
 }
 
+void launch(const CpuContext& context, const DropPath& call) {
+  const float* x = context.data<float>(call.x);
+  float* y = context.data<float>(call.y);
+  const float rate = call.rate, scale = 1.0f / (1.0f - call.rate);
+  const auto seed = context.state.seed;
+  const std::uint64_t base = static_cast<std::uint64_t>(context.state.step) << 40;
+  for_each_run<run_length>(
+      context.threads(), call.y.count,
+      [=, layer = call.layer, first = call.first, features = call.features](std::int64_t, std::int64_t i,
+                                                                            std::int64_t end) {
+        while (i < end) {  // what the run has of an image
+          const std::int64_t image = i / features, stop = std::min(end, (image + 1) * features);
+          const auto place = static_cast<std::uint64_t>(first + image);
+          const Random4 random = random4(seed, Purpose::dropout, layer, base + place / 4);
+          const bool keep = uniform01(random.v[place % 4]) >= rate;
+          for (; i < stop; ++i) y[i] = keep ? x[i] * scale : 0.0f;
+        }
+      });
+}
+
 void launch(const CpuContext& context, const Add& call) {
   map(context.threads(), context.data<float>(call.a), context.data<float>(call.b),
       context.data<float>(call.y), call.y.count, [](float a, float b) { return a + b; });

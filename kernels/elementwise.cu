@@ -73,6 +73,28 @@ __global__ void __launch_bounds__(block_size)
   store<V>(y, j, value);
 }
 
+/// One thread per pack of an image, of which it has `packs`.
+template <int V, class T>
+__global__ void __launch_bounds__(block_size)
+    drop_path_kernel(std::int64_t threads, const StepState* state, float rate, float scale,
+                     std::uint32_t layer, std::int64_t first, std::int64_t packs, const T* x, T* y) {
+  const std::int64_t j = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
+  if (j >= threads) return;
+  const auto image = static_cast<std::uint64_t>(first + j / packs);
+  const auto step = static_cast<std::uint64_t>(state->step);
+  const Random4 words = random4(state->seed, Purpose::dropout, layer, (step << 40) + image / 4);
+  const auto lane = static_cast<int>(image % 4);  // selects, as above
+  const std::uint32_t word = lane == 0   ? words.v[0]
+                             : lane == 1 ? words.v[1]
+                             : lane == 2 ? words.v[2]
+                                         : words.v[3];
+  Pack<V> value = load<V>(x, j);
+  const bool keep = uniform01(word) >= rate;
+#pragma unroll
+  for (int k = 0; k < V; ++k) value.v[k] = keep ? value.v[k] * scale : 0.0f;
+  store<V>(y, j, value);
+}
+
 }  // namespace
 
 void launch(const CudaContext& context, const ActivationForward& call) {
@@ -106,6 +128,22 @@ void launch(const CudaContext& context, const Dropout& call) {
       const std::int64_t packs = count / v;
       dropout_kernel<v><<<blocks_for(packs), block_size, 0, context.stream>>>(
           packs, context.state, call.rate, scale, call.layer, call.first, x, y);
+    });
+  });
+  check_launch();
+}
+
+void launch(const CudaContext& context, const DropPath& call) {
+  if (call.x.count == 0) return;
+  const float scale = 1.0f / (1.0f - call.rate);
+  with_storage(call.x.dtype, [&]<class T>(T) {
+    const auto* x = context.data<const T>(call.x);
+    auto* y = context.data<T>(call.y);
+    with_pack_width<T>(pack_width<T>(call.features, x, y), [&](auto width) {
+      constexpr int v = decltype(width)::value;
+      const std::int64_t threads = call.x.count / v;
+      drop_path_kernel<v><<<blocks_for(threads), block_size, 0, context.stream>>>(
+          threads, context.state, call.rate, scale, call.layer, call.first, call.features / v, x, y);
     });
   });
   check_launch();

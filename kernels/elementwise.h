@@ -58,6 +58,25 @@ struct Dropout {
   }
 };
 
+/// y = keep(n) ? x / (1 - rate) : 0, all features of image n alike; forward and backward alike. n counts over
+/// the global batch (`first` is this rank's first image) and takes the place that an element has in Dropout.
+/// Stochastic depth: Huang et al., 2016. y may be x.
+struct DropPath {
+  static constexpr const char* name = "drop_path";
+  float rate = 0.5f;
+  std::uint32_t layer = 0;  ///< the stream, as Dropout's
+  std::int64_t first = 0;
+  std::int64_t features = 1;  ///< of an image
+  Tensor x, y;
+  DropPath again() const { return *this; }
+  std::int64_t flops() const { return x.count; }
+  std::string describe() const { return fmt::format("rate={} count={}", rate, x.count); }
+  template <class Self, class Visitor>
+  static void visit(Self& call, Visitor&& v) {
+    v.reads(call.x), v.writes(call.y);
+  }
+};
+
 /// y = a + b; y may be a or b.
 struct Add {
   static constexpr const char* name = "add";
@@ -74,6 +93,7 @@ struct Add {
 CONVOY_LAUNCHERS(ActivationForward);
 CONVOY_LAUNCHERS(ActivationBackward);
 CONVOY_LAUNCHERS(Dropout);
+CONVOY_LAUNCHERS(DropPath);
 CONVOY_LAUNCHERS(Add);
 
 }  // namespace convoy
