@@ -207,4 +207,30 @@ Codec<std::vector<LayerConfig>> layer_list(bool may_be_empty) {
           }};
 }
 
+Codec<std::vector<std::vector<LayerConfig>>> layer_lists(std::size_t fewest, std::size_t most) {
+  using Lists = std::vector<std::vector<LayerConfig>>;
+  const Codec<std::vector<LayerConfig>> one = layer_list(true);
+  return {"list of lists of layers",
+          [=](const Place& place) {
+            if (place.value.kind != Value::Kind::list)
+              place.refuse("expected a list of lists of layers, got {}", describe(place.value));
+            const std::size_t given = place.value.items.size();
+            if (given < fewest || given > most)
+              place.refuse("expected {} to {} lists of layers, got {}", fewest, most, given);
+            Lists lists;
+            Problems problems;
+            for (std::size_t i = 0; i < given; ++i)
+              problems.attempt([&] { lists.push_back(one.read(place.item(i))); });
+            problems.raise();
+            return lists;
+          },
+          [=](const Lists& lists) -> std::optional<Value> {
+            if (lists.empty()) return std::nullopt;
+            Value list = Value::list({});
+            for (const std::vector<LayerConfig>& layers : lists)
+              list.items.push_back(one.write(layers).value_or(Value::list({})));
+            return list;
+          }};
+}
+
 }  // namespace convoy

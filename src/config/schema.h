@@ -304,5 +304,7 @@ void check_streamed(const DataConfig& data, const Place& place);
 void check_streamed_input(const Config& config, const Place& place);
 /// A list of layers, for the model and inside residual blocks.
 Codec<std::vector<LayerConfig>> layer_list(bool may_be_empty);
+/// Several of them, any of which may be empty.
+Codec<std::vector<std::vector<LayerConfig>>> layer_lists(std::size_t fewest, std::size_t most);
 
 }  // namespace convoy

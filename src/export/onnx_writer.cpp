@@ -55,6 +55,15 @@ std::string OnnxWriter::matrix(std::int64_t rows, std::int64_t columns, const st
   return model_.constant(node().name + suffix, {rows, columns}, values);
 }
 
+std::string OnnxWriter::numbers(const std::vector<std::int64_t>& values) {
+  return model_.numbers(values);
+}
+
+std::string OnnxWriter::equal_numbers(std::int64_t count, float value) {
+  return model_.constant(fmt::format("{} constants {}", count, value), {count},
+                         std::vector<float>(static_cast<std::size_t>(count), value));
+}
+
 OnnxValue OnnxWriter::flattened(const OnnxValue& value) {
   if (value.flat) return value;
   std::string& name = flattened_[value.name];
@@ -80,6 +89,12 @@ std::string OnnxWriter::channels_last(const std::string& value) {
   for (int axis = 0; axis < axes_; ++axis) order.push_back(2 + axis);
   order.push_back(1);
   return emit("Transpose", {value}, {{"perm", order}}, ".channels_last");
+}
+
+std::string OnnxWriter::channels_first(const std::string& value) {
+  std::vector<std::int64_t> order{0, 1 + axes_};
+  for (int axis = 0; axis < axes_; ++axis) order.push_back(1 + axis);
+  return emit("Transpose", {value}, {{"perm", order}});
 }
 
 std::vector<std::int64_t> OnnxWriter::spatial(const Axes& axes) const {

@@ -51,12 +51,17 @@ class OnnxWriter {
   std::string number(float value);
   std::string matrix(std::int64_t rows, std::int64_t columns, const std::vector<float>& values,
                      const std::string& suffix);
+  std::string numbers(const std::vector<std::int64_t>& values);
+  /// `count` of them.
+  std::string equal_numbers(std::int64_t count, float value);
   /// As (N,C), which has one pixel.
   OnnxValue flattened(const OnnxValue& value);
   /// As (N,C,H,W), of the shape of the first input.
   std::string with_axes(const OnnxValue& value);
   /// (N,C,H,W) as (N,H,W,C).
   std::string channels_last(const std::string& value);
+  /// And back; the result has the node's name.
+  std::string channels_first(const std::string& value);
   /// Flat where the first input is, in its order.
   OnnxValue like_x(const std::string& name) const { return {name, x().flat, x().memory_order}; }
 

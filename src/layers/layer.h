@@ -21,11 +21,11 @@ struct LayerConfig;
 using AxisValues = std::vector<int>;
 
 /// How a parameter starts (initial_value() in src/model/graph.h).
-enum class Init { zeros, ones, uniform_fan, he, glorot, dirac };
+enum class Init { zeros, ones, constant, uniform_fan, he, glorot, dirac };
 
 // clang-format off
 // struct XConfig {                                  what the YAML says
-//   using Op = op::X;
+//   using Op = op::X;                               or Ops, a list of several, or of none where others' do all
 //   static std::vector<Kind<LayerConfig>> kinds();  the names that it has in a list of layers
 //   int add(GraphBuilder&, int input) const;        adds op::X behind node `input`; returns its node
 //   bool operator==(const XConfig&) const = default;

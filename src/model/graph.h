@@ -27,6 +27,8 @@ struct Parameter {
   bool is_weight = false;  ///< weight decay applies; not to biases and normalisation parameters
   int groups = 1;          ///< of a convolution's filters
 
+  float constant = 0;  ///< of Init::constant
+
   std::int64_t count() const;
 };
 

@@ -64,8 +64,8 @@ Axes GraphBuilder::axes(const char* key, const AxisValues& values, int flat) con
 }
 
 int GraphBuilder::parameter(const char* name, Parameter parameter) {
-  parameter.name = name_ + "." + name;
-  take_name(parameter.name);
+  parameter.name = name_;
+  if (*name != '\0') take_name(parameter.name += fmt::format(".{}", name));
   double elements = 1;
   for (const std::int64_t dim : parameter.dims) elements *= static_cast<double>(dim);
   if (elements > most_elements) {

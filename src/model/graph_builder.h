@@ -18,6 +18,15 @@ class GraphBuilder {
   /// Adds the layers one behind the other; returns the last node. A layer without a name is called prefix +
   /// its index in the list.
   int chain(const std::vector<LayerConfig>& layers, int input, const std::string& prefix);
+  /// Adds a layer that the one being added is made of, called `name` inside it; returns its node.
+  template <class Layer>
+  int part(const std::string& name, const Layer& layer, int input) {
+    const std::string outer = std::exchange(name_, name_ + "." + name);
+    take_name(name_);
+    const int node = layer.add(*this, input);
+    name_ = outer;
+    return node;
+  }
   Graph finish() && { return std::move(graph_); }
 
   // --- for the layer that is being added ---
@@ -36,6 +45,7 @@ class GraphBuilder {
   Axes axes(const char* key, const AxisValues& values, int flat) const;
 
   /// Adds a parameter of the coming node; returns its index. `name` is put behind the layer's: "weight".
+  /// Without one it has the layer's own.
   int parameter(const char* name, Parameter parameter);
   /// One value per channel.
   int vector_parameter(const char* name, std::int64_t count, Init init, std::int64_t fan_in);

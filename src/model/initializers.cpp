@@ -36,8 +36,10 @@ void fill_dirac(const Parameter& parameter, std::vector<float>& out) {
 }  // namespace
 
 std::vector<float> initial_value(const Parameter& parameter, std::uint64_t seed) {
-  std::vector<float> out(static_cast<std::size_t>(parameter.count()),
-                         parameter.init == Init::ones ? 1.0f : 0.0f);
+  std::vector<float> out(static_cast<std::size_t>(parameter.count()), parameter.init == Init::ones ? 1.0f
+                                                                      : parameter.init == Init::constant
+                                                                          ? parameter.constant
+                                                                          : 0.0f);
   const std::uint32_t stream = name_hash(parameter.name);
   const double fan_in = static_cast<double>(parameter.fan_in),
                fan_out = static_cast<double>(parameter.fan_out);
@@ -52,6 +54,7 @@ std::vector<float> initial_value(const Parameter& parameter, std::uint64_t seed)
   switch (parameter.init) {
     case Init::zeros:
     case Init::ones:
+    case Init::constant:
       break;
     case Init::uniform_fan:
       fill_uniform(1.0 / std::sqrt(fan_in));

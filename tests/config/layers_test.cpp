@@ -93,6 +93,24 @@ TEST(Layers, Residual) {
   EXPECT_TRUE(std::get<ResidualConfig>(layer("residual: {body: [relu]}").layer).shortcut.empty());
 }
 
+TEST(Layers, Concat) {
+  const auto brief = std::get<ConcatConfig>(layer("concat: [[relu], []]").layer);
+  ASSERT_EQ(brief.lists.size(), 2u);
+  EXPECT_EQ(brief.lists[0].size(), 1u);
+  EXPECT_TRUE(brief.lists[1].empty());
+  EXPECT_FALSE(brief.split);
+  EXPECT_TRUE(std::get<ConcatConfig>(layer("concat: {branches: [[], []], split: true}").layer).split);
+}
+
+TEST(Layers, SqueezeExcite) {
+  const auto brief = std::get<SqueezeExciteConfig>(layer("squeeze_excite: 8").layer);
+  EXPECT_EQ(brief.squeeze, 8);
+  EXPECT_EQ(brief.activation, Activation::relu);
+  EXPECT_EQ(brief.gate, Activation::sigmoid);
+  EXPECT_EQ(std::get<SqueezeExciteConfig>(layer("squeeze_excite: {squeeze: 8, gate: elu}").layer).gate,
+            Activation::elu);
+}
+
 TEST(Layers, RepeatStandsForItsLayers) {
   const Config config = testing::parse(
       "model:\n  input: [1, 28, 28]\n  layers:\n    - "
@@ -177,6 +195,26 @@ INSTANTIATE_TEST_SUITE_P(
              "more than 10000 layers"},
         Case{"repeat: {times: 5001, layers: [{residual: [relu]}]}", "more than 10000 layers"},
         Case{"repaet: {times: 2, layers: [relu]}", R"(did you mean "repeat"?)"},
+        Case{"elu: -1", ".elu.alpha: out of range"}, Case{"concat", ".concat.branches: missing"},
+        Case{"concat: [[relu]]", ".concat.branches: expected 2 to 64 lists of layers, got 1"},
+        Case{"concat: [relu, tanh]", ".concat.branches[0]: expected a list of layers, got \"relu\""},
+        Case{"concat: [[relu], [rellu]]", ".concat.branches[1][0]: unknown layer \"rellu\""},
+        Case{"concat: {branches: [[], []], split: 2}", ".concat.split: expected true or false"},
+        Case{"scale", ".scale.branch: missing"},
+        Case{"scale: []", ".scale.branch: expected at least one layer"},
+        Case{"squeeze_excite: 0", ".squeeze_excite.squeeze: out of range"},
+        Case{"squeeze_excite: {squeeze: 2, gate: sigmoidd}", R"((did you mean "sigmoid"?))"},
+        Case{"channel_shuffle", ".channel_shuffle.groups: missing"},
+        Case{"groupnorm", ".groupnorm.groups: missing"},
+        Case{"layernorm: {eps: 1}", R"(.layernorm.eps: unknown key (did you mean "epsilon"?))"},
+        Case{"drop_path: 1", ".drop_path.rate: out of range: expected number in [0, 1), got 1"},
+        Case{"layer_scale: x", ".layer_scale.initial: expected number"},
+        Case{"SqueezeExcitation: 4", R"((did you mean "squeeze_excite"?))"},
+        Case{"GroupNorm: 4", R"((did you mean "groupnorm"?))"},
+        Case{"StochasticDepth: 0.1", R"((did you mean "drop_path"?))"},
+        Case{"concat: [[{repeat: {times: 9000, layers: [relu]}}], "
+             "[{repeat: {times: 9000, layers: [relu]}}]]",
+             "more than 10000 layers"},
         Case{"[relu, relu]", "expected one of conv"}, Case{"{relu: 1, tanh: 2}", "got a map of 2 keys"},
         Case{"null", "got nothing"}));
 

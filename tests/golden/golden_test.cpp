@@ -1,5 +1,8 @@
 // Every layer against PyTorch: outputs, gradients, running statistics, optimizer steps.
 #include "kernels/calls.h"
+#include "kernels/channels.h"
+#include "kernels/groupnorm.h"
+#include "kernels/layernorm.h"
 #include "tests/golden/golden_file.h"
 
 namespace convoy::testing {
@@ -115,16 +118,44 @@ void add_batchnorm(GoldenCase& g) {
       BatchNormBackward{s, x, dy, mean, inv_std, gamma, gradient_sums, g.result("dx")}};
 }
 
+void add_layernorm(GoldenCase& g) {
+  const auto c = static_cast<int>(g.values("gamma").size());
+  const LayerNormShape s{static_cast<std::int64_t>(g.values("x").size()) / c, c};
+  const Tensor x = g.input("x"), dy = g.input("dy"), gamma = g.input("gamma"), beta = g.input("beta");
+  const Tensor mean = g.op.result("mean", s.rows), inv_std = g.op.result("inv_std", s.rows);
+  g.op.calls = {LayerNormForward{s, x, gamma, beta, g.result("y"), mean, inv_std},
+                LayerNormWgrad{s, x, dy, mean, inv_std, g.result("dgamma"), g.result("dbeta")},
+                LayerNormBackward{s, x, dy, gamma, mean, inv_std, g.result("dx")}};
+}
+
+void add_groupnorm(GoldenCase& g) {
+  const GroupNormShape s{g.size("x", 0), g.features("x").pixels(), g.features("x").c, g.attributes["groups"]};
+  const Tensor x = g.input("x"), dy = g.input("dy"), gamma = g.input("gamma"), beta = g.input("beta");
+  const Tensor mean = g.op.result("mean", s.images * s.groups);
+  const Tensor inv_std = g.op.result("inv_std", s.images * s.groups);
+  const Tensor sums = g.op.result("sums", 2 * s.images * s.groups);
+  g.op.calls = {GroupNormStatistics{s, x, mean, inv_std},
+                GroupNormForward{s, x, mean, inv_std, gamma, beta, g.result("y")},
+                GroupNormReduce{s, x, dy, mean, inv_std, gamma, sums, g.result("dgamma"), g.result("dbeta")},
+                GroupNormBackward{s, x, dy, mean, inv_std, gamma, sums, g.result("dx")}};
+}
+
+void add_channel_shuffle(GoldenCase& g) {
+  const int c = g.features("x").c, groups = g.attributes["groups"];
+  const std::int64_t rows = g.size("x", 0) * g.features("x").pixels();
+  const Tensor x = g.input("x"), dy = g.input("dy");
+  g.op.calls = {ShuffleChannels{rows, c, groups, x, g.result("y")},
+                ShuffleChannels{rows, c, c / groups, dy, g.result("dx")}};
+}
+
 void add_activation(GoldenCase& g) {
-  constexpr Activation kinds[] = {Activation::relu, Activation::leaky_relu, Activation::gelu,
-                                  Activation::tanh, Activation::sigmoid};
-  for (const Activation kind : kinds) {
-    if (g.attributes["kind"] != name_of(kind)) continue;
+  constexpr float parameter = 0.2f;  // of those that have one
+  for_each_type(Activations{}, [&]<class A>() {
+    if (g.attributes["kind"] != A::name) return;
     const Tensor x = g.input("x"), y = g.result("y"), dy = g.input("dy");
-    const Tensor saved = backward_needs_input(kind) ? x : y;
-    g.op.calls = {ActivationForward{kind, 0.2f, x, y},
-                  ActivationBackward{kind, 0.2f, saved, dy, g.result("dx")}};
-  }
+    g.op.calls = {ActivationForward{A::kind, parameter, x, y},
+                  ActivationBackward{A::kind, parameter, A::needs_input ? x : y, dy, g.result("dx")}};
+  });
 }
 
 void add_cross_entropy(GoldenCase& g) {
@@ -141,6 +172,9 @@ void compare_layer(const std::string& name, EngineKind kind, double tolerance) {
   if (op == "linear") add_linear(g);
   if (op == "maxpool" || op == "avgpool") add_pool(g);
   if (op == "batchnorm") add_batchnorm(g);
+  if (op == "layernorm") add_layernorm(g);
+  if (op == "groupnorm") add_groupnorm(g);
+  if (op == "channel_shuffle") add_channel_shuffle(g);
   if (op == "activation") add_activation(g);
   if (op == "cross_entropy") add_cross_entropy(g);
   ASSERT_FALSE(g.op.calls.empty()) << "no rule for " << op;

@@ -106,10 +106,41 @@ def batchnorm(golden, name, x_shape, group=None):
                dgamma=gamma.grad.numpy(), dbeta=beta.grad.numpy(), inference=ours(inference))
 
 
+def layernorm(golden, name, x_shape):
+    """Over the channels of each pixel, as ConvNeXt's LayerNorm2d."""
+    c, epsilon = x_shape[1], float(np.float32(1e-5))
+    x, gamma, beta = leaf(random(1, *x_shape)), leaf(random(2, c, low=0.5, high=1.5)), leaf(random(3, c))
+    y = F.layer_norm(x.movedim(1, -1), (c,), gamma, beta, epsilon).movedim(-1, 1)
+    dy = random(4, *y.shape)
+    y.backward(dy)
+    golden.add(name, "layernorm", {}, x=ours(x), gamma=gamma.detach().numpy(), beta=beta.detach().numpy(), y=ours(y),
+               dy=ours(dy), dx=ours(x.grad), dgamma=gamma.grad.numpy(), dbeta=beta.grad.numpy())
+
+
+def groupnorm(golden, name, x_shape, groups):
+    c, epsilon = x_shape[1], float(np.float32(1e-5))
+    x, gamma, beta = leaf(random(1, *x_shape)), leaf(random(2, c, low=0.5, high=1.5)), leaf(random(3, c))
+    y = F.group_norm(x, groups, gamma, beta, epsilon)
+    dy = random(4, *y.shape)
+    y.backward(dy)
+    golden.add(name, "groupnorm", {"groups": groups}, x=ours(x), gamma=gamma.detach().numpy(),
+               beta=beta.detach().numpy(), y=ours(y), dy=ours(dy), dx=ours(x.grad), dgamma=gamma.grad.numpy(),
+               dbeta=beta.grad.numpy())
+
+
+def channel_shuffle(golden, name, x_shape, groups):
+    x = leaf(random(1, *x_shape))
+    y = F.channel_shuffle(x, groups)
+    dy = random(4, *y.shape)
+    y.backward(dy)
+    golden.add(name, "channel_shuffle", {"groups": groups}, x=ours(x), y=ours(y), dy=ours(dy), dx=ours(x.grad))
+
+
 def activations(golden):
-    slope = float(np.float32(0.2))
-    functions = {"relu": F.relu, "leaky_relu": lambda x: F.leaky_relu(x, slope), "gelu": F.gelu,
-                 "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+    parameter = float(np.float32(0.2))
+    functions = {"relu": F.relu, "leaky_relu": lambda x: F.leaky_relu(x, parameter), "gelu": F.gelu,
+                 "tanh": torch.tanh, "sigmoid": torch.sigmoid, "silu": F.silu, "relu6": F.relu6,
+                 "hardswish": F.hardswish, "hardsigmoid": F.hardsigmoid, "elu": lambda x: F.elu(x, parameter)}
     for name, function in functions.items():
         x = random(1, 101, low=-4, high=4)
         x[7] = 0.0  # what the derivative is at the kink
@@ -172,6 +203,11 @@ def layers():
     batchnorm(golden, "batchnorm", (4, 3, 5, 6))
     batchnorm(golden, "batchnorm_groups", (7, 3, 3, 4), group=3)
     batchnorm(golden, "batchnorm3d", (2, 3, 3, 4, 5))
+    layernorm(golden, "layernorm", (2, 6, 3, 4))
+    layernorm(golden, "layernorm_flat", (5, 13))
+    groupnorm(golden, "groupnorm", (3, 6, 4, 5), 3)
+    groupnorm(golden, "groupnorm3d", (2, 8, 2, 3, 4), 2)
+    channel_shuffle(golden, "channel_shuffle", (2, 12, 2, 3), 3)
     activations(golden)
     cross_entropy(golden, "cross_entropy", 9, 10, 0.0)
     cross_entropy(golden, "cross_entropy_smoothed", 9, 7, 0.1)

@@ -76,6 +76,30 @@ OpCase dropout_gradient_case() {
   return op;
 }
 
+OpCase drop_path_case(const std::string& name, std::int64_t images, std::int64_t features, float rate,
+                      std::int64_t first, std::int64_t step, bool in_place = false) {
+  OpCase op;
+  op.name = "drop_path_" + name;
+  op.state.seed = 0x123456789ABCull;
+  op.state.step = step;
+  const std::int64_t count = images * features;
+  const Tensor x = op.input("x", uniform(count, 1, 2, 1));
+  const Tensor y = in_place ? x : op.result("y", count);
+  op.calls = {DropPath{rate, 3, first, features, x, y}};
+  return op;
+}
+
+/// As dropout_gradient_case.
+OpCase drop_path_gradient_case() {
+  OpCase op = drop_path_case("gradient", 20, 10, 0.4f, 6, 2);
+  const Tensor x = op.variables[0].tensor, y = op.variables[1].tensor;
+  const Tensor dy = op.project(y, "dy");
+  const Tensor dx = op.result("dx", x.count);
+  op.calls.emplace_back(DropPath{0.4f, 3, 6, 10, dy, dx});
+  op.gradients = {{x, dx}};
+  return op;
+}
+
 enum class Alias { none, a, b };
 OpCase add_case(const std::string& name, std::int64_t count, Alias alias) {
   OpCase op;
@@ -111,6 +135,17 @@ std::vector<OpCase> dropout_cases() {
   return cases;
 }
 
+std::vector<OpCase> drop_path_cases() {
+  return {drop_path_case("none", 0, 12, 0.5f, 0, 0),
+          drop_path_case("odd", 33, 7, 0.5f, 5, 7),
+          drop_path_case("fours", 33, 12, 0.5f, 2, 7),
+          drop_path_case("late", 17, 24, 0.25f, (std::int64_t{1} << 30) + 3, 1000000),
+          drop_path_case("keep_all", 10, 10, 0.0f, 0, 1),
+          drop_path_case("large", 64, 10000, 0.2f, 0, 5),
+          drop_path_case("in_place", 33, 8, 0.5f, 2, 7, true),
+          drop_path_gradient_case()};
+}
+
 std::vector<OpCase> add_cases() {
   std::vector<OpCase> cases;
   cases.push_back(add_case("none", 0, Alias::none));
@@ -123,6 +158,7 @@ std::vector<OpCase> add_cases() {
 
 CONVOY_OP_TESTS(Activation, activation_cases);
 CONVOY_OP_TESTS(Dropout, dropout_cases);
+CONVOY_OP_TESTS(DropPath, drop_path_cases);
 CONVOY_OP_TESTS(Add, add_cases);
 
 /// y and dx are rounded once, but backward reads the rounded y. Near 1 that is off by up to half a rounding,
@@ -138,6 +174,10 @@ std::vector<OpCase> dropout_cases_in_16_bits() {
   return in_16_bits(dropout_cases(), {"x", "y", "dy", "dx"}, 1);
 }
 CONVOY_STORAGE_TESTS(Dropout, dropout_cases_in_16_bits);
+std::vector<OpCase> drop_path_cases_in_16_bits() {
+  return in_16_bits(drop_path_cases(), {"x", "y", "dy", "dx"}, 1);
+}
+CONVOY_STORAGE_TESTS(DropPath, drop_path_cases_in_16_bits);
 std::vector<OpCase> add_cases_in_16_bits() {
   return in_16_bits(add_cases(), {"a", "b", "y"}, 1);
 }
@@ -168,6 +208,25 @@ TEST(Dropout, mask_depends_on_the_place_in_the_global_batch_alone) {
   const Values whole = dropped(1000, 0.5f, 0, 3), part = dropped(900, 0.5f, 100, 3);
   for (std::size_t i = 0; i < part.size(); ++i) ASSERT_EQ(part[i] == 0, whole[i + 100] == 0) << i;
   EXPECT_NE(dropped(1000, 0.5f, 0, 4), whole) << "the next step draws another mask";
+}
+
+// What drops out of a rank's images is what drops out of these images on any other rank.
+TEST(DropPath, drops_whole_images_by_their_place_in_the_global_batch) {
+  const std::int64_t images = 4000, features = 3;
+  const auto run = [&](std::int64_t count, std::int64_t first) {
+    return OpRunner(drop_path_case("mask", count, features, 0.25f, first, 3), EngineKind::reference_f64)
+        .run()[1];
+  };
+  const Values whole = run(images, 0), part = run(images - 101, 101);
+  std::int64_t dropped_images = 0;
+  for (std::size_t i = 0; i < whole.size(); i += features) {
+    dropped_images += whole[i] == 0;
+    EXPECT_EQ(whole[i] == 0, whole[i + 1] == 0);
+    EXPECT_EQ(whole[i] == 0, whole[i + 2] == 0);
+  }
+  EXPECT_NEAR(static_cast<double>(dropped_images) / static_cast<double>(images), 0.25,
+              0.03);  // 4.4 standard deviations
+  for (std::size_t i = 0; i < part.size(); ++i) ASSERT_EQ(part[i] == 0, whole[i + 303] == 0) << i;
 }
 
 }  // namespace convoy::testing

@@ -104,6 +104,22 @@ const std::vector<std::pair<std::string, std::string>> more_entries = {
     {"avgpool_ceil", "avgpool: {kernel: 3, stride: 2, pad: 1, ceil: true}"},
     {"avgpool_uncounted", "avgpool: {kernel: 3, stride: 2, pad: 1, count_padding: false}"},
     {"adaptive_avgpool_whole", "adaptive_avgpool: {size: 2}"},
+    {"linear_per_pixel", "linear: {out: 5, per_pixel: true}"},
+    {"concat_identities", "concat: [[], [relu6], []]"},
+    {"concat_split", "concat: {split: true, branches: [[], [conv: {out: 3, kernel: 1}, silu]]}"},
+    {"concat_of_flat", "concat: [[globalavgpool, flatten, linear: 3], [globalavgpool]]"},
+    {"scale_by_values", "scale: [conv: {out: 8, kernel: 3, pad: same}, sigmoid]"},
+    {"scale_by_flat", "scale: [globalavgpool, flatten, linear: 8, hardsigmoid]"},
+    {"squeeze_excite_hard", "squeeze_excite: {squeeze: 3, activation: silu, gate: hardsigmoid}"},
+    {"channel_shuffle_uneven", "channel_shuffle: 4"},
+    {"layer_scale_large", "layer_scale: 0.5"},
+    {"layernorm_of_flat",
+     "residual: {body: [globalavgpool, flatten, linear: 6, layernorm], "
+     "shortcut: [globalavgpool, flatten, linear: 6]}"},
+    {"groupnorm_of_flat",
+     "residual: {body: [globalavgpool, flatten, linear: 6, groupnorm: 2], "
+     "shortcut: [globalavgpool, flatten, linear: 6]}"},
+    {"drop_path_of_a_body", "residual: [conv: {out: 8, kernel: 1}, layer_scale: 0.3, drop_path: 0.4]"},
 };
 
 std::vector<OpCase> layer_cases() {

@@ -55,6 +55,27 @@ TEST(Graph, NamesParametersByTheirPath) {
   EXPECT_EQ(g.statistics[1].name, "0.body.1.running_var");
 }
 
+// As torchvision's modules call them: fc1 and fc2 of a squeeze-and-excitation, a layer scale by its own name.
+TEST(Graph, NamesParametersOfLayersThatAreMadeOfOthers) {
+  const Graph g =
+      graph_of("[4, 6, 6]",
+               "    - squeeze_excite: 2\n"
+               "    - concat: {split: true, branches: [[], [{conv: {out: 1, kernel: 1}}, layernorm]]}\n"
+               "    - scale: [{conv: {out: 3, kernel: 1}}]\n"
+               "    - layer_scale: 0.25\n"
+               "    - globalavgpool\n    - linear: 2\n");
+  std::vector<std::string> names;
+  for (const Parameter& parameter : g.parameters) names.push_back(parameter.name);
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "0.fc1.weight", "0.fc1.bias", "0.fc2.weight", "0.fc2.bias", "1.branches.1.0.weight",
+                       "1.branches.1.0.bias", "1.branches.1.1.weight", "1.branches.1.1.bias",
+                       "2.branch.0.weight", "2.branch.0.bias", "3", "5.weight", "5.bias"}));
+  EXPECT_EQ(g.parameters[0].file_shape, (std::vector<std::int64_t>{2, 4, 1, 1}));
+  EXPECT_EQ(g.parameters[10].file_shape, (std::vector<std::int64_t>{3, 1, 1}));
+  EXPECT_EQ(initial_value(g.parameters[10], 1), (std::vector<float>{0.25f, 0.25f, 0.25f}));
+  EXPECT_EQ(g.nodes[static_cast<std::size_t>(g.nodes.size() - 3)].out, (FeatureShape{1, 6, 6, 3}));
+}
+
 TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
   const auto expect = [](const std::string& message, const char* part) {
     EXPECT_NE(message.find("net.yaml:"), std::string::npos) << message;
@@ -78,6 +99,17 @@ TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
          "net.yaml:5: layer 0: its output");
   expect(refusal("[1, 8, 8]", "    - conv: {out: 1048576, kernel: 1024, pad: 1024}\n" + classifier),
          "0.weight: 1099511627776 elements");
+  const auto with = [&](const std::string& layer) {
+    return refusal("[6, 8, 8]", "    - " + layer + "\n" + classifier);
+  };
+  expect(with("concat: [[], [maxpool: 2]]"), "concat: branch 0 gives (8,8,6), branch 1 (4,4,6)");
+  expect(with("concat: {split: true, branches: [[], [], [], []]}"),
+         "6 channels cannot be split evenly among 4");
+  expect(with("scale: [conv: {out: 3, kernel: 1}]"), "scale: the branch gives (8,8,3); expected (8,8,6)");
+  expect(with("scale: [maxpool: 2]"), "or one pixel of 6 channels");
+  expect(with("channel_shuffle: 4"), "6 channels cannot be divided into 4 equal groups");
+  expect(with("groupnorm: 5"), "6 channels cannot be divided into 5 equal groups");
+  expect(refusal("[6, 1, 1]", "    - groupnorm: 6\n" + classifier), "leaves nothing to normalise");
   expect(refusal("[6, 8, 8]", "    - conv: {out: 8, kernel: 3, groups: 4}\n" + classifier),
          "groups: 4 does not divide the 6 channels of its input");
   expect(refusal("[6, 8, 8]", "    - conv: {out: 8, kernel: 3, groups: 3}\n" + classifier),

@@ -3,6 +3,7 @@
 
 #include "comm/agree.h"
 #include "tests/test_environment.h"
+#include "tests/train/networks.h"
 #include "tests/train/support.h"
 
 namespace convoy::testing {
@@ -70,6 +71,17 @@ TEST_P(MicroBatches, TrainTheSameBitsOnStagedDataAndWithRecomputation) {
   }
 }
 
+// None of these layers depends on what shares its pass; what is dropped depends on the place in the batch.
+TEST_P(MicroBatches, TrainModernLayersToTheWeightsOfOnePass) {
+  const RankEnvironment alone = RankEnvironment::alone();
+  const auto weights = [&](const char* train) {
+    return trained_weights(GetParam(), step_config(modern_layers(), train), alone);
+  };
+  const std::vector<double> whole = weights("micro_batch: 0"), passes = weights("micro_batch: 4");
+  EXPECT_LT(largest_difference(whole, passes), tolerance());
+  EXPECT_EQ(passes, weights("micro_batch: 4, recompute: true"));
+}
+
 TEST_P(MicroBatches, NeedLessMemory) {
   const RankEnvironment alone = RankEnvironment::alone();
   const auto activations = [&](const Config& config) {
@@ -106,6 +118,12 @@ TEST_P(DistributedLogicalShards, TrainTheBitsOfOneRank) {
     EXPECT_EQ(trained_weights(GetParam(), config, alone), trained_weights(GetParam(), config, ranks()))
         << shards;
   }
+}
+
+TEST_P(DistributedLogicalShards, TrainModernLayersToTheBitsOfOneRank) {
+  const RankEnvironment alone = RankEnvironment::alone();
+  const Config config = step_config(modern_layers(), "reproducible_across_ranks: 8");
+  EXPECT_EQ(trained_weights(GetParam(), config, alone), trained_weights(GetParam(), config, ranks()));
 }
 
 // Shows that the comparison above can fail.

@@ -39,6 +39,23 @@ inline std::string residual_layers(const std::string& stem, int width, const std
                      fmt::arg("stem", stem), fmt::arg("width", width), fmt::arg("last", last));
 }
 
+/// Layers of networks since 2017, with random numbers per image.
+inline std::string modern_layers() {
+  return R"(
+    - conv: {out: 8, kernel: 3, pad: same}
+    - layernorm
+    - silu
+    - concat: [[], [conv: {out: 8, kernel: 3, pad: same}, groupnorm: 2, hardswish]]
+    - channel_shuffle: 2
+    - concat: {split: true, branches: [[], [conv: {out: 8, kernel: 3, pad: same}, relu6]]}
+    - squeeze_excite: {squeeze: 4, activation: elu, gate: hardsigmoid}
+    - residual: [conv: {out: 16, kernel: 1}, layer_scale: 0.5, drop_path: 0.25]
+    - conv: {out: 8, kernel: 3, pad: same}
+    - globalavgpool
+    - linear: 3
+)";
+}
+
 /// These layers, trained in batches of 8. `train`: more keys of that section, as "fusion: true".
 inline Config step_config(const std::string& layers, const std::string& train,
                           const std::string& device = "auto",

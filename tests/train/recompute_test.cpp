@@ -49,7 +49,7 @@ Trained train(const std::string& layers, EngineKind engine, const std::string& p
 }
 
 void expect_same_bits(EngineKind engine, const std::string& precision) {
-  for (const std::string& layers : {residual, plain}) {
+  for (const std::string& layers : {residual, plain, modern_layers()}) {
     for (const bool fusion : {false, true}) {
       SCOPED_TRACE(fmt::format("{}, fusion {}{}", precision, fusion, layers));
       const Trained kept = train(layers, engine, precision, fusion, false);
