@@ -44,9 +44,21 @@ def spelled_out(layers):
         elif kind == "residual":
             parts = options if isinstance(options, dict) else {"body": options}
             out.append({kind: {name: spelled_out(part) for name, part in parts.items()}})
+        elif kind == "scale":
+            out.append({kind: {"branch": spelled_out(options["branch"] if isinstance(options, dict) else options)}})
+        elif kind == "concat":
+            parts = options if isinstance(options, dict) else {"branches": options}
+            out.append({kind: {**parts, "branches": [spelled_out(branch) for branch in parts["branches"]]}})
         else:
             out.append(entry)
     return out
+
+
+def lists_in(kind, options):
+    """The lists of layers inside an entry that spelled_out() made."""
+    if kind == "residual":
+        return list(options.values())
+    return options["branches"] if kind == "concat" else [options["branch"]] if kind == "scale" else []
 
 
 # ---- layers ----
@@ -60,6 +72,76 @@ class Residual(nn.Module):
         return self.body(x) + self.shortcut(x)
 
 
+class Concat(nn.Module):
+    def __init__(self, branches, split):
+        super().__init__()
+        self.branches, self.split = nn.ModuleList(branches), split
+
+    def forward(self, x):
+        parts = x.chunk(len(self.branches), 1) if self.split else [x] * len(self.branches)
+        return torch.cat([branch(part) for branch, part in zip(self.branches, parts)], 1)
+
+
+class Scale(nn.Module):
+    def __init__(self, branch):
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, x):
+        factors = self.branch(x)
+        return x * factors.reshape(*factors.shape[:2], *factors.shape[2:] or [1] * (x.dim() - 2))
+
+
+class SqueezeExcite(nn.Module):
+    def __init__(self, fc1, activation, fc2, gate):
+        super().__init__()
+        self.fc1, self.activation, self.fc2, self.gate = fc1, activation, fc2, gate
+
+    def forward(self, x):
+        mean = x.mean(tuple(range(2, x.dim())), keepdim=True)
+        return x * self.gate(self.fc2(self.activation(self.fc1(mean))))
+
+
+class LayerScale(nn.Module):
+    def __init__(self, channels, initial):
+        super().__init__()
+        self.factors, self.initial = nn.Parameter(torch.empty(channels)), initial
+
+    def reset_parameters(self):
+        nn.init.constant_(self.factors, self.initial)
+
+    def forward(self, x):
+        return x * self.factors.reshape(-1, *[1] * (x.dim() - 2))
+
+
+class LayerNorm(nn.LayerNorm):
+    """Over the channels of each pixel."""
+
+    def forward(self, x):
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class DropPath(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+class ChannelShuffle(nn.Module):
+    def __init__(self, groups):
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x):
+        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 class Linear(nn.Linear):
     """Takes (N,C,1,1) too, which Convoy does not tell from (N,C)."""
 
@@ -67,7 +149,11 @@ class Linear(nn.Linear):
         return super().forward(x.flatten(1))
 
 
-ACTIVATIONS = {"gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid,
+               "silu": nn.SiLU, "relu6": nn.ReLU6, "hardswish": nn.Hardswish, "hardsigmoid": nn.Hardsigmoid, "elu": nn.ELU}
+# The key that `layer: value` sets, where it is not the kernel.
+SHORT_KEYS = {"linear": "out", "dropout": "rate", "leaky_relu": "slope", "residual": "body", "elu": "alpha", "drop_path": "rate",
+              "layer_scale": "initial", "groupnorm": "groups", "channel_shuffle": "groups", "squeeze_excite": "squeeze"}
 IN_PLACE_AFTER = ("conv", "linear", "batchnorm", "residual")  # no backward pass of these reads their output
 
 
@@ -113,6 +199,28 @@ class Builder:
             return nn.Flatten()
         if kind == "residual":
             return Residual(self.chain(options["body"], shape)[0], self.chain(options.get("shortcut", []), shape)[0])
+        if kind == "concat":
+            branches, split = options["branches"], options.get("split", False)
+            taken = (shape[0] // len(branches), *shape[1:]) if split else shape
+            return Concat([self.chain(branch, taken)[0] for branch in branches], split)
+        if kind == "scale":
+            return Scale(self.chain(options["branch"], shape)[0])
+        if kind == "squeeze_excite":
+            channels, conv = options["squeeze"], self.of("Conv")
+            return SqueezeExcite(conv(shape[0], channels, 1), ACTIVATIONS[options.get("activation", "relu")](),
+                                 conv(channels, shape[0], 1), ACTIVATIONS[options.get("gate", "sigmoid")]())
+        if kind == "layer_scale":
+            return LayerScale(shape[0], options.get("initial", 1e-6))
+        if kind == "layernorm":
+            return LayerNorm(shape[0], options.get("epsilon", 1e-5))
+        if kind == "groupnorm":
+            return nn.GroupNorm(options["groups"], shape[0], options.get("epsilon", 1e-5))
+        if kind == "drop_path":
+            return DropPath(options.get("rate", 0.1))
+        if kind == "channel_shuffle":
+            return ChannelShuffle(options["groups"])
+        if kind == "elu":
+            return nn.ELU(options.get("alpha", 1.0))
         in_place = before in IN_PLACE_AFTER
         if kind == "relu":
             return nn.ReLU(inplace=in_place)
@@ -129,8 +237,7 @@ class Builder:
         for entry in layers:
             kind, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
             if not isinstance(options, dict):  # `linear: 10` is `linear: {out: 10}`
-                short = {"linear": "out", "dropout": "rate", "leaky_relu": "slope", "residual": "body"}
-                options = {short.get(kind, "kernel"): options}
+                options = {SHORT_KEYS.get(kind, "kernel"): options}
             module = self.module(kind, options, shape, before)
             modules.append(module)
             shape = tuple(module(torch.empty(2, *shape)).shape[1:])
@@ -156,10 +263,8 @@ def has_batch_groups(layers):
         kind, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
         if kind == "batchnorm" and options.get("group", 0):
             return True
-        if kind == "residual":
-            parts = options if isinstance(options, dict) else {"body": options}
-            if any(has_batch_groups(part) for part in parts.values()):
-                return True
+        if any(has_batch_groups(part) for part in lists_in(kind, options)):
+            return True
     return False
 
 
@@ -187,6 +292,9 @@ def load_weights(network, path):
     """Puts a checkpoint's parameters and running averages into the network; both must have the same names."""
     tensors = {name: torch.from_numpy(array.copy()) for name, array in read_safetensors(path).items()
                if not name.startswith("optimizer.")}
+    for name, module in network.named_modules():
+        if isinstance(module, LayerScale):  # whose one parameter has the layer's name
+            tensors[f"{name}.factors"] = tensors.pop(name).flatten()
     missing, unexpected = network.load_state_dict(tensors, strict=False)
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:

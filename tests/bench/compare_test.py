@@ -52,6 +52,23 @@ model:
 train: {epochs: 1, global_batch: 8}
 optimizer: {name: adam, lr: 0.01, weight_decay: 5e-4}
 """
+# Layers of networks since 2017.
+MODERN = EVERYTHING.split("  layers:")[0] + """  layers:
+    - conv: {out: 12, kernel: 3, pad: same}
+    - silu
+    - groupnorm: {groups: 3, epsilon: 0.01}
+    - concat: [[], [conv: {out: 4, kernel: 1}, relu6, layernorm: {epsilon: 0.01}], [avgpool: {kernel: 3, stride: 1, pad: 1}]]
+    - concat: {split: true, branches: [[], [repeat: {times: 2, layers: [conv: {out: 14, kernel: 1}, hardswish]}]]}
+    - channel_shuffle: 4
+    - squeeze_excite: {squeeze: 3, activation: elu, gate: hardsigmoid}
+    - residual: [conv: {out: 28, kernel: 1}, layer_scale: 0.7, drop_path: 0.2]
+    - scale: [conv: {out: 28, kernel: 1}, sigmoid]
+    - elu: 0.5
+    - scale: [globalavgpool, flatten, linear: 28, hardsigmoid]
+    - globalavgpool
+    - layernorm
+    - linear: 4
+""" + EVERYTHING[EVERYTHING.index("train: {epochs"):]
 # Statistics over each rank's own images, weight decay, label smoothing, a rate that changes.
 STEPS = """
 data: {source: digits, normalize: {mean: [0.13], std: [0.3]}}
@@ -99,6 +116,10 @@ class Compare(unittest.TestCase):
 
     def test_every_layer_gives_the_same_logits(self):
         result = self.compare(EVERYTHING)
+        self.assertTrue(result["equal"], result)
+
+    def test_layers_of_modern_networks_give_the_same_logits(self):
+        result = self.compare(MODERN)
         self.assertTrue(result["equal"], result)
 
     def test_volumes_and_overrides(self):

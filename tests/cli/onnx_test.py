@@ -112,6 +112,38 @@ VOLUME_WINDOWS = VOLUMES.split("  layers:")[0] + """  layers:
     - flatten
     - linear: 3
 """ + VOLUMES[VOLUMES.index("train: {epochs"):]
+# Layers of networks since 2017; what is random or starts near zero stands where it shows all the same.
+MODERN = IMAGES.split("  layers:")[0] + """  layers:
+    - conv: {out: 12, kernel: 3, pad: same}
+    - silu
+    - groupnorm: {groups: 3, epsilon: 0.01}
+    - concat: [[], [conv: {out: 4, kernel: 1}, relu6, layernorm: {epsilon: 0.01}], [avgpool: {kernel: 3, stride: 1, pad: 1}]]
+    - concat: {split: true, branches: [[], [conv: {out: 14, kernel: 1}, hardswish]]}
+    - channel_shuffle: 4
+    - squeeze_excite: {squeeze: 3, activation: elu, gate: hardsigmoid}
+    - residual: [conv: {out: 28, kernel: 1}, layer_scale: 0.7, drop_path: 0.2]
+    - scale: [conv: {out: 28, kernel: 1}, sigmoid]
+    - elu: 0.5
+    - scale: [globalavgpool, flatten, linear: 28, hardsigmoid]
+    - avgpool: 4
+    - flatten
+    - layernorm
+    - concat: [[linear: 5], [linear: 4, layer_scale: 0.5]]
+    - channel_shuffle: 3
+    - groupnorm: 3
+    - concat: {split: true, branches: [[silu], [], [scale: [linear: 3, sigmoid]]]}
+    - linear: 4
+""" + IMAGES[IMAGES.index("train: {epochs"):]
+MODERN_VOLUMES = VOLUMES.split("  layers:")[0] + """  layers:
+    - conv: {out: 4, kernel: [3, 2, 1]}
+    - groupnorm: 2
+    - layernorm
+    - concat: {split: true, branches: [[silu], [layer_scale: 0.5]]}
+    - channel_shuffle: 2
+    - squeeze_excite: 2
+    - globalavgpool
+    - linear: 3
+""" + VOLUMES[VOLUMES.index("train: {epochs"):]
 LENET = """
 name: lenet
 data: {source: mnist, path: PATH, normalize: {mean: [0.1307], std: [0.3081]}, validation: test}
@@ -244,6 +276,9 @@ class Onnx(unittest.TestCase):
     def test_groups_and_windows(self):
         self.check(WINDOWS, synthetic_noise.images(1, 64, 37, (3, 13, 11)))
         self.check(VOLUME_WINDOWS, synthetic_noise.images(1, 48, 20, (2, 7, 6, 5)))
+    def test_layers_of_modern_networks(self):
+        self.check(MODERN, synthetic_noise.images(1, 64, 37, (3, 13, 11)))
+        self.check(MODERN_VOLUMES, synthetic_noise.images(1, 48, 20, (2, 7, 6, 5)))
 
     @unittest.skipUnless(MNIST.is_dir(), "no MNIST in CONVOY_DATA or ../shared/data")
     def test_mnist(self):
