@@ -68,16 +68,21 @@ Parameters parameters(const Value& file, const NamedModel& model, const Value& g
   return all;
 }
 
+/// $P, or $P*F: F times that.
 void substitute(Value& value, const Parameters& parameters) {
   for (Value& item : value.items) substitute(item, parameters);
   if (value.kind != Value::Kind::scalar || !value.text.starts_with('$')) return;
-  for (const auto& [name, replacement] : parameters) {
-    if (value.text.substr(1) == name) {
-      value = replacement;
-      return;
-    }
-  }
-  fail("internal error: {} has no parameter {}", value.mark.text(), value.text);
+  const std::size_t times = std::min(value.text.find('*'), value.text.size());
+  const std::string name = value.text.substr(1, times - 1);
+  const auto parameter =
+      std::find_if(parameters.begin(), parameters.end(), [&](const auto& p) { return p.first == name; });
+  check(parameter != parameters.end(), "a model's file uses the parameters that it names");
+  const std::string factor = value.text.substr(std::min(times + 1, value.text.size()));
+  value = parameter->second;
+  if (factor.empty()) return;
+  const Codec<double> real = number<double>();
+  const double product = real.read({value, "model." + name}) * real.read({Value::scalar(factor), "factor"});
+  value.text = fmt::format("{:.6g}", product);
 }
 
 std::string text_of(const Value& file, std::string_view key) {

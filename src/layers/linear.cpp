@@ -29,7 +29,7 @@ int LinearConfig::add(GraphBuilder& graph, int input) const {
   }
   if (init == Init::dirac) graph.reject("init: dirac is for convolutions");
   // Behind a flatten the columns are (D,H,W,C) here and (C,D,H,W) in files.
-  const FeatureShape before = graph.unflattened(input);
+  const FeatureShape before = per_pixel ? FeatureShape{1, 1, 1, in.c} : graph.unflattened(input);
   Parameter weight;
   weight.dims = {out, before.pixels(), before.c};
   weight.file_order = {0, 2, 1};
@@ -38,7 +38,7 @@ int LinearConfig::add(GraphBuilder& graph, int input) const {
   weight.fan_in = in.c;
   weight.fan_out = out;
   weight.is_weight = true;
-  op::Linear node{in.c, out, in.pixels()};
+  op::Linear node{in.c, out, static_cast<int>(in.pixels())};
   node.weight = graph.parameter("weight", std::move(weight));
   if (bias) node.bias = graph.vector_parameter("bias", out, Init::uniform_fan, in.c);
   return graph.node(node, {input}, {in.d, in.h, in.w, out});

@@ -125,7 +125,7 @@ class Dice {
         break;
       }
       case 1:
-        layer.layer = LinearConfig{1 + below(99), coin(), any({Init::he, Init::glorot, Init::dirac})};
+        layer.layer = LinearConfig{1 + below(99), coin(), coin(), any({Init::he, Init::glorot, Init::dirac})};
         break;
       case 2:
         layer.layer = PoolConfig{any({PoolConfig::Mode::max, PoolConfig::Mode::average}),
