@@ -5,7 +5,7 @@
 
 Weights, images and labels are functions of names (named_values.py). Stored are the logits (2,10), the loss of a
 training step, of each parameter's gradient its norm and its product with a vector that is a function of its name, and
-how far PyTorch's own gradients in float are from these, as a share of the largest.
+how far PyTorch's own logits and gradients in float are from these, as shares of the largest.
 """
 import pathlib
 import sys
@@ -42,30 +42,33 @@ def inputs():
     return torch.tensor(x).permute(0, 3, 1, 2).contiguous(), torch.tensor([3, 7])
 
 
-def step(net, x, labels):
-    """The loss of a training step and the gradient of each parameter."""
+def run(net, x, labels):
+    """Logits, and of a training step the loss and the gradient of each parameter."""
+    net.eval()
+    with torch.no_grad():
+        logits = net(x).double()
     net.train()
     loss = torch.nn.functional.cross_entropy(net(x), labels)
     loss.backward()
-    return loss.item(), {key: parameter.grad.double() for key, parameter in net.named_parameters()}
+    return logits, loss.item(), {key: parameter.grad.double() for key, parameter in net.named_parameters()}
 
 
 def add(golden, name):
-    net, (x, labels) = network(name), inputs()
-    net.eval()
-    with torch.no_grad():
-        logits = net(x)
-    loss, gradients = step(net, x, labels)
+    x, labels = inputs()
+    logits, loss, gradients = run(network(name), x, labels)
     norms = [gradient.norm().item() for gradient in gradients.values()]
     products = [np.dot(gradient.numpy().ravel(), uniform("product " + key, gradient.numel()))
                 for key, gradient in gradients.items()]
-    # Where a sum in float falls to the other side of a kink, all gradients before it change: this is no fault.
-    rounded = step(network(name).float(), x.float(), labels)[1]
-    noise = max((rounded[key] - gradient).norm().item() for key, gradient in gradients.items()) / max(norms)
-    golden.add(name, "model", {"loss": loss, "float_noise": noise, "parameters": list(gradients)},
+    # Where a sum in float falls to the other side of a kink, or a gate has no more than a few digits, all that comes
+    # of it changes: this is no fault.
+    rounded, _, rounded_gradients = run(network(name).float(), x.float(), labels)
+    noise = max((rounded_gradients[key] - gradient).norm().item() for key, gradient in gradients.items()) / max(norms)
+    logit_noise = ((rounded - logits).abs().max() / logits.abs().max()).item()
+    golden.add(name, "model", {"loss": loss, "float_noise": noise, "float_noise_of_logits": logit_noise,
+                               "parameters": list(gradients)},
                logits=logits.numpy(), norms=np.array(norms), products=np.array(products))
-    print(f"{name}: loss {loss:.4f}, logits to {logits.abs().max().item():.3g}, gradients {min(norms):.3g} to "
-          f"{max(norms):.3g}, in float {noise:.2g} of the largest off", flush=True)
+    print(f"{name}: loss {loss:.4f}, logits to {logits.abs().max().item():.3g}, in float {logit_noise:.2g} of it off, "
+          f"gradients {min(norms):.3g} to {max(norms):.3g}, in float {noise:.2g} of the largest off", flush=True)
 
 
 def shipped():
