@@ -176,6 +176,9 @@ TEST(ConvChoice, GroupsHaveTheirOwnFamilies) {
                 cores ? ConvFamily::grouped_half : ConvFamily::grouped_turing);
       EXPECT_EQ(family(grouped(pass, DType::bf16, 32, 128, 128), device),
                 cores ? ConvFamily::grouped_half : ConvFamily::grouped_scalar);
+      for (const DType stored : {DType::f16, DType::bf16})
+        EXPECT_EQ(family(grouped(pass, stored, 3, 36, 36), device), ConvFamily::grouped_scalar)
+            << "no eights";
       for (const DType stored : {DType::f32, DType::f16, DType::bf16}) {
         EXPECT_EQ(family(grouped(pass, stored, 3, 15, 15), device), ConvFamily::grouped_scalar);
         EXPECT_EQ(family(grouped(pass, stored, 3, 3, 6), device), ConvFamily::grouped_scalar) << "no stem";
