@@ -140,25 +140,6 @@ std::string first_of(const std::vector<std::string>& names) {
   return fmt::format("{}{}", fmt::join(first, ", "), names.size() > shown ? ", ..." : "");
 }
 
-/// Names the reason where the tensors are there, but otherwise: of integers, or with something before each
-/// name, as torch.compile() and DataParallel put it there.
-void explain_missing(const std::vector<std::string>& missing, const TensorFile& file,
-                     const std::string& name) {
-  if (const auto odd = file.left_out.find(missing.front()); odd != file.left_out.end())
-    fail("{}: tensor {} holds {}, no floating-point numbers; export the weights before they are quantised",
-         name, odd->first, odd->second);
-  for (const auto& [tensor, contents] : file.tensors) {
-    if (!tensor.ends_with("." + missing.front())) continue;
-    const std::string prefix = tensor.substr(0, tensor.size() - missing.front().size());
-    if (std::all_of(missing.begin(), missing.end(),
-                    [&](const std::string& wanted) { return file.tensors.contains(prefix + wanted); }))
-      fail(
-          "{}: its tensors are this network's, but each name begins with {}: save them without, in Python "
-          "as {{name.removeprefix(\"{}\"): tensor for name, tensor in weights.items()}}",
-          name, prefix, prefix);
-  }
-}
-
 /// Refuses a file that lacks some of the tensors.
 void require_names(const std::vector<NamedTensor>& tensors, const TensorFile& file, const std::string& name) {
   std::vector<std::string> missing, wanted;
@@ -168,7 +149,6 @@ void require_names(const std::vector<NamedTensor>& tensors, const TensorFile& fi
     if (!file.tensors.contains(named.name)) missing.push_back(named.name);
   }
   if (missing.empty()) return;
-  explain_missing(missing, file, name);
   const auto of_optimizer = [](const std::string& tensor) { return tensor.starts_with(optimizer_prefix); };
   const bool other_optimizer = std::all_of(missing.begin(), missing.end(), of_optimizer);
   if (other_optimizer)
@@ -190,61 +170,43 @@ void restore_tensors(Session& session, const std::vector<NamedTensor>& tensors, 
   for (const NamedTensor& named : tensors) {
     const auto it = find_tensor(file, named);
     if (it == file.tensors.end()) continue;
-    const FileTensor& tensor = it->second;
-    if (tensor.shape != named.file_shape) {
+    if (it->second.shape != named.file_shape) {
       fail("{}: tensor {} has shape [{}], the model's is [{}]", name, named.name,
-           fmt::join(tensor.shape, ","), fmt::join(named.file_shape, ","));
+           fmt::join(it->second.shape, ","), fmt::join(named.file_shape, ","));
     }
-    require_float(tensor, named.name, name);
-    std::vector<double> values = to_values(tensor);
-    if (named.name == loss_scale_name)
-      require_loss_scale(values, name);
-    else
-      require_finite(values, named.name, name);
-    if (named.parameter) values = from_file_order(*named.parameter, values);
-    session.write_values(named.tensor, values);
+    restore_tensor(session, named, it->second, name);
   }
 }
 
-/// What a checkpoint holds besides weights and running averages.
+}  // namespace
+
+void restore_tensor(Session& session, const NamedTensor& named, const FileTensor& tensor,
+                    const std::string& name) {
+  require_float(tensor, named.name, name);
+  std::vector<double> values = to_values(tensor);
+  if (named.name == loss_scale_name)
+    require_loss_scale(values, name);
+  else
+    require_finite(values, named.name, name);
+  if (named.parameter) values = from_file_order(*named.parameter, values);
+  session.write_values(named.tensor, values);
+}
+
 bool belongs_to_training(const std::string& tensor) {
   const auto starts = [&](const char* prefix) { return tensor.starts_with(prefix); };
   return starts(optimizer_prefix) || starts(average_prefix) || tensor == progress_metrics_name;
 }
 
-/// Whether a tensor, or the average of one, is `layer` or of it: "7" has "7.weight" and "average.7.bias".
 bool is_of_layer(const std::string& tensor, const std::string& layer) {
   const std::string name =
       tensor.starts_with(average_prefix) ? tensor.substr(std::strlen(average_prefix)) : tensor;
   return name == layer || name.starts_with(layer + ".");
 }
 
-}  // namespace
-
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
                             bool with_optimizer) {
   restore_tensors(session, session.named_tensors(with_optimizer), file, name);
   return progress_in(file, name);
-}
-
-void restore_weights(Session& session, const TensorFile& file, const std::string& name,
-                     const std::vector<std::string>& except) {
-  std::vector<NamedTensor> tensors = session.named_tensors(false);
-  std::set<std::string> known;
-  for (const NamedTensor& named : tensors) known.insert(named.name);
-  for (const std::string& layer : except) {
-    if (!std::erase_if(tensors, [&](const NamedTensor& named) { return is_of_layer(named.name, layer); }))
-      fail("--init-except {}: the model has no weights of that name", layer);
-  }
-  restore_tensors(session, tensors, file, name);
-  const auto excepted = [&](const std::string& tensor) {
-    return std::any_of(except.begin(), except.end(), [&](auto& layer) { return is_of_layer(tensor, layer); });
-  };
-  std::vector<std::string> foreign;
-  for (const auto& [tensor, contents] : file.tensors)
-    if (!known.contains(tensor) && !belongs_to_training(tensor) && !excepted(tensor))
-      foreign.push_back(tensor);
-  if (!foreign.empty()) fail("{}: does not match this network, which has no {}", name, first_of(foreign));
 }
 
 TensorFile exported_weights(TensorFile checkpoint, const std::string& name_of_file) {

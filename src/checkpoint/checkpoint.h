@@ -48,12 +48,14 @@ class Snapshot {
 Progress restore_checkpoint(Session& session, const TensorFile& file, const std::string& name,
                             bool with_optimizer);
 
-/// Puts the weights and running averages of any safetensors file under PyTorch's names into the session, so
-/// that they are where its training begins; a checkpoint's optimizer is left out. Throws Error naming the
-/// first tensor that is missing, misshapen, or not one of the model's. Layers named by `except` ("7",
-/// "4.body.0") keep what the session has, whatever the file holds of them.
-void restore_weights(Session& session, const TensorFile& file, const std::string& name,
-                     const std::vector<std::string>& except = {});
+/// Puts a tensor of the file `name` into the session. Throws Error where its values are no finite numbers of
+/// floating point.
+void restore_tensor(Session& session, const NamedTensor& named, const FileTensor& tensor,
+                    const std::string& name);
+/// Whether a checkpoint has the tensor besides weights and running averages.
+bool belongs_to_training(const std::string& tensor);
+/// Whether a tensor, or the average of one, is `layer` or of it: "7" has "7.weight" and "average.7.bias".
+bool is_of_layer(const std::string& tensor, const std::string& layer);
 
 /// The weights that a checkpoint's run is evaluated with, alone, in f32: the moving averages where it has
 /// some. Throws Error naming `name` and the tensor where a value is not finite.

@@ -174,10 +174,7 @@ void tidy_checkpoints(const fs::path& folder, const Progress& progress) {
   remove_abandoned(folder);
 }
 
-namespace {
-
-/// Rank 0's bytes on every rank.
-SharedBytes shared(const SharedBytes& bytes, const RankEnvironment& ranks) {
+SharedBytes broadcast_bytes(const SharedBytes& bytes, const RankEnvironment& ranks) {
   std::uint64_t length = bytes.size();
   ranks.broadcast(&length, sizeof length);
   if (ranks.is_root()) {
@@ -189,23 +186,10 @@ SharedBytes shared(const SharedBytes& bytes, const RankEnvironment& ranks) {
   return received;
 }
 
-}  // namespace
-
 std::string no_checkpoint_at(const fs::path& path) {
   return fmt::format(
       "{}: no checkpoint there; give the folder of a run (runs/NAME) or one of its checkpoints",
       path.string());
-}
-
-TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
-  SharedBytes bytes;
-  TensorFile file;
-  agree(ranks, [&] {
-    if (ranks.is_root()) bytes = safetensors_in(path);
-  });
-  bytes = shared(bytes, ranks);
-  agree(ranks, [&] { file = from_safetensors(bytes, path.string()); });
-  return file;
 }
 
 std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const RankEnvironment& ranks,
@@ -219,7 +203,7 @@ std::optional<LoadedCheckpoint> load_checkpoint(const fs::path& path, const Rank
   });
   const std::string name = ranks.text_of(0, chosen.path.string());
   if (name.empty()) return std::nullopt;
-  const SharedBytes bytes = shared(chosen.bytes, ranks);
+  const SharedBytes bytes = broadcast_bytes(chosen.bytes, ranks);
   if (!ranks.is_root()) chosen.file = from_safetensors(bytes, name, wanted);
   return LoadedCheckpoint{name, std::move(chosen.file)};
 }

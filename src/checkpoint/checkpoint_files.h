@@ -45,7 +45,7 @@ std::optional<LoadedCheckpoint> load_checkpoint(const std::filesystem::path& pat
 /// What to say of a path where load_checkpoint() finds none.
 std::string no_checkpoint_at(const std::filesystem::path& path);
 
-/// A safetensors file of anybody's making, read by rank 0 and shared in the same way. Throws AgreedError.
-TensorFile load_weights(const std::filesystem::path& path, const RankEnvironment& ranks);
+/// Rank 0's bytes on every rank; collective.
+SharedBytes broadcast_bytes(const SharedBytes& bytes, const RankEnvironment& ranks);
 
 }  // namespace convoy

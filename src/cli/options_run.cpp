@@ -25,14 +25,17 @@ void add_train(CLI::App& app, Action& action) {
       "go on even if the data is not the data that the checkpoint's run was trained on: other images, "
       "another number of images, renamed classes. Without this option such a difference is an error");
   command
-      ->add_option("--init", arguments.init,
-                   "start from the weights in a safetensors file with PyTorch's names. With --resume auto, "
-                   "only if there is no checkpoint yet. The file must have every tensor in the network's "
-                   "shape; for other classes see --init-except")
+      ->add_option(
+          "--init", arguments.init,
+          "start from these weights: a safetensors file, the index of one in parts "
+          "(X.safetensors.index.json), or a state_dict of torch.save() (X.pth), under PyTorch's names. "
+          "With --resume auto, only if there is no checkpoint yet. The file must have every tensor in the "
+          "network's shape; a last layer of another size begins anew. In place of model.init")
       ->option_text("FILE");
-  CLI::Option* except = command->add_option("--init-except", arguments.init_except,
-                                            "with --init: layers that start with random weights, by their "
-                                            "names in the file, e.g. 12 for 12.weight and 12.bias");
+  CLI::Option* except =
+      command->add_option("--init-except", arguments.init_except,
+                          "with --init or model.init: layers that start with random weights, by their "
+                          "names in the file, e.g. 12 for 12.weight and 12.bias");
   except->delimiter(',')->allow_extra_args(false)->option_text("LAYER,...");
   CLI::Option* profile =
       command->add_flag("--profile", arguments.profile,

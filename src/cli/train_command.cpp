@@ -11,7 +11,8 @@ namespace convoy {
 
 namespace {
 
-void check_paths(const TrainOptions& options) {
+/// `init_is_option`: the initial weights are those of the command line, not of the configuration.
+void check_paths(const TrainOptions& options, bool init_is_option) {
   namespace fs = std::filesystem;
   if (fs::exists(options.output) && !fs::is_directory(options.output)) {
     fail("--output {}: there is a file of that name", options.output.string());
@@ -19,14 +20,16 @@ void check_paths(const TrainOptions& options) {
   if (!options.resume.empty() && options.resume != "auto" && !fs::exists(options.resume)) {
     fail("--resume {}: does not exist", options.resume);
   }
+  const char* const init = init_is_option ? "--init" : "model.init:";
   if (fs::is_directory(options.init))
-    fail("--init {}: a folder; `convoy export` makes a file of a run's weights", options.init.string());
-  if (!options.init.empty() && !fs::exists(options.init))
-    fail("--init {}: there is no such file", options.init.string());
-  if (!options.init.empty() && !options.resume.empty() && options.resume != "auto")
+    fail("{} {}: a folder; `convoy export` makes a file of a run's weights", init, options.init.string());
+  if (!options.init.empty() && !fs::exists(options.init) && (init_is_option || options.resume.empty()))
+    fail("{} {}: there is no such file", init, options.init.string());
+  if (init_is_option && !options.resume.empty() && options.resume != "auto")
     fail_usage(
         "--init goes with --resume auto only; with --resume FILE the weights come from that checkpoint");
-  if (options.init.empty() && !options.init_except.empty()) fail_usage("--init-except needs --init");
+  if (options.init.empty() && !options.init_except.empty())
+    fail_usage("--init-except needs --init or model.init");
   if (options.resume.empty() && options.resume_on_other_data)
     fail_usage("--resume-on-other-data needs --resume");
 }
@@ -52,14 +55,14 @@ int run(const CommandContext& context, const TrainArguments& arguments) {
   if (!options.output.has_filename()) options.output = options.output.parent_path();  // a slash at its end
   options.resume = arguments.resume;
   options.resume_on_other_data = arguments.resume_on_other_data;
-  options.init = arguments.init;
+  options.init = arguments.init.empty() ? config.model.init : arguments.init;
   options.profile_steps = arguments.profile ? arguments.profile_steps : 0;
   options.init_except = arguments.init_except;
   options.process_start = context.process_start;
   std::optional<RunLock> lock;  // of rank 0
   agree(ranks, [&] {            // before the data is loaded
     if (!ranks.is_root()) return;
-    check_paths(options);
+    check_paths(options, !arguments.init.empty());
     options.lock = &lock.emplace(options.output, ranks.host(), options.stop_requested);
   });
   Console console(ranks, config.train.log_every);

@@ -64,6 +64,7 @@ struct ModelConfig {
   std::vector<int> input;  ///< C,H,W or C,D,H,W
   std::vector<LayerConfig> layers;
   bool spare_scores = false;  ///< the last layer may give more scores than there are classes
+  std::string init;  ///< a file of weights to begin with (src/checkpoint/weights_file.h); empty: none
   Mark mark;
 };
 

@@ -8,26 +8,11 @@
 #include <optional>
 #include <utility>
 
+#include "src/config/nearest.h"
 #include "src/config/value.h"
 
 namespace convoy {
 namespace {
-
-/// Levenshtein's distance: insertions, deletions and replacements that lead from a to b.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
 
 /// Small letters and digits alone: "Batch-Norm" and "batch_norm" are the same word.
 std::string normalized(const std::string& text) {

@@ -108,7 +108,11 @@ Table<ModelConfig> model_table() {
           .require(),
       field("layers", &M::layers, layer_list(false), "the layers in their order").require(),
       field("spare_scores", &M::spare_scores, boolean(),
-            "accept a last layer with more outputs than the data set has classes")};
+            "accept a last layer with more outputs than the data set has classes"),
+      field(
+          "init", &M::init, string(),
+          "weights to begin with: safetensors, its .index.json, or a PyTorch file; convoy train --init FILE "
+          "takes the place of it")};
   return table;
 }
 

@@ -32,6 +32,7 @@ void require_same_config(const Config& config, const RankEnvironment& ranks) {
   if (ranks.size() == 1) return;
   Config elsewhere = config;
   elsewhere.data.path.clear();
+  elsewhere.model.init.clear();  // rank 0 reads it
   require_same(ranks, "the configurations", short_hash(hash_of(to_yaml(elsewhere))));
 }
 

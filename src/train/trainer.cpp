@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/reason.h"
+#include "src/checkpoint/weights_file.h"
 #include "src/session/replicas.h"
 #include "src/train/schedule.h"
 
@@ -53,9 +54,13 @@ void Trainer::start_or_resume() {
   Progress stored;
   if (!checkpoint && !options_.init.empty()) {
     const TensorFile weights = load_weights(options_.init, ranks_);
-    agree(ranks_, [&] { restore_weights(session_, weights, options_.init.string(), options_.init_except); });
-    agree(ranks_, [&] { compare_classes(weights); });
-    console_.line(format_printable("beginning with the weights of {}", options_.init.string()));
+    RestoredWeights restored;
+    agree(ranks_, [&] {
+      restored = restore_weights(session_, weights, options_.init.string(), options_.init_except);
+      if (restored.anew.empty()) compare_classes(weights);
+    });
+    console_.line(
+        format_printable("beginning with the weights of {}: {}", options_.init.string(), restored.text()));
   }
   if (checkpoint) {
     compare_data(*checkpoint);

@@ -55,7 +55,7 @@ void Trainer::compare_classes(const TensorFile& weights) const {
   const std::string name = options_.init.string();
   const std::string other =
       class_difference(class_names_in(weights, name), as_recorded(session_.class_names()));
-  if (other.empty() || !options_.init_except.empty()) return;
+  if (other.empty()) return;
   console_.warn(format_printable(
       "{}: trained for other classes: {}; --init-except LAYER initialises the last layer again", name,
       other));

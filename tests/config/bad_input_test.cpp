@@ -172,7 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(BadConfig, ModelIsRequired) {
   EXPECT_EQ(refusal("seed: 3\n"),
-            "net.yaml:1: model: missing; expected a section with keys input, layers, spare_scores");
+            "net.yaml:1: model: missing; expected a section with keys input, layers, spare_scores, init");
   EXPECT_NE(refusal("model: {layers: [relu]}\n").find("net.yaml:1: model.input: missing"), std::string::npos);
   EXPECT_NE(refusal("model: {input: [1, 2, 3]}\n").find("net.yaml:1: model.layers: missing"),
             std::string::npos);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/regular_file.h"
+#include "src/checkpoint/weights_file.h"
 #include "src/engine/tensor_values.h"
 #include "src/infer/trained_model.h"
 #include "tests/train/runs.h"
@@ -310,11 +311,11 @@ TEST_F(CheckpointFiles, WeightsAloneComeFromAnyFile) {
   const std::string first = file.tensors.begin()->first;
   FileTensor& tensor = file.tensors[first];
   file.tensors["another.weight"] = tensor;
-  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("which has no another.weight"),
+  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("left over: another.weight"),
             std::string::npos);
   file.tensors.erase("another.weight");
   tensor.shape.push_back(1);
-  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("tensor " + first + " has shape"),
+  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("of another shape: " + first),
             std::string::npos);
   other.initialize();
   const auto before = weights_of(other), stored = weights_of(*session_);
@@ -328,9 +329,7 @@ TEST_F(CheckpointFiles, WeightsAloneComeFromAnyFile) {
             }).find("--init-except 9"),
             std::string::npos);
   file.tensors.erase(first);
-  EXPECT_NE(message_of([&] {
-              restore_weights(other, file, "x");
-            }).find("names found (missing: " + first + "; the file has "),
+  EXPECT_NE(message_of([&] { restore_weights(other, file, "x"); }).find("missing: " + first),
             std::string::npos);
 }
 
