@@ -2,7 +2,10 @@
 #include "kernels/optimizer.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
+#include "core/ceil_div.h"
 #include "kernels/loss_scale.h"
 #include "kernels/optimizers/host_moments.h"
 #include "kernels/runs.h"
@@ -36,6 +39,33 @@ auto at_step(const Rule& rule, float rate, double t) {
     return reference_step(rule, rate, t);
 }
 
+/// The same for each learning rate that the call has, made once: of a few groups there are a few.
+template <class Rule>
+class AtRates {
+ public:
+  using At = decltype(at_step(std::declval<const Rule&>(), 0.0f, 0.0));
+  AtRates(const Rule& rule, float rate, double t, const OptimizerStep& call, const float* factors)
+      : factors_(factors) {
+    if (factors == nullptr) {
+      ats_.push_back({1.0f, at_step(rule, rate, t)});
+      return;
+    }
+    for (std::int64_t run = 0; run < ceil_div(call.parameters.count, parameter_alignment); ++run)
+      if (find(factors[run]) == ats_.end())
+        ats_.push_back({factors[run], at_step(rule, rate * factors[run], t)});
+  }
+  const At& of(std::int64_t run) const {
+    return factors_ == nullptr ? ats_.front().second : find(factors_[run])->second;
+  }
+
+ private:
+  auto find(float factor) const {
+    return std::find_if(ats_.begin(), ats_.end(), [=](const auto& at) { return at.first == factor; });
+  }
+  std::vector<std::pair<float, At>> ats_;
+  const float* factors_;  ///< one per run; null: all 1
+};
+
 }  // namespace
 
 void launch(const CpuContext& context, const OptimizerStep& call) {
@@ -44,13 +74,15 @@ void launch(const CpuContext& context, const OptimizerStep& call) {
   float* w = context.data<float>(call.parameters);
   const float* gradients = context.data<float>(call.gradients);
   const float* decay = context.data<float>(call.decay);
-  const double t = static_cast<double>(context.state.step + 1) - static_cast<double>(scale.skipped_steps);
+  const double t = OptimizerStep::step_number(context.state.step, call.first_step,
+                                              static_cast<double>(scale.skipped_steps));
+  const float rate = context.state.learning_rate;
   with_rule<float>(context, call, [&](const auto& rule, const auto& moments) {
-    const auto at = at_step(rule, context.state.learning_rate, t);
-    const auto one_run = [=](std::int64_t run, std::int64_t i, std::int64_t end) {
+    const AtRates at(rule, rate, t, call, context.data<float>(call.rates));
+    const auto one_run = [=, &at](std::int64_t run, std::int64_t i, std::int64_t end) {
       // Local copies: the compiler sees that no store to w changes them.
       const auto local_rule = rule;
-      const auto local_at = at;
+      const auto local_at = at.of(run);
       const float factor = decay[run], inverse = scale.factor;
       for (; i < end; ++i) {
         auto own = moments.load(i);

@@ -66,13 +66,16 @@ __device__ inline void update_one(const Rule& rule, const At& at, float decay, f
 template <class Rule, int V, class OnDevice, class T>
 __global__ void __launch_bounds__(block_size)
     step_kernel(std::int64_t packs, const StepState* state, OnDevice rule, float* parameters,
-                const float* gradients, Moments<Rule> moments, const float* decay, MixedPrecision<T> mixed) {
+                const float* gradients, Moments<Rule> moments, const float* decay, const float* rates,
+                std::int64_t first_step, MixedPrecision<T> mixed) {
   constexpr int count = static_cast<int>(moment_count<Rule>);
   const std::int64_t i = std::int64_t{blockIdx.x} * block_size + threadIdx.x;
   if (i >= packs || mixed.skips()) return;
-  const float rate = state->learning_rate;
-  const auto at = at_step(rule, rate, static_cast<float>(state->step + 1) - mixed.skipped_steps());
-  const float factor = decay[i * V / parameter_alignment];
+  const std::int64_t run = i * V / parameter_alignment;
+  const float rate = rates == nullptr ? state->learning_rate : state->learning_rate * rates[run];
+  const float t = OptimizerStep::step_number(state->step, first_step, mixed.skipped_steps());
+  const auto at = at_step(rule, rate, t);
+  const float factor = decay[run];
   Pack<V> w = load<V>(parameters, i);
   Pack<V> g = load<V>(gradients, i);
   mixed.unscale(g);
@@ -107,8 +110,8 @@ __global__ void __launch_bounds__(block_size)
   mixed.keep(i, a);
 }
 
-void check_decay(const Tensor& parameters, const Tensor& decay) {
-  check(decay.count * parameter_alignment >= parameters.count, "fewer weight-decay factors than parameters");
+void check_factors(const Tensor& parameters, const Tensor& factors) {
+  check(factors.count * parameter_alignment >= parameters.count, "fewer factors than parameters");
 }
 
 /// Calls function(MixedPrecision) with the type of the call's compute copy.
@@ -126,11 +129,13 @@ void with_mixed_precision(const CudaContext& context, const Call& call, Function
 void launch(const CudaContext& context, const OptimizerStep& call) {
   const std::int64_t count = call.parameters.count;
   if (count == 0) return;
-  check_decay(call.parameters, call.decay);
+  check_factors(call.parameters, call.decay);
+  if (call.rates) check_factors(call.parameters, call.rates);
   check_moments(call);
   auto* parameters = context.data<float>(call.parameters);
   const auto* gradients = context.data<const float>(call.gradients);
   const auto* decay = context.data<const float>(call.decay);
+  const auto* rates = context.data<const float>(call.rates);
   const auto step = [&]<class Rule>(const Rule& rule) {
     Moments<Rule> moments;
     for (std::size_t m = 0; m < call.moments.size(); ++m)
@@ -142,7 +147,8 @@ void launch(const CudaContext& context, const OptimizerStep& call) {
         constexpr int v = decltype(width)::value;
         const std::int64_t packs = count / v;
         step_kernel<Rule, v><<<blocks_for(packs), block_size, 0, context.stream>>>(
-            packs, context.state, on_device(rule), parameters, gradients, moments, decay, mixed);
+            packs, context.state, on_device(rule), parameters, gradients, moments, decay, rates,
+            call.first_step, mixed);
       });
     });
   };

@@ -14,16 +14,24 @@
 
 namespace convoy {
 
-/// One step of the rule (kernels/optimizers) for every parameter. The learning rate is StepState's. With a
-/// loss scale, gradients are multiplied by its inverse, and nothing changes when it says to skip.
-/// `compute_weights` gets the parameters in its own type.
+/// One step of the rule (kernels/optimizers) for every parameter. The learning rate is StepState's, times the
+/// factors in `rates` where there are some. With a loss scale, gradients are multiplied by its inverse, and
+/// nothing changes when it says to skip. `compute_weights` gets the parameters in its own type.
 struct OptimizerStep {
   OptimizerRule rule;
   Tensor parameters, gradients;
   std::vector<Tensor> moments;  ///< as moments_of(rule) names them
   Tensor decay;
   Tensor compute_weights = {}, loss_scale = {};  ///< both optional
+  Tensor rates = {};  ///< optional: one factor of the learning rate per parameter_alignment parameters
+  std::int64_t first_step = 0;  ///< steps of the run before these parameters began to train
   const char* name() const { return name_of(rule); }
+  /// The number of this step, from 1, for corrections of moments that began at zero.
+  template <class T>
+  static CONVOY_HOST_DEVICE T step_number(std::int64_t step, std::int64_t first_step, T skipped_steps) {
+    const T number = static_cast<T>(step + 1 - first_step) - skipped_steps;
+    return number > T(1) ? number : T(1);  // of the skipped steps, some may lie before the first one
+  }
   std::int64_t flops() const {
     return std::visit([&]<class Rule>(const Rule&) { return Rule::flops * parameters.count; }, rule);
   }
@@ -32,7 +40,7 @@ struct OptimizerStep {
   static void visit(Self& call, Visitor&& v) {
     v.updates(call.parameters), v.reads(call.gradients);
     for (auto& moment : call.moments) v.updates(moment);
-    v.reads(call.decay), v.updates(call.compute_weights), v.reads(call.loss_scale);
+    v.reads(call.decay), v.updates(call.compute_weights), v.reads(call.loss_scale), v.reads(call.rates);
   }
 };
 

@@ -134,6 +134,8 @@ std::string versions_of(const Engine& engine, const RankEnvironment& ranks) {
 /// Opens what the plans need; says what is here, needed or not.
 std::string libraries_note(const PlanSet& plans, Engine& engine, const RankEnvironment& ranks) {
   for (const auto& [count, plan] : plans.training) engine.open_libraries(plan);
+  for (const auto& stage : plans.later_training)
+    for (const auto& [count, plan] : stage) engine.open_libraries(plan);
   for (const auto& [count, plan] : plans.evaluation) engine.open_libraries(plan);
   std::string note = "MPI " + ranks.describe_mpi();
   for (const auto& [name, description] : cuda_libraries()) note += fmt::format("\n{} {}", name, description);

@@ -30,6 +30,14 @@ void print_plan(const Plan& plan, int images, const PlanTarget& target) {
                   static_cast<double>(flops) / 1e6, human_bytes(bytes));
 }
 
+/// How many parameters train in a stage (Layout::stages).
+std::int64_t trained_parameters(const Graph& graph, const Layout& layout, int stage) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < graph.parameters.size(); ++i)
+    if (layout.stage_of[i] <= stage) count += graph.parameters[i].count();
+  return count;
+}
+
 /// The engine that the configuration asks for, or the GPU that the command line names.
 std::unique_ptr<const PlanTarget> target_of(const Config& config, const std::string& architecture,
                                             const RankEnvironment& ranks) {
@@ -62,7 +70,15 @@ int run(const CommandContext& context, const PlanArguments& arguments) {
   print_printable("{}: {} parameters, {} rank{}, {}, data set {}\n\n", config.name, graph.parameter_count(),
                   ranks.size(), ranks.size() == 1 ? "" : "s", target->describe(),
                   plans.resident ? "resident" : "staged batch by batch");
+  if (!config.train.freeze.empty())
+    print_printable("{} of the parameters train, the others are frozen\n\n",
+                    trained_parameters(graph, plans.layout, 0));
   for (const auto& [count, plan] : plans.training) print_plan(plan, count, *target);
+  for (std::size_t i = 0; i < plans.later_training.size(); ++i) {
+    print_printable("from epoch {} on, when {} parameters train:\n\n", plans.layout.stages[i + 1].epoch + 1,
+                    trained_parameters(graph, plans.layout, static_cast<int>(i) + 1));
+    for (const auto& [count, plan] : plans.later_training[i]) print_plan(plan, count, *target);
+  }
   for (const auto& [count, plan] : plans.evaluation) print_plan(plan, count, *target);
   if (!arguments.gpu.empty()) {
     fmt::print("memory is not counted with --gpu: run `convoy plan` without it on a machine with the GPU\n");

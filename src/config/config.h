@@ -83,6 +83,12 @@ struct EarlyStopConfig {
   enum class Metric { val_loss, val_accuracy } metric = Metric::val_loss;
   int patience = 5;  ///< epochs without improvement
 };
+/// `train.freeze`: parameters that are left as they are, by a pattern of their names (src/model/patterns.h).
+struct FreezeConfig {
+  std::string match;
+  int epochs = 0;  ///< for so many, then they train; 0: for all
+  Mark mark;
+};
 struct TrainConfig {
   int epochs = 1;
   int global_batch = 128;
@@ -104,17 +110,28 @@ struct TrainConfig {
   double log_every = 10;                ///< seconds between two reports of progress within an epoch; 0: none
   bool tensorboard = true;  ///< event files in the run's folder (src/report/board.h); changes no bit
   std::optional<EarlyStopConfig> early_stop;
+  std::vector<FreezeConfig> freeze;
 };
 /// Whether gradients are looked at before the optimizer takes them.
 inline bool checks_gradients(const TrainConfig& train) {
   return train.precision == Precision::fp16 || train.clip_norm > 0 ||
          train.on_nan == TrainConfig::OnNan::skip;
 }
+/// `optimizer.groups`: parameters with another learning rate or weight decay, by a pattern of their names. Of
+/// several groups that have one, the first counts.
+struct GroupConfig {
+  std::string match;
+  float lr = 1;  ///< times OptimizerConfig::lr, or, if `absolute`, in place of it
+  bool absolute = false;
+  std::optional<float> weight_decay;  ///< in place of OptimizerConfig::weight_decay
+  Mark mark;
+};
 struct OptimizerConfig {
   OptimizerRule rule;  ///< `name` and the rule's own keys (src/optimizers)
   float lr = 0.05f;
   float weight_decay = 0;
   bool decay_all = false;  ///< weight decay on biases and normalisation parameters too
+  std::vector<GroupConfig> groups;
 };
 struct ScheduleConfig {
   enum class Name { constant, step, linear, cosine, one_cycle } name = Name::constant;

@@ -1,6 +1,7 @@
 // The schema of everything but augmentations, layers, optimizer and schedule.
 #include <cctype>
 
+#include "src/config/pattern_lists.h"
 #include "src/config/schema.h"
 #include "src/config/sources.h"
 
@@ -182,7 +183,9 @@ Table<TrainConfig> train_table() {
             "output if it is not a terminal; 0: no such lines"),
       field("tensorboard", &T::tensorboard, boolean(),
             "write TensorBoard files to the run folder; view them with tensorboard --logdir runs"),
-      section("early_stop", &T::early_stop, early_stop)};
+      section("early_stop", &T::early_stop, early_stop),
+      field("freeze", &T::freeze, freeze_list(),
+            "parameters that are not trained, for so many epochs or for all; they cost no gradients")};
   table.check = [](const T& t, const Place& place) {
     const int parts = t.reproducible_across_ranks;
     if (t.micro_batch > t.global_batch) place.at("micro_batch").refuse("larger than train.global_batch");

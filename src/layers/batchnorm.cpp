@@ -63,7 +63,7 @@ int BatchNormConfig::add(GraphBuilder& graph, int input) const {
 
 void op::BatchNorm::forward(Emitter& plan) const {
   const BatchNormShape shape = shape_of(*this, plan);
-  if (!plan.training()) {
+  if (!plan.training() || plan.is_frozen()) {
     return plan.emit(BatchNormInference{shape, plan.x(), plan.statistic(running_mean),
                                         plan.statistic(running_var), plan.parameter(gamma),
                                         plan.parameter(beta), plan.make_y()});
@@ -82,6 +82,12 @@ void op::BatchNorm::forward(Emitter& plan) const {
 
 void op::BatchNorm::backward(Emitter& plan) const {
   const BatchNormShape shape = shape_of(*this, plan);
+  if (plan.is_frozen()) {  // y is x times a constant per channel, plus another, and so is dx of dy, plus 0
+    const Tensor dx = plan.fresh_dx(), zero = plan.zeros(shape.c);
+    plan.emit(BatchNormInference{shape, plan.dy(), zero, plan.statistic(running_var), plan.parameter(gamma),
+                                 zero, dx});
+    return plan.add_dx(dx);
+  }
   const Tensor mean = plan.saved()[0], inv_std = plan.saved()[1];
   const Tensor sums = plan.fresh(2 * std::int64_t{shape.groups()} * shape.c, DType::f64);
   plan.emit(BatchNormReduce{shape, plan.x(), plan.dy(), mean, inv_std, sums, plan.gradient(gamma),

@@ -1,4 +1,5 @@
 // The schema of the section `optimizer`: what all rules share, and the keys of each.
+#include "src/config/pattern_lists.h"
 #include "src/optimizers/keys.h"
 
 namespace convoy {
@@ -76,6 +77,9 @@ Table<OptimizerConfig> optimizer_table() {
                                "strength of the pull of weights towards zero"));
   table.fields.push_back(
       field("decay_all", &O::decay_all, boolean(), "decay biases and normalisation parameters too"));
+  table.fields.push_back(
+      field("groups", &O::groups, group_list(),
+            "parameters with another learning rate or weight decay; the first that has one counts"));
   table.check = [](const O& o, const Place& place) {
     std::visit(
         [&](const auto& rule) {

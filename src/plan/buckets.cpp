@@ -16,19 +16,24 @@ struct Bucket {
 /// holds `bucket_bytes`; what is left at the end (the first layers' few weights, the votes, what BatchNorm
 /// found) is a small bucket of its own, so that little communication stays exposed after the last gradient.
 /// Where gradients go over the wire in 16 bits, what is behind them goes alone.
-std::vector<Bucket> make_buckets(const Layout& layout, std::int64_t bucket_bytes) {
+/// So it is while the last parameters of the block are frozen, whose gradients are not summed.
+std::vector<Bucket> make_buckets(const Layout& layout, std::int64_t bucket_bytes, int stage) {
+  const std::int64_t trained = layout.stages[static_cast<std::size_t>(stage)].end * size_of(layout.real);
+  const bool rest_alone = layout.compressed_gradients || trained < layout.all_gradients.bytes();
+  std::vector<std::int64_t> ends;  // of parameters, in the order of the block
+  for (const Tensor& gradient : layout.gradients)
+    if (gradient && gradient.offset > 0 && gradient.offset < trained) ends.push_back(gradient.offset);
+  std::sort(ends.begin(), ends.end());
+  ends.push_back(rest_alone ? trained : layout.reduced_block.bytes());
   std::vector<Bucket> buckets;
   std::int64_t begin = 0;
-  for (std::size_t i = layout.gradients.size(); i-- > 0;) {
-    const std::int64_t last =
-        layout.compressed_gradients ? layout.all_gradients.bytes() : layout.reduced_block.bytes();
-    const std::int64_t end = i > 0 ? layout.gradients[i - 1].offset : last;
-    if (end - begin >= bucket_bytes || i == 0) {
+  for (const std::int64_t end : ends) {
+    if (end - begin >= bucket_bytes || end == ends.back()) {
       buckets.push_back({begin, end});
       begin = end;
     }
   }
-  if (layout.compressed_gradients) buckets.push_back({layout.votes.offset, layout.reduced_block.bytes()});
+  if (rest_alone) buckets.push_back({layout.votes.offset, layout.reduced_block.bytes()});
   return buckets;
 }
 
@@ -70,12 +75,12 @@ Parts split(Plan plan) {
 
 }  // namespace
 
-Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks) {
+Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_bytes, int ranks, int stage) {
   if (ranks == 1) return plan;
   Plan out;
   out.name = plan.name;
   Parts parts = split(std::move(plan));
-  const std::vector<Bucket> buckets = make_buckets(layout, bucket_bytes);
+  const std::vector<Bucket> buckets = make_buckets(layout, bucket_bytes, stage);
   LastWriter last{buckets, layout.reduced_block.bytes(), std::vector<std::ptrdiff_t>(buckets.size(), -1)};
   for (const Step& step : parts.passes) {
     visit_tensors(step.call, last);
@@ -104,8 +109,11 @@ Plan insert_all_reduces(Plan plan, const Layout& layout, std::int64_t bucket_byt
     }
   }
   sum(Join{}, "optimizer");
-  if (layout.compressed_gradients)
-    sum(Convert{layout.compressed_gradients, layout.all_gradients}, "gradients");
+  if (layout.compressed_gradients) {
+    const std::int64_t trained = layout.stages[static_cast<std::size_t>(stage)].end;
+    sum(Convert{slice(layout.compressed_gradients, 0, trained), slice(layout.all_gradients, 0, trained)},
+        "gradients");
+  }
   std::move(parts.update.begin(), parts.update.end(), std::back_inserter(out.steps));
   return out;
 }

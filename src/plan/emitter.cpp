@@ -7,15 +7,16 @@
 namespace convoy {
 
 Emitter::Emitter(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
-                 bool training)
-    : graph_(graph), layout_(layout), config_(config), batch_(batch), training_(training) {
+                 bool training, int stage)
+    : graph_(graph), layout_(layout), config_(config), batch_(batch), training_(training), stage_(stage) {
   values_.resize(graph.nodes.size());
   gradients_.resize(graph.nodes.size());
   saved_.resize(graph.nodes.size());
   for (const Node& node : graph.nodes) {
-    const bool trains = !node.parameters.empty() || std::any_of(node.inputs.begin(), node.inputs.end(),
-                                                                [&](int i) { return trains_[at(i)]; });
-    trains_.push_back(trains);
+    const auto own = [&](int i) { return this->trains(i); };
+    const auto before = [&](int i) { return trains_[at(i)]; };
+    trains_.push_back(std::any_of(node.parameters.begin(), node.parameters.end(), own) ||
+                      std::any_of(node.inputs.begin(), node.inputs.end(), before));
   }
 }
 
@@ -31,6 +32,7 @@ void Emitter::backward() {
     const std::size_t first = plan_.steps.size();
     std::visit([&](const auto& o) { o.backward(*this); }, node().op);
     for (const int index : node().parameters) {
+      if (!trains(index)) continue;
       const bool written = std::any_of(
           plan_.steps.begin() + static_cast<std::ptrdiff_t>(first), plan_.steps.end(),
           [&](const Step& step) { return overlap(access_of(step.call).written, gradient(index)); });
@@ -64,8 +66,15 @@ Tensor Emitter::compute_weights(int index) const {
   return block && index >= 0 ? same_place(layout_.parameters[at(index)], block) : parameter(index);
 }
 
-Tensor Emitter::gradient(int index) const {
-  return index < 0 ? Tensor{} : in_this_pass(layout_.gradients[at(index)]);
+Tensor Emitter::gradient(int index) {
+  if (index < 0) return {};
+  return trains(index) ? in_this_pass(layout_.gradients[at(index)])
+                       : fresh(layout_.parameters[at(index)].count, layout_.real);
+}
+
+bool Emitter::is_frozen() const {
+  const std::vector<int>& own = node().parameters;
+  return !own.empty() && std::none_of(own.begin(), own.end(), [&](int i) { return trains(i); });
 }
 
 }  // namespace convoy

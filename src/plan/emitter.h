@@ -15,9 +15,9 @@ namespace convoy {
 
 class Emitter {
  public:
-  /// All four outlive the emitter.
+  /// All four outlive the emitter. `stage`: of Layout::stages, where it trains.
   Emitter(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
-          bool training);
+          bool training, int stage = 0);
 
   // --- the node whose calls are emitted ---
 
@@ -46,8 +46,9 @@ class Emitter {
   Tensor parameter(int index) const;
   /// In the compute type, for matrix products.
   Tensor compute_weights(int index) const;
-  /// What this pass adds to a gradient.
-  Tensor gradient(int index) const;
+  /// What this pass adds to a gradient. Of a parameter that is frozen, a tensor that nobody reads: calls that
+  /// make nothing else are left out of the plan.
+  Tensor gradient(int index);
   Tensor statistic(int index) const { return layout_.statistics[at(index)]; }
   /// What this pass adds to what all groups of the global batch mean for a running average.
   Tensor batch_statistic(int index) const { return in_this_pass(layout_.batch_statistics[at(index)]); }
@@ -55,6 +56,11 @@ class Emitter {
   // --- the pass ---
 
   bool training() const { return training_; }
+  /// Whether the node's parameters are frozen, all of them: a BatchNorm then keeps and uses its running
+  /// averages.
+  bool is_frozen() const;
+  /// So many zeros, for a layer that is frozen.
+  Tensor zeros(std::int64_t count) const { return slice(layout_.zeros, 0, count); }
   int n() const { return batch_.shard.count; }  ///< images
   const MicroBatch& batch() const { return batch_; }
   DType real() const { return layout_.real; }
@@ -80,6 +86,7 @@ class Emitter {
   const Config& config_;
   const MicroBatch batch_;
   const bool training_;
+  const int stage_;
   Plan plan_;
   Phase phase_ = Phase::forward;  ///< of what is emitted
   std::vector<Tensor> values_,
@@ -89,7 +96,9 @@ class Emitter {
   bool averaged() const { return !training_ && layout_.average; }
 
   std::vector<std::vector<Tensor>> saved_;
-  std::vector<bool> trains_;  ///< the node or something before it has parameters
+  bool trains(int parameter) const { return layout_.stage_of[at(parameter)] <= stage_; }
+
+  std::vector<bool> trains_;  ///< the node or something before it has parameters that train
   std::size_t current_ = 0;
   std::int64_t next_ = 0;  ///< next unplaced tensor's identifier
 };

@@ -1,12 +1,14 @@
 #include "src/plan/layout.h"
 
 #include <algorithm>
+#include <span>
 
 #include "core/ceil_div.h"
 #include "core/step_state.h"
 #include "kernels/loss_scale.h"
 #include "kernels/optimizer.h"
 #include "kernels/parameter_hash.h"
+#include "src/plan/stages.h"
 
 namespace convoy {
 namespace {
@@ -43,7 +45,22 @@ std::int64_t chunks_of(std::int64_t count) {
   return ceil_div(count, parameter_alignment);
 }
 
+/// Channels of the widest BatchNorm; 1 without any.
+std::int64_t widest_norm(const Graph& graph) {
+  std::int64_t widest = 1;
+  for (const Node& node : graph.nodes)
+    if (std::holds_alternative<op::BatchNorm>(node.op)) widest = std::max<std::int64_t>(widest, node.out.c);
+  return widest;
+}
+
 }  // namespace
+
+int stage_of_epoch(const Layout& layout, int epoch) {
+  int stage = 0;
+  for (const Stage& next : std::span(layout.stages).subspan(1))
+    if (next.epoch < epoch) ++stage;
+  return stage;
+}
 
 Tensor same_place(const Tensor& parameter, const Tensor& block) {
   const std::int64_t first = parameter.offset / size_of(parameter.dtype);
@@ -64,17 +81,27 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
 
   const std::size_t count = graph.parameters.size();
   layout.parameters.resize(count);
+  TrainingStages training = stages_of(graph, config.train);
+  layout.stages = std::move(training.stages), layout.stage_of = std::move(training.stage_of);
+  const std::vector<ParameterGroup> groups = groups_of(graph, config.optimizer);
   std::int64_t elements = 0;
-  std::vector<double> decay;
-  for (std::size_t i = count; i-- > 0;) {
-    const Parameter& parameter = graph.parameters[i];
-    layout.parameters[i] = {Arena::parameters, real, elements * size_of(real), parameter.count()};
-    const std::int64_t chunks = chunks_of(parameter.count());
-    const bool decayed = parameter.is_weight || config.optimizer.decay_all;
-    decay.insert(decay.end(), static_cast<std::size_t>(chunks),
-                 decayed ? double{config.optimizer.weight_decay} : 0.0);
-    elements += chunks * parameter_alignment;
+  std::vector<double> decay, rates;
+  const int stages = static_cast<int>(layout.stages.size());
+  for (int stage = 0; stage <= stages; ++stage) {
+    const std::int64_t begin = elements;
+    for (std::size_t i = count; i-- > 0;) {
+      if (layout.stage_of[i] != stage) continue;
+      const std::int64_t size = graph.parameters[i].count(), chunks = chunks_of(size);
+      layout.parameters[i] = {Arena::parameters, real, elements * size_of(real), size};
+      decay.insert(decay.end(), static_cast<std::size_t>(chunks), double{groups[i].decay});
+      rates.insert(rates.end(), static_cast<std::size_t>(chunks), double{groups[i].rate});
+      elements += chunks * parameter_alignment;
+    }
+    if (stage == stages) break;
+    layout.stages[static_cast<std::size_t>(stage)].begin = begin;
+    layout.stages[static_cast<std::size_t>(stage)].end = elements;
   }
+  const std::int64_t trained = layout.stages.back().end;
   std::int64_t statistics = 0;
   std::vector<double> momentum;
   for (const Statistic& statistic : graph.statistics) {
@@ -87,21 +114,23 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   layout.all_statistics = allocator.take(Arena::statistics, real, statistics);
 
   const std::int64_t slices = std::max(config.train.reproducible_across_ranks, 1) * parameter_alignment;
-  const std::int64_t summed = elements + parameter_alignment + statistics;
+  const std::int64_t summed = trained + parameter_alignment + statistics;
   layout.gradient_blocks = gradient_blocks;
   layout.reduced_block = {Arena::gradients, real, 0, ceil_div(summed, slices) * slices};
-  layout.all_gradients = {Arena::gradients, real, 0, elements};
-  layout.votes = {Arena::gradients, real, elements * size_of(real), 2};
-  layout.all_batch_statistics = {Arena::gradients, real, (elements + parameter_alignment) * size_of(real),
+  layout.all_gradients = {Arena::gradients, real, 0, trained};
+  layout.votes = {Arena::gradients, real, trained * size_of(real), 2};
+  layout.all_batch_statistics = {Arena::gradients, real, (trained + parameter_alignment) * size_of(real),
                                  statistics};
   allocator.take(Arena::gradients, real, gradient_blocks * layout.reduced_block.count);
   if (config.distributed.gradient_dtype != Precision::fp32)
     layout.compressed_gradients =
-        allocator.take(Arena::gradients, compute_type(config.distributed.gradient_dtype, real), elements);
+        allocator.take(Arena::gradients, compute_type(config.distributed.gradient_dtype, real), trained);
   for (const Tensor& statistic : layout.statistics)
     layout.batch_statistics.push_back(same_place(statistic, layout.all_batch_statistics));
-  for (const Tensor& parameter : layout.parameters) {
-    layout.gradients.push_back(same_place(parameter, layout.all_gradients));
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool never_trains = layout.stage_of[i] == stages;
+    layout.gradients.push_back(never_trains ? Tensor{}
+                                            : same_place(layout.parameters[i], layout.all_gradients));
   }
   if (layout.compute != real)
     layout.compute_weights = allocator.take(Arena::compute_weights, layout.compute, elements);
@@ -114,7 +143,7 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
     layout.loss_scale = allocator.take(Arena::loss_scale, real, loss_scale::fields);
   }
   for (std::size_t i = 0; i < moments_of(config.optimizer.rule).size(); ++i) {
-    layout.moments.push_back(allocator.take(Arena::moments, real, elements));
+    layout.moments.push_back(allocator.take(Arena::moments, real, trained));
   }
   layout.reports = allocator.take(Arena::reports, DType::f64, report_slots * report_fields);
   layout.train_metrics = allocator.take(Arena::metrics, DType::f64, 3);
@@ -133,6 +162,9 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
     return tensor;
   };
   layout.decay = constant(std::move(decay));
+  if (!config.optimizer.groups.empty()) layout.rates = constant(std::move(rates));
+  if (!config.train.freeze.empty())
+    layout.zeros = constant(std::vector<double>(static_cast<std::size_t>(widest_norm(graph)), 0.0));
   layout.statistic_momentum = constant(std::move(momentum));
   std::vector<double> scale = per_channel(config.data.std, image.c, 1.0);
   std::vector<double> shift = per_channel(config.data.mean, image.c, 0.0);

@@ -16,14 +16,26 @@ struct Constant {
   std::vector<double> values;
 };
 
+/// Parameters that begin to train together. Most runs have one stage, with all of them; train.freeze makes
+/// more.
+struct Stage {
+  int epoch = 0;                    ///< how many epochs are before it
+  std::int64_t begin = 0, end = 0;  ///< elements of Layout::all_parameters that begin to train
+  std::int64_t first_step = 0;      ///< steps before it, known once the data set is
+};
+
 struct Layout {
   DType real = DType::f32;     ///< parameters, gradients, statistics, losses
   DType compute = DType::f32;  ///< activations, and weights as products take them
   /// One per Graph::parameters. The blocks are laid out from the last layer to the first, the order in which
   /// backward fills gradients, so that a bucket is one contiguous slice; each begins at a multiple of
-  /// parameter_alignment.
+  /// parameter_alignment. Those that begin to train later stand behind the others, those that never train
+  /// last: what trains in a stage is a prefix. Never trained ones have no gradient and no moments.
   std::vector<Tensor> parameters, gradients;
   Tensor all_parameters, all_gradients;
+  std::vector<Stage> stages;  ///< at least one, in the order of their epochs
+  std::vector<int>
+      stage_of;  ///< of each parameter, the stage in which it begins to train; stages.size(): none
   Tensor votes;  ///< (2) right behind all_gradients: what ranks decide together (kernels/loss.h)
   std::vector<Tensor> batch_statistics;  ///< one per Graph::statistics, behind the votes: BatchNormMoments'
   /// All of that, which is summed over ranks, padded so that as many ranks as can compute together can cut it
@@ -44,7 +56,9 @@ struct Layout {
   Tensor train_metrics, validation_metrics;     ///< (3) f64: loss sum, correct, count
   Tensor hashes;  ///< (parameters and averages,hash_words) i32: what verification_plan() fills in
   Tensor images, labels, order;
-  Tensor decay;               ///< one weight-decay factor per parameter_alignment elements
+  Tensor decay;  ///< one weight-decay factor per parameter_alignment elements
+  Tensor rates;  ///< one factor of the learning rate for as many; absent without optimizer.groups
+  Tensor zeros;  ///< as many as the widest BatchNorm has channels; absent without train.freeze
   Tensor statistic_momentum;  ///< one factor per parameter_alignment running averages
   Tensor scale, shift;        ///< (C): pixel / 255 * scale + shift
   std::vector<Constant> constants;
@@ -60,6 +74,9 @@ struct DataExtent {
 
 Layout make_layout(const Graph& graph, const Config& config, const DataExtent& data, DType real,
                    int gradient_blocks = 1);
+
+/// The stage of a run's epoch, counted from 1.
+int stage_of_epoch(const Layout& layout, int epoch);
 
 /// The tensor at the same place of another block with the parameters' layout (gradients, a moment, the
 /// compute copy).

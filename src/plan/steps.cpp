@@ -16,7 +16,9 @@ class Pass : private Emitter {
     forward();
     loss();
     if (training_) backward();
-    return std::move(plan_);
+    return training_ && layout_.stages[static_cast<std::size_t>(stage_)].end < layout_.all_parameters.count
+               ? drop_unread(std::move(plan_))
+               : std::move(plan_);
   }
 
  private:
@@ -78,8 +80,8 @@ class Pass : private Emitter {
 }  // namespace
 
 Plan training_pass(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,
-                   bool resident) {
-  return Pass(graph, layout, config, batch, true).run("training pass", resident);
+                   bool resident, int stage) {
+  return Pass(graph, layout, config, batch, true, stage).run("training pass", resident);
 }
 
 Plan evaluation_plan(const Graph& graph, const Layout& layout, const Config& config, const MicroBatch& batch,

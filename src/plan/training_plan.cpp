@@ -78,12 +78,23 @@ void move_averages(Plan& plan, const Layout& layout, const std::vector<Tensor>& 
   move_until(layout.all_statistics.count);
 }
 
-std::vector<Tensor> unmoved_statistics(const Graph& graph, const Layout& layout, const MicroBatch& batch) {
+/// Of layers that normalise a single value, the variance; of frozen layers, both.
+std::vector<Tensor> unmoved_statistics(const Graph& graph, const Layout& layout, const MicroBatch& batch,
+                                       int stage) {
   std::vector<Tensor> unmoved;
-  for (const Node& node : graph.nodes)
-    if (normalises_one_value(node, batch))
-      unmoved.push_back(
-          layout.statistics[static_cast<std::size_t>(std::get<op::BatchNorm>(node.op).running_var)]);
+  for (const Node& node : graph.nodes) {
+    const auto* norm = std::get_if<op::BatchNorm>(&node.op);
+    if (norm == nullptr) continue;
+    const auto add = [&](int statistic) {
+      unmoved.push_back(layout.statistics[static_cast<std::size_t>(statistic)]);
+    };
+    const bool frozen =
+        !node.parameters.empty() && std::none_of(node.parameters.begin(), node.parameters.end(), [&](int i) {
+          return layout.stage_of[static_cast<std::size_t>(i)] <= stage;
+        });
+    if (frozen) add(norm->running_mean);
+    if (frozen || normalises_one_value(node, batch)) add(norm->running_var);
+  }
   return unmoved;
 }
 
@@ -94,8 +105,16 @@ bool normalises_one_value(const Node& node, const MicroBatch& batch) {
   return norm != nullptr && node.out.pixels() == 1 && has_group_of_one(batch, norm->group);
 }
 
-Plan update_plan(const Layout& layout, const Config& config, const std::vector<Tensor>& unmoved) {
+Plan update_plan(const Layout& layout, const Config& config, const std::vector<Tensor>& unmoved, int stage) {
   Plan plan;
+  const std::int64_t trained = layout.stages[static_cast<std::size_t>(stage)].end;
+  // Parts of what is laid out like the parameters, absent where it is.
+  const auto part = [](const Tensor& whole, std::int64_t begin, std::int64_t end) {
+    return whole ? slice(whole, begin, end - begin) : Tensor{};
+  };
+  const auto factors = [&](const Tensor& whole, const Stage& of) {
+    return part(whole, of.begin / parameter_alignment, of.end / parameter_alignment);
+  };
   const auto emit = [&](Call call, const char* node) {
     plan.steps.push_back({std::move(call), node, Phase::update});
   };
@@ -103,16 +122,26 @@ Plan update_plan(const Layout& layout, const Config& config, const std::vector<T
   if (layout.loss_scale) {
     const bool dynamic = config.train.precision == Precision::fp16;
     const bool skips = dynamic || config.train.on_nan == TrainConfig::OnNan::skip;
-    emit(CheckGradients{layout.all_gradients, layout.loss_scale, {dynamic, skips, config.train.clip_norm}},
+    emit(CheckGradients{part(layout.all_gradients, 0, trained),
+                        layout.loss_scale,
+                        {dynamic, skips, config.train.clip_norm}},
          "optimizer");
   }
   move_averages(plan, layout, unmoved);
-  emit(OptimizerStep{config.optimizer.rule, layout.all_parameters, layout.all_gradients, layout.moments,
-                     layout.decay, layout.compute_weights, layout.loss_scale},
-       "optimizer");
+  for (int s = 0; s <= stage; ++s) {
+    const Stage& of = layout.stages[static_cast<std::size_t>(s)];
+    std::vector<Tensor> moments;
+    for (const Tensor& moment : layout.moments) moments.push_back(part(moment, of.begin, of.end));
+    emit(OptimizerStep{config.optimizer.rule, part(layout.all_parameters, of.begin, of.end),
+                       part(layout.all_gradients, of.begin, of.end), std::move(moments),
+                       factors(layout.decay, of), part(layout.compute_weights, of.begin, of.end),
+                       layout.loss_scale, factors(layout.rates, of), of.first_step},
+         "optimizer");
+  }
   if (layout.average) {
-    emit(AverageWeights{config.train.ema, layout.all_parameters, layout.average,
-                        layout.average_compute_weights, layout.loss_scale},
+    emit(AverageWeights{config.train.ema, part(layout.all_parameters, 0, trained),
+                        part(layout.average, 0, trained), part(layout.average_compute_weights, 0, trained),
+                        layout.loss_scale},
          "optimizer");
   }
   return plan;
@@ -120,19 +149,21 @@ Plan update_plan(const Layout& layout, const Config& config, const std::vector<T
 
 Plan training_plan(const Graph& graph, const Layout& layout, const Config& config,
                    const std::vector<MicroBatch>& passes, bool resident,
-                   const std::function<Plan(Plan)>& optimize_pass) {
+                   const std::function<Plan(Plan)>& optimize_pass, int stage) {
   const bool as_tree = config.train.reproducible_across_ranks > 0;
   const FoldPlan folds = fold_plan(static_cast<int>(passes.size()), as_tree);
   Plan plan;
   plan.name = "training step";
   std::int64_t free = 0;
   for (std::size_t i = 0; i < passes.size(); ++i) {
-    free = append(plan, optimize_pass(training_pass(graph, layout, config, passes[i], resident)), free);
+    free =
+        append(plan, optimize_pass(training_pass(graph, layout, config, passes[i], resident, stage)), free);
     fold(plan, folds.folds[i], [&](int block) { return in_block(layout, layout.reduced_block, block); });
   }
   if (as_tree && passes.front().ranks > 1)
     sum_over_ranks_as_tree(plan, layout, passes.front().rank, passes.front().ranks);
-  append(plan, update_plan(layout, config, unmoved_statistics(graph, layout, passes.front())), free);
+  append(plan, update_plan(layout, config, unmoved_statistics(graph, layout, passes.front(), stage), stage),
+         free);
   return plan;
 }
 

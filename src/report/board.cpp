@@ -75,15 +75,17 @@ struct EpochEnd {
 
 void add_parameters(EventWriter& events, const EpochEnd& end) {
   const std::int64_t step = end.record.step;
+  const int stage = stage_of_epoch(end.layout, end.record.epoch);
   double squares = 0;
   for (std::size_t i = 0; i < end.graph.parameters.size(); ++i) {
     const std::string& name = end.graph.parameters[i].name;
     Histogram weights, gradients;
     end.weights.for_each(end.layout.parameters[i], [&](double value) { weights.add(value); });
+    events.histogram("weights/" + name, step, weights);
+    if (end.layout.stage_of[i] > stage) continue;  // frozen
     end.gradients.for_each(end.layout.gradients[i],
                            [&](double value) { gradients.add(value * end.gradient_factor); });
     squares += gradients.sum_of_squares();
-    events.histogram("weights/" + name, step, weights);
     events.histogram("gradients/" + name, step, gradients);
   }
   events.scalar("gradients/norm", step, end.gradient_norm.value_or(std::sqrt(squares)));

@@ -196,7 +196,7 @@ void SymptomWatch::look_at_gradients() {
   double all_squares = 0;
   const std::vector<Parameter>& parameters = session_.graph().parameters;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (!parameters[i].is_weight) continue;
+    if (!parameters[i].is_weight || !session_.trains(i)) continue;
     const std::vector<double> values = session_.read_values(layout.gradients[i]);
     const std::int64_t units = parameters[i].dims.front();  // rows: each unit's weights are one run
     const std::int64_t width = parameters[i].count() / units;

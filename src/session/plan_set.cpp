@@ -7,16 +7,25 @@
 #include "src/data/source_info.h"
 #include "src/plan/fusion.h"
 #include "src/plan/recompute.h"
+#include "src/plan/stages.h"
 
 namespace convoy {
 namespace {
 
+/// Whether all of a node's parameters are frozen for all epochs.
+bool never_trains(const Node& node, const TrainingStages& training) {
+  return !node.parameters.empty() && std::all_of(node.parameters.begin(), node.parameters.end(), [&](int i) {
+    return training.stage_of[static_cast<std::size_t>(i)] == static_cast<int>(training.stages.size());
+  });
+}
+
 /// Throws AgreedError unless every group of BatchNorm lies within one pass.
 void check_groups(const Graph& graph, const TrainConfig& train) {
   const int parts = train.reproducible_across_ranks;
+  const TrainingStages training = stages_of(graph, train);
   for (const Node& node : graph.nodes) {
     const auto* norm = std::get_if<op::BatchNorm>(&node.op);
-    if (norm == nullptr) continue;
+    if (norm == nullptr || never_trains(node, training)) continue;
     const int group = norm->group;
     if (train.micro_batch > 0 && (group == 0 || train.micro_batch % group != 0)) {
       const std::string is = group == 0 ? "the whole batch" : fmt::format("{} images", group);
@@ -58,7 +67,9 @@ std::string cure_for_one_value(const TrainConfig& train, int group) {
 std::string check_one_value(const Graph& graph, const TrainConfig& train, const std::vector<Range>& batches,
                             int ranks) {
   std::string layers;
+  const TrainingStages training = stages_of(graph, train);
   for (const Node& node : graph.nodes) {
+    if (never_trains(node, training)) continue;
     const auto is_one_in = [&](int images) {
       return normalises_one_value(node, micro_batches(train, images, 0, ranks).front());
     };
@@ -119,15 +130,23 @@ PlanSet plans_for(const Graph& graph, const Config& config, const SampleCounts& 
     return plan;
   };
   const bool sums_itself = config.train.reproducible_across_ranks > 0;
-  for (const Range& batch : set.training_batches) {
-    if (set.training.contains(batch.count)) continue;
-    const std::vector<MicroBatch> passes =
-        micro_batches(config.train, batch.count, ranks.rank(), ranks.size(), config.data.blends());
-    Plan plan = training_plan(graph, set.layout, config, passes, resident, optimize_pass);
-    plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes,
-                              sums_itself ? 1 : ranks.size());
-    set.training.emplace(batch.count, finish(std::move(plan)));
-  }
+  const auto training_plans = [&](int stage) {
+    std::map<int, Plan> plans;
+    for (const Range& batch : set.training_batches) {
+      if (plans.contains(batch.count)) continue;
+      const std::vector<MicroBatch> passes =
+          micro_batches(config.train, batch.count, ranks.rank(), ranks.size(), config.data.blends());
+      Plan plan = training_plan(graph, set.layout, config, passes, resident, optimize_pass, stage);
+      plan = insert_all_reduces(std::move(plan), set.layout, config.train.bucket_bytes,
+                                sums_itself ? 1 : ranks.size(), stage);
+      plans.emplace(batch.count, finish(std::move(plan)));
+    }
+    return plans;
+  };
+  for (Stage& stage : set.layout.stages) stage.first_step = stage.epoch * std::ssize(set.training_batches);
+  set.training = training_plans(0);
+  for (int stage = 1; stage < static_cast<int>(set.layout.stages.size()); ++stage)
+    set.later_training.push_back(training_plans(stage));
   std::vector<Range> measured = set.evaluation_batches;
   measured.insert(measured.end(), set.test_batches.begin(), set.test_batches.end());
   for (const Range& batch : measured) {

@@ -23,10 +23,11 @@ struct PlanSet {
   SampleCounts counts;
   bool resident = true;  ///< the whole data set is kept where the step runs
   std::vector<Range> training_batches, evaluation_batches;
-  std::vector<Range> test_batches;           ///< of the test part, counted within it
-  std::map<int, Plan> training, evaluation;  ///< by the batch's global number of images
-  Plan verification;                         ///< hashes of the weights
-  ArenaSizes arenas{};                       ///< bytes that serve every plan
+  std::vector<Range> test_batches;                  ///< of the test part, counted within it
+  std::map<int, Plan> training, evaluation;         ///< by the batch's global number of images
+  std::vector<std::map<int, Plan>> later_training;  ///< of each stage (Layout::stages) after the first
+  Plan verification;                                ///< hashes of the weights
+  ArenaSizes arenas{};                              ///< bytes that serve every plan
   std::string caution;  ///< a warning about a setting that may be a mistake; mostly empty
   std::int64_t total_bytes() const;
 };

@@ -32,7 +32,12 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
       fail("{}", problem);
   });
   agree(ranks, [&] { engine_->allocate(plans_.arenas); });
-  for (const auto& [count, plan] : plans_.training) training_[count] = engine_->load(plan);
+  const auto load_training = [&](const std::map<int, Plan>& plans) {
+    std::map<int, int>& loaded = training_.emplace_back();
+    for (const auto& [count, plan] : plans) loaded[count] = engine_->load(plan);
+  };
+  load_training(plans_.training);
+  for (const std::map<int, Plan>& plans : plans_.later_training) load_training(plans);
   for (const auto& [count, plan] : plans_.evaluation) evaluation_[count] = engine_->load(plan);
   verification_ = engine_->load(plans_.verification);
   ranks_.activity().begin("tuning tiles");
@@ -89,6 +94,10 @@ void Session::initialize() {
     state[loss_scale::scale] = config_.train.precision == Precision::fp16 ? loss_scale::first : 1;
     write_values(plans_.layout.loss_scale, state);
   }
+}
+
+bool Session::trains(std::size_t parameter) const {
+  return plans_.layout.stage_of[parameter] <= stage_of_epoch(plans_.layout, epoch_);
 }
 
 void Session::begin_epoch(int epoch, int first) {
@@ -150,7 +159,7 @@ int Session::prepare_batch(int index, StepState& state) {
   state.first = batch.first;
   if (config_.data.blends()) state.blend = draw_blend(config_.data, dataset_.image, state);
   if (feed_) state.slot = next_slot(staged_of(config_, batch.count, ranks_.rank(), ranks_.size()));
-  return training_.at(batch.count);
+  return training_.at(static_cast<std::size_t>(stage_of_epoch(plans_.layout, epoch_))).at(batch.count);
 }
 
 StepVerdict Session::verdict(std::int64_t step) {
@@ -299,7 +308,7 @@ std::vector<NamedTensor> Session::named_tensors(bool with_optimizer) const {
                      same_place(layout.parameters[i], layout.average), &parameter, parameter.file_shape,
                      /*optional=*/true, /*stand_in=*/parameter.name});
     }
-    for (std::size_t m = 0; m < moments.size(); ++m) {
+    for (std::size_t m = 0; m < moments.size() && layout.gradients[i]; ++m) {
       out.push_back({fmt::format("optimizer.{}.{}", moments[m], parameter.name),
                      same_place(layout.parameters[i], layout.moments[m]), &parameter, parameter.file_shape});
     }

@@ -86,6 +86,9 @@ class Session {
   /// Collective.
   void initialize();
 
+  /// Whether a parameter (of Graph::parameters) trains in the epoch that was begun last.
+  bool trains(std::size_t parameter) const;
+
   /// Sets the epoch's order of samples; its batches are then run one after the other, from `first` on.
   void begin_epoch(int epoch, int first = 0);
   /// Queues the training step of the epoch's batch `index`; `state` gives step and learning rate.
@@ -158,7 +161,8 @@ class Session {
   Graph graph_;
   std::unique_ptr<Engine> engine_;
   PlanSet plans_;
-  std::map<int, int> training_, evaluation_;  ///< batch size -> handle of the loaded plan
+  std::vector<std::map<int, int>> training_;  ///< of each stage: batch size -> handle of the loaded plan
+  std::map<int, int> evaluation_;
   int verification_ = 0;
   std::vector<std::int32_t> order_;
   int epoch_ = 0;

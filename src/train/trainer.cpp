@@ -276,7 +276,10 @@ void Trainer::train_batch(std::size_t batch, const StepState& state) {
   const int index = static_cast<int>(batch);
   if (!profiler_ || !profiler_->begin_step()) return session_.train_batch(index, state);
   const PlanSet& plans = session_.plans();
-  profiler_->end_step(plans.training.at(plans.training_batches[batch].count),
+  const int stage = stage_of_epoch(plans.layout, progress_.epochs_done + 1);
+  const std::map<int, Plan>& of_stage =
+      stage == 0 ? plans.training : plans.later_training[static_cast<std::size_t>(stage - 1)];
+  profiler_->end_step(of_stage.at(plans.training_batches[batch].count),
                       session_.train_batch_timed(index, state));
   if (profiler_->is_full()) report_profile();
 }

@@ -36,7 +36,7 @@ auto members(const EarlyStopConfig& c) {
   return std::tie(c.metric, c.patience);
 }
 auto members(const OptimizerConfig& c) {
-  const auto& [rule, lr, weight_decay, decay_all] = c;
+  const auto& [rule, lr, weight_decay, decay_all, groups] = c;
   return std::tie(rule, lr, weight_decay, decay_all);
 }
 auto members(const ScheduleConfig& c) {
@@ -44,14 +44,28 @@ auto members(const ScheduleConfig& c) {
   return std::tie(name, warmup, milestones, gamma, final_factor, start_factor, peak_at);
 }
 
+auto members(const FreezeConfig& c) {
+  const auto& [match, epochs, mark] = c;
+  return std::tie(match, epochs);
+}
+auto members(const GroupConfig& c) {
+  const auto& [match, lr, absolute, weight_decay, mark] = c;
+  return std::tie(match, lr, absolute, weight_decay);
+}
+
 template <class T>
 bool same(const T& a, const T& b) {
   return members(a) == members(b);
 }
+template <class T>
+bool same(const std::vector<T>& a, const std::vector<T>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const T& x, const T& y) { return same(x, y); });
+}
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
     const auto& [epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm, ema,
-                 fusion, recompute, autotune, bucket, log_every, tensorboard, early_stop] = c;
+                 fusion, recompute, autotune, bucket, log_every, tensorboard, early_stop, freeze] = c;
     return std::tie(epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm,
                     ema, fusion, recompute, autotune, bucket, log_every, tensorboard);
   };
@@ -69,6 +83,9 @@ void expect_same(const Config& x, const Config& y) {
   EXPECT_TRUE(same(data.erasing, y.data.erasing));
   EXPECT_EQ(model.input, y.model.input);
   EXPECT_TRUE(model.layers == y.model.layers);
+  EXPECT_EQ(model.init, y.model.init);
+  EXPECT_TRUE(same(train.freeze, y.train.freeze));
+  EXPECT_TRUE(same(optimizer.groups, y.optimizer.groups));
   EXPECT_TRUE(same(train, y.train));
   EXPECT_TRUE(same(optimizer, y.optimizer));
   EXPECT_TRUE(same(schedule, y.schedule));
@@ -167,7 +184,10 @@ class Dice {
   }
   std::vector<LayerConfig> layers(int depth, int fewest) {
     std::vector<LayerConfig> layers;
-    for (int i = fewest + below(4); i > 0; --i) layers.push_back(layer(depth));
+    for (int i = fewest + below(4); i > 0; --i) {
+      layers.push_back(layer(depth));
+      if (coin()) layers.back().name = any<std::string>({"conv1", "layer1.0", "null", "1e3", "a-b_c"});
+    }
     return layers;
   }
 
@@ -216,6 +236,10 @@ class Dice {
     }
     c.model.layers = layers(3, 1);
     c.model.spare_scores = coin();
+    if (coin()) c.model.init = "weights: \"x\".pth";
+    const auto pattern = [&] { return any<std::string>({"*", "fc.*", "layer?", "null"}); };
+    if (coin()) c.train.freeze = {{pattern(), below(4), {}}, {pattern(), 0, {}}};
+    if (coin()) c.optimizer.groups = {{pattern(), share<float>(), coin(), coin() ? 0 : share<float>(), {}}};
     c.train.epochs = 2 + below(100);
     c.train.global_batch = 1 + below(5000);
     c.device = any({Device::automatic, Device::cpu, Device::cuda, Device::reference});

@@ -31,7 +31,10 @@ class OptimizerRuleTest : public ::testing::TestWithParam<std::tuple<NamedRule, 
     const Tensor factors = op.input("decay", Values(count / parameter_alignment, decay));
     std::vector<Tensor> blocks;
     for (const Values& moment : moments_) blocks.push_back(op.input("moment", moment));
-    op.calls = {OptimizerStep{rule(), parameters, g, blocks, factors}};
+    OptimizerStep call{rule(), parameters, g, blocks, factors};
+    if (factor_ != 1) call.rates = op.input("rates", Values(count / parameter_alignment, factor_));
+    call.first_step = first_step_;
+    op.calls = {call};
     const std::vector<Values> results = OpRunner(op, kind()).run();
     w_ = results[0];
     for (std::size_t m = 0; m < moments_.size(); ++m) moments_[m] = results[3 + m];
@@ -40,7 +43,8 @@ class OptimizerRuleTest : public ::testing::TestWithParam<std::tuple<NamedRule, 
   Values w_ = uniform(count, -1, 1, 1).values();
   std::vector<Values> moments_ = std::vector<Values>(moment_count(), Values(count, 0.0));
   float rate_ = 0.05f;
-  std::int64_t steps_ = 0;
+  std::int64_t steps_ = 0, first_step_ = 0;
+  double factor_ = 1;  ///< of the learning rate
 };
 
 TEST_P(OptimizerRuleTest, TheFirstStepGoesAgainstTheGradient) {
@@ -48,6 +52,27 @@ TEST_P(OptimizerRuleTest, TheFirstStepGoesAgainstTheGradient) {
   step(gradients);
   for (std::size_t i = 0; i < w_.size(); ++i)
     EXPECT_LT((w_[i] - before[i]) * gradients[i], 0) << "gradient " << gradients[i];
+}
+
+TEST_P(OptimizerRuleTest, AFactorOfTheLearningRateIsAnotherLearningRate) {
+  const Values before = w_, gradients = uniform(count, -1, 1, 2).values();
+  rate_ = 0.1f;
+  step(gradients, 0.5);
+  const Values expected = w_;
+  w_ = before, steps_ = 0, moments_.assign(moment_count(), Values(count, 0.0));
+  rate_ = 0.05f, factor_ = 2;
+  step(gradients, 0.5);
+  EXPECT_EQ(w_, expected);
+}
+
+TEST_P(OptimizerRuleTest, StepsBeforeTheFirstDoNotCount) {
+  const Values before = w_, gradients = uniform(count, -1, 1, 2).values();
+  step(gradients, 0.5);
+  const Values expected = w_;
+  w_ = before, moments_.assign(moment_count(), Values(count, 0.0));
+  steps_ = first_step_ = 1000;
+  step(gradients, 0.5);
+  EXPECT_EQ(w_, expected);
 }
 
 TEST_P(OptimizerRuleTest, WithoutALearningRateNoWeightMoves) {

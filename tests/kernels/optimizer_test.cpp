@@ -72,6 +72,21 @@ OpCase rule_case(const NamedRule& rule, const std::string& name, std::int64_t co
   return op;
 }
 
+/// Runs of parameters of three learning rates, which began to train two steps before this one.
+OpCase grouped(OpCase op, const std::string& name) {
+  op.name += "_" + name;
+  op.state.step = 7;
+  Values factors;
+  for (std::int64_t i = 0; i < ceil_div(op.variables[0].tensor.count, parameter_alignment); ++i)
+    factors.push_back(i % 4 == 0 ? 10.0 : i % 4 == 1 ? 0.5 : 1.0);
+  const Tensor rates = op.input("rates", factors);
+  for (Call& call : op.calls) {
+    auto& step = std::get<OptimizerStep>(call);
+    step.rates = rates, step.first_step = 5;
+  }
+  return op;
+}
+
 OpCase average_case(const std::string& name, std::int64_t count) {
   OpCase op;
   op.name = "average_" + name;
@@ -128,6 +143,9 @@ std::vector<OpCase> rule_cases() {
       cases.push_back(rule_case(rule, fmt::to_string(count), count));
     cases.push_back(mixed(rule_case(rule, "mixed", 640), "applied", false));
     cases.push_back(mixed(rule_case(rule, "mixed", 640), "skipped", true));
+    for (const std::int64_t count : {64, 64 * 101})
+      cases.push_back(grouped(rule_case(rule, fmt::to_string(count), count), "grouped"));
+    cases.push_back(mixed(grouped(rule_case(rule, "grouped", 640), "and"), "mixed", false));
   }
   return cases;
 }
