@@ -35,32 +35,63 @@ std::int64_t flops_of_image(const Graph& graph, const Config& config) {
                          [](std::int64_t sum, const Step& step) { return sum + flops_of(step.call); });
 }
 
-void print_table(bool markdown) {
-  const char* row =
-      markdown ? "| `{}` | {} | {} | {} | {} | {} |\n" : "{:<20} {:>10} {:>8}  {:<14} {:<12} {}\n";
-  const auto print_row = [&](const auto&... cells) { fmt::print(fmt::runtime(row), cells...); };
-  if (markdown) {
-    fmt::print("| name | parameters | GFLOP | input | weights | what it is |\n|---|---:|---:|---|---|---|\n");
-  } else {
-    print_row("name", "parameters", "GFLOP", "input", "weights of", "what it is");
-  }
+struct Row {
+  std::string name, parameters, gflop, input, about;
+};
+
+std::vector<Row> rows() {
+  std::vector<Row> rows;
   for (const NamedModel& model : named_models()) {
     const Config config = config_of(model);
     const Graph graph = build_graph(config.model);
-    const ModelFacts facts = facts_of(model);
-    print_row(model.name, fmt::format("{:.2f} M", static_cast<double>(graph.parameter_count()) / 1e6),
-              fmt::format("{:.2f}", static_cast<double>(flops_of_image(graph, config)) / 1e9),
-              fmt::format("{}", fmt::join(config.model.input, "x")),
-              facts.weights_of.empty() ? "-" : facts.weights_of, facts.about);
+    rows.push_back({model.name, fmt::format("{:.2f} M", static_cast<double>(graph.parameter_count()) / 1e6),
+                    fmt::format("{:.2f}", static_cast<double>(flops_of_image(graph, config)) / 1e9),
+                    fmt::format("{}", fmt::join(config.model.input, "x")), facts_of(model).about});
   }
-  if (!markdown) {
-    fmt::print(
-        "\nparameters and GFLOP (of one image's forward pass, a multiplication and an addition are two) with "
-        "1000 "
-        "classes\nuse one with `model: NAME`; `convoy models show NAME` prints its file, `convoy models "
-        "fetch NAME` "
-        "gets its weights\n");
-  }
+  return rows;
+}
+
+/// The page docs/models.md, around its table.
+constexpr const char* page_begin = R"(# Networks by name
+
+`convoy models --markdown` writes this page. `model: NAME` in a configuration stands for the network's file in `configs/models`, which
+is part of the program:
+
+    # pets.yaml
+    model: {name: resnet50, init: resnet50-11ad3fa6.pth}
+    data: {source: folder, path: pictures}
+
+    convoy models                   # this table
+    convoy models show resnet50     # the file: copy it where you want other layers
+    convoy models fetch resnet50    # its pretrained weights, from the address in the file, checked by their SHA-256
+
+- The last layer gets as many outputs as the data set has classes; `classes: N` says another number.
+- `input: [C, H, W]` takes pictures of another size; `dropout` and `drop_path` change those of networks that have them.
+- Pictures are normalised as the network's file says, with ImageNet's mean and standard deviation, unless `data.normalize` is there.
+- `model.layers.0.conv.stride=1` on the command line changes a layer, as in any network.
+- Parameters have torchvision's names: its weights load here, and `convoy export --format safetensors` writes weights that
+  `load_state_dict(..., strict=True)` of the same torchvision model takes, but for `num_batches_tracked`.
+
+Logits and gradients of every one are compared with torchvision's in double precision (`tests/golden/models_test.cpp`).
+
+Parameters and GFLOP (of one picture's forward pass; a multiplication and an addition are two) are those with 1000 classes.
+
+)";
+
+void print_page() {
+  fmt::print("{}| name | parameters | GFLOP | input | what it is |\n|---|---:|---:|---|---|\n", page_begin);
+  for (const Row& row : rows())
+    fmt::print("| `{}` | {} | {} | {} | {} |\n", row.name, row.parameters, row.gflop, row.input, row.about);
+}
+
+void print_table() {
+  constexpr const char* line = "{:<20} {:>10} {:>7}  {:<11}  {}\n";
+  fmt::print(line, "name", "parameters", "GFLOP", "input", "what it is");
+  for (const Row& row : rows()) fmt::print(line, row.name, row.parameters, row.gflop, row.input, row.about);
+  fmt::print(
+      "\nWith 1000 classes; GFLOP of one picture's forward pass, a multiplication and an addition are two.\n"
+      "`model: NAME` uses one, `convoy models show NAME` prints its file, `convoy models fetch NAME` gets "
+      "weights.\n");
 }
 
 const NamedModel& find_model(const std::string& name) {
@@ -92,7 +123,11 @@ void fetch_weights(const ModelsFetchArguments& arguments, const StopRequest& sto
 }  // namespace
 
 int run(const CommandContext& context, const ModelsArguments& arguments) {
-  if (context.ranks.is_root()) print_table(arguments.markdown);
+  if (!context.ranks.is_root()) return static_cast<int>(ExitCode::done);
+  if (arguments.markdown)
+    print_page();
+  else
+    print_table();
   return static_cast<int>(ExitCode::done);
 }
 

@@ -8,7 +8,7 @@ void add_models(CLI::App& app, Action& action) {
   models->group("Train a network");
   models->require_subcommand(0, 1);
   auto listed = std::make_shared<ModelsArguments>();
-  models->add_flag("--markdown", listed->markdown, "print the table of docs/models.md");
+  models->add_flag("--markdown", listed->markdown, "print the page docs/models.md");
   models->callback([models, listed, &action] {  // runs after that of a subcommand
     if (models->get_subcommands().empty())
       action = [listed](const CommandContext& context) { return run(context, *listed); };

@@ -28,6 +28,9 @@ class Models(ProgramTest):
         resnet = [line for line in listed.splitlines() if line.startswith("resnet50 ")][0].split()
         self.assertEqual(resnet[1:5], ["25.56", "M", "8.22", "3x224x224"])  # as torchvision and its papers say
 
+    def test_the_page_of_the_documentation_is_what_the_program_writes(self):
+        self.assertEqual(self.succeed("models", "--markdown").stdout, (MODELS.parents[1] / "docs" / "models.md").read_text())
+
     def test_a_name_that_is_not_known_is_refused_with_the_nearest(self):
         for arguments in (["models", "show", "resnet5"], ["models", "fetch", "resnet5"]):
             self.refuse(2, ['did you mean "resnet50"?'], *arguments)
