@@ -71,9 +71,7 @@ Config parse_config(const std::string& text, const std::string& name,
   if (root.kind != Value::Kind::map)
     fail_usage("{}: expected `key: value` lines, got {}", name, describe(root));
   // What changes a layer comes after the layers that a name stands for.
-  const auto of_layers = [](const std::string& assignment) {
-    return assignment.find("model.layers") <= 1;
-  };
+  const auto of_layers = [](const std::string& assignment) { return assignment.find("model.layers") <= 1; };
   for (const std::string& assignment : overrides)
     if (!of_layers(assignment)) apply_override(root, assignment);
   expand_named_model(root);

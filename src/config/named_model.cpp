@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "generated/named_models.h"
+#include <generated/named_models.h>
 #include "src/config/codec.h"
 
 namespace convoy {

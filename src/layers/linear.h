@@ -24,7 +24,8 @@ struct LinearConfig {  ///< `linear: 128` or `linear: {out: 128, bias: true}`
   using Op = op::Linear;
   int out = 0;
   bool bias = true;
-  bool per_pixel = false;  ///< of each pixel's channels, as a convolution 1x1 whose weight is a matrix in files
+  bool per_pixel =
+      false;  ///< of each pixel's channels, as a convolution 1x1 whose weight is a matrix in files
   Init init = Init::he;
   static std::vector<Kind<LayerConfig>> kinds();
   int add(GraphBuilder& graph, int input) const;
