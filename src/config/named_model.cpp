@@ -1,9 +1,10 @@
 #include "src/config/named_model.h"
 
+#include <generated/named_models.h>
+
 #include <algorithm>
 #include <iterator>
 
-#include <generated/named_models.h>
 #include "src/config/codec.h"
 
 namespace convoy {
