@@ -248,7 +248,7 @@ TEST_F(Passes, SixteenBitPlansKeepMasterWeightsAndSumsInFull) {
             if constexpr (requires { call.dw; }) {
               EXPECT_EQ(call.dw.dtype, DType::f32) << call.name;
             }
-            if constexpr (requires { call.x; }) {
+            if constexpr (requires { call.x.dtype; }) {
               EXPECT_EQ(call.x.dtype, stored) << call.name;
             }
             if constexpr (requires { call.dlogits; }) {
