@@ -1,5 +1,6 @@
 // Group normalisation, as its definition says.
 #include <cmath>
+#include <vector>
 
 #include "kernels/groupnorm.h"
 #include "kernels/reference.h"
@@ -24,14 +25,19 @@ void launch(const ReferenceContext<T>& context, const GroupNormStatistics& call)
   T* mean = context.template data<T>(call.mean);
   T* inv_std = context.template data<T>(call.inv_std);
   const GroupNormShape& s = call.shape;
-  const T share = 1 / static_cast<T>(s.pixels * s.members());
-  for (std::int64_t g = 0; g < s.images * s.groups; ++g) mean[g] = inv_std[g] = T(0);
-  for_each_value(s, [&](std::int64_t i, std::int64_t g, int) { mean[g] += x[i] * share; });
+  const auto m = static_cast<double>(s.pixels * s.members());
+  const std::int64_t groups = s.images * s.groups;
+  std::vector<double> sums(static_cast<std::size_t>(groups)), squares(sums);
+  const auto at = [](std::int64_t g) { return static_cast<std::size_t>(g); };
+  for_each_value(s, [&](std::int64_t i, std::int64_t g, int) { sums[at(g)] += static_cast<double>(x[i]); });
   for_each_value(s, [&](std::int64_t i, std::int64_t g, int) {
-    inv_std[g] += (x[i] - mean[g]) * (x[i] - mean[g]) * share;
+    const double centred = static_cast<double>(x[i]) - sums[at(g)] / m;
+    squares[at(g)] += centred * centred;
   });
-  for (std::int64_t g = 0; g < s.images * s.groups; ++g)
-    inv_std[g] = 1 / std::sqrt(inv_std[g] + static_cast<T>(s.epsilon));
+  for (std::int64_t g = 0; g < groups; ++g) {
+    mean[g] = static_cast<T>(sums[at(g)] / m);
+    inv_std[g] = static_cast<T>(1 / std::sqrt(squares[at(g)] / m + static_cast<double>(s.epsilon)));
+  }
 }
 
 template <class T>

@@ -23,6 +23,7 @@ std::vector<Kind<LayerConfig>> LayerNormConfig::kinds() {
 
 int LayerNormConfig::add(GraphBuilder& graph, int input) const {
   const FeatureShape shape = graph.shape(input);
+  if (shape.c == 1) graph.reject("one channel leaves nothing to normalise");
   op::LayerNorm node{epsilon};
   node.gamma = graph.vector_parameter("weight", shape.c, Init::ones, shape.c);
   node.beta = graph.vector_parameter("bias", shape.c, Init::zeros, shape.c);

@@ -138,9 +138,11 @@ def channel_shuffle(golden, name, x_shape, groups):
 
 def activations(golden):
     parameter = float(np.float32(0.2))
+    # F.hardsigmoid has a sixth in float.
     functions = {"relu": F.relu, "leaky_relu": lambda x: F.leaky_relu(x, parameter), "gelu": F.gelu,
                  "tanh": torch.tanh, "sigmoid": torch.sigmoid, "silu": F.silu, "relu6": F.relu6,
-                 "hardswish": F.hardswish, "hardsigmoid": F.hardsigmoid, "elu": lambda x: F.elu(x, parameter)}
+                 "hardswish": F.hardswish, "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
+                 "elu": lambda x: F.elu(x, parameter)}
     for name, function in functions.items():
         x = random(1, 101, low=-4, high=4)
         x[7] = 0.0  # what the derivative is at the kink

@@ -41,7 +41,7 @@ OpCase without_moments_case() {
 // Widths: below and above what a part of a warp, a warp's registers and a lane's packs hold, in each type.
 std::vector<OpCase> layernorm_cases() {
   std::vector<OpCase> cases{layernorm_case("odd", {33, 7}),
-                            layernorm_case("two_channels", {9, 2}),
+                            layernorm_case("three_channels", {9, 3}),
                             layernorm_case("large_epsilon", {20, 12, 0.5f}),
                             layernorm_case("no_rows", {0, 16}),
                             layernorm_case("mean_far_from_zero", {40, 96}, 100.0, 1e-4),

@@ -110,6 +110,7 @@ TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
   expect(with("channel_shuffle: 4"), "6 channels cannot be divided into 4 equal groups");
   expect(with("groupnorm: 5"), "6 channels cannot be divided into 5 equal groups");
   expect(refusal("[6, 1, 1]", "    - groupnorm: 6\n" + classifier), "leaves nothing to normalise");
+  expect(refusal("[1, 8, 8]", "    - layernorm\n" + classifier), "one channel leaves nothing to normalise");
   expect(refusal("[6, 8, 8]", "    - conv: {out: 8, kernel: 3, groups: 4}\n" + classifier),
          "groups: 4 does not divide the 6 channels of its input");
   expect(refusal("[6, 8, 8]", "    - conv: {out: 8, kernel: 3, groups: 3}\n" + classifier),
