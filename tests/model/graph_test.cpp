@@ -60,8 +60,8 @@ TEST(Graph, NamesParametersOfLayersThatAreMadeOfOthers) {
   const Graph g =
       graph_of("[4, 6, 6]",
                "    - squeeze_excite: 2\n"
-               "    - concat: {split: true, branches: [[], [{conv: {out: 1, kernel: 1}}, layernorm]]}\n"
-               "    - scale: [{conv: {out: 3, kernel: 1}}]\n"
+               "    - concat: {split: true, branches: [[], [{conv: {out: 2, kernel: 1}}, layernorm]]}\n"
+               "    - scale: [{conv: {out: 4, kernel: 1}}]\n"
                "    - layer_scale: 0.25\n"
                "    - globalavgpool\n    - linear: 2\n");
   std::vector<std::string> names;
@@ -71,9 +71,9 @@ TEST(Graph, NamesParametersOfLayersThatAreMadeOfOthers) {
                        "1.branches.1.0.bias", "1.branches.1.1.weight", "1.branches.1.1.bias",
                        "2.branch.0.weight", "2.branch.0.bias", "3", "5.weight", "5.bias"}));
   EXPECT_EQ(g.parameters[0].file_shape, (std::vector<std::int64_t>{2, 4, 1, 1}));
-  EXPECT_EQ(g.parameters[10].file_shape, (std::vector<std::int64_t>{3, 1, 1}));
-  EXPECT_EQ(initial_value(g.parameters[10], 1), (std::vector<float>{0.25f, 0.25f, 0.25f}));
-  EXPECT_EQ(g.nodes[static_cast<std::size_t>(g.nodes.size() - 3)].out, (FeatureShape{1, 6, 6, 3}));
+  EXPECT_EQ(g.parameters[10].file_shape, (std::vector<std::int64_t>{4, 1, 1}));
+  EXPECT_EQ(initial_value(g.parameters[10], 1), (std::vector<float>{0.25f, 0.25f, 0.25f, 0.25f}));
+  EXPECT_EQ(g.nodes[static_cast<std::size_t>(g.nodes.size() - 3)].out, (FeatureShape{1, 6, 6, 4}));
 }
 
 TEST(Graph, RefusesWhatDoesNotFitWithFileAndLine) {
