@@ -55,11 +55,12 @@ std::vector<Row> rows() {
 constexpr const char* page_begin = R"(# Networks by name
 
 `convoy models --markdown` writes this page. `model: NAME` in a configuration stands for the network's file in `configs/models`, which
-is part of the program:
+is part of the program. A whole configuration, `pets.yaml`:
 
-    # pets.yaml
     model: {name: resnet50, init: resnet50-11ad3fa6.pth}
     data: {source: folder, path: pictures}
+
+Three commands go with it:
 
     convoy models                   # this table
     convoy models show resnet50     # the file: copy it where you want other layers

@@ -41,6 +41,7 @@ NOT_RUN = [
     (r"python3 -m (pip|venv)\b", "needs the network"),
     (r"convoy train \$\(python3 -c 'import convoy;", "needs the wheel; tools/wheel_check"),
     (r"\S*convoy data fetch\b", "needs the network"),
+    (r"\S*convoy models fetch\b", "needs the network; models_test.py"),
     (r"([A-Z_]+=\S+ )?(sbatch|srun|scancel|scontrol|squeue)\b", "needs Slurm"),
     (r"slurm/submit\b", "needs Slurm"),
     (r"bench/compare_\w+\.py\b", "needs PyTorch"),
@@ -115,6 +116,8 @@ class Snippets(unittest.TestCase):
             more = more + SMALL_TRAINING
         if kind == "pets" and name == "train" and "optimizer.lr" not in command:
             more = more + ["optimizer.lr=0.01"]
+        if kind == "pets" and name == "train" and "init:" in (self.folder / "pets.yaml").read_text():
+            more = more + ["~model.init"]  # the weights of a network by name, which were not downloaded
         if name in SECONDS:
             more = more + ["--seconds", "0.1"]
         if name == "bench allreduce":

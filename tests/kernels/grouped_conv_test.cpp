@@ -105,7 +105,10 @@ std::vector<OpCase> wide_depthwise_cases() {
   flat.in = {1, 3, 41, 16};
   ConvShape pads_differ = depthwise(2, 9, 24, 5, 2, 0);
   pads_differ.pad = {0, 1, 3}, pads_differ.in.w = 12;
+  ConvShape tall = depthwise(2, 3, 8, 3, 1, 1);  // a strip wide, higher than a block of threads may be
+  tall.in.h = 150;
   cases.push_back(conv_case("depthwise_flat", flat, true, false));
+  cases.push_back(conv_case("depthwise_tall", tall, true, false));
   cases.push_back(conv_case("depthwise_pads_differ", pads_differ, true, false));
   cases.push_back(conv_case("depthwise_no_pad", depthwise(3, 12, 40, 3, 1, 0), true, false));
   cases.push_back(conv_case("depthwise_no_pad_stride_2", depthwise(3, 12, 40, 7, 2, 0), true, false));

@@ -45,7 +45,7 @@ void launch_strips(const CudaContext& context, StripProblem<T> problem, std::int
   const int room = depthwise_threads / channels.vectors;
   const int strip_blocks = ceil_div(strips, std::max(1, static_cast<int>(std::sqrt(room / 2.0))));
   const int block_strips = ceil_div(strips, strip_blocks);
-  const int row_blocks = ceil_div(problem.to_h, room / block_strips);
+  const int row_blocks = ceil_div(problem.to_h, std::min(most_depthwise_rows, room / block_strips));
   const int block_rows = ceil_div(problem.to_h, row_blocks);
   problem.by_channel_blocks = divide_by(channels.blocks);
   problem.by_strip_blocks = divide_by(strip_blocks);

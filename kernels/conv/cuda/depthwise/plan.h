@@ -43,12 +43,13 @@ inline bool has_strips(const ConvShape& s) {
 }
 
 constexpr int depthwise_threads = 256;
+constexpr int most_depthwise_rows = 64;  ///< of a block, along its third axis: CUDA has no more there
 constexpr int strip_length = 4;  ///< pixels that a thread computes side by side
 
 /// Rows of output pixels that a block of wgrad sums side by side, one per lane.
 inline int depthwise_wgrad_lanes(const ConvShape& s, DType stored) {
   const ChannelBlocks channels = channel_blocks(s.in.c, vector_width(s.in.c, stored));
-  return std::max(1, depthwise_threads / (channels.vectors * s.r));
+  return std::clamp(depthwise_threads / (channels.vectors * s.r), 1, most_depthwise_rows);
 }
 
 /// Rows of output pixels in parts, a block for each part and block of channels. From shape and type alone: it
