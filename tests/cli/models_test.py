@@ -7,15 +7,27 @@ import functools
 import hashlib
 import http.server
 import pathlib
+import re
+import struct
 import sys
 import threading
 import unittest
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from launch import ProgramTest, main  # noqa: E402
 
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "configs" / "models"
 NET = "model: {}\ndata: {{source: digits}}\ntrain: {{epochs: 1, global_batch: 32}}\n"
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+# One grey pixel.
+PNG = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)) +
+       chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b""))
 
 
 class Models(ProgramTest):
@@ -30,6 +42,16 @@ class Models(ProgramTest):
 
     def test_the_page_of_the_documentation_is_what_the_program_writes(self):
         self.assertEqual(self.succeed("models", "--markdown").stdout, (MODELS.parents[1] / "docs" / "models.md").read_text())
+
+    def test_the_configuration_of_the_page_plans(self):
+        page = (MODELS.parents[1] / "docs" / "models.md").read_text()
+        for name in ("cat", "dog", "cow"):
+            (self.folder / "pictures" / name).mkdir(parents=True)
+            for number in range(8):
+                (self.folder / "pictures" / name / f"{number}.png").write_bytes(PNG)
+        self.write("\n".join(line.strip() for line in re.findall(r"^    (?:model|data): .*$", page, re.M)))
+        self.assertIn(f"{23508032 + 3 * 2049} parameters",
+                      self.succeed("plan", "net.yaml", "~model.init", "device=cpu", "train.global_batch=4").stdout)
 
     def test_a_name_that_is_not_known_is_refused_with_the_nearest(self):
         for arguments in (["models", "show", "resnet5"], ["models", "fetch", "resnet5"]):

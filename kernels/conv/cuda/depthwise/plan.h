@@ -44,7 +44,7 @@ inline bool has_strips(const ConvShape& s) {
 
 constexpr int depthwise_threads = 256;
 constexpr int most_depthwise_rows = 64;  ///< of a block, along its third axis: CUDA has no more there
-constexpr int strip_length = 4;  ///< pixels that a thread computes side by side
+constexpr int strip_length = 4;          ///< pixels that a thread computes side by side
 
 /// Rows of output pixels that a block of wgrad sums side by side, one per lane.
 inline int depthwise_wgrad_lanes(const ConvShape& s, DType stored) {
