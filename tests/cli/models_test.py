@@ -45,9 +45,9 @@ class Models(ProgramTest):
 
     def test_the_configuration_of_the_page_plans(self):
         page = (MODELS.parents[1] / "docs" / "models.md").read_text()
-        for name in ("cat", "dog", "cow"):
+        for name in ("train/cat", "train/cow", "train/dog", "val/cat", "val/cow", "val/dog"):
             (self.folder / "pictures" / name).mkdir(parents=True)
-            for number in range(8):
+            for number in range(4):
                 (self.folder / "pictures" / name / f"{number}.png").write_bytes(PNG)
         self.write("\n".join(line.strip() for line in re.findall(r"^    (?:model|data): .*$", page, re.M)))
         self.assertIn(f"{23508032 + 3 * 2049} parameters",
