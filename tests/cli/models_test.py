@@ -77,6 +77,7 @@ class Models(ProgramTest):
         handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         mirror = f"http://127.0.0.1:{server.server_port}"
         (folder / "resnet18-f37072fd.pth").write_bytes(b"not these")
