@@ -53,7 +53,7 @@ struct PredictArguments {
   bool json = false, csv = false, best = false;
 };
 struct EvalArguments {
-  std::string path, logits, part = "validation";
+  std::string path, logits, json, csv, part = "validation";
   bool best = false;
   std::vector<std::string> overrides;
 };

@@ -5,6 +5,7 @@
 #include "src/cli/commands.h"
 #include "src/config/overrides.h"
 #include "src/io/atomic_file.h"
+#include "src/report/evaluation_files.h"
 #include "src/session/setup.h"
 
 namespace convoy {
@@ -34,17 +35,28 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
         format_printable("{}: its data has no test part beside training and validation", arguments.path),
         ExitCode::usage);
   Predictions predictions;
-  const bool wanted = !arguments.logits.empty();
-  const Metrics metrics =
-      session->evaluate(wanted ? &predictions : nullptr, test ? Part::test : Part::validation);
+  const Part part = test ? Part::test : Part::validation;
+  const bool figures =
+      !arguments.json.empty() || !arguments.csv.empty() || affords_evaluation(*session, part);
+  const bool logits = !arguments.logits.empty();
+  const Metrics metrics = session->evaluate(figures || logits ? &predictions : nullptr, part);
+  const char* const part_name = test ? "test" : session->validation_name();
+  std::optional<Evaluation> evaluation;  // rank 0's
+  const std::vector<std::string> classes = session->class_names();
   agree(ranks, [&] {
-    if (wanted && ranks.is_root())
-      write_file_atomically(arguments.logits, to_safetensors(predictions_file(predictions, name)));
+    if (!ranks.is_root()) return;
+    if (logits) write_file_atomically(arguments.logits, to_safetensors(predictions_file(predictions, name)));
+    if (!figures) return;
+    evaluation = evaluation_of(predictions);
+    if (!arguments.json.empty())
+      write_file_atomically(arguments.json,
+                            evaluation_json(*evaluation, {part_name, name, metrics.loss()}, classes));
+    if (!arguments.csv.empty()) write_file_atomically(arguments.csv, evaluation_csv(*evaluation, classes));
   });
   if (ranks.is_root()) {
-    print_printable("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n",
-                    test ? "test" : session->validation_name(), 100 * metrics.accuracy(), metrics.correct,
-                    metrics.count, metrics.loss(), name);
+    print_printable("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n", part_name,
+                    100 * metrics.accuracy(), metrics.correct, metrics.count, metrics.loss(), name);
+    if (evaluation) fmt::print("{}", evaluation_table(*evaluation, classes));
   }
   return static_cast<int>(ExitCode::done);
 }

@@ -87,7 +87,8 @@ void add_keys(CLI::App& app, Action& action) {
 
 void add_eval(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
-      "eval", "measure accuracy and loss of a run or checkpoint on its validation or test data");
+      "eval",
+      "measure a run or checkpoint on its validation or test data: accuracy, loss, figures of each class");
   command->group("Use a trained network");
   auto& arguments = arguments_of<EvalArguments>(command, action);
   add_run(command, arguments.path);
@@ -96,6 +97,14 @@ void add_eval(CLI::App& app, Action& action) {
   command
       ->add_option("--logits", arguments.logits,
                    "write the logits (images,classes) and labels of these images to this safetensors file")
+      ->option_text("FILE");
+  command
+      ->add_option("--json", arguments.json,
+                   "write all figures to this file: accuracies, calibration, classes, confusion matrix")
+      ->option_text("FILE");
+  command
+      ->add_option("--csv", arguments.csv,
+                   "write precision, recall, F1 and number of images of each class to this file")
       ->option_text("FILE");
   add_choices(command
                   ->add_option("--part", arguments.part,

@@ -8,10 +8,10 @@
 #include "core/thread_pool.h"
 #include "include/convoy/convoy.h"
 #include "src/cli/commands.h"
-#include "src/cli/csv.h"
 #include "src/cli/name_list.h"
 #include "src/cli/output.h"
 #include "src/data/picture_files.h"
+#include "src/io/csv.h"
 #include "src/io/image_format.h"
 #include "src/io/json_line.h"
 

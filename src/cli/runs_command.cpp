@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "src/cli/commands.h"
-#include "src/cli/csv.h"
+#include "src/io/csv.h"
 #include "src/io/json_line.h"
 #include "src/report/step_progress.h"
 #include "src/run/run_list.h"

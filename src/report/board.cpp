@@ -8,6 +8,7 @@
 #include "core/reason.h"
 #include "kernels/loss_scale.h"
 #include "src/io/png_writer.h"
+#include "src/report/evaluation.h"
 #include "src/report/pictures.h"
 
 namespace convoy {

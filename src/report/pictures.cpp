@@ -6,34 +6,10 @@
 #include <numeric>
 
 #include "core/ceil_div.h"
+#include "src/report/evaluation.h"
+#include "src/report/evaluation_files.h"
 
 namespace convoy {
-namespace {
-
-std::span<const double> row_of(const Predictions& predictions, std::size_t image) {
-  const auto classes = static_cast<std::size_t>(predictions.classes);
-  return std::span(predictions.logits).subspan(image * classes, classes);
-}
-
-/// The first of the largest, as the loss counts correct answers.
-int answer_of(std::span<const double> logits) {
-  return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
-
-/// log(sum(exp(logits)))
-double log_sum(std::span<const double> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const double logit : logits) sum += std::exp(logit - largest);
-  return largest + std::log(sum);
-}
-
-std::string name_of_class(const std::vector<std::string>& names, int label) {
-  const auto i = static_cast<std::size_t>(label);
-  return i < names.size() ? names[i] : std::to_string(label);
-}
-
-}  // namespace
 
 Picture contact_sheet(const std::vector<Picture>& pictures, int scale) {
   check(!pictures.empty() && scale > 0, "pictures to put side by side");
@@ -106,20 +82,10 @@ Picture image_picture(const FeatureShape& shape, std::span<const std::uint8_t> p
 std::int64_t count_overflows(const Predictions& predictions) {
   std::int64_t count = 0;
   for (std::size_t i = 0; i < predictions.labels.size(); ++i) {
-    const std::span<const double> logits = row_of(predictions, i);
+    const std::span<const double> logits = logits_of(predictions, i);
     count += !std::all_of(logits.begin(), logits.end(), [](double logit) { return std::isfinite(logit); });
   }
   return count;
-}
-
-std::vector<std::int64_t> confusion_matrix(const Predictions& predictions) {
-  const auto classes = static_cast<std::size_t>(predictions.classes);
-  std::vector<std::int64_t> counts(classes * classes, 0);
-  for (std::size_t i = 0; i < predictions.labels.size(); ++i) {
-    const auto label = static_cast<std::size_t>(predictions.labels[i]);
-    ++counts[label * classes + static_cast<std::size_t>(answer_of(row_of(predictions, i)))];
-  }
-  return counts;
 }
 
 Picture confusion_picture(int classes, std::span<const std::int64_t> counts,
@@ -162,13 +128,12 @@ Picture confusion_picture(int classes, std::span<const std::int64_t> counts,
 std::vector<Mistake> worst_mistakes(const Predictions& predictions, std::size_t most) {
   std::vector<Mistake> mistakes;
   for (std::size_t i = 0; i < predictions.labels.size(); ++i) {
-    const std::span<const double> logits = row_of(predictions, i);
+    const std::span<const double> logits = logits_of(predictions, i);
     const int label = predictions.labels[i], answer = answer_of(logits);
     if (answer == label) continue;
     const double all = log_sum(logits);
-    const auto probability = [&](int of) {
-      const double share = std::exp(logits[static_cast<std::size_t>(of)] - all);
-      return std::isnan(share) ? 0.0 : share;  // of scores that overflow; first, and in an order that sorts
+    const auto probability = [&](int of) {  // 0 of scores that overflow: these come first
+      return probability_of(logits[static_cast<std::size_t>(of)], all);
     };
     mistakes.push_back(
         {static_cast<std::int64_t>(i), label, answer, probability(answer), probability(label)});

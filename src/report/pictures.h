@@ -28,11 +28,9 @@ Picture image_picture(const FeatureShape& shape, std::span<const std::uint8_t> p
 
 /// Images of which a score is not finite.
 std::int64_t count_overflows(const Predictions& predictions);
-/// counts (classes,classes): the row is the label, the column the answer of the network.
-std::vector<std::int64_t> confusion_matrix(const Predictions& predictions);
-/// One square per count; the larger its share of the row, the darker it is. The classes' names are in front
-/// of rows and above columns, unless there are more than 200 classes. `names`: of the classes; if empty,
-/// numbers are drawn.
+/// One square per count of a confusion_matrix(); the larger its share of the row, the darker it is. The
+/// classes' names are in front of rows and above columns, unless there are more than 200 classes. `names`: of
+/// the classes; if empty, numbers are drawn.
 Picture confusion_picture(int classes, std::span<const std::int64_t> counts,
                           const std::vector<std::string>& names);
 

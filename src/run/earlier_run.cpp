@@ -20,8 +20,9 @@ namespace fs = std::filesystem;
 
 /// What trainings and exports write into a run's folder. Checkpoints come first: once they are moved, nothing
 /// can resume the earlier run, even if this process is killed in between.
-constexpr std::array names{"checkpoints",  "metrics.jsonl", "config.yaml",       "train.log", "tensorboard",
-                           "failure.json", "trace.json",    "model.safetensors", "model.onnx"};
+constexpr std::array names{"checkpoints", "metrics.jsonl",   "config.yaml",    "train.log",
+                           "tensorboard", "failure.json",    "trace.json",     "model.safetensors",
+                           "model.onnx",  "evaluation.json", "evaluation.csv", "confusion.csv"};
 constexpr std::size_t by_which_a_run_is_known = 4;  ///< the first of them
 
 /// Anything but an empty folder, which holds nothing to keep, and may be a mount point.

@@ -185,7 +185,8 @@ bool Trainer::run_epoch(SummaryRecord& summary, std::vector<fs::path>& files) {
     save_epoch_progress(seconds);
     return false;
   };
-  if (!validate(record)) return stop();
+  std::optional<Evaluation> evaluation;  // of the run's result, on the root
+  if (!validate(record, evaluation)) return stop();
   const bool is_best = improved(record);
   ++progress_.epochs_done;
   if (out_of_patience())
@@ -196,10 +197,8 @@ bool Trainer::run_epoch(SummaryRecord& summary, std::vector<fs::path>& files) {
   if (is_finished()) {  // before its last checkpoint: a finished checkpoint implies complete metrics
     if (symptoms_) summary.signs = symptoms_->present();
     summary.best_val_accuracy = best_val_accuracy_;
-    if (session_.has_test_part()) {
-      summary.test = session_.evaluate_unless(evaluation_poll_, nullptr, Part::test);
-      if (!summary.test) return stop();
-    }
+    if (session_.has_test_part() && !measure_test_part(summary, evaluation)) return stop();
+    if (evaluation) write_result(*evaluation, summary);
     summary.seconds = seconds_before_ + seconds_since(start_);
     summary.seconds_to_first_step = seconds_to_first_step_;
     append(summary);
@@ -300,11 +299,14 @@ void Trainer::process_reports(std::int64_t end, Verdicts& verdicts, int epoch) {
   }
 }
 
-bool Trainer::validate(EpochRecord& record) {
+bool Trainer::validate(EpochRecord& record, std::optional<Evaluation>& evaluation) {
   const Clock::time_point start = Clock::now();
   Predictions predictions;
-  const std::optional<Metrics> validation = session_.evaluate_unless(
-      evaluation_poll_, wants_predictions(config_, session_) ? &predictions : nullptr);
+  const bool watched = wants_predictions(config_, session_);
+  const bool evaluated =
+      may_be_last_epoch() && !session_.has_test_part() && affords_evaluation(session_, Part::validation);
+  const std::optional<Metrics> validation =
+      session_.evaluate_unless(evaluation_poll_, watched || evaluated ? &predictions : nullptr);
   if (!validation) return false;
   record.val_loss = validation->loss();
   record.val_accuracy = validation->accuracy();
@@ -317,11 +319,21 @@ bool Trainer::validate(EpochRecord& record) {
   record.seconds += validation_seconds_;
   best_val_accuracy_ = std::max(best_val_accuracy_, record.val_accuracy);
   console_.epoch(record, config_.train.epochs);
+  if (evaluated && ranks_.is_root()) evaluation = evaluation_of(predictions);
+  if (!watched) predictions = {};
   look_for_symptoms(record, predictions);
   if (board_) board_->epoch(record, std::move(predictions));
   progress_.images_done = 0;
   progress_.epoch_seconds = 0;
   return true;
+}
+
+bool Trainer::measure_test_part(SummaryRecord& summary, std::optional<Evaluation>& evaluation) {
+  Predictions predictions;
+  const bool evaluated = affords_evaluation(session_, Part::test);
+  summary.test = session_.evaluate_unless(evaluation_poll_, evaluated ? &predictions : nullptr, Part::test);
+  if (summary.test && evaluated && ranks_.is_root()) evaluation = evaluation_of(predictions);
+  return summary.test.has_value();
 }
 
 void Trainer::restore_epoch_metrics() {
@@ -363,6 +375,12 @@ bool Trainer::anyone_asked_to_stop() const {
 
 bool Trainer::is_finished() const {
   return progress_.epochs_done >= config_.train.epochs || out_of_patience();
+}
+
+bool Trainer::may_be_last_epoch() const {
+  const std::optional<EarlyStopConfig>& early = config_.train.early_stop;
+  return progress_.epochs_done + 1 >= config_.train.epochs ||
+         (early && progress_.epochs_since_best + 1 >= early->patience);
 }
 
 bool Trainer::out_of_patience() const {

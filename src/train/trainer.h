@@ -13,6 +13,7 @@
 #include "src/config/config.h"
 #include "src/report/board.h"
 #include "src/report/console.h"
+#include "src/report/evaluation_files.h"
 #include "src/report/profile.h"
 #include "src/report/symptoms.h"
 #include "src/run/run_folder.h"
@@ -93,8 +94,15 @@ class Trainer {
   void restore_epoch_metrics();
   /// Stores the state within the epoch in progress_. Collective.
   void save_epoch_progress(double seconds);
-  /// False when a stop came before its end.
-  bool validate(EpochRecord& record);
+  /// False when a stop came before its end. The root gets the figures of an epoch that may be the last,
+  /// unless there is a test part or they take too much memory.
+  bool validate(EpochRecord& record, std::optional<Evaluation>& evaluation);
+  /// Whether training may end with the epoch that is to be validated.
+  bool may_be_last_epoch() const;
+  /// Measures the test part. False when a stop came before its end.
+  bool measure_test_part(SummaryRecord& summary, std::optional<Evaluation>& evaluation);
+  /// Writes the figures of the run's result to its folder. A failure gives a warning.
+  void write_result(const Evaluation& evaluation, const SummaryRecord& summary);
   /// The error that ends the run on every rank if a loss is not finite.
   AgreedError not_finite(const std::string& what) const;
   /// Handles a validation loss that is not finite. Throws AgreedError if most images have no finite scores,

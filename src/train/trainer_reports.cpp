@@ -1,6 +1,7 @@
 // Messages of the trainer: progress, warnings and the result of a run.
 #include <algorithm>
 
+#include "core/reason.h"
 #include "src/checkpoint/data_record.h"
 #include "src/data/class_names.h"
 #include "src/report/pictures.h"
@@ -106,6 +107,21 @@ void Trainer::report_profile() {
 void Trainer::look_for_symptoms(const EpochRecord& record, const Predictions& predictions) {
   if (!symptoms_) return;
   for (const Symptom& symptom : symptoms_->at_epoch_end(record, predictions)) console_.warn(symptom.text);
+}
+
+void Trainer::write_result(const Evaluation& evaluation, const SummaryRecord& summary) {
+  if (options_.lock && !options_.lock->is_ours()) return;
+  EvaluationSource source{session_.validation_name(), fmt::format("after epoch {}", summary.last.epoch),
+                          summary.last.val_loss};
+  if (summary.test) source.part = "test", source.loss = summary.test->loss();
+  try {
+    keep_folder();
+    write_evaluation(folder_.path(), evaluation, source, session_.class_names());
+  } catch (const std::exception& error) {
+    console_.warn(format_printable(
+        "no evaluation of the run: {}; `convoy eval {} --json FILE` makes one when it has ended",
+        reason_of(error), folder_.path().string()));
+  }
 }
 
 AgreedError Trainer::not_finite(const std::string& what) const {

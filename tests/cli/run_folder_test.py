@@ -18,7 +18,8 @@ train: {epochs: 1, global_batch: 6}
 optimizer: {name: sgd, lr: 0.1}
 device: cpu
 """
-OURS = {"checkpoints", "config.yaml", "metrics.jsonl", "train.log", "tensorboard"}
+OURS = {"checkpoints", "config.yaml", "metrics.jsonl", "train.log", "tensorboard", "evaluation.json", "evaluation.csv",
+        "confusion.csv"}
 
 
 def names_in(folder):

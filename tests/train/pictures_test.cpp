@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "src/report/evaluation.h"
+
 namespace convoy::testing {
 namespace {
 

@@ -1,4 +1,4 @@
-#include "src/cli/csv.h"
+#include "src/io/csv.h"
 
 #include <cstdlib>
 #include <cstring>
