@@ -98,9 +98,9 @@ TEST(Evaluation, CalibrationIsMeasuredInFifteenBins) {
   EXPECT_NEAR(evaluation.calibration_error, expected, 1e-12);
 }
 
-TEST(Evaluation, BinsHoldTheirUpperBorder) {
-  // Two classes of logits (0,0) have a confidence of exactly 1/2, within bin 8 (7/15, 8/15]; a certain answer
-  // is in the last bin. Answers of one bin make up for each other, those of different bins do not.
+TEST(Evaluation, AnswersOfABinMakeUpForEachOther) {
+  // Two classes of logits (0,0) have a confidence of exactly 1/2, in bin 8 (7/15, 8/15]; a certain answer is
+  // in the last bin. Answers of one bin make up for each other, those of different bins do not.
   const auto error_of = [](std::vector<double> logits, std::vector<std::int32_t> labels) {
     return evaluation_of({2, std::move(logits), std::move(labels)}).calibration_error;
   };
@@ -111,6 +111,9 @@ TEST(Evaluation, BinsHoldTheirUpperBorder) {
   EXPECT_EQ(error_of({0, 0, /**/ 0.05, 0, /**/ 0, 0}, {0, 1, 1}),
             std::abs(1 - (1 + 1 / (1 + std::exp(-0.05)))) / 3)
       << "0.512 is in the same bin";
+  const double low = std::log(0.51 / 0.49), high = std::log(0.56 / 0.44);
+  EXPECT_NEAR(error_of({low, 0, /**/ high, 0}, {0, 1}), (0.49 + 0.56) / 2, 1e-12)
+      << "8/15 = 0.533 lies between them";
 }
 
 TEST(Evaluation, AnImageWithANanHasNoAnswer) {
