@@ -50,11 +50,13 @@ __device__ inline auto at_step(const OnDevice& rule, float rate, float t) {
     return AtRate<float>{rate};
 }
 
-/// Addresses of the moments, null where the hyperparameters need none.
+/// Addresses of the moments, null for a last one that the hyperparameters do not need.
 template <class Rule>
 struct Moments {
   float* of[moment_count<Rule> > 0 ? moment_count<Rule> : 1] = {};
-  __device__ bool has(int m) const { return !may_lack_moments<Rule> || of[m] != nullptr; }
+  __device__ bool has(int m) const {
+    return !may_lack_last_moment<Rule> || m + 1 < static_cast<int>(moment_count<Rule>) || of[m] != nullptr;
+  }
 };
 
 template <class Rule, class At, int V, std::size_t... m>

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "kernels/optimizers/adam.h"
+#include "kernels/optimizers/lion.h"
+#include "kernels/optimizers/rmsprop.h"
 #include "kernels/optimizers/sgd.h"
 
 namespace convoy {
 
 /// The first one is the default.
-using OptimizerRule = std::variant<Sgd, Adam>;
+using OptimizerRule = std::variant<Sgd, Adam, RmsProp, Lion>;
 
 /// What YAML calls it.
 inline const char* name_of(const OptimizerRule& rule) {
@@ -31,7 +33,7 @@ inline const char* name_of(const OptimizerRule& rule) {
 inline std::span<const char* const> moments_of(const OptimizerRule& rule) {
   return std::visit(
       []<class Rule>(const Rule& r) {
-        return std::span<const char* const>(Rule::moments).first(keeps_moments(r) ? moment_count<Rule> : 0);
+        return std::span<const char* const>(Rule::moments).first(kept_moments(r));
       },
       rule);
 }

@@ -27,8 +27,8 @@ auto reference_step(const Rule& rule, T rate, double t) {
     return AtRate<T>{rate};
 }
 
-/// Of `count` moments: all that the rule names, or none where the hyperparameters need none.
-template <class Rule, class T, std::size_t count>
+/// The first `count` moments that a rule names: all, or all but the last.
+template <class T, std::size_t count>
 struct HostMoments {
   std::array<T*, count> blocks{};
   std::array<T, count> load(std::int64_t i) const {
@@ -47,13 +47,16 @@ void with_rule(const Context& context, const OptimizerStep& call, Function funct
   check_moments(call);
   std::visit(
       [&]<class Rule>(const Rule& rule) {
-        if constexpr (may_lack_moments<Rule>) {
-          if (!keeps_moments(rule)) return function(rule, HostMoments<Rule, T, 0>{});
+        const auto with_moments = [&]<std::size_t count>(HostMoments<T, count> moments) {
+          for (std::size_t m = 0; m < count; ++m)
+            moments.blocks[m] = context.template data<T>(call.moments[m]);
+          function(rule, moments);
+        };
+        constexpr std::size_t all = moment_count<Rule>;
+        if constexpr (may_lack_last_moment<Rule>) {
+          if (kept_moments(rule) < all) return with_moments(HostMoments<T, all - 1>{});
         }
-        HostMoments<Rule, T, moment_count<Rule>> moments;
-        for (std::size_t m = 0; m < call.moments.size(); ++m)
-          moments.blocks[m] = context.template data<T>(call.moments[m]);
-        function(rule, moments);
+        with_moments(HostMoments<T, all>{});
       },
       call.rule);
 }

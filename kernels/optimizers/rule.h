@@ -6,8 +6,8 @@
 //   static constexpr std::array moments  what it remembers of each parameter, by its names in checkpoints
 //   static constexpr int flops           per parameter
 //   bool operator==                      defaulted
-//   bool keeps_moments() const           optional: false where these hyperparameters need no moments; the host
-//                                        engines then call update without them, CUDA with zeros
+//   bool keeps_last_moment() const       optional: false where these hyperparameters do not need the last moment;
+//                                        the host engines then call update without it, CUDA with a zero
 //   update(at, decay, w, g, moments...)  one step of one parameter, in float or double, on host and device
 // clang-format on
 //
@@ -44,16 +44,19 @@ CONVOY_HOST_DEVICE inline T multiply_add(T a, T b, T c) {
 template <class Rule>
 constexpr std::size_t moment_count = std::tuple_size_v<decltype(Rule::moments)>;
 
-/// Whether some hyperparameters of the rule need no moments.
+/// Whether some hyperparameters of the rule do not need its last moment.
 template <class Rule>
-constexpr bool may_lack_moments = requires(const Rule& rule) {
-  rule.keeps_moments();
+constexpr bool may_lack_last_moment = requires(const Rule& rule) {
+  rule.keeps_last_moment();
 };
 
+/// How many of its moments, from the first, the rule needs with its hyperparameters.
 template <class Rule>
-bool keeps_moments(const Rule& rule) {
-  if constexpr (may_lack_moments<Rule>) return rule.keeps_moments();
-  return moment_count<Rule> > 0;
+std::size_t kept_moments(const Rule& rule) {
+  if constexpr (may_lack_last_moment<Rule>) {
+    if (!rule.keeps_last_moment()) return moment_count<Rule> - 1;
+  }
+  return moment_count<Rule>;
 }
 
 }  // namespace convoy

@@ -15,7 +15,7 @@ struct Sgd {
   static constexpr std::array names{"sgd"};
   static constexpr std::array moments{"velocity"};
   static constexpr int flops = 6;
-  bool keeps_moments() const { return momentum > 0; }
+  bool keeps_last_moment() const { return momentum > 0; }
 
   bool operator==(const Sgd&) const = default;
 

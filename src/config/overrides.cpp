@@ -229,24 +229,29 @@ std::vector<std::string> drop_replaced(Value& root) {
     Value& section = root.items[static_cast<std::size_t>(found - root.keys.begin())];
     if (section.kind != Value::Kind::map) continue;
     if (std::none_of(section.items.begin(), section.items.end(), is_override)) continue;
-    std::vector<std::string> dropped;
-    std::string where, conditions;
+    struct Dropped {
+      std::string condition, where;
+      std::vector<std::string> keys;
+    };
+    std::vector<Dropped> dropped;  // one for each condition
     for (const auto& [key, condition] : field.idle_keys(section)) {
       const Value* decides = section.find(condition.substr(0, condition.find(':')));
       const auto at = std::find(section.keys.begin(), section.keys.end(), key) - section.keys.begin();
       if (decides == nullptr || !is_override(*decides) ||
           is_override(section.items[static_cast<std::size_t>(at)]))
         continue;
-      where = decides->mark.text();
-      if (conditions.find(condition) == std::string::npos)
-        conditions += (conditions.empty() ? "" : ", ") + condition;
-      dropped.push_back(key);
+      const auto same = std::find_if(dropped.begin(), dropped.end(),
+                                     [&, &of = condition](const Dropped& d) { return d.condition == of; });
+      if (same == dropped.end())
+        dropped.push_back({condition, decides->mark.text(), {key}});
+      else
+        same->keys.push_back(key);
       section.items.erase(section.items.begin() + at);
       section.keys.erase(section.keys.begin() + at);
     }
-    if (!dropped.empty()) {
+    for (const auto& [condition, where, keys] : dropped) {
       notes.push_back(fmt::format("{}: ignores {} of the file, which {} only with {}", where,
-                                  fmt::join(dropped, ", "), dropped.size() == 1 ? "goes" : "go", conditions));
+                                  fmt::join(keys, ", "), keys.size() == 1 ? "goes" : "go", condition));
     }
   }
   return notes;

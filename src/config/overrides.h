@@ -14,7 +14,7 @@ namespace convoy {
 void apply_override(Value& root, const std::string& assignment);
 
 /// Removes keys of the file that do not go with what the command line says in their section: `momentum` after
-/// optimizer.name=adamw. Returns a sentence for each section from which some were removed.
+/// optimizer.name=adamw. Returns a sentence for each condition that keys of a section lack.
 std::vector<std::string> drop_replaced(Value& root);
 
 /// parse_config and load_config, with the sentences of drop_replaced() added to `notes`.

@@ -9,5 +9,7 @@ namespace convoy {
 // One per rule of OptimizerRule, defined in the rule's own file here. A rule without one does not compile.
 Table<Sgd> keys_of(const Sgd&);
 Table<Adam> keys_of(const Adam&);
+Table<RmsProp> keys_of(const RmsProp&);
+Table<Lion> keys_of(const Lion&);
 
 }  // namespace convoy

@@ -171,7 +171,8 @@ class Mistakes(ProgramTest):
     def test_what_an_override_leaves_out_is_said_once(self):
         config = self.write(SMALL.replace("name: sgd, lr: 0.1", "name: sgd, lr: 0.1, momentum: 0.9, nesterov: true"))
         result = self.succeed("plan", config, "optimizer.name=adamw", ranks=2)
-        self.assertEqual(result.stderr.count("optimizer.name=adamw: ignores momentum, nesterov of the file"), 1, result.stderr)
+        for key in ("momentum", "nesterov"):
+            self.assertEqual(result.stderr.count(f"optimizer.name=adamw: ignores {key} of the file"), 1, result.stderr)
 
     def test_missing_run(self):
         self.refuse(1, ["nowhere"], "eval", "nowhere")

@@ -92,7 +92,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"device: gpu",
              "device: expected auto | cpu | cuda | reference, got \"gpu\" (did you mean \"cuda\"?)"},
         Case{"optimizer: {name: adan}", "got \"adan\" (did you mean \"adam\"?)"},
-        Case{"optimizer: adagrad", "optimizer.name: expected sgd | adam | adamw, got \"adagrad\""},
+        Case{"optimizer: adagrad",
+             "optimizer.name: expected sgd | adam | adamw | rmsprop | lion, got \"adagrad\""},
         Case{"train: {precision: fp8}",
              "train.precision: expected fp32 | tf32 | fp16 | bf16 | fp64, got \"fp8\""},
         Case{"data: {source: volumes, path: x}", "volumes is not available in this version"},
@@ -154,8 +155,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"data: {augment: [cutmix]}", "data.augment[0].cutmix.alpha: missing"},
         // Keys that need or exclude each other.
         Case{"optimizer: {nesterov: true}", "optimizer.nesterov: needs momentum > 0"},
-        Case{"optimizer: {name: adam, momentum: 0.9}", "optimizer.momentum: only with name: sgd"},
-        Case{"optimizer: {beta1: 0.9}", "optimizer.beta1: only with name: adam | adamw"},
+        Case{"optimizer: {name: adam, momentum: 0.9}", "optimizer.momentum: only with name: sgd | rmsprop"},
+        Case{"optimizer: {beta1: 0.9}", "optimizer.beta1: only with name: adam | adamw | lion"},
+        Case{"optimizer: {name: lion, epsilon: 1e-8}",
+             "optimizer.epsilon: only with name: adam | adamw | rmsprop"},
+        Case{"optimizer: {name: rmsprop, alpha: 1}", "optimizer.alpha: out of range"},
         Case{"schedule: {gamma: 0.5}", "schedule.gamma: only with name: step"},
         Case{"schedule: {name: one_cycle, warmup_epochs: 0.5}",
              "schedule.warmup_epochs: only with name: constant | step | linear | cosine"},
@@ -259,7 +263,8 @@ TEST(BadOverride, NamesTheCommandLine) {
   EXPECT_EQ(refusal(minimal, {"train.epoch=3"}),
             "command line: train.epoch=3: train.epoch: unknown key (did you mean \"epochs\"?)");
   EXPECT_EQ(refusal(minimal, {"optimizer={name: adam, momentum: 0.5}"}),
-            "command line: optimizer={name: adam, momentum: 0.5}: optimizer.momentum: only with name: sgd");
+            "command line: optimizer={name: adam, momentum: 0.5}: optimizer.momentum: only with name: sgd | "
+            "rmsprop");
   EXPECT_EQ(refusal(minimal, {"tarin.epochs=3"}),
             "command line: tarin.epochs=3: tarin: unknown key (did you mean \"train\"?)");
   EXPECT_NE(refusal(minimal, {"train={epochs: 1, epochs: 2}"}).find("train.epochs: given twice"),

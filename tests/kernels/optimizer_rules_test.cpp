@@ -1,6 +1,7 @@
 // What holds for any update rule, whatever its formula.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 #include "kernels/optimizer.h"
@@ -103,6 +104,13 @@ TEST_P(OptimizerRuleTest, EachMomentIsKeptAndUsed) {
   }
 }
 
+TEST_P(OptimizerRuleTest, ANaNInTheGradientReachesTheWeight) {
+  Values gradients(count, 1.0);
+  gradients[5] = std::numeric_limits<double>::quiet_NaN();
+  step(gradients);
+  for (std::size_t i = 0; i < w_.size(); ++i) EXPECT_EQ(std::isnan(w_[i]), i == 5) << "weight " << i;
+}
+
 // The sum of c (w - a)^2 / 2, with a learning rate that falls to zero.
 TEST_P(OptimizerRuleTest, FindsTheMinimumOfABowl) {
   const Values a = uniform(count, -1, 1, 3).values(), c = uniform(count, 0.5, 2, 4).values();
@@ -127,7 +135,8 @@ TEST(OptimizerStep, IsRefusedWithOtherMomentsThanItsRuleNeeds) {
   op.name = "step";
   const Tensor w = op.input("parameters", Values(64, 1.0)), g = op.input("gradients", Values(64, 1.0));
   const Tensor decay = op.input("decay", {0.0});
-  for (const OptimizerRule& rule : {OptimizerRule(Adam{}), OptimizerRule(Sgd{.momentum = 0.9f})}) {
+  for (const OptimizerRule& rule :
+       {OptimizerRule(Adam{}), OptimizerRule(Sgd{.momentum = 0.9f}), OptimizerRule(RmsProp{})}) {
     op.calls = {OptimizerStep{rule, w, g, {}, decay}};
     EXPECT_THROW(OpRunner(op, EngineKind::cpu).run(), Error);
     EXPECT_THROW(OpRunner(op, EngineKind::reference_f32).run(), Error);

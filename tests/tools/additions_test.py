@@ -77,18 +77,18 @@ class Additions(unittest.TestCase):
         run("cmake", "--preset", "cpu", "-DCMAKE_CXX_FLAGS_RELEASE=-O0", "-DCONVOY_WERROR=ON",
             "-DCONVOY_TESTS_ONLY=/tests/(kernels/(op_|elementwise|optimizer)|layers/|data/sets/)", seconds=300)
         run("cmake", "--build", "build/cpu", "-j", str(os.cpu_count() or 2), "--target", "convoy", "convoy_tests", seconds=3600)
-        tests = run("build/cpu/tests/convoy_tests", "--gtest_filter=*softsign*:*channel_gain*:*lion*:*kmnist*:*Every*", seconds=600)
-        for added in ("softsign", "channel_gain", "lion"):
+        tests = run("build/cpu/tests/convoy_tests", "--gtest_filter=*softsign*:*channel_gain*:*signum*:*kmnist*:*Every*", seconds=600)
+        for added in ("softsign", "channel_gain", "signum"):
             self.assertRegex(tests, rf"\[       OK \] .*{added}")
         (self.folder / "net.yaml").write_text(
             "data: {source: digits}\nmodel:\n  input: [1, 28, 28]\n"
             "  layers: [conv: {out: 4, kernel: 3}, channel_gain, softsign, globalavgpool, linear: 10]\n"
-            "train: {epochs: 1, global_batch: 500}\noptimizer: {name: lion, lr: 0.001}\n")
+            "train: {epochs: 1, global_batch: 500}\noptimizer: {name: signum, lr: 0.001}\n")
         run("build/cpu/convoy", "train", "net.yaml", "--output", "run", seconds=300)
         run("build/cpu/convoy", "train", "net.yaml", "train.epochs=2", "--resume", "auto", "--output", "run", seconds=300)
         for key in ("softsign", "channel_gain"):
             self.assertIn(key, run("build/cpu/convoy", "keys", key, seconds=60))
-        self.assertIn("lion", run("build/cpu/convoy", "keys", "optimizer", seconds=60))
+        self.assertIn("signum", run("build/cpu/convoy", "keys", "optimizer", seconds=60))
         self.assertIn("kmnist", run("build/cpu/convoy", "keys", "data", seconds=60))
 
 

@@ -108,6 +108,10 @@ TEST(OptimizerMoments, KeepTheirNamesInFiles) {
     EXPECT_EQ(names_of_moments(Adam{.decoupled = decoupled}),
               (Names{"optimizer.mean.0.weight", "optimizer.variance.0.weight"}));
   }
+  EXPECT_EQ(names_of_moments(RmsProp{}), Names{"optimizer.mean_square.0.weight"});
+  EXPECT_EQ(names_of_moments(RmsProp{.momentum = 0.9f}),
+            (Names{"optimizer.mean_square.0.weight", "optimizer.velocity.0.weight"}));
+  EXPECT_EQ(names_of_moments(Lion{}), Names{"optimizer.momentum.0.weight"});
 }
 
 }  // namespace
