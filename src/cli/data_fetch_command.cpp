@@ -113,8 +113,7 @@ class Fetch {
       log_warn("{}: its SHA-256 is not {}; it will be replaced", path.string(), sum);
     }
     std::vector<std::string> addresses;
-    for (const std::string& server : servers_)
-      addresses.push_back(server + (server.ends_with('/') ? "" : "/") + file.name);
+    for (const std::string& server : servers_) addresses.push_back(address_at(server, file.name));
     downloads_.fetch(addresses, path, sum);
     return true;
   }

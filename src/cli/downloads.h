@@ -10,6 +10,11 @@
 
 namespace convoy {
 
+/// Of a file in a server's folder, whose address may end with a slash.
+inline std::string address_at(const std::string& folder, const std::string& file) {
+  return folder + (folder.ends_with('/') ? "" : "/") + file;
+}
+
 class Downloads {
  public:
   /// `timeout`: seconds without a byte after which a server is given up. `stop` outlives this.

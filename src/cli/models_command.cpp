@@ -7,7 +7,6 @@
 #include "core/log.h"
 #include "src/cli/commands.h"
 #include "src/cli/downloads.h"
-#include "src/config/hints.h"
 #include "src/config/named_model.h"
 #include "src/io/checksum.h"
 #include "src/model/graph_builder.h"
@@ -95,24 +94,13 @@ void print_table() {
       "weights.\n");
 }
 
-const NamedModel& find_model(const std::string& name) {
-  for (const NamedModel& model : named_models())
-    if (model.name == name) return model;
-  std::vector<std::string> names;
-  for (const NamedModel& model : named_models()) names.push_back(model.name);
-  fail_usage("no network called {}{}; `convoy models` lists them", quote(name, 60),
-             did_you_mean(name, names));
-}
-
 void fetch_weights(const ModelsFetchArguments& arguments, const StopRequest& stop) {
   namespace fs = std::filesystem;
-  const NamedModel& model = find_model(arguments.name);
+  const NamedModel& model = named_model(arguments.name);
   const ModelFacts facts = facts_of(model);
   if (facts.weights.empty()) fail_usage("{}: its file names no weights to download", model.name);
   const std::string file = fs::path(facts.weights).filename().string();
-  const std::string address = arguments.mirror.empty()
-                                  ? facts.weights
-                                  : arguments.mirror + (arguments.mirror.ends_with('/') ? "" : "/") + file;
+  const std::string address = arguments.mirror.empty() ? facts.weights : address_at(arguments.mirror, file);
   const fs::path path = arguments.output.empty() ? fs::path(file) : fs::path(arguments.output);
   if (fs::is_regular_file(path) && sha256_of(path).starts_with(facts.checksum))
     log_info("{}: already here", path.string());
@@ -134,7 +122,7 @@ int run(const CommandContext& context, const ModelsArguments& arguments) {
 
 int run(const CommandContext& context, const ModelsShowArguments& arguments) {
   std::string text;
-  agree(context.ranks, [&] { text = find_model(arguments.name).text; });
+  agree(context.ranks, [&] { text = named_model(arguments.name).text; });
   if (context.ranks.is_root()) fmt::print("{}", text);
   return static_cast<int>(ExitCode::done);
 }

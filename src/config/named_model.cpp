@@ -19,28 +19,8 @@ Value* find(Value& map, std::string_view key) {
   return const_cast<Value*>(std::as_const(map).find(key));
 }
 
-void set(Value& map, const std::string& key, Value value) {
-  if (Value* there = find(map, key))
-    *there = std::move(value);
-  else
-    map.add(key, std::move(value));
-}
-
 Value file_of(const NamedModel& model) {
   return parse_yaml(model.text, model.name + ".yaml");
-}
-
-const NamedModel& model_of(const Value& name) {
-  const Place place{name, "model.name"};
-  if (name.kind != Value::Kind::scalar)
-    place.refuse("expected the name of a network, got {}", describe(name));
-  std::vector<std::string> names;
-  for (const NamedModel& model : named_models()) {
-    if (model.name == name.text) return model;
-    names.push_back(model.name);
-  }
-  const std::string near = did_you_mean(name.text, names);
-  place.refuse("unknown network {}{}; `convoy models` lists them", quote(name.text, 60), near);
 }
 
 /// The defaults, and what the configuration says in their place.
@@ -102,12 +82,21 @@ const std::vector<NamedModel>& named_models() {
   return models;
 }
 
+const NamedModel& named_model(const std::string& name, const std::string& where) {
+  std::vector<std::string> names;
+  for (const NamedModel& model : named_models()) {
+    if (model.name == name) return model;
+    names.push_back(model.name);
+  }
+  fail_usage("{}unknown network {}{}; `convoy models` lists them", where, quote(name, 60),
+             did_you_mean(name, names));
+}
+
 ModelFacts facts_of(const NamedModel& model) {
   const Value file = file_of(model);
   ModelFacts facts;
   facts.about = text_of(file, "about");
   if (const Value* weights = file.find("weights")) {
-    facts.weights_of = text_of(*weights, "names");
     facts.weights = text_of(*weights, "url");
     facts.checksum = text_of(*weights, "sha256");
   }
@@ -132,7 +121,9 @@ void expand_named_model(Value& root) {
   const Place layers = Place{*model, "model"}.at("layers");
   if (model->find("layers") != nullptr)
     layers.refuse("`name` stands for a list of layers of its own; leave one of the two out");
-  const NamedModel& shipped = model_of(*name);
+  if (name->kind != Value::Kind::scalar)
+    Place{*name, "model.name"}.refuse("expected the name of a network, got {}", describe(*name));
+  const NamedModel& shipped = named_model(name->text, name->mark.text() + ": model.name: ");
   Value file = file_of(shipped);
   Value expanded = Value::map();
   expanded.mark = model->mark;
@@ -152,7 +143,7 @@ void expand_named_model(Value& root) {
       shape.items[0].text == std::to_string(normalize->items[0].items.size())) {
     Value* data = find(root, "data");
     if (data != nullptr && data->kind == Value::Kind::map && data->find("normalize") == nullptr)
-      set(*data, "normalize", *normalize);
+      data->add("normalize", *normalize);
   }
 }
 

@@ -17,10 +17,12 @@ struct NamedModel {
 /// In the order of their names.
 const std::vector<NamedModel>& named_models();
 
+/// The network of that name. Throws Error (exit code 2), which begins with `where` and names the nearest.
+const NamedModel& named_model(const std::string& name, const std::string& where = "");
+
 /// What a model's file says of itself.
 struct ModelFacts {
-  std::string about;       ///< the network, and who published it
-  std::string weights_of;  ///< the library whose names its parameters have: "torchvision"
+  std::string about;  ///< the network, and who published it
   std::string weights,
       checksum;  ///< an address of pretrained weights and the start of their SHA-256, or empty
   std::vector<std::pair<std::string, std::string>> parameters;  ///< with their defaults
