@@ -123,7 +123,8 @@ void expand_named_model(Value& root) {
     layers.refuse("`name` stands for a list of layers of its own; leave one of the two out");
   if (name->kind != Value::Kind::scalar)
     Place{*name, "model.name"}.refuse("expected the name of a network, got {}", describe(*name));
-  const NamedModel& shipped = named_model(name->text, name->mark.text() + ": model.name: ");
+  const std::string where = name->mark.text() + ": model.name: ";
+  const NamedModel& shipped = named_model(name->text, where);
   Value file = file_of(shipped);
   Value expanded = Value::map();
   expanded.mark = model->mark;
