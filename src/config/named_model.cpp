@@ -82,14 +82,14 @@ const std::vector<NamedModel>& named_models() {
   return models;
 }
 
-const NamedModel& named_model(const std::string& name, const std::string& where) {
+const NamedModel& named_model(std::string_view name, std::string_view where) {
   std::vector<std::string> names;
   for (const NamedModel& model : named_models()) {
     if (model.name == name) return model;
     names.push_back(model.name);
   }
   fail_usage("{}unknown network {}{}; `convoy models` lists them", where, quote(name, 60),
-             did_you_mean(name, names));
+             did_you_mean(std::string(name), names));
 }
 
 ModelFacts facts_of(const NamedModel& model) {
@@ -123,8 +123,7 @@ void expand_named_model(Value& root) {
     layers.refuse("`name` stands for a list of layers of its own; leave one of the two out");
   if (name->kind != Value::Kind::scalar)
     Place{*name, "model.name"}.refuse("expected the name of a network, got {}", describe(*name));
-  const std::string where = name->mark.text() + ": model.name: ";
-  const NamedModel& shipped = named_model(name->text, where);
+  const NamedModel& shipped = named_model(name->text, name->mark.text() + ": model.name: ");
   Value file = file_of(shipped);
   Value expanded = Value::map();
   expanded.mark = model->mark;

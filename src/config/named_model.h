@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/config/value.h"
@@ -18,7 +19,7 @@ struct NamedModel {
 const std::vector<NamedModel>& named_models();
 
 /// The network of that name. Throws Error (exit code 2), which begins with `where` and names the nearest.
-const NamedModel& named_model(const std::string& name, const std::string& where = "");
+const NamedModel& named_model(std::string_view name, std::string_view where = {});
 
 /// What a model's file says of itself.
 struct ModelFacts {
