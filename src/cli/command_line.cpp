@@ -115,6 +115,7 @@ int run_command_line(int argc, char** argv, const CommandContext& context) {
   add_models(app, action);
   add_data(app, action);
   add_bench(app, action);
+  add_study(app, action);
   add_completion(app, action);
   app.footer(first_steps + std::string(exit_codes));
   std::vector<std::string> words(argv + 1, argv + argc);

@@ -130,6 +130,10 @@ struct RunsArguments {
   std::string folder = "runs";
   bool csv = false, json = false;
 };
+struct StudyArguments {
+  std::string path, output;
+  bool quick = false;
+};
 struct CompletionArguments {
   std::string shell;                        ///< "bash", "zsh" or "fish"
   std::function<CommandNode()> describe{};  ///< the whole command line, once it is all there
@@ -156,6 +160,7 @@ int run(const CommandContext& context, const DataPackArguments& arguments);
 int run(const CommandContext& context, const DataFetchArguments& arguments);
 int run(const CommandContext& context, const DataInfoArguments& arguments);
 int run(const CommandContext& context, const RunsArguments& arguments);
+int run(const CommandContext& context, const StudyArguments& arguments);
 int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

@@ -19,6 +19,7 @@ void add_run_commands(CLI::App& app, Action& action);  ///< train, check, eval, 
 void add_models(CLI::App& app, Action& action);
 void add_data(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_study(CLI::App& app, Action& action);
 
 /// Where the options of `command` go; once it is chosen, running it is the action.
 template <class Arguments>
