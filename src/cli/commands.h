@@ -134,6 +134,10 @@ struct StudyArguments {
   std::string path, output;
   bool quick = false;
 };
+struct ReportArguments {
+  std::vector<std::string> runs;
+  std::string output = "report";
+};
 struct CompletionArguments {
   std::string shell;                        ///< "bash", "zsh" or "fish"
   std::function<CommandNode()> describe{};  ///< the whole command line, once it is all there
@@ -161,6 +165,7 @@ int run(const CommandContext& context, const DataFetchArguments& arguments);
 int run(const CommandContext& context, const DataInfoArguments& arguments);
 int run(const CommandContext& context, const RunsArguments& arguments);
 int run(const CommandContext& context, const StudyArguments& arguments);
+int run(const CommandContext& context, const ReportArguments& arguments);
 int run(const CommandContext& context, const CompletionArguments& arguments);
 
 }  // namespace convoy

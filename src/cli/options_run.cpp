@@ -49,8 +49,7 @@ void add_train(CLI::App& app, Action& action) {
 }
 
 void add_check(CLI::App& app, Action& action) {
-  CLI::App* command =
-      app.add_subcommand("check", "try everything that can fail before the first step, without training");
+  CLI::App* command = app.add_subcommand("check", "try everything that can fail, without training");
   command->group("Train a network");
   auto& arguments = arguments_of<CheckArguments>(command, action);
   add_config_arguments(command, arguments.config);
@@ -60,8 +59,7 @@ void add_check(CLI::App& app, Action& action) {
 }
 
 void add_plan(CLI::App& app, Action& action) {
-  CLI::App* command =
-      app.add_subcommand("plan", "print every call of a step and every byte of memory, without training");
+  CLI::App* command = app.add_subcommand("plan", "print calls and memory of a step, without training");
   command->group("Train a network");
   auto& arguments = arguments_of<PlanArguments>(command, action);
   add_config_arguments(command, arguments.config);
@@ -86,9 +84,8 @@ void add_keys(CLI::App& app, Action& action) {
 }
 
 void add_eval(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "eval",
-      "measure a run or checkpoint on its validation or test data: accuracy, loss, figures of each class");
+  CLI::App* command =
+      app.add_subcommand("eval", "measure a run or checkpoint on its validation or test data");
   command->group("Use a trained network");
   auto& arguments = arguments_of<EvalArguments>(command, action);
   add_run(command, arguments.path);

@@ -1,12 +1,25 @@
-// The options of `convoy study`.
+// The options of `convoy study` and `convoy report`.
 #include "src/cli/options.h"
 
 namespace convoy {
 
+namespace {
+
+void add_report(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("report", "show runs side by side as a page with charts");
+  command->group("Use a trained network");
+  auto& arguments = arguments_of<ReportArguments>(command, action);
+  command->add_option("RUN", arguments.runs, "folders of runs")->option_text("RUN ...")->required();
+  command->add_option("--output", arguments.output, "folder for index.html, study.json and tables")
+      ->option_text("DIR")
+      ->capture_default_str();
+}
+
+}  // namespace
+
 void add_study(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("study",
-                                         "compare networks on engines (plain loops, threads, ranks, GPUs) "
-                                         "and show speeds and accuracy as a page");
+  add_report(app, action);
+  CLI::App* command = app.add_subcommand("study", "compare networks and engines on a page with charts");
   command->group("Data and speed");
   auto& arguments = arguments_of<StudyArguments>(command, action);
   command

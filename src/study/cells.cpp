@@ -89,6 +89,28 @@ void ask_for_losses(StudyCell& cell, const fs::path& stem) {
   words.insert(words.end(), {"--steps", std::to_string(gate_steps), "--output", cell.result.string()});
 }
 
+std::string python() {
+  const char* chosen = std::getenv("CONVOY_PYTHON");
+  return chosen != nullptr && *chosen != '\0' ? chosen : "python3";
+}
+
+/// bench/torch_speed.py of the clone that the program was built in; empty: it was not.
+fs::path torch_script(const StudyPlace& place) {
+  for (fs::path folder = place.program.parent_path(); folder.has_relative_path();
+       folder = folder.parent_path()) {
+    if (const fs::path script = folder / "bench" / "torch_speed.py"; fs::is_regular_file(script))
+      return script;
+  }
+  return {};
+}
+
+/// A network's configuration with nothing left to look up, for PyTorch.
+std::string resolved(const StudyVariant& variant, const StudyEngine& engine) {
+  std::vector<std::string> overrides = variant.overrides;
+  if (engine.batch > 0) overrides.push_back(fmt::format("train.global_batch={}", engine.batch));
+  return to_yaml(load_config(variant.config.string(), overrides));
+}
+
 /// Speeds are of random images, so no data set needs to be there; one image takes as long in any batch where
 /// steps are run one after the other.
 void ask_for_batch(StudyCell& cell, const StudyEngine& engine) {
@@ -97,7 +119,16 @@ void ask_for_batch(StudyCell& cell, const StudyEngine& engine) {
 
 }  // namespace
 
-std::string what_lacks(const StudyEngine& engine) {
+std::string what_lacks(const StudyEngine& engine, const StudyPlace& place) {
+  if (!engine.pytorch.empty()) {
+    if (torch_script(place).empty())
+      return "bench/torch_speed.py is not beside the program; study in a clone of the source";
+    const char* question =
+        engine.device == Device::cuda ? "import torch, yaml; torch.cuda.init()" : "import torch, yaml";
+    if (run_child({{python(), "-c", question}, {}}, place.folder / "pytorch.log", [] { return false; }) != 0)
+      return fmt::format("{} cannot {}; name another Python in CONVOY_PYTHON", python(), question);
+    return {};
+  }
   if (engine.device == Device::cuda && cuda_device_count() < engine.ranks)
     return fmt::format("this machine has {} of {} GPUs", cuda_device_count(), engine.ranks);
   if (engine.ranks > 1 && on_path("mpirun").empty()) return "there is no mpirun on the PATH";
@@ -131,9 +162,24 @@ StudyCell speed_cell(const Study& study, const StudyPlace& place, std::size_t va
                            round + 1, study.rounds);
   set_result(cell, file_of(place, "speeds", study, variant, fmt::format("{} round {}", by.name(), round + 1)),
              ".json");
-  ask_for_batch(cell, by);
-  cell.command.words.insert(cell.command.words.end(),
-                            {"--seconds", fmt::format("{}", study.seconds), "--json", cell.result.string()});
+  std::vector<std::string>& words = cell.command.words;
+  if (by.pytorch.empty()) {
+    ask_for_batch(cell, by);
+  } else {
+    cell.config_text = resolved(study.variants[variant], by);
+    cell.config = cell.result.parent_path() / (cell.result.stem().string() + ".yaml");
+    words = {python(),
+             torch_script(place).string(),
+             cell.config.string(),
+             "--device",
+             device_word(by.device),
+             "--mode",
+             by.pytorch,
+             "--precision",
+             name_of(by.precision)};
+    if (by.threads > 0) words.insert(words.end(), {"--threads", std::to_string(by.threads)});
+  }
+  words.insert(words.end(), {"--seconds", fmt::format("{}", study.seconds), "--json", cell.result.string()});
   return cell;
 }
 

@@ -28,6 +28,8 @@ struct StudyCell {
   ChildCommand command;
   std::filesystem::path result;  ///< a file, of trainings the run's folder
   std::filesystem::path log;
+  std::filesystem::path config;  ///< a file that the command reads and that is written first; empty: none
+  std::string config_text;
 };
 
 /// Where a study is kept, and the program that its processes run.
@@ -35,8 +37,8 @@ struct StudyPlace {
   std::filesystem::path folder, program;
 };
 
-/// Why this machine cannot run an engine; empty: it can.
-std::string what_lacks(const StudyEngine& engine);
+/// Why this machine cannot run an engine; empty: it can. PyTorch is asked for by starting it.
+std::string what_lacks(const StudyEngine& engine, const StudyPlace& place);
 
 StudyCell truth_cell(const Study& study, const StudyPlace& place, std::size_t variant);
 StudyCell gate_cell(const Study& study, const StudyPlace& place, std::size_t variant, std::size_t engine);

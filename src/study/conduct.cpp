@@ -51,17 +51,18 @@ class Conductor {
   StudyResults run() {
     claim(study_, place_.folder);
     for (std::size_t e = 0; e < study_.engines.size(); ++e) {
-      const std::string lack = what_lacks(study_.engines[e]);
+      const std::string lack = what_lacks(study_.engines[e], place_);
+      if (lack.empty() && study_.engines[e].pytorch.empty()) own_.push_back(e);
       if (lack.empty())
         engines_.push_back(e);
       else
         results_.left_out.push_back(fmt::format("{}: {}", study_.engines[e].name(), lack));
     }
     for (const std::string& line : results_.left_out) progress_("left out: " + line);
-    const std::size_t per_variant = engines_.size();
-    cells_ = study_.variants.size() * (1 + per_variant * static_cast<std::size_t>(1 + study_.rounds) + 1 +
+    const std::size_t rounds = static_cast<std::size_t>(study_.rounds);
+    cells_ = study_.variants.size() * ((study_.compare ? 1 + own_.size() : 0) + engines_.size() * rounds + 1 +
                                        (study_.train ? study_.seeds.size() : 0));
-    compare();
+    if (study_.compare) compare();
     measure();
     time_calls();
     if (study_.train) train();
@@ -75,6 +76,7 @@ class Conductor {
     if (is_done(cell)) return true;
     if (stop_()) return false;
     progress_(fmt::format("[{}/{}] {}", begun_, cells_, cell.title));
+    if (!cell.config.empty()) write_file_atomically(cell.config, cell.config_text);
     const int code = run_child(cell.command, cell.log, stop_);
     if (code == 0 && is_done(cell)) return true;
     if (stop_()) return false;
@@ -87,7 +89,7 @@ class Conductor {
     for (std::size_t v = 0; v < study_.variants.size(); ++v) {
       const StudyCell truth = truth_cell(study_, place_, v);
       if (!finish(truth)) continue;
-      for (const std::size_t e : engines_) {
+      for (const std::size_t e : own_) {
         const StudyCell cell = gate_cell(study_, place_, v, e);
         if (finish(cell)) results_.gates.push_back(read_gate(cell, truth, study_.engines[e]));
       }
@@ -107,9 +109,9 @@ class Conductor {
 
   /// Of those whose speed is known; the first engine where none is.
   std::size_t fastest(std::size_t variant) const {
-    std::size_t best = engines_.front();
+    std::size_t best = own_.front();
     double most = 0;
-    for (const std::size_t e : engines_) {
+    for (const std::size_t e : own_) {
       const SpeedResult* speed = results_.speed(variant, e);
       if (speed != nullptr && speed->median() > most) most = speed->median(), best = e;
     }
@@ -117,13 +119,13 @@ class Conductor {
   }
 
   void time_calls() {
-    for (std::size_t v = 0; v < study_.variants.size() && !engines_.empty(); ++v) {
+    for (std::size_t v = 0; v < study_.variants.size() && !own_.empty(); ++v) {
       // Calls are timed on one rank.
       std::size_t engine = fastest(v);
       if (study_.engines[engine].ranks > 1) {
-        const auto alone = std::find_if(engines_.rbegin(), engines_.rend(),
+        const auto alone = std::find_if(own_.rbegin(), own_.rend(),
                                         [&](std::size_t e) { return study_.engines[e].ranks == 1; });
-        if (alone == engines_.rend()) continue;
+        if (alone == own_.rend()) continue;
         engine = *alone;
       }
       const StudyCell cell = calls_cell(study_, place_, v, engine);
@@ -133,7 +135,7 @@ class Conductor {
 
   void train() {
     for (const int seed : study_.seeds) {
-      for (std::size_t v = 0; v < study_.variants.size() && !engines_.empty(); ++v) {
+      for (std::size_t v = 0; v < study_.variants.size() && !own_.empty(); ++v) {
         const StudyCell cell = run_cell(study_, place_, v, fastest(v), seed);
         if (finish(cell)) results_.runs.push_back(read_run_result(cell));
       }
@@ -145,6 +147,7 @@ class Conductor {
   const std::function<bool()>& stop_;
   const StudyProgress& progress_;
   std::vector<std::size_t> engines_;  ///< that this machine has
+  std::vector<std::size_t> own_;      ///< of these Convoy's
   std::size_t cells_ = 0, begun_ = 0;
   StudyResults results_;
 };

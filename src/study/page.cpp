@@ -235,7 +235,8 @@ std::string study_json(const Study& study, const StudyResults& results) {
                                {"serial_fraction", curve.serial_fraction()}});
   }
   for (const RunResult& run : results.runs) {
-    Json& row = json["runs"].emplace_back(where(run.variant, run.engine));
+    Json& row = json["runs"].emplace_back(
+        Json{{"network", study.variants[run.variant].name}, {"engine", run.figures.engine}});
     row["seed"] = run.seed, row["folder"] = run.figures.folder.string(), row["epochs"] = Json::array();
     for (const EpochResult& epoch : run.epochs) {
       row["epochs"].push_back({{"epoch", epoch.epoch},

@@ -97,8 +97,8 @@ void add_speed(std::vector<SpeedResult>& speeds, const StudyCell& cell) {
   std::vector<double>& rates = found->images_per_second;
   const double rate = number_in(json, "images_per_second", cell.result);
   rates.insert(std::upper_bound(rates.begin(), rates.end(), rate), rate);
-  found->flops_per_image =
-      number_in(json, "flops", cell.result) / number_in(json, "global_batch", cell.result);
+  // PyTorch's are not counted: they are those of the network.
+  found->flops_per_image = number_or(json, "flops", 0) / number_in(json, "global_batch", cell.result);
   if (const auto arenas = json.find("arenas"); arenas != json.end() && arenas->is_object())
     found->bytes = number_or(*arenas, "total", 0);
 }

@@ -29,7 +29,7 @@ struct StudyFile {
   std::vector<std::string> set;
   std::vector<StudyEngine> engines;
   std::vector<int> seeds{1};
-  bool train = true;
+  bool compare = true, train = true;
   double seconds = 1;
   int rounds = 3;
 };
@@ -123,11 +123,23 @@ std::vector<Axis> vary_at(const Place& place) {
   return axes;
 }
 
+Codec<std::string> choice_of_modes() {
+  return choice<std::string>({{"eager", "eager"},
+                              {"channels_last", "channels_last"},
+                              {"compile", "compile"},
+                              {"reduce-overhead", "reduce-overhead"},
+                              {"max-autotune", "max-autotune"},
+                              {"graph", "graph"},
+                              {"graph-compile", "graph-compile"},
+                              {"graph-max-autotune", "graph-max-autotune"}});
+}
+
 /// What an entry of `engines` has lists of.
 struct EngineLists {
   std::vector<int> threads{0}, ranks{1};
   std::vector<Precision> precision{Precision::fp32};
   int batch = 0;
+  std::string mode = "channels_last";
 };
 
 /// `reference`, `cpu: {threads: [1, 2]}`, `cuda: {precision: [fp32, fp16], ranks: [1, 2]}`.
@@ -142,15 +154,22 @@ std::vector<StudyEngine> engines_at(const Place& place) {
   const Field<L> threads = field("threads", &L::threads, counts, "threads of a rank");
   const Field<L> ranks = field("ranks", &L::ranks, counts, "processes; on CUDA one per GPU");
   const Field<L> batch = field("batch", &L::batch, positive, "images of a measured step");
-  const std::map<std::string, std::pair<Device, Table<L>>> tables = {
-      {"reference", {Device::reference, {{batch}, {}, ""}}},
-      {"cpu", {Device::cpu, {{threads, ranks, batch}, {}, ""}}},
-      {"cuda",
-       {Device::cuda,
-        {{field("precision", &L::precision, one_or_list(precision, 1, 8), "see train.precision"), ranks,
-          batch},
-         {},
-         ""}}}};
+  const Field<L> precisions =
+      field("precision", &L::precision, one_or_list(precision, 1, 8), "see train.precision");
+  const Field<L> mode = field("mode", &L::mode, choice_of_modes(), "of bench/torch_worker.py");
+  struct Entry {
+    Device device;
+    bool pytorch;
+    Table<L> table;
+  };
+  const std::map<std::string, Entry> entries = {
+      {"reference", {Device::reference, false, {{batch}, {}, ""}}},
+      {"cpu", {Device::cpu, false, {{threads, ranks, batch}, {}, ""}}},
+      {"cuda", {Device::cuda, false, {{precisions, ranks, batch}, {}, ""}}},
+      {"pytorch-cpu", {Device::cpu, true, {{threads, mode, batch}, {}, ""}}},
+      {"pytorch-cuda", {Device::cuda, true, {{precisions, mode, batch}, {}, ""}}}};
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries) names.push_back(name);
   if (place.value.kind != Value::Kind::list || place.value.items.empty())
     place.refuse("expected a list such as [reference, {{cpu: {{threads: [1, 2]}}}}, cuda], got {}",
                  describe(place.value));
@@ -159,17 +178,20 @@ std::vector<StudyEngine> engines_at(const Place& place) {
     const Place at = place.item(i);
     const bool word = at.value.kind == Value::Kind::scalar;
     if (!word && (at.value.kind != Value::Kind::map || at.value.items.size() != 1))
-      at.refuse("expected reference, cpu or cuda, as a name or `name: {{...}}`; got {}", describe(at.value));
+      at.refuse("expected one of {}, as a name or `name: {{...}}`; got {}", fmt::join(names, ", "),
+                describe(at.value));
     const std::string& name = word ? at.value.text : at.value.keys[0];
-    const auto found = tables.find(name);
-    if (found == tables.end())
-      at.refuse("unknown engine {}; expected reference, cpu or cuda", quote(name, 60));
+    const auto found = entries.find(name);
+    if (found == entries.end())
+      at.refuse("unknown engine {}; expected one of {}", quote(name, 60), fmt::join(names, ", "));
     L lists;
-    if (!word) read_table(found->second.second, lists, Place{at.value.items[0], at.path + "." + name});
+    if (!word) read_table(found->second.table, lists, Place{at.value.items[0], at.path + "." + name});
     for (const Precision p : lists.precision) {
       for (const int ranks_of_it : lists.ranks) {
         for (const int threads_of_it : lists.threads) {
-          const StudyEngine engine{found->second.first, threads_of_it, ranks_of_it, p, lists.batch};
+          const StudyEngine engine{found->second.device, threads_of_it,
+                                   ranks_of_it,          p,
+                                   lists.batch,          found->second.pytorch ? lists.mode : ""};
           const auto same = [&](const StudyEngine& other) { return other.name() == engine.name(); };
           if (std::any_of(engines.begin(), engines.end(), same))
             at.refuse("{} is there twice", engine.name());
@@ -199,7 +221,8 @@ Table<StudyFile> study_table() {
           [](S& s, const Place& at) { s.engines = engines_at(at); })
           .require(),
       field("seeds", &S::seeds, one_or_list(number<int>(at_least(0)), 1, 1000), "a training for each"),
-      field("train", &S::train, boolean(), "false: speeds alone"),
+      field("compare", &S::compare, boolean(), "first losses with those of plain loops in double precision"),
+      field("train", &S::train, boolean(), "each network to the end of its epochs, on the fastest engine"),
       field("seconds", &S::seconds, number<double>(above(0)), "about how long a round measures an engine"),
       field("rounds", &S::rounds, number<int>(between(1, 1000)), "of measuring, in turn over everything")};
   return table;
@@ -260,17 +283,13 @@ const char* plural(int n) {
 }  // namespace
 
 std::string StudyEngine::name() const {
-  switch (device) {
-    case Device::reference:
-      return "reference";
-    case Device::cuda:
-      return fmt::format("cuda {}{}", name_of(precision), ranks > 1 ? fmt::format(", {} GPUs", ranks) : "");
-    default:
-      std::string text = "cpu";
-      if (threads > 0) text += fmt::format(", {} thread{}", threads, plural(threads));
-      if (ranks > 1) text += fmt::format(", {} ranks", ranks);
-      return text;
-  }
+  std::string text = pytorch.empty() ? "" : "PyTorch ";
+  text += device == Device::reference ? "reference" : device == Device::cuda ? "cuda" : "cpu";
+  if (device == Device::cuda) text += fmt::format(" {}", name_of(precision));
+  if (!pytorch.empty()) text += " " + pytorch;
+  if (threads > 0) text += fmt::format(", {} thread{}", threads, plural(threads));
+  if (ranks > 1) text += fmt::format(", {} {}", ranks, device == Device::cuda ? "GPUs" : "ranks");
+  return text;
 }
 
 std::string file_name_of(const std::string& name) {
@@ -301,7 +320,8 @@ Study load_study(const fs::path& path, bool quick) {
   study.title = file.title.empty() ? path.stem().string() : file.title;
   study.variants = variants_of(file, path.parent_path());
   study.engines = file.engines, study.seeds = file.seeds;
-  study.train = file.train, study.seconds = file.seconds, study.rounds = file.rounds;
+  study.compare = file.compare, study.train = file.train;
+  study.seconds = file.seconds, study.rounds = file.rounds;
   return study;
 }
 

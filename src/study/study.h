@@ -16,7 +16,8 @@ struct StudyEngine {
   int threads = 0;  ///< per rank, on the CPU; 0: not asked for
   int ranks = 1;    ///< processes; on CUDA GPUs
   Precision precision = Precision::fp32;
-  int batch = 0;  ///< images of a step when its speed is measured; 0: as the network's file has it
+  int batch = 0;        ///< images of a step when its speed is measured; 0: as the network's file has it
+  std::string pytorch;  ///< the mode of bench/torch_worker.py, for the same network in PyTorch; empty: Convoy
 
   /// "cpu, 2 threads", "cuda fp16, 2 GPUs": stands in tables and charts, and differs between engines.
   std::string name() const;
@@ -34,8 +35,9 @@ struct Study {
   std::vector<StudyVariant> variants;
   std::vector<StudyEngine> engines;
   std::vector<int> seeds{1};  ///< a training for each
-  bool train = true;          ///< false: speeds alone
-  double seconds = 1;         ///< about how long a round measures an engine
+  bool compare = true;        ///< first losses with those of plain loops in double precision
+  bool train = true;
+  double seconds = 1;  ///< about how long a round measures an engine
   int rounds = 3;
   std::string text;  ///< the file's
 };

@@ -37,6 +37,7 @@ StudyTable gate_table(const Study& study, const StudyResults& results) {
 }
 
 StudyTable speed_table(const Study& study, const StudyResults& results) {
+  if (results.speeds.empty()) return {};
   const std::size_t base = sequential_engine(study, results);
   StudyTable table{"speeds",
                    "Speed of whole training steps: median, lowest and highest of the rounds",
@@ -51,7 +52,7 @@ StudyTable speed_table(const Study& study, const StudyResults& results) {
       table.rows.push_back({study.variants[v].name, study.engines[e].name(), figure(speed->median()),
                             figure(speed->images_per_second.front()), figure(speed->images_per_second.back()),
                             one != nullptr ? figure(speed->median() / one->median()) : "-",
-                            figure(speed->flops_per_image / 1e6)});
+                            speed->flops_per_image > 0 ? figure(speed->flops_per_image / 1e6) : "-"});
     }
   }
   return table;
@@ -77,13 +78,15 @@ StudyTable scaling_table(const Study& study, const StudyResults& results) {
 StudyTable variant_table(const Study& study, const StudyResults& results) {
   StudyTable table{"networks",
                    "Networks side by side",
-                   {"network", "MFLOP per image", "memory of a rank, MiB", "fastest engine", "images/s", "accuracy",
-                    "runs", "training, s"},
+                   {"network", "MFLOP per image", "memory of a rank, MiB", "fastest engine", "images/s",
+                    "accuracy", "runs", "training, s"},
                    {}};
   for (std::size_t v = 0; v < study.variants.size(); ++v) {
     const SpeedResult* best = nullptr;
     for (const SpeedResult& speed : results.speeds) {
-      if (speed.variant == v && (best == nullptr || speed.median() > best->median())) best = &speed;
+      if (speed.variant == v && study.engines[speed.engine].pytorch.empty() &&
+          (best == nullptr || speed.median() > best->median()))
+        best = &speed;
     }
     const std::optional<Accuracy> accuracy = accuracy_of(results, v);
     if (best == nullptr && !accuracy) continue;
@@ -95,8 +98,9 @@ StudyTable variant_table(const Study& study, const StudyResults& results) {
       row.insert(row.end(), {"-", "-", "-", "-"});
     }
     if (accuracy) {
-      row.insert(row.end(), {percent(accuracy->mean), accuracy->runs > 1 ? percent(accuracy->deviation) : "-"});
-    row.insert(row.end(), {std::to_string(accuracy->runs), figure(accuracy->seconds)});
+      row.insert(row.end(),
+                 {percent(accuracy->mean), accuracy->runs > 1 ? percent(accuracy->deviation) : "-"});
+      row.insert(row.end(), {std::to_string(accuracy->runs), figure(accuracy->seconds)});
     } else {
       row.insert(row.end(), {"-", "-", "0", "-"});
     }
@@ -106,11 +110,10 @@ StudyTable variant_table(const Study& study, const StudyResults& results) {
 }
 
 StudyTable call_table(const Study& study, const StudyResults& results) {
-  StudyTable table{
-      "calls",
-      "What takes nine tenths of a step",
-      {"network", "engine", "layer", "call", "shape", "ms", "share, %", "GFLOP/s", "GB/s"},
-      {}};
+  StudyTable table{"calls",
+                   "What takes nine tenths of a step",
+                   {"network", "engine", "layer", "call", "shape", "ms", "share, %", "GFLOP/s", "GB/s"},
+                   {}};
   for (const CallsResult& result : results.calls) {
     double total = 0;
     for (const StudyCall& call : result.calls) total += call.seconds;
@@ -163,8 +166,9 @@ std::size_t sequential_engine(const Study& study, const StudyResults& results) {
   };
   std::size_t found = find([](const StudyEngine& e) { return e.device == Device::reference; });
   if (found == study.engines.size())
-    found =
-        find([](const StudyEngine& e) { return e.device == Device::cpu && e.threads == 1 && e.ranks == 1; });
+    found = find([](const StudyEngine& e) {
+      return e.device == Device::cpu && e.threads == 1 && e.ranks == 1 && e.pytorch.empty();
+    });
   return found == study.engines.size() ? 0 : found;
 }
 
@@ -188,6 +192,7 @@ std::vector<ScalingCurve> scaling_curves(const Study& study, const StudyResults&
     for (const SpeedResult& speed : results.speeds) {
       if (speed.variant != v) continue;
       const StudyEngine& engine = study.engines[speed.engine];
+      if (!engine.pytorch.empty()) continue;
       if (engine.device == Device::cuda)
         speeds[fmt::format("GPUs, {}", name_of(engine.precision))][engine.ranks] = speed.median();
       if (engine.device != Device::cpu) continue;
