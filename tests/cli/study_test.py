@@ -21,7 +21,7 @@ from launch import ProgramTest, finish, main  # noqa: E402
 from patience import patience  # noqa: E402
 
 NETWORK = """
-data: {source: digits, validation: test}
+data: {source: synthetic, synthetic: {image: [1, 28, 28], classes: 10, train: 2000, test: 100}}
 model: {input: [1, 28, 28], layers: [conv: {out: 4, kernel: 3}, relu, maxpool: 4, flatten, linear: 10]}
 train: {epochs: 1, global_batch: 500, tensorboard: false}
 optimizer: {name: adam, lr: 0.01}
