@@ -33,6 +33,16 @@ std::vector<std::string> variables_of(std::int64_t pid) {
   return variables;
 }
 
+/// The path that a process was started from: as long as it runs, also where another file is there by now, as
+/// after an update.
+std::string program_of(std::int64_t pid) {
+  std::error_code unreadable;
+  std::string program = fs::read_symlink(folder_of(pid) / "exe", unreadable).string();
+  constexpr std::string_view gone = " (deleted)";
+  if (program.ends_with(gone)) program.resize(program.size() - gone.size());
+  return program;
+}
+
 std::optional<int> rank_in(const std::vector<std::string>& variables) {
   for (const std::string_view name : rank_variables)
     for (const std::string& variable : variables)
@@ -47,8 +57,7 @@ LocalRanks::LocalRanks() : own_(kinship_of(::getpid())), launcher_(kinship_of(ow
 
 LocalRanks::Kinship LocalRanks::kinship_of(std::int64_t pid) {
   Kinship kinship;
-  std::error_code unreadable;
-  kinship.program = fs::read_symlink(folder_of(pid) / "exe", unreadable).string();
+  kinship.program = program_of(pid);
   kinship.parent = parent_of(pid);
   const std::vector<std::string> variables = variables_of(pid);
   kinship.rank = rank_in(variables);

@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,22 @@ class StoppedRank(ProgramTest):
                 self.assertEqual((int(named[1]), int(named[2])), (rank, pid), said[0])
                 print(f"{command}: rank {rank} of {ranks} stopped after {delay:.2f} of {whole[command, ranks]:.2f} s, {named[3]}, all "
                       f"gone after {seconds:.2f} s (limit {LIMIT:.1f})", file=sys.stderr)
+
+    def test_a_program_that_is_replaced_meanwhile(self):
+        """Ranks know each other although one began with a file that is gone: it is stopped as soon as the file is."""
+        copy = self.folder / "bin" / "convoy"
+        copy.parent.mkdir()
+        shutil.copy(self.program, copy)
+        for part in pathlib.Path(self.program).parent.glob("lib*"):  # plugins, which it finds beside itself
+            (copy.parent / part.name).symlink_to(part)
+        self.program = str(copy)
+        process, pids = self.begin("train", 2)
+        copy.unlink()
+        os.kill(pids[1], signal.SIGSTOP)
+        start = time.monotonic()
+        _, errors = process.communicate(timeout=LIMIT + patience(30))
+        self.assertLessEqual(time.monotonic() - start, LIMIT, errors)
+        self.assertIn(f"(pid {pids[1]}", errors)
 
 
 if __name__ == "__main__":
