@@ -21,7 +21,8 @@ enum class Purpose : std::uint32_t {
   color = 8,
   erase = 9,
   blend = 10,
-  resized_crop = 11
+  resized_crop = 11,
+  shapes = 20
 };
 
 struct Random4 {

@@ -59,9 +59,14 @@ void record_data(const DataIdentity& identity, std::map<std::string, std::string
 }
 
 std::optional<DataIdentity> data_in(const TensorFile& file, const std::string& name) {
+  // What it may be is short, and stands in messages.
   const auto text = [&](const char* key) {
+    constexpr std::size_t longest = 100;
     const auto found = file.metadata.find(key);
-    return found == file.metadata.end() ? std::string() : found->second;
+    if (found == file.metadata.end()) return std::string();
+    if (found->second.size() > longest)
+      fail("{}: its {} has {} characters, more than {}", name, key, found->second.size(), longest);
+    return found->second;
   };
   DataIdentity identity;
   identity.kind = text(kind_key);

@@ -5,7 +5,7 @@ namespace convoy {
 Codec<Source> source_name() {
   std::vector<Word<Source>> words;
   for (const SourceFacts& facts : source_list) words.push_back({facts.name, facts.source});
-  return choice<Source>(std::move(words), {"volumes"});
+  return choice<Source>(std::move(words));
 }
 
 std::string source_help() {

@@ -75,10 +75,14 @@ std::string exchanged(const Names& there, const Names& here) {
 }  // namespace
 
 std::string list_of_names(const Names& names, const Names& others) {
+  constexpr std::size_t longest = 255;  // of a folder's name; a file may hold any
   Names shown(names.begin(),
               names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), most_listed)));
   for (std::string& name : shown) {
-    if (std::any_of(others.begin(), others.end(), [&](auto& other) { return look_alike(name, other); }))
+    const auto is_like_it = [&](const std::string& other) { return look_alike(name, other); };
+    if (name.size() > longest)
+      name = name.substr(0, longest) + "...";
+    else if (std::any_of(others.begin(), others.end(), is_like_it))
       name += fmt::format(" ({})", with_numbers(name));
   }
   const std::size_t more = names.size() - shown.size();

@@ -106,6 +106,88 @@ Entry read_entry(const Bytes& bytes, std::uint64_t at, const std::string& name) 
   return entry;
 }
 
+/// The member's bytes as they are in the archive. Throws Error where it has none of them, or is encrypted.
+SharedBytes content_of(const SharedBytes& whole, const Bytes& bytes, const Entry& entry,
+                       const std::string& name) {
+  if ((entry.flags & 1) != 0) fail("{}: its member {} is encrypted", name, entry.name);
+  bytes.part(entry.offset, member_header);
+  if (bytes.at<std::uint32_t>(entry.offset) != member_signature)
+    fail("{}: damaged: its member {} does not begin where it should", name, entry.name);
+  const std::uint64_t begin = entry.offset + member_header + bytes.at<std::uint16_t>(entry.offset + 26) +
+                              bytes.at<std::uint16_t>(entry.offset + 28);
+  bytes.part(begin, entry.stored);
+  return whole.part(begin, entry.stored);
+}
+
+void check_content(const SharedBytes& content, const Entry& entry, const std::string& name) {
+  const uLong checksum =
+      content.empty() ? 0 : crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size());
+  if (checksum != entry.checksum)
+    fail("{}: altered: the checksum of its member {} does not match", name, entry.name);
+}
+
+/// Takes a stream of zlib's apart, whatever becomes of it.
+struct Inflater {
+  Inflater() { began = inflateInit2(&stream, -MAX_WBITS) == Z_OK; }  // without a header of its own
+  ~Inflater() {
+    if (began) inflateEnd(&stream);
+  }
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+  z_stream stream{};
+  bool began = false;
+};
+
+/// The first `most` bytes of what was compressed, or all.
+SharedBytes inflated(const SharedBytes& packed, const Entry& entry, std::uint64_t most,
+                     const std::string& name) {
+  constexpr std::size_t piece = std::size_t{1} << 20;
+  const std::uint64_t wanted = std::min(entry.size, most);
+  Inflater inflater;
+  if (!inflater.began) fail("{}: no memory to unpack its member {}", name, entry.name);
+  std::vector<std::byte> out;
+  std::span<const std::byte> rest = packed;
+  int status = Z_OK;
+  while (out.size() < wanted && status != Z_STREAM_END) {
+    const std::size_t begin = out.size();
+    out.resize(static_cast<std::size_t>(std::min<std::uint64_t>(wanted, begin + piece)));
+    inflater.stream.next_out = reinterpret_cast<Bytef*>(out.data() + begin);
+    inflater.stream.avail_out = static_cast<uInt>(out.size() - begin);
+    while (inflater.stream.avail_out > 0 && status != Z_STREAM_END) {
+      if (inflater.stream.avail_in == 0) {
+        const std::size_t now = std::min(rest.size(), piece);
+        inflater.stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(rest.data()));  // only read
+        inflater.stream.avail_in = static_cast<uInt>(now);
+        rest = rest.subspan(now);
+      }
+      status = inflate(&inflater.stream, Z_NO_FLUSH);
+      if (status != Z_OK && status != Z_STREAM_END)
+        fail("{}: damaged: its member {} cannot be unpacked", name, entry.name);
+    }
+    if (inflater.stream.avail_out > 0) break;
+  }
+  const std::uint64_t got = inflater.stream.total_out;
+  if (got < wanted)
+    fail("{}: damaged: its member {} has {} bytes instead of {}", name, entry.name, got, entry.size);
+  return SharedBytes(std::move(out));
+}
+
+/// Calls `take` with every entry of the archive's list of members.
+template <class Take>
+void for_each_entry(const Bytes& bytes, const std::string& name, const Take& take) {
+  const std::optional<Directory> directory = find_directory(bytes);
+  if (!directory) fail("{}: truncated: its archive's list of members is missing", name);
+  if (directory->entries > bytes.size() / entry_header) fail("{}: damaged: it has too many members", name);
+  std::uint64_t at = directory->offset, sum = 0;
+  for (std::uint64_t i = 0; i < directory->entries; ++i) {
+    const Entry entry = read_entry(bytes, at, name);
+    at += entry.length;
+    sum += std::min(entry.stored, bytes.size());
+    if (sum > bytes.size()) fail("{}: damaged: its members overlap", name);
+    take(entry);
+  }
+}
+
 }  // namespace
 
 bool is_zip(std::span<const std::byte> bytes) {
@@ -116,33 +198,35 @@ bool is_zip(std::span<const std::byte> bytes) {
 
 std::map<std::string, SharedBytes> stored_members(const SharedBytes& whole, const std::string& name) {
   const Bytes bytes(whole, name);
-  const std::optional<Directory> directory = find_directory(bytes);
-  if (!directory) fail("{}: truncated: its archive's list of members is missing", name);
-  if (directory->entries > bytes.size() / entry_header) fail("{}: damaged: it has too many members", name);
   std::map<std::string, SharedBytes> members;
-  std::uint64_t at = directory->offset, sum = 0;
-  for (std::uint64_t i = 0; i < directory->entries; ++i) {
-    const Entry entry = read_entry(bytes, at, name);
-    at += entry.length;
-    if ((entry.flags & 1) != 0) fail("{}: its member {} is encrypted", name, entry.name);
+  for_each_entry(bytes, name, [&](const Entry& entry) {
     if (entry.method != 0 || entry.stored != entry.size)
       fail("{}: its member {} is compressed; torch.save() does not compress: save the weights with it again",
            name, entry.name);
-    bytes.part(entry.offset, member_header);
-    if (bytes.at<std::uint32_t>(entry.offset) != member_signature)
-      fail("{}: damaged: its member {} does not begin where it should", name, entry.name);
-    const std::uint64_t begin = entry.offset + member_header + bytes.at<std::uint16_t>(entry.offset + 26) +
-                                bytes.at<std::uint16_t>(entry.offset + 28);
-    const std::span<const std::byte> content = bytes.part(begin, entry.size);
-    sum += entry.size;
-    if (sum > bytes.size()) fail("{}: damaged: its members overlap", name);
-    const uLong checksum =
-        content.empty() ? 0 : crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size());
-    if (checksum != entry.checksum)
-      fail("{}: altered: the checksum of its member {} does not match", name, entry.name);
-    if (!members.emplace(entry.name, whole.part(begin, entry.size)).second)
+    const SharedBytes content = content_of(whole, bytes, entry, name);
+    check_content(content, entry, name);
+    if (!members.emplace(entry.name, content).second)
       fail("{}: damaged: it has the member {} twice", name, entry.name);
-  }
+  });
+  return members;
+}
+
+std::map<std::string, SharedBytes> inflated_members(const SharedBytes& whole, const std::string& name,
+                                                    std::uint64_t most) {
+  constexpr std::uint16_t deflated = 8;
+  const Bytes bytes(whole, name);
+  std::map<std::string, SharedBytes> members;
+  for_each_entry(bytes, name, [&](const Entry& entry) {
+    SharedBytes content = content_of(whole, bytes, entry, name);
+    if (entry.method == deflated)
+      content = inflated(content, entry, most, name);
+    else if (entry.method != 0 || entry.stored != entry.size)
+      fail("{}: its member {} is compressed in a way that only its maker knows (method {})", name, entry.name,
+           entry.method);
+    if (content.size() == entry.size) check_content(content, entry, name);
+    if (!members.emplace(entry.name, content).second)
+      fail("{}: damaged: it has the member {} twice", name, entry.name);
+  });
   return members;
 }
 

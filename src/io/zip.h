@@ -1,8 +1,9 @@
-// Zip archives whose members are stored as they are, as torch.save() writes them.
+// Zip archives, as torch.save() and NumPy's savez() write them.
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -17,5 +18,10 @@ bool is_zip(std::span<const std::byte> bytes);
 /// The members by their names, as parts of `bytes`. Throws Error naming `name` and what is wrong for anything
 /// truncated, inconsistent, altered, encrypted or compressed.
 std::map<std::string, SharedBytes> stored_members(const SharedBytes& bytes, const std::string& name);
+
+/// The same of an archive whose members may be compressed, but no further than `most` bytes of each, of which
+/// the checksum is then not asked. Memory grows with what the archive really holds.
+std::map<std::string, SharedBytes> inflated_members(const SharedBytes& bytes, const std::string& name,
+                                                    std::uint64_t most = UINT64_MAX);
 
 }  // namespace convoy

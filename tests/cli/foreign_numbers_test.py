@@ -98,6 +98,17 @@ class ForeignNumbers(ProgramTest):
                         self.assertNotIn(word, result.stderr)
                     self.assertLess(len(result.stderr), 10000)
 
+    def test_long_texts_are_not_printed_whole(self):
+        for key, text, said in (("data_image", "(28,28,1)" + "x" * 900000, "900009 characters"), ("data_kind", "m" * 900000, "900000 characters")):
+            header, values = parts_of(self.checkpoint)
+            header["__metadata__"][key] = text
+            write_safetensors(self.altered, header, values)
+            result = self.launch("train", self.config, "--resume", self.altered, "train.epochs=3", "--output", "other")
+            with self.subTest(key=key):
+                self.assertIn(result.returncode, (1, 2), result.stderr[-300:])
+                self.assertIn(said, result.stderr[:3000])
+                self.assertLess(len(result.stderr), 10000)
+
     def test_weights_that_are_there_but_otherwise(self):
         """Under longer names, as torch.compile() and DataParallel save them, or of integers."""
         header, values = parts_of(self.checkpoint)

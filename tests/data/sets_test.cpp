@@ -9,6 +9,7 @@
 #include "src/data/packed.h"
 #include "src/data/recognise.h"
 #include "tests/data/picture_folder.h"
+#include "tests/npz_file.h"
 #include "tests/source_dir.h"
 
 namespace convoy::testing {
@@ -24,7 +25,27 @@ DataConfig without_files(Source source) {
 }
 
 bool is_loaded(Source source) {
-  return has_files(source) && !is_streamed(source);
+  return facts_of(source).kind == SourceKind::loaded;
+}
+bool is_archive(Source source) {
+  return facts_of(source).kind == SourceKind::archive;
+}
+
+/// Volumes (2,3,4) of two classes: eight to train on, four to validate on, two for a test.
+void write_archive(const fs::path& path) {
+  std::vector<ZipMember> members;
+  for (const auto& [part, count] : {std::pair{"train", 8}, std::pair{"val", 4}, std::pair{"test", 2}}) {
+    const std::string shape = fmt::format("({}, 2, 3, 4)", count),
+                      labels(static_cast<std::size_t>(count), '\0');
+    std::string alternating = labels;
+    for (std::size_t i = 1; i < labels.size(); i += 2) alternating[i] = 1;
+    members.push_back(
+        stored_member(std::string(part) + "_images.npy",
+                      npy_file(npy_header("|u1", shape), std::string(labels.size() * 24, 'x'))));
+    members.push_back(stored_member(std::string(part) + "_labels.npy",
+                                    npy_file(npy_header("|u1", fmt::format("({}, 1)", count)), alternating)));
+  }
+  std::ofstream(path, std::ios::binary) << zip_file(members);
 }
 
 /// What is known beforehand is what reading finds, in each way to validate.
@@ -75,7 +96,7 @@ TEST_P(EveryDataSet, IsDrawnOrReadAsTheListSays) {
   if (!drawn.empty()) {
     EXPECT_NE(drawn, set.drawn_from(without_files(source), 2)) << "of another seed";
   }
-  EXPECT_EQ(dynamic_cast<const ResidentSource*>(&set) == nullptr, is_streamed(source));
+  EXPECT_EQ(dynamic_cast<const ResidentSource*>(&set) == nullptr, is_streamed(source) || is_archive(source));
 }
 
 TEST_P(EveryDataSet, NamesEachOfItsClassesOnce) {
@@ -121,6 +142,9 @@ TEST_P(EveryDataSet, IsRecognisedByItsFiles) {
     EXPECT_EQ(recognise_data(top.path()).path, path.string()) << "in a folder above";
   } else if (has_pictures(source)) {
     path = pictures.path();
+  } else if (is_archive(source)) {
+    path += ".npz";
+    write_archive(path);
   } else {
     pack_folder(pictures.path(), path, {16, 0, 1, {}});
   }
@@ -148,6 +172,9 @@ TEST_P(EveryDataSet, HasTheSizesThatItsReaderFinds) {
     config.path = folder.string();
   } else if (has_pictures(source)) {
     config.path = pictures.path().string();
+  } else if (is_archive(source)) {
+    config.path = (pictures.path() / "all.npz").string();
+    write_archive(config.path);
   } else if (path_is_file(source)) {
     config.path = (pictures.path() / "all.packed").string();
     pack_folder(pictures.path(), config.path, {16, 0, 1, {}});

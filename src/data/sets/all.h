@@ -13,6 +13,7 @@ namespace convoy {
 enum class SourceKind {
   drawn,     ///< by Convoy, from the seed
   loaded,    ///< from the files of a folder, all at once
+  archive,   ///< from one file, all at once
   pictures,  ///< from a folder of picture files, each when a batch needs it
   packed,    ///< from one file, each when a batch needs it
 };
@@ -20,10 +21,12 @@ enum class SourceKind {
 // SET(its name in the code, its name in the configuration, its SourceKind, its help or "")
 #define CONVOY_DATA_SETS(SET)                                                                            \
   SET(digits, "digits", drawn, "built in")                                                               \
+  SET(shapes3d, "shapes3d", drawn, "solids, built in")                                                   \
   SET(mnist, "mnist", loaded, "")                                                                        \
   SET(fashion_mnist, "fashion-mnist", loaded, "")                                                        \
   SET(cifar10, "cifar10", loaded, "")                                                                    \
   SET(cifar100, "cifar100", loaded, "")                                                                  \
+  SET(volumes, "volumes", archive, "pictures or volumes in a .npz file, named as MedMNIST names them")   \
   SET(synthetic, "synthetic", drawn, "noise")                                                            \
   SET(folder, "folder", pictures,                                                                        \
       "picture files as PATH/train/CLASS/*, PATH/val/CLASS/*, PATH/test/CLASS/* or all as PATH/CLASS/*") \
@@ -61,13 +64,13 @@ constexpr bool has_pictures(Source source) {
 
 /// Whether data.path is one file, and not a folder.
 constexpr bool path_is_file(Source source) {
-  return facts_of(source).kind == SourceKind::packed;
+  return facts_of(source).kind == SourceKind::packed || facts_of(source).kind == SourceKind::archive;
 }
 
 /// Whether a source's images are made when a batch needs them, in the size that the network takes, and so are
 /// never resident.
 constexpr bool is_streamed(Source source) {
-  return has_pictures(source) || path_is_file(source);
+  return has_pictures(source) || facts_of(source).kind == SourceKind::packed;
 }
 
 }  // namespace convoy
