@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import torch_network
-from torch_worker import HALF, Step, optimizer_of, say, set_precision
+from torch_worker import HALF, Step, criterion_of, optimizer_of, say, set_precision
 
 
 class Ranks:
@@ -122,7 +122,7 @@ def curve(task, ranks):
     labels = torch.from_numpy(tensors["curve.labels"].copy()).long()
     optimizer = optimizer_of(config, network.parameters(), device, False)
     scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
-    criterion = torch.nn.CrossEntropyLoss(label_smoothing=config.get("train", {}).get("label_smoothing", 0.0))
+    criterion = criterion_of(config)
     losses = []
     for ids, rate in zip(tensors["curve.order"], tensors["curve.learning_rates"]):
         mine = torch.from_numpy(ids.copy()).long().chunk(ranks.size)[ranks.rank]

@@ -52,6 +52,14 @@ def optimizer_of(config, parameters, device, in_graph):
                        capturable=in_graph and device == "cuda", **common)
 
 
+def criterion_of(config):
+    train = config.get("train", {})
+    for key in ("loss", "class_weights"):
+        if train.get(key, "cross_entropy") != "cross_entropy":
+            sys.exit(f"error: bench/torch_worker.py knows no train.{key}, only plain cross-entropy")
+    return torch.nn.CrossEntropyLoss(label_smoothing=train.get("label_smoothing", 0.0))
+
+
 class Step:
     """A training step, callable. `wrap` makes of the network what is trained, such as DistributedDataParallel."""
 
@@ -68,7 +76,7 @@ class Step:
             layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
             network, x = network.to(memory_format=layout), x.to(memory_format=layout)
         network = wrap(network)
-        loss = torch.nn.CrossEntropyLoss(label_smoothing=config.get("train", {}).get("label_smoothing", 0.0))
+        loss = criterion_of(config)
         self.optimizer = optimizer_of(config, network.parameters(), device, in_graph)
         self.scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
 

@@ -17,6 +17,35 @@ struct LossTargets {
   float on, off;  // target = (label ? on : 0) + off, on = 1 - smoothing, off = smoothing / C
 };
 
+struct RowLargest {
+  float value;  ///< NaN where the row has one, so that its loss and gradients say so
+  int first;    ///< its first index
+  bool has_nan;
+};
+
+/// Of a row of logits (classes), by a warp.
+template <class T>
+__device__ RowLargest largest_of_row(const T* __restrict__ z, int classes, int lane) {
+  float largest = -INFINITY;
+  int best = INT_MAX;
+  bool has_nan = false;
+  for (int c = lane; c < classes; c += warp_size) {
+    const float value = to_float(z[c]);
+    has_nan |= isnan(value);
+    if (value > largest || best == INT_MAX) largest = value, best = c;
+  }
+  for (int offset = warp_size / 2; offset > 0; offset /= 2) {
+    const float other = __shfl_xor_sync(~0u, largest, offset);
+    const int other_best = __shfl_xor_sync(~0u, best, offset);
+    if (other_best != INT_MAX &&
+        (best == INT_MAX || other > largest || (other == largest && other_best < best))) {
+      largest = other, best = other_best;
+    }
+  }
+  has_nan = __any_sync(~0u, has_nan);
+  return {has_nan ? NAN : largest, best, has_nan};
+}
+
 /// T: what logits and their gradients are stored as.
 template <class T>
 __global__ void __launch_bounds__(rows_per_block* warp_size)
@@ -33,25 +62,7 @@ __global__ void __launch_bounds__(rows_per_block* warp_size)
   const std::int32_t label = labels[row], partner = partners != nullptr ? partners[row] : label;
   const float share = partners != nullptr ? state->blend.share : 1.0f;
 
-  float largest = -INFINITY;
-  int best = INT_MAX;  // its first index
-  bool has_nan = false;
-  for (int c = lane; c < classes; c += warp_size) {
-    const float value = to_float(z[c]);
-    has_nan |= isnan(value);
-    if (value > largest || best == INT_MAX) largest = value, best = c;
-  }
-  for (int offset = warp_size / 2; offset > 0; offset /= 2) {
-    const float other = __shfl_xor_sync(~0u, largest, offset);
-    const int other_best = __shfl_xor_sync(~0u, best, offset);
-    if (other_best != INT_MAX &&
-        (best == INT_MAX || other > largest || (other == largest && other_best < best))) {
-      largest = other, best = other_best;
-    }
-  }
-  has_nan = __any_sync(~0u, has_nan);
-  if (has_nan) largest = NAN;  // so that loss and gradients of this row say so
-
+  const auto [largest, best, has_nan] = largest_of_row(z, classes, lane);
   float sum_exp = 0.0f, sum_shifted = 0.0f, shifted_label = 0.0f, shifted_partner = 0.0f;
   for (int c = lane; c < classes; c += warp_size) {
     const float shifted = to_float(z[c]) - largest;
@@ -85,6 +96,53 @@ __global__ void __launch_bounds__(rows_per_block* warp_size)
     const float gradient = probability - target.on * hot - target.off;
     dlogits[row * classes + c] = from_float<T>(gradient * factor);
   }
+}
+
+/// The same with weights of classes (classes), or null, and a gamma: a fourth pass, as the gradient needs the
+/// sum of all classes' slopes.
+template <class T>
+__global__ void __launch_bounds__(rows_per_block* warp_size)
+    weighted_cross_entropy_kernel(int n, int classes, LossTargets target, float inv_global_n,
+                                  const T* __restrict__ logits, const std::int32_t* __restrict__ labels,
+                                  float* __restrict__ loss, std::int32_t* __restrict__ hits,
+                                  T* __restrict__ dlogits, const float* __restrict__ scale,
+                                  const std::int32_t* __restrict__ partners,
+                                  const StepState* __restrict__ state, const float* __restrict__ weights,
+                                  float gamma) {
+  const int lane = static_cast<int>(threadIdx.x) % warp_size;
+  const std::int64_t row = std::int64_t{blockIdx.x} * rows_per_block + threadIdx.x / warp_size;
+  if (row >= n) return;  // the whole warp
+  const T* z = logits + row * classes;
+  const std::int32_t label = labels[row], partner = partners != nullptr ? partners[row] : label;
+  const float share = partners != nullptr ? state->blend.share : 1.0f;
+  const auto [largest, best, has_nan] = largest_of_row(z, classes, lane);
+
+  float sum_exp = 0.0f;
+  for (int c = lane; c < classes; c += warp_size) sum_exp += expf(to_float(z[c]) - largest);
+  const float log_sum = logf(warp_sum(sum_exp));
+  const auto log_p = [&, max = largest](int c) { return to_float(z[c]) - max - log_sum; };
+  const auto term = [&](int c) {
+    const float hot = (c == label ? share : 0.0f) + (c == partner ? 1.0f - share : 0.0f);
+    const float weight = (weights != nullptr ? weights[c] : 1.0f) * (target.on * hot + target.off);
+    if (weight == 0.0f) return FocalTerm<float>{0.0f, 0.0f};
+    const FocalTerm<float> one = focal_term(log_p(c), gamma);
+    return FocalTerm<float>{weight * one.value, weight * one.slope};
+  };
+  float value = 0.0f, slopes = 0.0f;
+  for (int c = lane; c < classes; c += warp_size) {
+    const FocalTerm<float> one = term(c);
+    value += one.value, slopes += one.slope;
+  }
+  value = warp_sum(value);
+  slopes = warp_sum(slopes);
+  if (lane == 0) {
+    loss[row] = has_nan ? NAN : value;  // even if all that counts weighs nothing
+    hits[row] = !has_nan && best == (share >= 0.5f ? label : partner) ? 1 : 0;
+  }
+  if (dlogits == nullptr) return;
+  const float factor = scale != nullptr ? scale[loss_scale::scale] * inv_global_n : inv_global_n;
+  for (int c = lane; c < classes; c += warp_size)
+    dlogits[row * classes + c] = from_float<T>((term(c).slope - expf(log_p(c)) * slopes) * factor);
 }
 
 __global__ void __launch_bounds__(block_size)
@@ -129,13 +187,19 @@ void launch(const CudaContext& context, const SoftmaxCrossEntropy& call) {
   const LossTargets target{1.0f - call.smoothing, call.smoothing / static_cast<float>(call.classes)};
   with_storage(call.logits.dtype, [&](auto stored) {
     using T = decltype(stored);
-    softmax_cross_entropy_kernel<<<blocks_for(call.n, rows_per_block), rows_per_block * warp_size, 0,
-                                   context.stream>>>(
-        call.n, call.classes, target, 1.0f / static_cast<float>(call.global_n),
-        context.data<const T>(call.logits), context.data<const std::int32_t>(call.labels),
-        context.data<float>(call.loss), context.data<std::int32_t>(call.hits), context.data<T>(call.dlogits),
-        context.data<const float>(call.loss_scale), context.data<const std::int32_t>(call.partner_labels),
-        context.state);
+    const auto queue = [&](auto kernel, auto... more) {
+      kernel<<<blocks_for(call.n, rows_per_block), rows_per_block * warp_size, 0, context.stream>>>(
+          call.n, call.classes, target, 1.0f / static_cast<float>(call.global_n),
+          context.data<const T>(call.logits), context.data<const std::int32_t>(call.labels),
+          context.data<float>(call.loss), context.data<std::int32_t>(call.hits),
+          context.data<T>(call.dlogits), context.data<const float>(call.loss_scale),
+          context.data<const std::int32_t>(call.partner_labels), context.state, more...);
+    };
+    if (call.weighs()) {
+      queue(weighted_cross_entropy_kernel<T>, context.data<const float>(call.class_weights), call.gamma);
+    } else {
+      queue(softmax_cross_entropy_kernel<T>);
+    }
   });
   check_launch();
 }

@@ -1,4 +1,5 @@
-// Softmax cross-entropy with label smoothing (Szegedy et al., 2016), and the sums the host reads.
+// Softmax cross-entropy with label smoothing (Szegedy et al., 2016), weights of classes and focus on what is
+// hard (Lin et al., 2017), and the sums the host reads.
 #pragma once
 
 #include <fmt/format.h>
@@ -20,6 +21,13 @@ namespace convoy {
 /// share onehot(label) + (1 - share) onehot(partner's label), share = StepState::blend.share (mixup: Zhang,
 /// Cisse, Dauphin, Lopez-Paz, ICLR 2018), and a hit is the label with the larger share, of equal ones its
 /// own.
+///
+/// With weights w of classes or a gamma > 0, the focal loss of Lin, Goyal, Girshick, He, Dollar ("Focal Loss
+/// for Dense Object Detection", ICCV 2017) in its softmax form, with p = softmax(logits):
+///   loss = -sum_c w_c t_c (1 - p_c)^gamma log p_c
+/// dlogits is its gradient over global_n, whatever the weights of the batch's labels add up to: so a loss is
+/// the same in any batch, pass or rank. PyTorch does this where targets are probabilities
+/// (CrossEntropyLoss(weight=w)(logits, t)); with labels it divides by the sum of their weights.
 struct SoftmaxCrossEntropy {
   static constexpr const char* name = "softmax_cross_entropy";
   int n = 0, classes = 0;
@@ -28,12 +36,20 @@ struct SoftmaxCrossEntropy {
   Tensor logits, labels, loss, hits, dlogits;
   Tensor loss_scale = {};      ///< optional (kernels/loss_scale.h)
   Tensor partner_labels = {};  ///< (N), absent unless images are blended
+  Tensor class_weights = {};   ///< optional (C)
+  float gamma = 0.0f;          ///< 0: no focus
+  /// Whether it is more than cross-entropy.
+  bool weighs() const { return class_weights || gamma > 0; }
   std::int64_t flops() const { return std::int64_t{8} * n * classes; }
-  std::string describe() const { return fmt::format("n={} classes={}", n, classes); }
+  std::string describe() const {
+    return fmt::format("n={} classes={}{}{}", n, classes, class_weights ? " weighted" : "",
+                       gamma > 0 ? fmt::format(" gamma={}", gamma) : "");
+  }
   template <class Self, class Visitor>
   static void visit(Self& call, Visitor&& v) {
     v.reads(call.logits), v.reads(call.labels), v.writes(call.loss), v.writes(call.hits),
-        v.writes(call.dlogits), v.reads(call.loss_scale), v.reads(call.partner_labels);
+        v.writes(call.dlogits), v.reads(call.loss_scale), v.reads(call.partner_labels),
+        v.reads(call.class_weights);
   }
 };
 
@@ -73,6 +89,23 @@ struct ReportStep {
 /// Sums of such multiples are exact in double below 2^53 of them. Infinity and NaN stay what they are.
 CONVOY_HOST_DEVICE inline double rounded_loss(double loss) {
   return rint(loss * 0x1p24) * 0x1p-24;
+}
+
+/// A class's part of a focal loss, for a weight of 1, and its derivative by log p.
+template <class T>
+struct FocalTerm {
+  T value, slope;
+};
+/// value = -(1 - p)^gamma log p; slope = (1 - p)^gamma (gamma p log p / (1 - p) - 1), which is never NaN for
+/// log_p in [-inf, 0].
+template <class T>
+CONVOY_HOST_DEVICE FocalTerm<T> focal_term(T log_p, T gamma) {
+  if (gamma == T(0)) return {-log_p, T(-1)};
+  const T miss = -std::expm1(log_p);  // 1 - p
+  if (miss == T(0)) return {T(0), T(0)};
+  const T focus = std::pow(miss, gamma), p = std::exp(log_p);
+  const T entropy = p > T(0) ? p * log_p / miss : p * T(0);
+  return {-focus * log_p, focus * (gamma * entropy - T(1))};
 }
 
 /// What AccumulateMetrics adds and votes for a batch's sums.

@@ -33,6 +33,8 @@ void launch(const ReferenceContext<T>& context, const SoftmaxCrossEntropy& call)
   const T* scale = context.template data<T>(call.loss_scale);                       // or null
   const auto* partners = context.template data<std::int32_t>(call.partner_labels);  // (N) or null
   const T share = partners != nullptr ? static_cast<T>(context.state.blend.share) : T(1);
+  const T* weights = context.template data<T>(call.class_weights);  // (C) or null
+  const T gamma = static_cast<T>(call.gamma);
   const T factor = (scale != nullptr ? scale[loss_scale::scale] : T(1)) / static_cast<T>(call.global_n);
   for (std::int64_t n = 0; n < call.n; ++n) {
     const T* z = logits + n * classes;
@@ -43,16 +45,33 @@ void launch(const ReferenceContext<T>& context, const SoftmaxCrossEntropy& call)
     T sum = 0;
     for (int c = 0; c < classes; ++c) sum += std::exp(z[c] - largest);
     const T log_sum = std::log(sum);
-    loss[n] = 0;
-    for (int c = 0; c < classes; ++c) {
-      const T log_softmax = z[c] - largest - log_sum;
+    const auto log_softmax = [&](int c) { return z[c] - largest - log_sum; };
+    const auto target = [&](int c) {
       const T hot = (c == labels[n] ? share : T(0)) + (c == partner ? 1 - share : T(0));
-      const T target = (1 - smoothing) * hot + smoothing / static_cast<T>(classes);
-      if (target != 0) loss[n] -= target * log_softmax;
-      if (dlogits != nullptr) {
-        dlogits[n * classes + c] = (std::exp(log_softmax) - target) * factor;
+      return (1 - smoothing) * hot + smoothing / static_cast<T>(classes);
+    };
+    loss[n] = 0;
+    if (!call.weighs()) {
+      for (int c = 0; c < classes; ++c) {
+        if (target(c) != 0) loss[n] -= target(c) * log_softmax(c);
+        if (dlogits != nullptr) dlogits[n * classes + c] = (std::exp(log_softmax(c)) - target(c)) * factor;
       }
+      continue;
     }
+    // d loss / d logit_j = s_j - p_j sum_c s_c, where s_c is the derivative by log p_c
+    T slopes = 0;
+    const auto term = [&](int c) {
+      const T weight = target(c) * (weights != nullptr ? weights[c] : T(1));
+      const FocalTerm<T> one = weight != 0 ? focal_term(log_softmax(c), gamma) : FocalTerm<T>{0, 0};
+      return FocalTerm<T>{weight * one.value, weight * one.slope};
+    };
+    for (int c = 0; c < classes; ++c) {
+      loss[n] += term(c).value;
+      slopes += term(c).slope;
+    }
+    if (best < 0) loss[n] = log_sum;  // NaN, even if all that counts weighs nothing
+    for (int c = 0; c < classes && dlogits != nullptr; ++c)
+      dlogits[n * classes + c] = (term(c).slope - std::exp(log_softmax(c)) * slopes) * factor;
   }
 }
 

@@ -89,6 +89,17 @@ struct FreezeConfig {
   int epochs = 0;  ///< for so many, then they train; 0: for all
   Mark mark;
 };
+/// `train.loss: cross_entropy | focal | {focal: {gamma}}` (kernels/loss.h).
+struct LossConfig {
+  float gamma = 0;  ///< of the focal loss; 0: cross-entropy
+};
+/// `train.class_weights: balanced | [one per class]` (src/session/class_weights.h).
+struct ClassWeights {
+  bool balanced = false;
+  std::vector<float> values;  ///< (classes); none where they are balanced or all 1
+  Mark mark;
+  bool any() const { return balanced || !values.empty(); }
+};
 struct TrainConfig {
   int epochs = 1;
   int global_batch = 128;
@@ -97,6 +108,8 @@ struct TrainConfig {
   /// bits. 0: off.
   int reproducible_across_ranks = 0;
   Precision precision = Precision::fp32;
+  LossConfig loss;
+  ClassWeights class_weights;
   float label_smoothing = 0;
   bool drop_last = false;
   /// A step whose loss is not finite ends the run (stop), or leaves weights and metrics as they are (skip).

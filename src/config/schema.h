@@ -225,7 +225,9 @@ struct Kind {
 
 /// What the entries of a list are called in messages.
 template <class S>
-inline constexpr const char* entry_noun = std::is_same_v<S, LayerConfig> ? "layer" : "augmentation";
+inline constexpr const char* entry_noun = std::is_same_v<S, LayerConfig>  ? "layer"
+                                          : std::is_same_v<S, LossConfig> ? "loss function"
+                                                                          : "augmentation";
 
 /// The kind that an entry names, and where its arguments are (an empty map for a bare word). `names`: of what
 /// else may stand there, for messages.

@@ -1,6 +1,7 @@
 // The schema of everything but augmentations, layers, optimizer and schedule.
 #include <cctype>
 
+#include "src/config/loss_keys.h"
 #include "src/config/pattern_lists.h"
 #include "src/config/schema.h"
 #include "src/config/sources.h"
@@ -159,6 +160,15 @@ Table<TrainConfig> train_table() {
                              {"fp64", Precision::fp64}}),
           "tf32, fp16, bf16: tensor cores, device: cuda only (tf32 and bf16 from compute capability 8.0 on); "
           "fp64: the reference engine only"),
+      field("loss", &T::loss, loss_codec(),
+            "what training minimises. focal (Lin et al., 2017): the cross-entropy times (1 - p)^gamma, p the "
+            "probability of the class, so that images that are classified well count less; gamma is 2 unless "
+            "given. Validation reports the cross-entropy"),
+      field(
+          "class_weights", &T::class_weights, class_weights_codec(),
+          "factor of each class in the training loss, in the order of the labels; balanced: training images "
+          "/ (classes x images of the class). The loss of a batch is divided by its number of images, not "
+          "by the sum of their weights"),
       field("label_smoothing", &T::label_smoothing, number<float>(half_open(0, 1)),
             "share of the target probability that is spread over all classes"),
       field("drop_last", &T::drop_last, boolean(), "leave out an epoch's last, short batch"),

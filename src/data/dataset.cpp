@@ -54,9 +54,8 @@ void split_off_validation(Dataset& data, const DataConfig& config, std::uint64_t
   const auto label_of = [&](std::int32_t id) {
     return static_cast<std::size_t>(data.labels[static_cast<std::size_t>(id)]);
   };
-  std::vector<std::int64_t> sizes(static_cast<std::size_t>(data.classes));
-  for (const std::int32_t id : data.train) ++sizes[label_of(id)];
-  std::vector<std::int64_t> wanted = shares_of(sizes, config.validation_fraction, count);
+  std::vector<std::int64_t> wanted =
+      shares_of(count_classes(data, data.train), config.validation_fraction, count);
   shuffle(data.train, seed, Purpose::split, 0);
   const auto first_taken = std::stable_partition(
       data.train.begin(), data.train.end(), [&](std::int32_t id) { return wanted[label_of(id)]-- <= 0; });
@@ -71,6 +70,13 @@ Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
     fail_usage("{}: data.path: this source needs the folder that holds its files", config.mark.text());
   }
   return data_source(config.source).load(config, seed);
+}
+
+std::vector<std::int64_t> count_classes(const Dataset& data, const std::vector<std::int32_t>& ids) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(data.classes));
+  for (const std::int32_t id : ids)
+    ++counts[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(id)])];
+  return counts;
 }
 
 void fetch_image(const Dataset& data, std::int32_t sample, const Occasion& occasion, std::uint8_t* out) {

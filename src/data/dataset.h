@@ -39,6 +39,9 @@ inline const char* name_of_validation(const Dataset& data) {
   return data.validation_is_test ? "test" : "validation";
 }
 
+/// How many of the samples `ids` each class has: (classes).
+std::vector<std::int64_t> count_classes(const Dataset& data, const std::vector<std::int32_t>& ids);
+
 /// Writes the image of a sample, (D,H,W,C), from memory or from the source. Throws Error for one that there
 /// is not.
 void fetch_image(const Dataset& data, std::int32_t sample, const Occasion& occasion, std::uint8_t* out);

@@ -165,6 +165,8 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   if (!config.optimizer.groups.empty()) layout.rates = constant(std::move(rates));
   if (!config.train.freeze.empty())
     layout.zeros = constant(std::vector<double>(static_cast<std::size_t>(widest_norm(graph)), 0.0));
+  if (config.train.class_weights.any())
+    layout.class_weights = allocator.take(Arena::constants, real, graph.classes());
   layout.statistic_momentum = constant(std::move(momentum));
   std::vector<double> scale = per_channel(config.data.std, image.c, 1.0);
   std::vector<double> shift = per_channel(config.data.mean, image.c, 0.0);

@@ -57,8 +57,9 @@ struct Layout {
   Tensor hashes;  ///< (parameters and averages,hash_words) i32: what verification_plan() fills in
   Tensor images, labels, order;
   Tensor decay;  ///< one weight-decay factor per parameter_alignment elements
-  Tensor rates;  ///< one factor of the learning rate for as many; absent without optimizer.groups
-  Tensor zeros;  ///< as many as the widest BatchNorm has channels; absent without train.freeze
+  Tensor rates;          ///< one factor of the learning rate for as many; absent without optimizer.groups
+  Tensor class_weights;  ///< (classes) of the training loss, which the session writes; absent if all are 1
+  Tensor zeros;          ///< as many as the widest BatchNorm has channels; absent without train.freeze
   Tensor statistic_momentum;  ///< one factor per parameter_alignment running averages
   Tensor scale, shift;        ///< (C): pixel / 255 * scale + shift
   std::vector<Constant> constants;

@@ -57,6 +57,8 @@ class Pass : private Emitter {
     call.hits = fresh(n(), DType::i32);
     if (training_) {
       call.smoothing = config_.train.label_smoothing;
+      call.class_weights = layout_.class_weights;
+      call.gamma = config_.train.loss.gamma;
       call.dlogits = gradients_.back() = fresh(call.logits.count);
       call.loss_scale = layout_.loss_scale;
       call.partner_labels = partner_labels_;

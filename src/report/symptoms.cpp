@@ -26,6 +26,11 @@ double chance_loss(const EpochEvidence& e) {
   return std::log(static_cast<double>(e.classes));
 }
 
+/// The epoch's loss where it is cross-entropy, which chance can be compared with; else the validation's.
+double cross_entropy(const EpochEvidence& e) {
+  return e.weighs ? e.record.val_loss : e.record.train_loss;
+}
+
 /// Whether the network ought to know something by now.
 bool should_know(const EpochEvidence& e) {
   return e.learnable && e.warmed_up && e.classes > 1 && e.record.epoch * e.steps >= steps_to_learn;
@@ -34,7 +39,7 @@ bool should_know(const EpochEvidence& e) {
 std::string at_chance(const EpochEvidence& e) {
   const double chance = chance_loss(e);
   const double learned = (1 - chance_band) * chance;
-  if (!should_know(e) || e.record.train_loss < learned || e.record.val_loss < learned) return "";
+  if (!should_know(e) || cross_entropy(e) < learned || e.record.val_loss < learned) return "";
   return format_printable(
       "the loss is {:.3f} after epoch {}, and guessing among {} classes gives {:.3f}: try another "
       "optimizer.lr (a tenth, or ten times as much where it is very small), schedule.warmup_epochs, or check "
@@ -99,7 +104,7 @@ std::string dead_units(const EpochEvidence& e) {
 
 std::string vanishing_gradients(const EpochEvidence& e) {
   // Small gradients are right once the loss is small.
-  if (e.gradients.empty() || !e.learnable || e.record.train_loss < 0.5 * chance_loss(e)) return "";
+  if (e.gradients.empty() || !e.learnable || cross_entropy(e) < 0.5 * chance_loss(e)) return "";
   double largest = 0;
   for (const LayerGradients& layer : e.gradients) largest = std::max(largest, layer.rms);
   const auto weak = std::find_if(e.gradients.begin(), e.gradients.end(), [&](const LayerGradients& layer) {
@@ -172,6 +177,7 @@ SymptomWatch::SymptomWatch(const Config& config, Session& session) : config_(con
   evidence_.classes = session.graph().classes();
   evidence_.steps = session.steps_per_epoch();
   evidence_.learnable = config.data.source != Source::synthetic;
+  evidence_.weighs = config.train.loss.gamma > 0 || config.train.class_weights.any();
   evidence_.labels = session.validation_counts();
   evidence_.clip_norm = config.train.clip_norm;
   evidence_.scale_before = session.read_loss_scale();

@@ -25,6 +25,7 @@ struct EpochEvidence {
   int classes = 0;
   std::int64_t steps = 0;                 ///< of an epoch
   bool learnable = true;                  ///< labels depend on the images
+  bool weighs = false;                    ///< the training loss is focal, or has weights of classes
   bool warmed_up = true;                  ///< the schedule's warm-up is over
   std::vector<std::int64_t> labels;       ///< of the validation images, so many per class
   std::vector<std::int64_t> predicted;    ///< the same of the network's answers; empty: not known

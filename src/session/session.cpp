@@ -11,6 +11,7 @@
 #include "src/data/class_names.h"
 #include "src/engine/tensor_values.h"
 #include "src/session/blend.h"
+#include "src/session/class_weights.h"
 
 namespace convoy {
 
@@ -45,6 +46,8 @@ Session::Session(const Config& config, Dataset dataset, std::unique_ptr<Engine> 
 
   ranks_.activity().begin("writing data to the device");
   for (const Constant& constant : plans_.layout.constants) write_values(constant.tensor, constant.values);
+  if (const Tensor& weights = plans_.layout.class_weights)
+    write_values(weights, class_weights(config_.train.class_weights, dataset_, graph_.classes()));
   engine_->write(plans_.layout.labels, dataset_.labels.data());
   if (plans_.resident) {
     engine_->write(plans_.layout.images, dataset_.images.data());
@@ -72,6 +75,10 @@ void check_fit(const Config& config, const Dataset& dataset, const Graph& graph)
         "{2} outputs, or set model.spare_scores: true where scores of no class are meant",
         config.model.mark.text(), graph.classes(), dataset.classes);
   }
+  const ClassWeights& weights = config.train.class_weights;
+  if (!weights.values.empty() && std::ssize(weights.values) != dataset.classes)
+    fail_usage("{}: train.class_weights has {} values, but the data set has {} classes", weights.mark.text(),
+               weights.values.size(), dataset.classes);
 }
 
 void Session::initialize() {
@@ -270,9 +277,8 @@ std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
 }
 
 std::vector<std::int64_t> Session::validation_counts() const {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(graph_.classes()), 0);
-  for (const std::int32_t id : dataset_.validation)
-    ++counts[static_cast<std::size_t>(dataset_.labels[static_cast<std::size_t>(id)])];
+  std::vector<std::int64_t> counts = count_classes(dataset_, dataset_.validation);
+  counts.resize(static_cast<std::size_t>(graph_.classes()));
   return counts;
 }
 

@@ -64,10 +64,12 @@ bool same(const std::vector<T>& a, const std::vector<T>& b) {
 }
 bool same(const TrainConfig& a, const TrainConfig& b) {
   const auto members_but_stop = [](const TrainConfig& c) {
-    const auto& [epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm, ema,
-                 fusion, recompute, autotune, bucket, log_every, tensorboard, early_stop, freeze] = c;
-    return std::tie(epochs, batch, micro_batch, shards, precision, smoothing, drop_last, on_nan, clip_norm,
-                    ema, fusion, recompute, autotune, bucket, log_every, tensorboard);
+    const auto& [epochs, batch, micro_batch, shards, precision, loss, weights, smoothing, drop_last, on_nan,
+                 clip_norm, ema, fusion, recompute, autotune, bucket, log_every, tensorboard, early_stop,
+                 freeze] = c;
+    return std::tie(epochs, batch, micro_batch, shards, precision, loss.gamma, weights.balanced,
+                    weights.values, smoothing, drop_last, on_nan, clip_norm, ema, fusion, recompute, autotune,
+                    bucket, log_every, tensorboard);
   };
   return members_but_stop(a) == members_but_stop(b) && a.early_stop.has_value() == b.early_stop.has_value() &&
          (!a.early_stop || same(*a.early_stop, *b.early_stop));
@@ -247,6 +249,12 @@ class Dice {
     if (c.device == Device::cuda)
       c.train.precision = any({Precision::fp32, Precision::tf32, Precision::fp16, Precision::bf16});
     c.train.label_smoothing = share<float>();
+    if (coin()) c.train.loss.gamma = coin() ? 2 : share<float>();
+    if (coin()) {
+      c.train.class_weights.balanced = true;
+    } else if (coin()) {
+      c.train.class_weights.values = {share<float>(), 1, 0};
+    }
     c.train.drop_last = coin();
     if (coin()) {
       c.train.micro_batch = 1 + below(c.train.global_batch);

@@ -165,6 +165,18 @@ void add_cross_entropy(GoldenCase& g) {
                                     g.result("loss"), g.result("hits", DType::i32), g.result("dlogits")}};
 }
 
+void add_weighted_loss(GoldenCase& g) {
+  const int n = g.size("logits", 0), classes = g.size("logits", 1);
+  g.op.state.blend.share = g.attributes["share"];
+  SoftmaxCrossEntropy call;
+  call.n = call.global_n = n, call.classes = classes;
+  call.smoothing = g.attributes["smoothing"], call.gamma = g.attributes["gamma"];
+  call.logits = g.input("logits"), call.class_weights = g.input("weights");
+  call.labels = g.input("labels", DType::i32), call.partner_labels = g.input("partners", DType::i32);
+  call.loss = g.result("loss"), call.hits = g.result("hits", DType::i32), call.dlogits = g.result("dlogits");
+  g.op.calls = {call};
+}
+
 void compare_layer(const std::string& name, EngineKind kind, double tolerance) {
   GoldenCase g(name);
   const std::string op = g.attributes["op"];
@@ -177,6 +189,7 @@ void compare_layer(const std::string& name, EngineKind kind, double tolerance) {
   if (op == "channel_shuffle") add_channel_shuffle(g);
   if (op == "activation") add_activation(g);
   if (op == "cross_entropy") add_cross_entropy(g);
+  if (op == "weighted_loss") add_weighted_loss(g);
   ASSERT_FALSE(g.op.calls.empty()) << "no rule for " << op;
   const std::vector<Values> results = OpRunner(g.op, kind).run();
   for (const auto& [tensor, golden] : g.expected) {

@@ -164,6 +164,32 @@ def cross_entropy(golden, name, n, classes, smoothing):
                hits=(logits.argmax(1) == labels).numpy().astype(np.int32), dlogits=ours(logits.grad))
 
 
+def weighted_loss(golden, name, n, classes, smoothing=0.0, gamma=0.0, share=1.0):
+    """Weights of classes, focus, and labels blended with partners', as targets that are probabilities."""
+    smoothing, share = float(np.float32(smoothing)), float(np.float32(share))
+    logits, weights = leaf(random(1, n, classes, low=-4, high=4)), random(3, classes, low=0.25, high=2)
+    draw = np.random.Generator(np.random.PCG64(2))
+    labels, partners = (torch.tensor(draw.integers(0, classes, n)) for _ in range(2))
+    hot = share * F.one_hot(labels, classes).double() + (1 - share) * F.one_hot(partners, classes).double()
+    target = (1 - smoothing) * hot + smoothing / classes
+    if gamma == 0:
+        mean = torch.nn.CrossEntropyLoss(weight=weights)(logits, target)
+        loss = F.cross_entropy(logits, target, weight=weights, reduction="none")
+    else:
+        p = logits.softmax(1)
+        loss = -(weights * target * (1 - p) ** gamma * p.log()).sum(1)
+        mean = loss.mean()
+    if gamma == 0 and share == 1:  # with labels, the same but for what the mean is divided by
+        torch.testing.assert_close(
+            loss, F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing, reduction="none"))
+    mean.backward()
+    golden.add(name, "weighted_loss", {"smoothing": smoothing, "gamma": gamma, "share": share}, logits=ours(logits),
+               labels=labels.numpy().astype(np.int32), partners=partners.numpy().astype(np.int32),
+               weights=weights.numpy(), loss=loss.detach().numpy(),
+               hits=(logits.argmax(1) == (labels if share >= 0.5 else partners)).numpy().astype(np.int32),
+               dlogits=ours(logits.grad))
+
+
 def optimizer(golden, name, attributes, make):
     """Three steps on one parameter of 96 values, of which the first 64 have no decay."""
     flat = random(1, 96)
@@ -213,6 +239,12 @@ def layers():
     activations(golden)
     cross_entropy(golden, "cross_entropy", 9, 10, 0.0)
     cross_entropy(golden, "cross_entropy_smoothed", 9, 7, 0.1)
+    weighted_loss(golden, "class_weights", 9, 7)
+    weighted_loss(golden, "class_weights_smoothed", 9, 7, smoothing=0.1)
+    weighted_loss(golden, "class_weights_blended", 9, 7, smoothing=0.1, share=0.3)
+    weighted_loss(golden, "focal", 9, 7, gamma=2.0)
+    weighted_loss(golden, "focal_smoothed", 9, 7, smoothing=0.1, gamma=0.5)
+    weighted_loss(golden, "focal_blended", 9, 7, gamma=1.5, share=0.3)
     momentum = float(np.float32(0.9))
     betas, epsilon = (float(np.float32(0.9)), float(np.float32(0.999))), float(np.float32(1e-8))
     optimizer(golden, "sgd", {"kind": "sgd", "momentum": 0.0, "nesterov": False},

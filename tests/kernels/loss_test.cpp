@@ -49,6 +49,26 @@ OpCase blended_case(const std::string& name, int n, int classes, float smoothing
   return op;
 }
 
+/// Of the two calls, both weigh classes, the first by 0, and have a gamma.
+OpCase weighted_case(const std::string& name, int classes, float gamma, OpCase op) {
+  Values weights = uniform(classes, 0.25, 4, 8).values();
+  weights[0] = 0;
+  const Tensor class_weights = op.input("class weights", weights);
+  for (std::size_t i = 0; i < 2; ++i) {
+    auto& call = std::get<SoftmaxCrossEntropy>(op.calls[i]);
+    call.class_weights = class_weights, call.gamma = gamma;
+  }
+  op.name = name;
+  return op;
+}
+
+/// The same without weights.
+OpCase focal_case(const std::string& name, float gamma, OpCase op) {
+  for (std::size_t i = 0; i < 2; ++i) std::get<SoftmaxCrossEntropy>(op.calls[i]).gamma = gamma;
+  op.name = name;
+  return op;
+}
+
 std::vector<OpCase> loss_cases() {
   std::vector<OpCase> cases = {
       loss_case("two_classes", 5, 2, 0.0f),
@@ -78,6 +98,20 @@ std::vector<OpCase> loss_cases() {
   cases.push_back(blended_case("blended", 33, 10, 0.1f, 0.7f));
   cases.push_back(blended_case("blended_mostly_partner", 64, 3, 0.0f, 0.2f));
   cases.push_back(blended_case("blended_all_partner", 17, 100, 0.05f, 0.0f));
+  cases.push_back(weighted_case("weighted", 10, 0, loss_case("", 64, 10, 0.0f)));
+  cases.push_back(weighted_case("weighted_smoothed", 33, 0, loss_case("", 65, 33, 0.2f)));
+  cases.push_back(weighted_case("weighted_thousand", 1000, 0, loss_case("", 2, 1000, 0.1f)));
+  cases.push_back(weighted_case("weighted_blended", 10, 0, blended_case("", 33, 10, 0.1f, 0.3f)));
+  cases.push_back(weighted_case("weighted_focal", 10, 2, loss_case("", 64, 10, 0.1f)));
+  cases.push_back(focal_case("focal", 2, loss_case("", 64, 10, 0.0f)));
+  cases.push_back(focal_case("focal_weak", 0.5f, loss_case("", 33, 3, 0.1f)));
+  cases.push_back(focal_case("focal_blended", 1.5f, blended_case("", 33, 10, 0.0f, 0.0f)));
+  // Some probabilities are 1 and some are 0, in double too.
+  cases.push_back(
+      focal_case("focal_saturated", 0.5f, loss_case("", 16, 10, 0.1f, uniform(160, -1000, 1000, 3))));
+  cases.push_back(weighted_case("weighted_scaled", 10, 2, scaled));
+  cases.push_back(weighted_case("weighted_nan_rows", 10, 2, loss_case("", 6, 10, 0.1f, with_nan)));
+  cases.back().gradients.clear();
   return cases;
 }
 
@@ -125,6 +159,27 @@ TEST(SoftmaxCrossEntropy, of_blended_images_weighs_both_labels) {
     EXPECT_NEAR(results[2][2], log_sum, 1e-12);
     EXPECT_EQ(results[3], share > 0.5f ? (Values{1, 0, 0}) : (Values{0, 1, 0}));
   }
+}
+
+// By hand: p of both classes is 1/2, and 3/4 of the second in row 1.
+TEST(SoftmaxCrossEntropy, focal_and_weighted_by_their_formulas) {
+  OpCase op;
+  const Tensor logits = op.input("logits", {0, 0, 0, std::log(3.0)}),
+               labels = op.input("labels", {0, 1}, DType::i32);
+  const Tensor loss = op.result("loss", 2), hits = op.result("hits", 2, DType::i32);
+  const Tensor dlogits = op.result("dlogits", 4);
+  SoftmaxCrossEntropy call{2, 2, 2, 0.0f, logits, labels, loss, hits, dlogits};
+  call.class_weights = op.input("weights", {3, 0.5});
+  op.calls = {call};
+  Values weighted = OpRunner(op, EngineKind::reference_f64).run()[2];
+  EXPECT_NEAR(weighted[0], 3 * std::log(2), 1e-7) << "logits are those of float";
+  EXPECT_NEAR(weighted[1], 0.5 * std::log(4.0 / 3), 1e-7);
+  call.gamma = 2, op.calls = {call};
+  const std::vector<Values> focal = OpRunner(op, EngineKind::reference_f64).run();
+  EXPECT_NEAR(focal[2][0], 3 * 0.25 * std::log(2), 1e-7);
+  EXPECT_NEAR(focal[2][1], 0.5 * std::log(4.0 / 3) / 16, 1e-7);
+  // Over the two images, whatever their weights: d/dx0 of row 0 is 3 (-(1/4) + 2 (1/4) log(1/2)) / 2 / 2.
+  EXPECT_NEAR(focal[4][0], 3 * (-0.25 - 0.5 * std::log(2)) / 4, 1e-7);
 }
 
 TEST(AccumulateMetrics, adds_to_what_is_there) {

@@ -58,6 +58,11 @@ TEST(Symptoms, TheLossStaysAtChance) {
   EXPECT_EQ(names_of(e), Names{}) << "the mean of an epoch that began badly";
   e.record.train_loss = e.record.val_loss = 9;
   EXPECT_EQ(names_of(e), Names{"chance"}) << "worse than guessing";
+  e.record.train_loss = 0.5;
+  e.weighs = true;
+  EXPECT_EQ(names_of(e), Names{"chance"}) << "a training loss of another kind says nothing";
+  e.weighs = false;
+  e.record.train_loss = 9;
   for (bool EpochEvidence::*flag : {&EpochEvidence::learnable, &EpochEvidence::warmed_up}) {
     EpochEvidence early = e;
     early.*flag = false;
