@@ -8,6 +8,7 @@
 #include "comm/cores.h"
 #include "src/bench/bench_session.h"
 #include "src/bench/figures.h"
+#include "src/data/epoch_order.h"
 #include "src/data/prefetch.h"
 #include "src/session/rank_checks.h"
 
@@ -17,7 +18,7 @@ namespace {
 /// This rank's batches of a shuffled epoch.
 std::vector<std::vector<std::int32_t>> batches_of_rank(const Dataset& data, const Config& config, int epoch,
                                                        const RankEnvironment& ranks) {
-  const std::vector<std::int32_t> order = epoch_order(data.train, config.seed, epoch);
+  const std::vector<std::int32_t> order = training_order(data, config.data.balance, config.seed, epoch);
   std::vector<std::vector<std::int32_t>> batches;
   for (const Range& batch : batches_of(static_cast<int>(order.size()), config.train.global_batch, false)) {
     const Shard shard = shard_of(batch.count, ranks.rank(), ranks.size());

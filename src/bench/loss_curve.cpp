@@ -51,7 +51,6 @@ TensorFile record_losses(const Config& wanted, const RankEnvironment& ranks, int
   file.tensors["curve.images"] =
       file_tensor(DType::u8, {samples, image.d, image.h, image.w, image.c}, data.images);
   file.tensors["curve.labels"] = file_tensor(DType::i32, {samples}, data.labels);
-  const std::vector<std::int32_t> ids = data.train;
 
   Session session(config, std::move(data), make_engine_for(config, ranks), ranks);
   session.initialize();
@@ -61,7 +60,6 @@ TensorFile record_losses(const Config& wanted, const RankEnvironment& ranks, int
   std::vector<float> rates, losses;
   for (int epoch = 1; static_cast<int>(losses.size()) < steps; ++epoch) {
     session.begin_epoch(epoch);
-    const std::vector<std::int32_t> shuffled = epoch_order(ids, config.seed, epoch);
     for (int i = 0; i < session.steps_per_epoch() && static_cast<int>(losses.size()) < steps; ++i) {
       StepState state;
       state.step = static_cast<std::int64_t>(losses.size());
@@ -70,7 +68,7 @@ TensorFile record_losses(const Config& wanted, const RankEnvironment& ranks, int
       session.train_batch(i, state);
       rates.push_back(state.learning_rate);
       losses.push_back(static_cast<float>(session.verdict(state.step).loss));
-      const auto first = shuffled.begin() + std::ptrdiff_t{i} * batch;
+      const auto first = session.order().begin() + std::ptrdiff_t{i} * batch;
       order.insert(order.end(), first, first + batch);
     }
   }

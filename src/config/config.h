@@ -52,6 +52,7 @@ struct DataConfig {
   /// at the end.
   enum class Test { automatic, none } test = Test::automatic;
   enum class Resident { automatic, yes, no } resident = Resident::automatic;  ///< auto | true | false
+  bool balance = false;  ///< epochs show every class alike (src/data/epoch_order.h)
   Mark mark;
 
   /// Whether training blends images with partners.

@@ -89,6 +89,9 @@ Table<DataConfig> data_table() {
             "none: do not read them"),
       field("resident", &D::resident, choice<R>({{"auto", R::automatic}, {"true", R::yes}, {"false", R::no}}),
             "keep the whole data set in device memory"),
+      field("balance", &D::balance, boolean(),
+            "show every class equally often. The length of an epoch stays: images of small classes come "
+            "several times in it, those of large classes are spread over several epochs"),
   };
   table.check = [](const D& data, const Place& place) {
     if (has_files(data.source) && data.path.empty()) {
@@ -271,6 +274,13 @@ void check_config(const Config& config, const Place& place) {
       at.refuse("fp16 gradients overflow without loss scaling; use bf16, or train.precision: fp16");
     if (wire != Precision::fp32 && config.train.reproducible_across_ranks > 0)
       at.refuse("{} rounds gradients, but train.reproducible_across_ranks needs fp32", name_of(wire));
+  });
+  problems.attempt([&] {
+    if (config.data.balance && config.train.class_weights.balanced)
+      place.at("train")
+          .at("class_weights")
+          .refuse(
+              "balanced evens out classes that data.balance has made even already; leave out one of the two");
   });
   const auto channels = static_cast<std::size_t>(config.model.input[0]);
   const auto check_channels = [&](const std::vector<float>& values, const char* key) {

@@ -92,11 +92,6 @@ std::int64_t validation_count(const DataConfig& config, std::int64_t samples) {
   return std::llround(config.validation_fraction * static_cast<double>(samples));
 }
 
-std::vector<std::int32_t> epoch_order(std::vector<std::int32_t> ids, std::uint64_t seed, int epoch) {
-  shuffle(ids, seed, Purpose::shuffle, static_cast<std::uint32_t>(epoch));
-  return ids;
-}
-
 std::vector<Range> batches_of(int samples, int global_batch, bool drop_last) {
   check(samples >= 0 && global_batch > 0, "batches of a negative number of samples, or of size zero");
   std::vector<Range> batches;
@@ -124,9 +119,10 @@ void check_folder(const std::filesystem::path& folder, const std::string& expect
        std::filesystem::current_path(ignored).string(), expected);
 }
 
-void shuffle(std::vector<std::int32_t>& ids, std::uint64_t seed, Purpose purpose, std::uint32_t stream) {
+void shuffle(std::vector<std::int32_t>& ids, std::uint64_t seed, Purpose purpose, std::uint32_t stream,
+             std::uint64_t first) {
   for (std::size_t i = ids.size(); i > 1; --i) {
-    const std::uint32_t word = random4(seed, purpose, stream, i).v[0];
+    const std::uint32_t word = random4(seed, purpose, stream, first + i).v[0];
     std::swap(ids[i - 1], ids[uniform_below(word, static_cast<std::uint32_t>(i))]);
   }
 }

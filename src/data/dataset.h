@@ -55,9 +55,6 @@ Dataset load_dataset(const DataConfig& config, std::uint64_t seed);
 /// How many of so many training images data.validation sets apart; none where the test files serve.
 std::int64_t validation_count(const DataConfig& config, std::int64_t samples);
 
-/// `ids` in the order of one epoch: a Fisher-Yates shuffle keyed by (seed, epoch).
-std::vector<std::int32_t> epoch_order(std::vector<std::int32_t> ids, std::uint64_t seed, int epoch);
-
 /// One pass over `samples` images in batches of `global_batch`. The last may be short, or is left out by
 /// `drop_last`; no batch at all when nothing is left.
 std::vector<Range> batches_of(int samples, int global_batch, bool drop_last);

@@ -16,6 +16,7 @@ namespace convoy {
 struct Occasion {
   bool training = false;
   int epoch = 0;
+  int each_batch = 0;  ///< what `epoch` grows by from one batch of a sequence to the next
 };
 
 /// Where such a data set's images come from. Threads may fetch at the same time.

@@ -76,8 +76,10 @@ struct Prefetcher::State {
   void fill(const Rows& rows) const {
     const auto bytes = static_cast<std::size_t>(dataset.image.count());
     std::uint8_t* slot = slots[rows.batch % slots.size()];
+    Occasion of_batch = occasion;
+    of_batch.epoch += occasion.each_batch * static_cast<int>(rows.batch);
     for (std::size_t i = rows.first; i < rows.first + rows.count; ++i)
-      fetch_image(dataset, batches[rows.batch][i], occasion, slot + i * bytes);
+      fetch_image(dataset, batches[rows.batch][i], of_batch, slot + i * bytes);
   }
 
   const Dataset& dataset;

@@ -22,7 +22,8 @@ void append_ids(std::vector<std::int32_t>& ids, std::int64_t first, std::int64_t
 /// Throws what a reader says when `folder` is not one: what was expected there.
 void check_folder(const std::filesystem::path& folder, const std::string& expected);
 
-/// Fisher-Yates with random4(seed, purpose, stream, position).
-void shuffle(std::vector<std::int32_t>& ids, std::uint64_t seed, Purpose purpose, std::uint32_t stream);
+/// Fisher-Yates with random4(seed, purpose, stream, first + position).
+void shuffle(std::vector<std::int32_t>& ids, std::uint64_t seed, Purpose purpose, std::uint32_t stream,
+             std::uint64_t first = 0);
 
 }  // namespace convoy

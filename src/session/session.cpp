@@ -9,6 +9,7 @@
 #include "comm/cores.h"
 #include "kernels/loss_scale.h"
 #include "src/data/class_names.h"
+#include "src/data/epoch_order.h"
 #include "src/engine/tensor_values.h"
 #include "src/session/blend.h"
 #include "src/session/class_weights.h"
@@ -110,7 +111,9 @@ bool Session::trains(std::size_t parameter) const {
 void Session::begin_epoch(int epoch, int first) {
   write_order(epoch);
   const auto batches = std::span(plans_.training_batches).subspan(static_cast<std::size_t>(first));
-  stage(batches, 0, {true, epoch}, [&](const Range& batch) {
+  Occasion occasion{true, epoch};
+  if (config_.data.balance) occasion = {true, static_cast<int>((epoch - 1) * steps_per_epoch() + first), 1};
+  stage(batches, 0, occasion, [&](const Range& batch) {
     std::vector<Shard> shards;
     for (const MicroBatch& pass : micro_batches(config_.train, batch.count, ranks_.rank(), ranks_.size())) {
       shards.push_back(pass.shard);
@@ -123,7 +126,7 @@ void Session::begin_epoch(int epoch, int first) {
 /// The epoch's training order, then validation's and the test's, which never change.
 void Session::write_order(int epoch) {
   epoch_ = epoch;
-  order_ = epoch_order(dataset_.train, config_.seed, epoch);
+  order_ = training_order(dataset_, config_.data.balance, config_.seed, epoch);
   for (const Part part : {Part::validation, Part::test})
     order_.insert(order_.end(), ids_of(dataset_, part).begin(), ids_of(dataset_, part).end());
   engine_->write(plans_.layout.order, order_.data());
@@ -162,7 +165,8 @@ int Session::prepare_batch(int index, StepState& state) {
   const Range& batch = plans_.training_batches[static_cast<std::size_t>(index)];
   ranks_.activity().begin_step(state.step);
   state.seed = config_.seed;
-  state.epoch = epoch_;
+  // A balanced epoch shows images of small classes several times, each batch another change of them.
+  state.epoch = config_.data.balance ? static_cast<std::int32_t>(state.step) : epoch_;
   state.first = batch.first;
   if (config_.data.blends()) state.blend = draw_blend(config_.data, dataset_.image, state);
   if (feed_) state.slot = next_slot(staged_of(config_, batch.count, ranks_.rank(), ranks_.size()));

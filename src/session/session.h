@@ -91,6 +91,8 @@ class Session {
 
   /// Sets the epoch's order of samples; its batches are then run one after the other, from `first` on.
   void begin_epoch(int epoch, int first = 0);
+  /// Samples of the epoch that was begun last in their order, then validation's and the test's.
+  const std::vector<std::int32_t>& order() const { return order_; }
   /// Queues the training step of the epoch's batch `index`; `state` gives step and learning rate.
   void train_batch(int index, StepState state);
   /// The same, but waits and says when each call of the batch's plan ran (Engine::run_timed).

@@ -116,7 +116,8 @@ void Trainer::adapt_progress() {
 }
 
 std::string Trainer::order_of_data() const {
-  return fmt::format("{} images, seed {}", session_.plans().counts.train, config_.seed);
+  return fmt::format("{} images, seed {}{}", session_.plans().counts.train, config_.seed,
+                     config_.data.balance ? ", balanced" : "");
 }
 
 std::optional<std::size_t> Trainer::batch_after(std::int64_t images) const {

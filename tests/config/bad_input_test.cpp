@@ -93,6 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
              "(did you mean \"balanced\"?)"},
         Case{"train: {class_weights: [1, -1]}", "train.class_weights[1]: out of range"},
         Case{"train: {class_weights: [0, 0]}", "train.class_weights: all weights are 0"},
+        Case{"data: {balance: true}\ntrain: {class_weights: balanced}",
+             "train.class_weights: balanced evens out classes"},
         Case{"schedule: {warmup_epochs: -1}", "schedule.warmup_epochs: out of range"},
         Case{"checkpoint: {keep: -1}", "checkpoint.keep: out of range"},
         Case{"checkpoint: {every_steps: -1}", "checkpoint.every_steps: out of range"},

@@ -19,10 +19,10 @@ auto members(const SyntheticConfig& c) {
 }
 auto members(const DataConfig& c) {
   const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, jitter, erasing, mixup, cutmix,
-               part, resize, max_bad, input, validation, test, resident, mark] = c;
+               part, resize, max_bad, input, validation, test, resident, balance, mark] = c;
   return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, mixup, cutmix, part.min_scale,
-                  part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, test,
-                  resident);
+                  part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, test, resident,
+                  balance);
 }
 auto members(const ColorJitter& c) {
   const auto& [brightness, contrast, saturation, hue] = c;
@@ -250,8 +250,9 @@ class Dice {
       c.train.precision = any({Precision::fp32, Precision::tf32, Precision::fp16, Precision::bf16});
     c.train.label_smoothing = share<float>();
     if (coin()) c.train.loss.gamma = coin() ? 2 : share<float>();
+    c.data.balance = coin();
     if (coin()) {
-      c.train.class_weights.balanced = true;
+      c.train.class_weights.balanced = !c.data.balance;
     } else if (coin()) {
       c.train.class_weights.values = {share<float>(), 1, 0};
     }

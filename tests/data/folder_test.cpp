@@ -6,6 +6,7 @@
 #include <set>
 
 #include "src/data/crops.h"
+#include "src/data/epoch_order.h"
 #include "src/data/prefetch.h"
 #include "tests/data/picture_folder.h"
 

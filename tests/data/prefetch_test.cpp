@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -65,6 +67,32 @@ TEST_F(Prefetch, StagesEveryBatchInOrder) {
       const int slot = prefetcher.acquire();
       EXPECT_EQ(slot, static_cast<int>(b) % count);
       expect_batch(slot, batches[b]);
+      prefetcher.release();
+    }
+  }
+}
+
+/// Images that show what they are fetched for.
+class Occasions : public ImageSource {
+ public:
+  void fetch(std::int32_t, const Occasion& occasion, std::uint8_t* out) const override {
+    std::fill_n(out, pixels, static_cast<std::uint8_t>(occasion.epoch));
+  }
+  std::uint64_t fingerprint() const override { return 0; }
+  const char* contents_kind() const override { return ""; }
+  std::optional<std::uint64_t> hash_contents(std::span<const std::int32_t>) const override { return {}; }
+  std::string name_of(std::int32_t) const override { return ""; }
+};
+
+TEST_F(Prefetch, BatchesMayHaveOccasionsOfTheirOwn) {
+  Dataset shown = data;
+  shown.source = std::make_shared<Occasions>();
+  Prefetcher prefetcher(shown, slots(2), 3);
+  for (const int each : {0, 1}) {
+    prefetcher.start({{1, 1}, {1, 1}, {1}}, {true, 40, each});
+    for (int batch = 0; batch < 3; ++batch) {
+      const int epoch = 40 + each * batch;
+      expect_batch(prefetcher.acquire(), batch < 2 ? Ids{epoch, epoch} : Ids{epoch});
       prefetcher.release();
     }
   }

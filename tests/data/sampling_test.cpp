@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "src/data/dataset.h"
+#include "src/data/epoch_order.h"
 #include "tests/data/support.h"
 
 namespace convoy::testing {
@@ -41,6 +41,60 @@ TEST(EpochOrder, PutsEveryIdEverywhere) {
   for (const auto& row : seen) {
     for (const int count : row) EXPECT_NEAR(count, epochs / n, 150);
   }
+}
+
+/// Samples of classes 0, 1, ... , so many of each, one class after the other.
+Dataset of_sizes(const std::vector<int>& sizes) {
+  Dataset data;
+  data.classes = static_cast<int>(sizes.size());
+  for (std::size_t c = 0; c < sizes.size(); ++c)
+    data.labels.insert(data.labels.end(), static_cast<std::size_t>(sizes[c]), static_cast<std::int32_t>(c));
+  data.train = first_ids(static_cast<int>(data.labels.size()));
+  return data;
+}
+
+TEST(BalancedOrder, ShowsEveryClassAlike) {
+  const Dataset data = of_sizes({50, 0, 3, 1, 200, 7});  // 261 images, 5 classes that have some
+  std::vector<int> so_far(6), shown(261);
+  for (int epoch = 0; epoch < 12; ++epoch) {
+    const auto order = balanced_order(data, 7, epoch);
+    ASSERT_EQ(order.size(), 261u);
+    std::vector<int> counts(6), of_image(261);
+    for (const std::int32_t id : order) {
+      const auto label = static_cast<std::size_t>(data.labels[static_cast<std::size_t>(id)]);
+      ++counts[label], ++so_far[label], ++of_image[static_cast<std::size_t>(id)],
+          ++shown[static_cast<std::size_t>(id)];
+    }
+    for (const std::size_t label : {0, 2, 3, 4, 5}) {
+      EXPECT_NEAR(counts[label], 52.5, 0.5) << "epoch " << epoch << ", class " << label;
+      EXPECT_NEAR(so_far[label], (epoch + 1) * 52.2, 1) << "over all epochs, class " << label;
+    }
+    EXPECT_EQ(counts[1], 0);
+    // An image comes again once all others of its class have come: in part of a round, or two parts.
+    for (std::size_t id = 50; id < 53; ++id) EXPECT_NEAR(of_image[id], 52 / 3.0, 1.4);
+    for (std::size_t id = 54; id < 254; ++id) EXPECT_LE(of_image[id], 2);
+  }
+  // 626 or so places of the class with 200 images: each comes three times, some once more or less.
+  for (std::size_t id = 54; id < 254; ++id) EXPECT_NEAR(shown[id], 3.5, 0.5 + 1) << id;
+}
+
+TEST(BalancedOrder, DependsOnSeedAndEpochOnly) {
+  const Dataset data = of_sizes({50, 3, 200});
+  const auto order = balanced_order(data, 7, 3);
+  EXPECT_EQ(order, balanced_order(data, 7, 3));
+  EXPECT_NE(order, balanced_order(data, 7, 4));
+  EXPECT_NE(order, balanced_order(data, 8, 3));
+  const auto of_first_part = [&](const std::vector<std::int32_t>& ids) {
+    return std::count_if(ids.begin(), ids.begin() + 100, [&](std::int32_t id) { return id < 50; });
+  };
+  EXPECT_NEAR(of_first_part(order), 100 / 3.0, 20) << "classes are mixed";
+  EXPECT_TRUE(balanced_order(of_sizes({0, 0}), 1, 1).empty());
+}
+
+TEST(BalancedOrder, OfEqualClassesShowsEveryImageOnce) {
+  auto order = balanced_order(of_sizes({20, 20, 20}), 3, 0);
+  std::sort(order.begin(), order.end());
+  EXPECT_EQ(order, first_ids(60));
 }
 
 TEST(EpochOrder, TakesNoneAndOne) {

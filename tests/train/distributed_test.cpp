@@ -38,20 +38,23 @@ TEST_P(Distributed, TrainTheWeightsOfOneRank) {
   EXPECT_LT(largest_difference(weights_of(*single), weights_of(*several)), tolerance());
 }
 
-// The labels of a batch weigh differently on each rank.
+// The labels of a batch weigh differently on each rank, and images of small classes come several times.
 TEST_P(Distributed, TrainTheWeightsOfOneRankOnUnevenClasses) {
   Dataset data = tiny_data(17, 5);
   for (std::size_t i = 0; i < 17; ++i) data.labels[i] = i < 2 ? 0 : i < 5 ? 1 : 2;
   const RankEnvironment alone = RankEnvironment::alone();
   for (const std::vector<std::string>& overrides : std::vector<std::vector<std::string>>{
            {"train.class_weights=balanced", "train.loss=focal"},
-           {"train.class_weights=[2, 1, 0.5]", "data.augment=[{crop: 1}, {mixup: 0.4}]"}}) {
+           {"train.class_weights=[2, 1, 0.5]", "data.augment=[{crop: 1}, {mixup: 0.4}]"},
+           {"data.balance=true"},
+           {"data.balance=true", "data.resident=false"}}) {
     const Config config = tiny_config(overrides);
     const auto single = session(config, data, alone), several = session(config, data, ranks());
     for (Session* s : {single.get(), several.get()}) {
       s->initialize();
       train_epochs(*s, config, 1, 2);
     }
+    EXPECT_EQ(single->order(), several->order());
     EXPECT_LT(largest_difference(weights_of(*single), weights_of(*several)), tolerance()) << overrides[0];
   }
 }

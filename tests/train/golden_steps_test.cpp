@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "src/data/epoch_order.h"
 #include "src/session/session.h"
 #include "tests/golden/golden_file.h"
 #include "tests/test_environment.h"

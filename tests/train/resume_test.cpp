@@ -40,6 +40,32 @@ class Runs : public ::testing::TestWithParam<RunsOn> {
   static std::vector<double> train(const Config& config, const fs::path& folder, const std::string& resume) {
     return start(config, folder, resume).weights;
   }
+  /// Kills a run of two epochs of five steps after each of them; every other one stages its images when it
+  /// goes on.
+  static void go_on_from_every_step(const std::vector<std::string>& overrides) {
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.end(), overrides.begin(), overrides.end());
+      return tiny_config(more);
+    };
+    const Config config = with({"checkpoint.every_steps=1", "train.epochs=2"});
+    const RunFiles whole;
+    const std::vector<double> expected = train(config, whole.run(), "");
+    const std::vector<nlohmann::json> metrics = metrics_of(whole.run());
+    const std::vector<fs::path> all = list_checkpoints(whole.checkpoints());
+    ASSERT_EQ(all.size(), 10u);
+    EXPECT_EQ(all[0].filename(), "epoch-0002.safetensors");
+    EXPECT_EQ(all[1].filename(), "epoch-0002-step-00000009.safetensors");
+    EXPECT_EQ(all[5].filename(), "epoch-0001.safetensors");
+    for (std::size_t i = 1; i < all.size(); ++i) {
+      const RunFiles cut;
+      fs::copy(whole.run(), cut.run(), fs::copy_options::recursive);
+      kill_after(cut.checkpoints(), all[i]);
+      const Config here = with({"checkpoint.every_steps=4", "train.epochs=2",
+                                i % 2 == 0 ? "data.resident=true" : "data.resident=false"});
+      EXPECT_EQ(train(here, cut.run(), "auto"), expected) << all[i];
+      EXPECT_EQ(metrics_of(cut.run()), metrics) << all[i];
+    }
+  }
 };
 
 TEST_P(Runs, EqualRunsHaveEqualBits) {
@@ -67,26 +93,11 @@ TEST_P(Runs, InterruptedEqualsUninterrupted) {
   }
 }
 
-// Five steps an epoch; every other run stages its images.
 TEST_P(Runs, AnyStepOfAnEpochIsAPlaceToGoOnFrom) {
-  const Config config = tiny_config({"checkpoint.every_steps=1", "train.epochs=2"});
-  const RunFiles whole;
-  const std::vector<double> expected = train(config, whole.run(), "");
-  const std::vector<nlohmann::json> metrics = metrics_of(whole.run());
-  const std::vector<fs::path> all = list_checkpoints(whole.checkpoints());
-  ASSERT_EQ(all.size(), 10u);
-  EXPECT_EQ(all[0].filename(), "epoch-0002.safetensors");
-  EXPECT_EQ(all[1].filename(), "epoch-0002-step-00000009.safetensors");
-  EXPECT_EQ(all[5].filename(), "epoch-0001.safetensors");
-  for (std::size_t i = 1; i < all.size(); ++i) {
-    const RunFiles cut;
-    fs::copy(whole.run(), cut.run(), fs::copy_options::recursive);
-    kill_after(cut.checkpoints(), all[i]);
-    const Config here = tiny_config({"checkpoint.every_steps=4", "train.epochs=2",
-                                     i % 2 == 0 ? "data.resident=true" : "data.resident=false"});
-    EXPECT_EQ(train(here, cut.run(), "auto"), expected) << all[i];
-    EXPECT_EQ(metrics_of(cut.run()), metrics) << all[i];
-  }
+  go_on_from_every_step({});
+}
+TEST_P(Runs, AnyStepOfABalancedEpochIsAPlaceToGoOnFrom) {
+  go_on_from_every_step({"data.balance=true", "train.class_weights=[1, 2, 3]"});
 }
 
 TEST_P(Runs, AnotherBatchGoesOnWhereOneOfItsOwnBegins) {
