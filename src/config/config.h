@@ -1,6 +1,7 @@
 // What a YAML file says, as plain structs. After parsing nobody reads a string key or a YAML node again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -149,12 +150,22 @@ struct OptimizerConfig {
 };
 struct ScheduleConfig {
   enum class Name { constant, step, linear, cosine, one_cycle } name = Name::constant;
-  double warmup_epochs = 0;        ///< of a run shorter than twice that, half of it is warm-up
-  std::vector<double> milestones;  ///< step: epochs at which lr is multiplied by gamma
+  double warmup_epochs = 0;                   ///< of a run shorter than twice that, half of it is warm-up
+  std::int64_t warmup_steps = 0;              ///< the same in steps; one of the two is 0
+  std::vector<double> milestones;             ///< step: epochs at which lr is multiplied by gamma
+  std::vector<std::int64_t> milestone_steps;  ///< the same in steps; one of the two is empty
   double gamma = 0.1;
   double final_factor = 0;     ///< linear, cosine: lr at the end, as a share of the peak
   double start_factor = 0.04;  ///< one_cycle: lr at the start, as a share of the peak
   double peak_at = 0.3;        ///< one_cycle: when lr peaks, as a share of the run
+
+  /// Steps of the warm-up that is asked for, and of the one there is, at most half of a run.
+  double wanted_warmup(double steps_per_epoch) const {
+    return warmup_steps > 0 ? static_cast<double>(warmup_steps) : warmup_epochs * steps_per_epoch;
+  }
+  double warmup(double steps_per_epoch, int epochs) const {
+    return std::min(wanted_warmup(steps_per_epoch), 0.5 * epochs * steps_per_epoch);
+  }
 };
 enum class Device { automatic, cpu, cuda, reference };
 struct CheckpointConfig {

@@ -228,8 +228,8 @@ void SymptomWatch::look_at_gradients() {
 
 std::vector<Symptom> SymptomWatch::at_epoch_end(const EpochRecord& record, const Predictions& predictions) {
   evidence_.record = record;
-  const double warmup = std::min(config_.schedule.warmup_epochs, 0.5 * config_.train.epochs);
-  evidence_.warmed_up = record.epoch >= warmup;
+  const double per_epoch = static_cast<double>(session_.steps_per_epoch());
+  evidence_.warmed_up = record.epoch * per_epoch >= config_.schedule.warmup(per_epoch, config_.train.epochs);
   evidence_.predicted.clear();
   if (!predictions.labels.empty()) {
     evidence_.predicted.assign(static_cast<std::size_t>(predictions.classes), 0);

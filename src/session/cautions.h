@@ -14,7 +14,8 @@ struct Caution {
   std::string text;   ///< a sentence that says what to do
 };
 
-/// Epochs of one step; test images that choose among epochs (`validation_is_test`: Dataset's).
+/// Epochs of one step; a warm-up that is shortened; test images that choose among epochs
+/// (`validation_is_test`: Dataset's).
 std::vector<Caution> cautions(const Config& config, const SampleCounts& counts, bool validation_is_test);
 
 }  // namespace convoy

@@ -10,7 +10,7 @@ double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t s
                      std::int64_t steps_per_epoch, int epochs) {
   const double per_epoch = static_cast<double>(steps_per_epoch);
   const double total = per_epoch * epochs;
-  const double warmup = std::min(schedule.warmup_epochs, 0.5 * epochs) * per_epoch;
+  const double warmup = schedule.warmup(per_epoch, epochs);
   const double now = static_cast<double>(step);
   if (now < warmup) return peak * std::min(1.0, (now + 1) / warmup);
 
@@ -23,7 +23,9 @@ double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t s
     case ScheduleConfig::Name::step: {
       const double epoch = now / per_epoch;
       const auto passed = std::count_if(schedule.milestones.begin(), schedule.milestones.end(),
-                                        [&](double milestone) { return milestone <= epoch; });
+                                        [&](double milestone) { return milestone <= epoch; }) +
+                          std::count_if(schedule.milestone_steps.begin(), schedule.milestone_steps.end(),
+                                        [&](std::int64_t milestone) { return milestone <= step; });
       return peak * std::pow(schedule.gamma, static_cast<double>(passed));
     }
     case ScheduleConfig::Name::linear:

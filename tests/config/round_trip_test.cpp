@@ -40,8 +40,10 @@ auto members(const OptimizerConfig& c) {
   return std::tie(rule, lr, weight_decay, decay_all);
 }
 auto members(const ScheduleConfig& c) {
-  const auto& [name, warmup, milestones, gamma, final_factor, start_factor, peak_at] = c;
-  return std::tie(name, warmup, milestones, gamma, final_factor, start_factor, peak_at);
+  const auto& [name, warmup, warmup_steps, milestones, milestone_steps, gamma, final_factor, start_factor,
+               peak_at] = c;
+  return std::tie(name, warmup, warmup_steps, milestones, milestone_steps, gamma, final_factor, start_factor,
+                  peak_at);
 }
 
 auto members(const FreezeConfig& c) {
@@ -282,10 +284,15 @@ class Dice {
     c.optimizer.decay_all = coin();
     using S = ScheduleConfig::Name;
     c.schedule.name = any({S::constant, S::step, S::linear, S::cosine, S::one_cycle});
-    if (c.schedule.name != S::one_cycle) c.schedule.warmup_epochs = share<double>();
+    if (c.schedule.name != S::one_cycle && coin()) {
+      c.schedule.warmup_steps = 1 + below(1000);
+    } else if (c.schedule.name != S::one_cycle) {
+      c.schedule.warmup_epochs = share<double>();
+    }
     if (c.schedule.name == S::step) {
       c.schedule.milestones = {share<double>(), 1 + share<double>()};
       if (coin()) c.schedule.milestones.resize(1);
+      if (coin()) c.schedule.milestones.clear(), c.schedule.milestone_steps = {1 + below(9), 20};
       c.schedule.gamma = share<double>();
     }
     if (c.schedule.name == S::linear || c.schedule.name == S::cosine)

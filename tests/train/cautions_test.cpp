@@ -20,6 +20,27 @@ TEST(Cautions, EpochsOfOneStep) {
   EXPECT_TRUE(cautions(config, {257, 5, 0, 262}, false).empty());
 }
 
+TEST(Cautions, WarmupsThatAreShortened) {
+  const SampleCounts counts{1000, 100, 0, 1100};  // 10 steps per epoch
+  const auto texts = [&](const std::string& schedule, int epochs) {
+    std::vector<std::string> found;
+    const Config config =
+        config_of(fmt::format("train: {{global_batch: 100, epochs: {}}}\nschedule: {}", epochs, schedule));
+    for (const Caution& caution : cautions(config, counts, false)) found.push_back(caution.text);
+    return found;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(texts("{name: cosine, warmup_epochs: 5}", 3),
+            Texts{"schedule.warmup_epochs: 5 asks for a warm-up longer than half of the run of 3 epochs, 30 "
+                  "steps: it takes 15 steps"});
+  EXPECT_EQ(texts("{name: constant, warmup_steps: 6}", 1),
+            Texts{"schedule.warmup_steps: 6 asks for a warm-up longer than half of the run of 1 epoch, 10 "
+                  "steps: it takes 5 steps"});
+  EXPECT_EQ(texts("{name: cosine, warmup_epochs: 5}", 10), Texts{}) << "half of the run exactly";
+  EXPECT_EQ(texts("{name: constant, warmup_steps: 5}", 1), Texts{});
+  EXPECT_EQ(texts("one_cycle", 1), Texts{});
+}
+
 TEST(Cautions, TestImagesThatChoose) {
   const SampleCounts counts{1000, 100, 0, 1100};
   const Config best = config_of("checkpoint: {best: true}"),

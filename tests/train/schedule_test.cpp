@@ -35,6 +35,25 @@ TEST(Schedule, WarmupLeavesHalfOfAShortRun) {
   EXPECT_DOUBLE_EQ(learning_rate(s, 2.0, 29, 10, 6), 2.0) << "as asked for where there is room";
 }
 
+TEST(Schedule, WarmupInSteps) {
+  ScheduleConfig s = schedule(Name::constant);
+  s.warmup_steps = 4;
+  EXPECT_DOUBLE_EQ(rate(s, 0), 0.5);
+  EXPECT_DOUBLE_EQ(rate(s, 3), 2.0);
+  EXPECT_DOUBLE_EQ(rate(s, 4), 2.0);
+  s.warmup_steps = 1000;
+  EXPECT_DOUBLE_EQ(rate(s, 24), 1.0) << "half of the run of 100 steps";
+}
+
+TEST(Schedule, MilestonesInSteps) {
+  ScheduleConfig s = schedule(Name::step);
+  s.milestone_steps = {3, 55};
+  EXPECT_DOUBLE_EQ(rate(s, 2), 2.0);
+  EXPECT_DOUBLE_EQ(rate(s, 3), 0.2);
+  EXPECT_DOUBLE_EQ(rate(s, 54), 0.2);
+  EXPECT_NEAR(rate(s, 55), 0.02, 1e-15);
+}
+
 TEST(Schedule, StepMultipliesAtMilestones) {
   ScheduleConfig s = schedule(Name::step);
   s.milestones = {3, 6};
