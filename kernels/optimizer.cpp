@@ -2,6 +2,7 @@
 #include "kernels/optimizer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -39,7 +40,7 @@ auto at_step(const Rule& rule, float rate, double t) {
     return reference_step(rule, rate, t);
 }
 
-/// The same for each learning rate that the call has, made once: of a few groups there are a few.
+/// The same for each learning rate that the call has, made once: there are as many as groups, or parameters.
 template <class Rule>
 class AtRates {
  public:
@@ -50,9 +51,12 @@ class AtRates {
       ats_.push_back({1.0f, at_step(rule, rate, t)});
       return;
     }
-    for (std::int64_t run = 0; run < ceil_div(call.parameters.count, parameter_alignment); ++run)
-      if (find(factors[run]) == ats_.end())
-        ats_.push_back({factors[run], at_step(rule, rate * factors[run], t)});
+    std::vector<float> distinct;  // first one per parameter or so: neighbours are alike
+    std::unique_copy(factors, factors + ceil_div(call.parameters.count, parameter_alignment),
+                     std::back_inserter(distinct));
+    std::sort(distinct.begin(), distinct.end());
+    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+    for (const float factor : distinct) ats_.push_back({factor, at_step(rule, rate * factor, t)});
   }
   const At& of(std::int64_t run) const {
     return factors_ == nullptr ? ats_.front().second : find(factors_[run])->second;
@@ -60,7 +64,8 @@ class AtRates {
 
  private:
   auto find(float factor) const {
-    return std::find_if(ats_.begin(), ats_.end(), [=](const auto& at) { return at.first == factor; });
+    return std::lower_bound(ats_.begin(), ats_.end(), factor,
+                            [](const auto& at, float wanted) { return at.first < wanted; });
   }
   std::vector<std::pair<float, At>> ats_;
   const float* factors_;  ///< one per run; null: all 1

@@ -5,7 +5,7 @@
 
 #include "kernels/cuda_device.cuh"
 #include "kernels/loss_scale.h"
-#include "kernels/optimizer.h"
+#include "kernels/optimizer_device.cuh"
 
 namespace convoy {
 namespace {
@@ -30,32 +30,6 @@ struct MixedPrecision {
   template <int V>
   __device__ void keep(std::int64_t pack, const Pack<V>& parameters) const {
     if (compute_weights != nullptr) store<V>(compute_weights, pack, parameters);
-  }
-};
-
-/// What a kernel is given of a rule: the rule itself, or what it makes of itself for a device.
-template <class Rule>
-auto on_device(const Rule& rule) {
-  if constexpr (requires { rule.on_device(); })
-    return rule.on_device();
-  else
-    return rule;
-}
-/// What is the same for all parameters of step t.
-template <class OnDevice>
-__device__ inline auto at_step(const OnDevice& rule, float rate, float t) {
-  if constexpr (requires { rule.at(rate, t); })
-    return rule.at(rate, t);
-  else
-    return AtRate<float>{rate};
-}
-
-/// Addresses of the moments, null for a last one that the hyperparameters do not need.
-template <class Rule>
-struct Moments {
-  float* of[moment_count<Rule> > 0 ? moment_count<Rule> : 1] = {};
-  __device__ bool has(int m) const {
-    return !may_lack_last_moment<Rule> || m + 1 < static_cast<int>(moment_count<Rule>) || of[m] != nullptr;
   }
 };
 
@@ -139,9 +113,7 @@ void launch(const CudaContext& context, const OptimizerStep& call) {
   const auto* decay = context.data<const float>(call.decay);
   const auto* rates = context.data<const float>(call.rates);
   const auto step = [&]<class Rule>(const Rule& rule) {
-    Moments<Rule> moments;
-    for (std::size_t m = 0; m < call.moments.size(); ++m)
-      moments.of[m] = context.data<float>(call.moments[m]);
+    const auto moments = moments_on_device<Rule>(context, call);
     with_mixed_precision(context, call, [&](auto mixed) {
       int widest = pack_width<float>(count, parameters, gradients, mixed.compute_weights);
       for (const float* moment : moments.of) widest = std::min(widest, pack_width<float>(count, moment));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/optimizers/adam.h"
+#include "kernels/optimizers/lamb.h"
 #include "kernels/optimizers/lion.h"
 #include "kernels/optimizers/rmsprop.h"
 #include "kernels/optimizers/sgd.h"
@@ -15,7 +16,7 @@
 namespace convoy {
 
 /// The first one is the default.
-using OptimizerRule = std::variant<Sgd, Adam, RmsProp, Lion>;
+using OptimizerRule = std::variant<Sgd, Adam, RmsProp, Lion, Lamb>;
 
 /// What YAML calls it.
 inline const char* name_of(const OptimizerRule& rule) {
@@ -27,6 +28,11 @@ inline const char* name_of(const OptimizerRule& rule) {
           return Rule::names[0];
       },
       rule);
+}
+
+/// Whether the rule's steps go with TrustRatios (kernels/trust_ratios.h).
+inline bool needs_trust_ratios(const OptimizerRule& rule) {
+  return std::visit([]<class Rule>(const Rule&) { return is_layer_wise<Rule>; }, rule);
 }
 
 /// The moments that these hyperparameters need, by name; each is a block like the parameters, zero at first.

@@ -18,6 +18,15 @@ void update(const Rule& rule, const At& at, T decay, T& w, T g, std::array<T, co
   std::apply([&](auto&... moment) { rule.update(at, decay, w, g, moment...); }, moments);
 }
 
+/// Where the step of a layer-wise rule goes; the moments become those of the step.
+template <class Rule, class At, class T, std::size_t count>
+T direction(const Rule& rule, const At& at, T decay, T w, T g, std::array<T, count>& moments) {
+  if constexpr (is_layer_wise<Rule>)
+    return std::apply([&](auto&... moment) { return rule.direction(at, decay, w, g, moment...); }, moments);
+  else
+    fail("internal error: trust ratios of {}", name_of(rule));
+}
+
 /// What is the same for all parameters of step t, as the rule's formula is written.
 template <class T, class Rule>
 auto reference_step(const Rule& rule, T rate, double t) {

@@ -6,9 +6,12 @@
 //   static constexpr std::array moments  what it remembers of each parameter, by its names in checkpoints
 //   static constexpr int flops           per parameter
 //   bool operator==                      defaulted
+//   static constexpr bool layer_wise     optional: true for rules with direction(), below
 //   bool keeps_last_moment() const       optional: false where these hyperparameters do not need the last moment;
 //                                        the host engines then call update without it, CUDA with a zero
 //   update(at, decay, w, g, moments...)  one step of one parameter, in float or double, on host and device
+//   direction(at, decay, w, g, moments...)  of rules whose step a parameter's norm limits (kernels/trust_ratios.h): where
+//                                        update goes, w -= at.rate direction, after which the moments are new
 // clang-format on
 //
 // `g` is the gradient without the loss scale, `decay` the weight's decay factor. `at` is what all parameters
@@ -48,6 +51,12 @@ constexpr std::size_t moment_count = std::tuple_size_v<decltype(Rule::moments)>;
 template <class Rule>
 constexpr bool may_lack_last_moment = requires(const Rule& rule) {
   rule.keeps_last_moment();
+};
+
+/// Whether a rule's steps are in proportion to the norm of each parameter.
+template <class Rule>
+constexpr bool is_layer_wise = requires {
+  Rule::layer_wise;
 };
 
 /// How many of its moments, from the first, the rule needs with its hyperparameters.

@@ -28,7 +28,7 @@ void write_as(Engine& engine, const Tensor& tensor, const std::vector<double>& v
   engine.write(tensor, typed.data());
 }
 
-/// Calls function(T{}) with the type that a tensor of floats is stored in.
+/// Calls function(T{}) with the type that a tensor of numbers is stored in.
 template <class Function>
 auto with_type(DType type, Function function) {
   switch (type) {
@@ -40,6 +40,8 @@ auto with_type(DType type, Function function) {
       return function(Half{});
     case DType::bf16:
       return function(BFloat16{});
+    case DType::i32:
+      return function(std::int32_t{});
     default:
       fail("internal error: values of type {}", name_of(type));
   }

@@ -11,5 +11,6 @@ Table<Sgd> keys_of(const Sgd&);
 Table<Adam> keys_of(const Adam&);
 Table<RmsProp> keys_of(const RmsProp&);
 Table<Lion> keys_of(const Lion&);
+Table<Lamb> keys_of(const Lamb&);
 
 }  // namespace convoy

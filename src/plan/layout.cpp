@@ -1,6 +1,7 @@
 #include "src/plan/layout.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "core/ceil_div.h"
@@ -85,10 +86,10 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   layout.stages = std::move(training.stages), layout.stage_of = std::move(training.stage_of);
   const std::vector<ParameterGroup> groups = groups_of(graph, config.optimizer);
   std::int64_t elements = 0;
-  std::vector<double> decay, rates;
+  std::vector<double> decay, rates, ends;
   const int stages = static_cast<int>(layout.stages.size());
   for (int stage = 0; stage <= stages; ++stage) {
-    const std::int64_t begin = elements;
+    const std::int64_t begin = elements, first_parameter = std::ssize(ends);
     for (std::size_t i = count; i-- > 0;) {
       if (layout.stage_of[i] != stage) continue;
       const std::int64_t size = graph.parameters[i].count(), chunks = chunks_of(size);
@@ -96,10 +97,12 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
       decay.insert(decay.end(), static_cast<std::size_t>(chunks), double{groups[i].decay});
       rates.insert(rates.end(), static_cast<std::size_t>(chunks), double{groups[i].rate});
       elements += chunks * parameter_alignment;
+      if (stage < stages) ends.push_back(static_cast<double>(chunks_of(elements)));
     }
     if (stage == stages) break;
-    layout.stages[static_cast<std::size_t>(stage)].begin = begin;
-    layout.stages[static_cast<std::size_t>(stage)].end = elements;
+    Stage& of = layout.stages[static_cast<std::size_t>(stage)];
+    of.begin = begin, of.end = elements;
+    of.first_parameter = first_parameter, of.parameters = std::ssize(ends) - first_parameter;
   }
   const std::int64_t trained = layout.stages.back().end;
   std::int64_t statistics = 0;
@@ -156,12 +159,14 @@ Layout make_layout(const Graph& graph, const Config& config, const DataExtent& d
   layout.labels = allocator.take(Arena::labels, DType::i32, data.samples);
   layout.order = allocator.take(Arena::order, DType::i32, data.order);
 
-  const auto constant = [&](std::vector<double> values) {
-    const Tensor tensor = allocator.take(Arena::constants, real, static_cast<std::int64_t>(values.size()));
+  const auto constant = [&](std::vector<double> values, std::optional<DType> type = {}) {
+    const Tensor tensor = allocator.take(Arena::constants, type.value_or(real), std::ssize(values));
     layout.constants.push_back({tensor, std::move(values)});
     return tensor;
   };
   layout.decay = constant(std::move(decay));
+  if (needs_trust_ratios(config.optimizer.rule))
+    layout.parameter_ends = constant(std::move(ends), DType::i32);
   if (!config.optimizer.groups.empty()) layout.rates = constant(std::move(rates));
   if (!config.train.freeze.empty())
     layout.zeros = constant(std::vector<double>(static_cast<std::size_t>(widest_norm(graph)), 0.0));

@@ -22,6 +22,7 @@ struct Stage {
   int epoch = 0;                    ///< how many epochs are before it
   std::int64_t begin = 0, end = 0;  ///< elements of Layout::all_parameters that begin to train
   std::int64_t first_step = 0;      ///< steps before it, known once the data set is
+  std::int64_t first_parameter = 0, parameters = 0;  ///< of Layout::parameter_ends
 };
 
 struct Layout {
@@ -57,6 +58,9 @@ struct Layout {
   Tensor hashes;  ///< (parameters and averages,hash_words) i32: what verification_plan() fills in
   Tensor images, labels, order;
   Tensor decay;  ///< one weight-decay factor per parameter_alignment elements
+  /// (trained parameters) i32: runs of parameter_alignment elements up to the end of each, in the order of
+  /// the block; absent unless the optimizer needs trust ratios.
+  Tensor parameter_ends;
   Tensor rates;          ///< one factor of the learning rate for as many; absent without optimizer.groups
   Tensor class_weights;  ///< (classes) of the training loss, which the session writes; absent if all are 1
   Tensor zeros;          ///< as many as the widest BatchNorm has channels; absent without train.freeze

@@ -132,11 +132,23 @@ Plan update_plan(const Layout& layout, const Config& config, const std::vector<T
     const Stage& of = layout.stages[static_cast<std::size_t>(s)];
     std::vector<Tensor> moments;
     for (const Tensor& moment : layout.moments) moments.push_back(part(moment, of.begin, of.end));
-    emit(OptimizerStep{config.optimizer.rule, part(layout.all_parameters, of.begin, of.end),
-                       part(layout.all_gradients, of.begin, of.end), std::move(moments),
-                       factors(layout.decay, of), part(layout.compute_weights, of.begin, of.end),
-                       layout.loss_scale, factors(layout.rates, of), of.first_step},
-         "optimizer");
+    OptimizerStep step{config.optimizer.rule,
+                       part(layout.all_parameters, of.begin, of.end),
+                       part(layout.all_gradients, of.begin, of.end),
+                       std::move(moments),
+                       factors(layout.decay, of),
+                       part(layout.compute_weights, of.begin, of.end),
+                       layout.loss_scale,
+                       factors(layout.rates, of),
+                       of.first_step};
+    if (needs_trust_ratios(step.rule)) {
+      const Tensor ratios{Arena::unplaced, layout.real, s, step.decay.count};
+      emit(TrustRatios{step, of.begin / parameter_alignment,
+                       slice(layout.parameter_ends, of.first_parameter, of.parameters), ratios},
+           "optimizer");
+      step.rates = ratios;
+    }
+    emit(std::move(step), "optimizer");
   }
   if (layout.average) {
     emit(AverageWeights{config.train.ema, part(layout.all_parameters, 0, trained),

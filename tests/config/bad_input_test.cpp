@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(
              "device: expected auto | cpu | cuda | reference, got \"gpu\" (did you mean \"cuda\"?)"},
         Case{"optimizer: {name: adan}", "got \"adan\" (did you mean \"adam\"?)"},
         Case{"optimizer: adagrad",
-             "optimizer.name: expected sgd | adam | adamw | rmsprop | lion, got \"adagrad\""},
+             "optimizer.name: expected sgd | adam | adamw | rmsprop | lion | lamb, got \"adagrad\""},
         Case{"train: {precision: fp8}",
              "train.precision: expected fp32 | tf32 | fp16 | bf16 | fp64, got \"fp8\""},
         Case{"data: {source: volumes, path: x}", "volumes is not available in this version"},

@@ -38,6 +38,38 @@ TEST_P(OptimizerPlans, EveryMomentHasABlockOfItsOwn) {
   }
 }
 
+// Of each stage, which names its own parameters.
+TEST(OptimizerPlans, OfLambMeasureEveryParameterBeforeTheStep) {
+  Config config = tiny_config({"train.freeze=[{match: \"0\", epochs: 1}]"});
+  config.optimizer.rule = Lamb{};
+  const Graph graph = build_graph(config.model);
+  const Layout layout = make_layout(graph, config, {22, 22, 22}, DType::f32);
+  ASSERT_EQ(layout.stages.size(), 2u);
+  std::vector<TrustRatios> measured;
+  std::vector<OptimizerStep> steps;
+  for (const Step& step : update_plan(layout, config, {}, 1).steps) {
+    if (const auto* call = std::get_if<TrustRatios>(&step.call)) measured.push_back(*call);
+    if (const auto* call = std::get_if<OptimizerStep>(&step.call)) steps.push_back(*call);
+    EXPECT_GE(measured.size(), steps.size());
+  }
+  ASSERT_EQ(measured.size(), 2u);
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(measured[0].ends.count + measured[1].ends.count, std::ssize(graph.parameters));
+  EXPECT_EQ(measured[1].ends.count, 2) << "weight and bias of the first layer";
+  const std::vector<double>& ends =
+      std::find_if(layout.constants.begin(), layout.constants.end(), [&](const Constant& constant) {
+        return constant.tensor == layout.parameter_ends;
+      })->values;
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(steps[i].rates, measured[i].ratios);
+    EXPECT_EQ(measured[i].first_run * parameter_alignment, layout.stages[i].begin);
+    const auto last = layout.stages[i].first_parameter + layout.stages[i].parameters - 1;
+    EXPECT_EQ(ends[static_cast<std::size_t>(last)] * parameter_alignment,
+              static_cast<double>(layout.stages[i].end));
+  }
+  EXPECT_NE(measured[0].ratios, measured[1].ratios);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, OptimizerPlans, ::testing::ValuesIn(all_named_rules()),
                          [](const auto& instance) { return instance.param.name; });
 
@@ -112,6 +144,7 @@ TEST(OptimizerMoments, KeepTheirNamesInFiles) {
   EXPECT_EQ(names_of_moments(RmsProp{.momentum = 0.9f}),
             (Names{"optimizer.mean_square.0.weight", "optimizer.velocity.0.weight"}));
   EXPECT_EQ(names_of_moments(Lion{}), Names{"optimizer.momentum.0.weight"});
+  EXPECT_EQ(names_of_moments(Lamb{}), (Names{"optimizer.mean.0.weight", "optimizer.variance.0.weight"}));
 }
 
 }  // namespace
