@@ -57,6 +57,12 @@ struct EvalArguments {
   bool best = false;
   std::vector<std::string> overrides;
 };
+struct LrFindArguments {
+  ConfigArguments config;
+  std::string output;
+  double lowest = 1e-7, highest = 10;  ///< learning rates
+  int steps = 100;
+};
 struct PlanArguments {
   ConfigArguments config;
   std::string gpu;  ///< an architecture (known_gpus), or empty: the engine that the configuration asks for
@@ -145,6 +151,7 @@ struct CompletionArguments {
 
 // Each returns the exit code.
 int run(const CommandContext& context, const TrainArguments& arguments);
+int run(const CommandContext& context, const LrFindArguments& arguments);
 int run(const CommandContext& context, const EvalArguments& arguments);
 int run(const CommandContext& context, const ExportArguments& arguments);
 int run(const CommandContext& context, const PredictArguments& arguments);

@@ -58,6 +58,36 @@ void add_check(CLI::App& app, Action& action) {
                     "decode every picture; without this option, a sample of 200 if there are more than 512");
 }
 
+void add_lr_find(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "lr-find", "suggest a learning rate: train some steps while it rises, and look at the loss");
+  command->group("Train a network");
+  auto& arguments = arguments_of<LrFindArguments>(command, action);
+  add_config_arguments(command, arguments.config);
+  command
+      ->add_option("--output", arguments.output,
+                   "folder for lr_find.json and lr_find.png (default: runs/<name>)")
+      ->option_text("DIR");
+  const auto add_rate = [&](const char* name, double& rate, const char* help) {
+    command->add_option(name, rate, help)
+        ->option_text("LR")
+        ->check(CLI::Range(1e-30, 1e30))
+        ->capture_default_str();
+  };
+  add_rate("--from", arguments.lowest, "learning rate of the first step");
+  add_rate("--to", arguments.highest, "learning rate of the last step");
+  command->add_option("--steps", arguments.steps, "steps from one to the other")
+      ->option_text("N")
+      ->check(CLI::Range(10, 1000000))
+      ->capture_default_str();
+  command->footer(std::string("It begins with the weights of a new run, or with model.init, and keeps none. "
+                              "It ends early when the "
+                              "loss is four times its lowest. The schedule is not used. Of the two "
+                              "suggestions, the first is where "
+                              "the loss falls fastest, the second a tenth of where it is lowest.\n") +
+                  exit_codes);
+}
+
 void add_plan(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("plan", "print calls and memory of a step, without training");
   command->group("Train a network");
@@ -185,6 +215,7 @@ void add_runs(CLI::App& app, Action& action) {
 void add_run_commands(CLI::App& app, Action& action) {
   add_train(app, action);
   add_check(app, action);
+  add_lr_find(app, action);
   add_plan(app, action);
   add_keys(app, action);
   add_eval(app, action);
