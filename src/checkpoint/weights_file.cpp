@@ -207,6 +207,13 @@ std::string other_head(const Graph& graph, const NamedWeights& weights) {
 
 }  // namespace
 
+void require_weights_file(const fs::path& path, const std::string& given_as) {
+  if (fs::is_directory(path))
+    fail("{} {}: a folder; `convoy export` makes a file of a run's weights", given_as, path.string());
+  if (!fs::exists(path))
+    fail("{} {}: there is no such file (from {})", given_as, path.string(), fs::current_path().string());
+}
+
 TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
   std::vector<WeightsPart> parts;
   Index index;
@@ -257,29 +264,35 @@ std::string RestoredWeights::text() const {
   return out;
 }
 
-RestoredWeights restore_weights(Session& session, const TensorFile& file, const std::string& name,
-                                const std::vector<std::string>& except) {
-  std::vector<NamedTensor> tensors = session.named_tensors(false);
-  std::set<std::string> known, wanted;  // averages too; without them
-  for (const NamedTensor& named : tensors) {
-    known.insert(named.name);
+namespace {
+
+/// Of a network's tensors, averages too: how the names in files begin.
+NamedWeights weights_for(const std::vector<NamedTensor>& tensors, const TensorFile& file) {
+  std::set<std::string> wanted;
+  for (const NamedTensor& named : tensors)
     if (!named.optional) wanted.insert(named.name);
-  }
-  const NamedWeights weights(file, wanted);
+  return NamedWeights(file, wanted);
+}
+
+/// Takes from `tensors` what begins anew; the file has all others. Throws Error.
+RestoredWeights match(std::vector<NamedTensor>& tensors, const Graph& graph, const NamedWeights& weights,
+                      const TensorFile& file, const std::string& name,
+                      const std::vector<std::string>& except) {
+  std::set<std::string> known;
+  for (const NamedTensor& named : tensors) known.insert(named.name);
   RestoredWeights result;
   result.prefix = weights.prefix();
   const auto leave_out = [&](const std::string& layer) {
     result.anew.push_back(layer);
     return std::erase_if(tensors, [&](const NamedTensor& named) { return is_of_layer(named.name, layer); });
   };
-  const std::string& head = head_of(session.graph()).name;
-  if (std::find(except.begin(), except.end(), head) == except.end())
-    result.head = other_head(session.graph(), weights);
+  const std::string& head = head_of(graph).name;
+  if (std::find(except.begin(), except.end(), head) == except.end()) result.head = other_head(graph, weights);
   if (!result.head.empty()) leave_out(head);
   for (const std::string& layer : except)
     if (leave_out(layer) == 0) fail("--init-except {}: the model has no weights of that name", layer);
 
-  require_known_order(file, session.graph(), name, [&](const std::string& parameter) {
+  require_known_order(file, graph, name, [&](const std::string& parameter) {
     return std::any_of(tensors.begin(), tensors.end(), [&](auto& named) { return named.name == parameter; });
   });
   Mismatch mismatch;
@@ -300,15 +313,32 @@ RestoredWeights restore_weights(Session& session, const TensorFile& file, const 
         .push_back(tensor);
   });
   if (mismatch.any()) refuse(mismatch, weights, required, name);
+  result.loaded = required;
+  return result;
+}
 
+}  // namespace
+
+RestoredWeights restore_weights(Session& session, const TensorFile& file, const std::string& name,
+                                const std::vector<std::string>& except) {
+  std::vector<NamedTensor> tensors = session.named_tensors(false);
+  const NamedWeights weights = weights_for(tensors, file);
+  RestoredWeights result = match(tensors, session.graph(), weights, file, name, except);
   for (const NamedTensor& named : tensors) {
     const FileTensor* tensor = weights.find(named.name);
     if (tensor == nullptr) tensor = weights.find(named.stand_in);
-    if (tensor == nullptr) continue;
-    restore_tensor(session, named, *tensor, name);
-    if (!named.optional) ++result.loaded;
+    if (tensor != nullptr) restore_tensor(session, named, *tensor, name);
   }
   return result;
+}
+
+RestoredWeights match_weights(const Graph& graph, const TensorFile& file, const std::string& name) {
+  std::vector<NamedTensor> tensors;
+  for (const Parameter& parameter : graph.parameters)
+    tensors.push_back({parameter.name, {}, &parameter, parameter.file_shape});
+  for (const Statistic& statistic : graph.statistics)
+    tensors.push_back({statistic.name, {}, nullptr, {statistic.count}});
+  return match(tensors, graph, weights_for(tensors, file), file, name, {});
 }
 
 }  // namespace convoy

@@ -11,6 +11,9 @@
 
 namespace convoy {
 
+/// Throws Error where there is no file; `given_as`: "--init" or "model.init:".
+void require_weights_file(const std::filesystem::path& path, const std::string& given_as);
+
 /// Reads weights of anybody's making on rank 0 and shares them with the others: a safetensors file, the index
 /// of one in several parts (X.safetensors.index.json), or a file of torch.save(). Throws AgreedError.
 TensorFile load_weights(const std::filesystem::path& path, const RankEnvironment& ranks);
@@ -35,5 +38,8 @@ struct RestoredWeights {
 /// names beside.
 RestoredWeights restore_weights(Session& session, const TensorFile& file, const std::string& name,
                                 const std::vector<std::string>& except = {});
+
+/// What restore_weights() would do for a network, without one on a device.
+RestoredWeights match_weights(const Graph& graph, const TensorFile& file, const std::string& name);
 
 }  // namespace convoy

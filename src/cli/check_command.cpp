@@ -16,6 +16,7 @@
 #include "comm/agree.h"
 #include "comm/cores.h"
 #include "comm/same.h"
+#include "src/checkpoint/weights_file.h"
 #include "src/cli/commands.h"
 #include "src/cli/output.h"
 #include "src/config/config.h"
@@ -200,6 +201,18 @@ std::string look_at_pictures(const Dataset& data, const Config& config, bool all
   return text;
 }
 
+/// Which of the network's weights model.init has; collective.
+std::string init_note(const Config& config, const Graph& graph, const RankEnvironment& ranks) {
+  const std::string& path = config.model.init;
+  agree(ranks, [&] {
+    if (ranks.is_root()) require_weights_file(path, "model.init:");
+  });
+  const TensorFile file = load_weights(path, ranks);
+  std::string note;
+  agree(ranks, [&] { note = match_weights(graph, file, path).text(); });
+  return format_printable("{}: {}", path, note);
+}
+
 int check_all(const ConfigArguments& arguments, const std::string& output, bool all_images,
               const CommandContext& context) {
   const RankEnvironment& ranks = context.ranks;
@@ -217,6 +230,8 @@ int check_all(const ConfigArguments& arguments, const std::string& output, bool 
     graph = build_graph(config.model);
     return fmt::format("{} operations, {} parameters", graph.nodes.size() - 1, graph.parameter_count());
   });
+  if (has_graph && !config.model.init.empty())
+    list.run_together("checking init", [&] { return init_note(config, graph, ranks); });
   Dataset data;
   const bool has_data = list.run_together("checking data", [&] {
     agree(ranks, [&] { data = load_dataset(config.data, config.seed); });

@@ -4,6 +4,7 @@
 #include "src/cli/commands.h"
 #include "src/config/class_outputs.h"
 #include "src/config/overrides.h"
+#include "src/data/recognise.h"
 #include "src/data/source_info.h"
 #include "src/session/rank_checks.h"
 
@@ -34,7 +35,7 @@ Config load_agreed(const ConfigArguments& arguments, const CommandContext& conte
   Config config;
   std::vector<std::string> notes;
   agree(ranks, [&] {
-    config = load_config(arguments.path, arguments.overrides, notes);
+    config = load_config(arguments.path, arguments.overrides, notes, find_data);
     if (wants_classes(config.model)) fill_in_classes(config.model, classes_of(config.data, notes));
   });
   require_same_config(config, ranks);

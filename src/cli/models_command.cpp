@@ -57,7 +57,7 @@ constexpr const char* page_begin = R"(# Networks by name
 is part of the program. A whole configuration, `pets.yaml`:
 
     model: {name: resnet50, init: resnet50-11ad3fa6.pth}
-    data: {source: folder, path: pictures}
+    data: {path: pictures}
 
 Three commands go with it:
 
@@ -65,6 +65,9 @@ Three commands go with it:
     convoy models show resnet50     # the file: copy it where you want other layers
     convoy models fetch resnet50    # its pretrained weights, from the address in the file, checked by their SHA-256
 
+- With `init`, keys that you leave out get defaults for fine-tuning: 20 epochs in batches of 32, `sgd` with `lr: 0.01`, `momentum: 0.9` and
+  `weight_decay: 0.0001`, a `cosine` schedule with one epoch of warm-up, and for pictures `random_resized_crop` and `flip`. The first lines
+  of a run list those that were filled in. `convoy check` also reads the weights, and says what does not fit and what begins anew.
 - The last layer gets as many outputs as the data set has classes; `classes: N` says another number.
 - `input: [C, H, W]` takes pictures of another size; `dropout` and `drop_path` change those of networks that have them.
 - Pictures are normalised as the network's file says, with ImageNet's mean and standard deviation, unless `data.normalize` is there.

@@ -1,5 +1,6 @@
 #include "comm/agree.h"
 #include "comm/cores.h"
+#include "src/checkpoint/weights_file.h"
 #include "src/cli/commands.h"
 #include "src/session/cautions.h"
 #include "src/session/setup.h"
@@ -20,11 +21,9 @@ void check_paths(const TrainOptions& options, bool init_is_option) {
   if (!options.resume.empty() && options.resume != "auto" && !fs::exists(options.resume)) {
     fail("--resume {}: does not exist", options.resume);
   }
-  const char* const init = init_is_option ? "--init" : "model.init:";
-  if (fs::is_directory(options.init))
-    fail("{} {}: a folder; `convoy export` makes a file of a run's weights", init, options.init.string());
-  if (!options.init.empty() && !fs::exists(options.init) && (init_is_option || options.resume.empty()))
-    fail("{} {}: there is no such file", init, options.init.string());
+  // A run that is resumed has no need of the file that its configuration names.
+  if (!options.init.empty() && (init_is_option || options.resume.empty()))
+    require_weights_file(options.init, init_is_option ? "--init" : "model.init:");
   if (init_is_option && !options.resume.empty() && options.resume != "auto")
     fail_usage(
         "--init goes with --resume auto only; with --resume FILE the weights come from that checkpoint");

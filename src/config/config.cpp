@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "core/regular_file.h"
+#include "src/config/fine_tuning.h"
 #include "src/config/named_model.h"
 #include "src/config/overrides.h"
 #include "src/config/schema.h"
@@ -65,7 +66,8 @@ Config parse_config(const std::string& text, const std::string& name,
 }
 
 Config parse_config(const std::string& text, const std::string& name,
-                    const std::vector<std::string>& overrides, std::vector<std::string>& notes) {
+                    const std::vector<std::string>& overrides, std::vector<std::string>& notes,
+                    const FindData& find_data) {
   Value root = parse_yaml(text, name);
   if (root.kind == Value::Kind::null) fail_usage("{}: empty; expected a configuration", name);
   if (root.kind != Value::Kind::map)
@@ -74,7 +76,9 @@ Config parse_config(const std::string& text, const std::string& name,
   const auto of_layers = [](const std::string& assignment) { return assignment.find("model.layers") <= 1; };
   for (const std::string& assignment : overrides)
     if (!of_layers(assignment)) apply_override(root, assignment);
-  expand_named_model(root);
+  if (find_data) fill_in_data(root, find_data, notes);
+  const bool has_name = expand_named_model(root);
+  if (has_name && root.find("model")->find("init") != nullptr) fill_in_fine_tuning(root, notes);
   for (const std::string& assignment : overrides)
     if (of_layers(assignment)) apply_override(root, assignment);
   for (std::string& note : drop_replaced(root)) notes.push_back(std::move(note));
@@ -92,7 +96,7 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
 }
 
 Config load_config(const std::string& path, const std::vector<std::string>& overrides,
-                   std::vector<std::string>& notes) {
+                   std::vector<std::string>& notes, const FindData& find_data) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) fail_usage("{}: no such file", path);
@@ -105,7 +109,7 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
   }
   if (path.ends_with(".safetensors"))
     fail_usage("{}: a file of weights; give a configuration (YAML), e.g. config.yaml of its run", path);
-  return parse_config(configuration_in(path), path, overrides, notes);
+  return parse_config(configuration_in(path), path, overrides, notes, find_data);
 }
 
 std::string to_yaml(const Config& config) {

@@ -15,10 +15,6 @@ constexpr const char* kept[] = {"name", "init", "spare_scores"};  ///< keys of `
 /// What the file's $P stand for.
 using Parameters = std::vector<std::pair<std::string, Value>>;
 
-Value* find(Value& map, std::string_view key) {
-  return const_cast<Value*>(std::as_const(map).find(key));
-}
-
 Value file_of(const NamedModel& model) {
   return parse_yaml(model.text, model.name + ".yaml");
 }
@@ -107,9 +103,9 @@ ModelFacts facts_of(const NamedModel& model) {
   return facts;
 }
 
-void expand_named_model(Value& root) {
-  Value* model = find(root, "model");
-  if (model == nullptr) return;
+bool expand_named_model(Value& root) {
+  Value* model = root.find("model");
+  if (model == nullptr) return false;
   if (model->kind == Value::Kind::scalar) {
     Value spelled_out = Value::map();
     spelled_out.mark = model->mark;
@@ -117,7 +113,7 @@ void expand_named_model(Value& root) {
     *model = std::move(spelled_out);
   }
   const Value* name = model->find("name");
-  if (name == nullptr) return;
+  if (name == nullptr) return false;
   const Place layers = Place{*model, "model"}.at("layers");
   if (model->find("layers") != nullptr)
     layers.refuse("`name` stands for a list of layers of its own; leave one of the two out");
@@ -129,7 +125,7 @@ void expand_named_model(Value& root) {
   expanded.mark = model->mark;
   const Value* input = model->find("input");
   expanded.add("input", input != nullptr ? *input : *file.find("input"));
-  Value* list = find(file, "layers");
+  Value* list = file.find("layers");
   substitute(*list, parameters(file, shipped, *model));
   expanded.add("layers", std::move(*list));
   for (const char* key : kept) {
@@ -141,10 +137,11 @@ void expand_named_model(Value& root) {
   const Value& shape = *model->find("input");
   if (normalize != nullptr && !shape.items.empty() &&
       shape.items[0].text == std::to_string(normalize->items[0].items.size())) {
-    Value* data = find(root, "data");
+    Value* data = root.find("data");
     if (data != nullptr && data->kind == Value::Kind::map && data->find("normalize") == nullptr)
       data->add("normalize", *normalize);
   }
+  return true;
 }
 
 }  // namespace convoy

@@ -32,8 +32,8 @@ ModelFacts facts_of(const NamedModel& model);
 
 /// Where `root` has `model: NAME` or `model: {name: NAME, ...}` without layers, puts the file's input and
 /// layers there. In them each $P is what `root` says of parameter P, or the file's default. The file's
-/// `normalize` becomes data.normalize where there is none. Throws Error (exit code 2) for a name or a
-/// parameter that is not known.
-void expand_named_model(Value& root);
+/// `normalize` becomes data.normalize where there is none. Returns whether there was a name. Throws Error
+/// (exit code 2) for a name or a parameter that is not known.
+bool expand_named_model(Value& root);
 
 }  // namespace convoy

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "src/config/found_data.h"
 #include "src/config/value.h"
 
 namespace convoy {
@@ -17,10 +18,12 @@ void apply_override(Value& root, const std::string& assignment);
 /// optimizer.name=adamw. Returns a sentence for each condition that keys of a section lack.
 std::vector<std::string> drop_replaced(Value& root);
 
-/// parse_config and load_config, with the sentences of drop_replaced() added to `notes`.
+/// parse_config and load_config, which add to `notes` a sentence for what they fill in or leave out. With
+/// `find_data`, what the configuration does not say of its data set is looked up.
 Config parse_config(const std::string& text, const std::string& name,
-                    const std::vector<std::string>& overrides, std::vector<std::string>& notes);
+                    const std::vector<std::string>& overrides, std::vector<std::string>& notes,
+                    const FindData& find_data = {});
 Config load_config(const std::string& path, const std::vector<std::string>& overrides,
-                   std::vector<std::string>& notes);
+                   std::vector<std::string>& notes, const FindData& find_data = {});
 
 }  // namespace convoy

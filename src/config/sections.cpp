@@ -62,7 +62,8 @@ Table<DataConfig> data_table() {
 
   Table<D> table;
   table.fields = {
-      field("source", &D::source, source_name(), source_help()),
+      field("source", &D::source, source_name(),
+            source_help() + "; without it, but with a path, what lies there is recognised"),
       field("path", &D::path, string(),
             fmt::format("folder of the data set's files (of {} the file); not used by {}",
                         names_of_sources(path_is_file, " and "),
@@ -83,7 +84,7 @@ Table<DataConfig> data_table() {
       augment_field(),
       field("validation", &D::validation_fraction, validation(),
             "test: validate on the source's own images (of folders val/, otherwise test/); a number: on this "
-            "share of the training set"),
+            "share of the training set. Without it, 0.1 where pictures have no such parts"),
       field("test", &D::test, choice<D::Test>({{"auto", D::Test::automatic}, {"none", D::Test::none}}),
             "auto: measure the final accuracy on the source's test images, unless validation uses them; "
             "none: do not read them"),
@@ -117,7 +118,7 @@ Table<ModelConfig> model_table() {
       field(
           "init", &M::init, string(),
           "weights to begin with: safetensors, its .index.json, or a PyTorch file; convoy train --init FILE "
-          "takes the place of it")};
+          "takes the place of it. With model.name, keys that are left out get the defaults of fine-tuning")};
   return table;
 }
 

@@ -36,6 +36,10 @@ const Value* Value::find(std::string_view key) const {
   return at == keys.end() ? nullptr : &items[static_cast<std::size_t>(at - keys.begin())];
 }
 
+Value* Value::find(std::string_view key) {
+  return const_cast<Value*>(std::as_const(*this).find(key));
+}
+
 std::string quote(std::string_view text, std::size_t longest) {
   std::string out = "\"";
   for (const char c : text.substr(0, longest)) {

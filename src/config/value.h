@@ -26,6 +26,7 @@ struct Value {
   void add(std::string key, Value value);
   /// The first entry of that key in a map; null when there is none or this is no map.
   const Value* find(std::string_view key) const;
+  Value* find(std::string_view key);
 };
 
 /// What a value is, for "expected an integer, got ...": `"abc"`, `a list`, `nothing`.

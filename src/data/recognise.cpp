@@ -51,6 +51,30 @@ bool is_data(const fs::path& path) {
   return fs::is_directory(path, ignored) || surest_at(path, /*with_pictures=*/false).match > Match::no;
 }
 
+FoundData find_data(const std::string& path, const std::optional<std::string>& source) {
+  if (!source) {
+    std::error_code ignored;
+    if (!fs::exists(path, ignored))
+      fail(
+          "there is no such file or folder (from {}); where the data lies elsewhere, say what it is by "
+          "data.source",
+          fs::current_path(ignored).string());
+    const DataConfig found = recognise_data(path);
+    return {found.source, found.path, found.validation_fraction == 0};
+  }
+  for (const SourceFacts& facts : source_list) {
+    if (*source != facts.name) continue;
+    FoundData found{facts.source, path};
+    if (!is_streamed(facts.source)) return found;
+    try {
+      found.sets_apart = data_source(facts.source).sets_apart(path);
+    } catch (const Error&) {  // is told by whoever loads it
+    }
+    return found;
+  }
+  return {{}, path};  // an unknown word, which the schema refuses
+}
+
 DataConfig recognise_data(const fs::path& path) {
   constexpr double share = 0.1;
   constexpr int depth = 2;

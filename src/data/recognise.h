@@ -2,8 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
-#include "src/config/config.h"
+#include "src/config/found_data.h"
 
 namespace convoy {
 
@@ -14,5 +16,9 @@ bool is_data(const std::filesystem::path& path);
 /// where nothing is set apart. All but pictures may also lie up to two folders below. Throws Error that says
 /// what was looked for.
 DataConfig recognise_data(const std::filesystem::path& path);
+
+/// The same for a configuration (FindData). With a source of its own, a path that cannot be looked at is left
+/// to whoever loads the data.
+FoundData find_data(const std::string& path, const std::optional<std::string>& source);
 
 }  // namespace convoy

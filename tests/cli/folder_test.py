@@ -111,7 +111,10 @@ class FolderTest(ProgramTest):
     def test_a_flat_folder(self):
         flat = self.pictures / "train"
         self.refuse(2, ["data.validation", "its folders are classes", "data.validation: 0.1"], "train", self.config,
-                    f"data.path={flat}")
+                    f"data.path={flat}", "data.validation=test")
+        done = self.train(f"data.path={flat}", "train.epochs=1", name="tenth")
+        self.assertRegex(done.stderr, r"a tenth of each class is for validation.*\(data.validation: 0.1\)")
+        self.assertIn("of 5 correct", self.succeed("eval", "tenth").stdout)
         done = self.train(f"data.path={flat}", "data.validation=0.25")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(self.epochs()[-1]["val_accuracy"], 0.6)
@@ -119,7 +122,8 @@ class FolderTest(ProgramTest):
         self.succeed("data", "pack", flat, packed, "--size", 20)
         from_packed = ["data.source=packed", f"data.path={packed}"]
         self.refuse(2, ["packed from a folder without val/", "data.validation: 0.1"], "train", self.config, *from_packed,
-                    ranks=(1,))
+                    "data.validation=test", ranks=(1,))
+        self.assertIn("(data.validation: 0.1)", self.train(*from_packed, "train.epochs=1", name="packed-tenth").stderr)
         done = self.train(*from_packed, "data.validation=0.25", name="packed")
         self.assertEqual(done.returncode, 0, done.stderr)
 

@@ -265,6 +265,76 @@ TEST(Override, AnotherOptimizerOrScheduleDropsKeysOfTheFile) {
             std::string::npos);
 }
 
+/// A folder of classes at any path, so that nothing is set apart.
+FoundData flat_folder(const std::string& path, const std::optional<std::string>&) {
+  return {Source::folder, path + "/below", false};
+}
+
+TEST(Config, FillsInWhatTheFilesOfTheDataSay) {
+  const std::string text = "model: {input: [3, 8, 8], layers: [flatten, linear: 3]}\n";
+  std::vector<std::string> notes;
+  const Config found = parse_config(text + "data: {path: pets}\n", "net.yaml", {}, notes, flat_folder);
+  EXPECT_EQ(found.data.source, Source::folder);
+  EXPECT_EQ(found.data.path, "pets/below");
+  EXPECT_EQ(found.data.validation_fraction, 0.1);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_TRUE(notes[0].starts_with("data.path: pets/below: recognised as source: folder; a tenth of"));
+
+  notes.clear();  // what is said stays
+  const Config given = parse_config(text + "data: {source: folder, path: pets, validation: test}\n",
+                                    "net.yaml", {}, notes, flat_folder);
+  EXPECT_EQ(given.data.path, "pets");
+  EXPECT_EQ(given.data.validation_fraction, 0);
+  EXPECT_TRUE(notes.empty());
+
+  // Without a path, and where nobody looks, nothing is filled in.
+  EXPECT_EQ(parse_config(text + "data: {resident: false}\n", "net.yaml", {}, notes, flat_folder).data.source,
+            Source::digits);
+  EXPECT_EQ(parse_config(text + "data: {path: pets}\n", "net.yaml", {}, notes).data.source, Source::digits);
+  EXPECT_TRUE(notes.empty());
+
+  const auto nothing = [](const std::string&, const std::optional<std::string>&) -> FoundData {
+    fail("nothing is there");
+  };
+  try {
+    parse_config(text + "data: {path: pets}\n", "net.yaml", {}, notes, nothing);
+    ADD_FAILURE() << "it is no data";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "net.yaml:2: data.path: nothing is there");
+  }
+}
+
+TEST(Config, ANetworkByNameWithWeightsHasTheDefaultsOfFineTuning) {
+  const std::string model = "model: {name: resnet18, init: weights.pth}\n";
+  std::vector<std::string> notes;
+  const Config bare = parse_config(model + "data: {source: folder, path: pets}\n", "net.yaml", {}, notes);
+  EXPECT_EQ(bare.train.epochs, 20);
+  EXPECT_EQ(bare.train.global_batch, 32);
+  EXPECT_EQ(bare.optimizer.rule, OptimizerRule(Sgd{.momentum = 0.9f}));
+  EXPECT_EQ(bare.optimizer.lr, 0.01f);
+  EXPECT_EQ(bare.optimizer.weight_decay, 0.0001f);
+  EXPECT_EQ(bare.schedule.name, ScheduleConfig::Name::cosine);
+  EXPECT_TRUE(bare.data.flip);
+  EXPECT_EQ(bare.data.resized_crop.min_scale, 0.08f);
+  EXPECT_EQ(notes.size(), 1u);
+
+  // The file and the command line say otherwise, of a key or of the whole rule.
+  const Config other = parse_config(model +
+                                        "data: {source: synthetic}\noptimizer: {name: adamw}\n"
+                                        "schedule: constant\ntrain: {epochs: 3}\n",
+                                    "net.yaml", {"train.global_batch=7"}, notes);
+  EXPECT_EQ(other.train.epochs, 3);
+  EXPECT_EQ(other.train.global_batch, 7);
+  EXPECT_EQ(other.optimizer.lr, OptimizerConfig{}.lr);
+  EXPECT_EQ(other.optimizer.weight_decay, 0);
+  EXPECT_EQ(other.schedule.name, ScheduleConfig::Name::constant);
+  EXPECT_FALSE(other.data.flip) << "not of folders";
+  EXPECT_EQ(notes.size(), 1u) << "nothing was left to fill in";
+
+  // From scratch, and with layers of one's own, all is as before.
+  EXPECT_EQ(parse_config("model: resnet18\n", "net.yaml", {}, notes).train.epochs, TrainConfig{}.epochs);
+}
+
 TEST(Override, LeavesItsOwnMark) {
   const Config config = parse(minimal, {"model.layers=[flatten, linear: 3]"});
   EXPECT_EQ(config.model.layers[1].mark.text(), "command line: model.layers=[flatten, linear: 3]");
