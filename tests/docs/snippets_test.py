@@ -43,7 +43,6 @@ NOT_RUN = [
     (r"python3 -m (pip|venv)\b", "needs the network"),
     (r"convoy train \$\(python3 -c 'import convoy;", "needs the wheel; tools/wheel_check"),
     (r"\S*convoy data fetch\b", "needs the network"),
-    (r"\S*convoy models fetch\b", "needs the network; models_test.py"),
     (r"([A-Z_]+=\S+ )?(sbatch|srun|scancel|scontrol|squeue)\b", "needs Slurm"),
     (r"slurm/submit\b", "needs Slurm"),
     (r"bench/compare_\w+\.py\b", "needs PyTorch"),
@@ -57,12 +56,13 @@ NOT_RUN = [
 PYTHON_NOT_RUN = [(r"import convoy$", "needs the wheel; tools/wheel_check")]
 # Names of data and files in place of the reader's own.
 PLACES = {"PICTURES": "pictures", "CONFIG": "configs/quickstart.yaml", "FILE": "file.out", "RUN": "runs/quickstart"}
-DATA = {"mnist": "mnist", "cifar10": "cifar10", "pets": "pictures", "folder": "pictures"}
+DATA = {"mnist": "mnist", "cifar10": "cifar10", "pets": "pictures", "scratch": "pictures", "folder": "pictures"}
 # What makes a configuration small.
 SMALL = {
     "quickstart": ["data={source: synthetic, synthetic: {image: [1, 28, 28], classes: 10, train: 40, test: 10}}"],
     "mnist": [],
     "cifar10": [],
+    "scratch": ["model.input=[3,48,48]"],
     "pets": ["model.input=[3,48,48]"],
 }
 SMALL_TRAINING = ["train.epochs=1", "train.global_batch=8", "schedule.warmup_epochs=0"]
@@ -116,10 +116,6 @@ class Snippets(unittest.TestCase):
         more = SMALL.get(kind, []) if name else []
         if kind and name in ("train", "check", "bench scaling", "bench step", "bench losses"):
             more = more + SMALL_TRAINING
-        if kind == "pets" and name == "train" and "optimizer.lr" not in command:
-            more = more + ["optimizer.lr=0.01"]
-        if kind == "pets" and name == "train" and "init:" in (self.folder / "pets.yaml").read_text():
-            more = more + ["~model.init"]  # the weights of a network by name, which were not downloaded
         if name in SECONDS:
             more = more + ["--seconds", "0.1"]
         if name == "bench allreduce":
@@ -154,6 +150,16 @@ class Snippets(unittest.TestCase):
         return subprocess.run(["bash", "-c", script], cwd=self.folder, env=self.environment, capture_output=True, text=True,
                               timeout=patience(120), stdin=subprocess.DEVNULL)
 
+    def make_weights(self, network):
+        """What `convoy models fetch` would download, with weights that know nothing."""
+        config = (f"{{model: {{name: {network}, input: [3, 32, 32]}}, train: {{global_batch: 2}}, optimizer: {{lr: 1e-9}}, device: cpu, "
+                  "data: {source: synthetic, synthetic: {image: [3, 32, 32], classes: 1000, train: 2, test: 2}}}")
+        (self.folder / "fetched.yaml").write_text(config)
+        text = (ROOT / "configs" / "models" / f"{network}.yaml").read_text()
+        file = re.search(r'url: ".*/([^/"]+)"', text)[1]
+        return self.shell("convoy train fetched.yaml --output fetched > /dev/null\n"
+                          f"convoy export fetched --output {file} --format safetensors")
+
     def run_command(self, command):
         for beginning, _ in NOT_RUN:
             if re.match(beginning, command):
@@ -161,7 +167,8 @@ class Snippets(unittest.TestCase):
         if PACKAGES and "--verify" in command:
             command = command.replace("--verify", "")
         text = self.as_run(command)
-        result = self.shell(text)
+        fetched = re.match(r"convoy models fetch (\w+)$", command)
+        result = self.make_weights(fetched[1]) if fetched else self.shell(text)
         self.assertEqual(result.returncode, 0, f"{text}\n{result.stdout}{result.stderr}")
         if re.match(r"(export|cd)\b", command):
             self.exports.append(command)
