@@ -24,6 +24,9 @@ struct ClassifierOptions {
   bool best = false;            ///< of a run, not the newest checkpoint but the one with the best validation
   int batch = 32;               ///< images that are computed at once, at most
   int threads = 0;              ///< on the CPU, at most; 0: one per core that this process may use
+  /// Test-time augmentation of files: the mean of the logits of several views. "none", "flip" (as it is and
+  /// mirrored) or "five_crop" (corners and middle of the resized picture).
+  std::string tta = "none";
 };
 
 /// What a network takes. Of images, depth is 1.

@@ -68,7 +68,7 @@ std::span<const std::uint8_t> bytes(const std::uint8_t* images, std::int64_t cou
 convoy_classifier* convoy_open(const char* path, const char* device, int best, int batch, int threads,
                                char* message, size_t capacity) {
   return guarded(message, capacity, static_cast<convoy_classifier*>(nullptr), [&] {
-    const convoy::ClassifierOptions options{device, best != 0, batch, threads};
+    const convoy::ClassifierOptions options{device, best != 0, batch, threads, "none"};
     return std::make_unique<convoy_classifier>(convoy::Classifier(path, options)).release();
   });
 }

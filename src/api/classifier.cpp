@@ -6,6 +6,7 @@
 #include "core/thread_pool.h"
 #include "include/convoy/convoy.h"
 #include "src/data/crops.h"
+#include "src/data/views.h"
 #include "src/infer/inference.h"
 
 namespace convoy {
@@ -58,6 +59,7 @@ struct Classifier::Parts {
   Parts(const std::filesystem::path& path, const ClassifierOptions& options)
       : readers(options.threads > 0 ? options.threads : default_threads()),
         model(load_trained_model(path, options.best, RankEnvironment::alone())),
+        views(views_of(options.tta, model.config.data)),
         inference(model, device_of(options.device), options.batch, readers.threads()) {
     model.weights = {};  // the engine has them
   }
@@ -78,8 +80,11 @@ struct Classifier::Parts {
     write_shown(picture, part, {shape().h, shape().w}, shape().c, pixels);
   }
 
-  void read(const std::filesystem::path& file, std::uint8_t* pixels) const {
-    read_shown(file, picture_view(model.config.data), {shape().h, shape().w}, shape().c, pixels);
+  void read(const std::filesystem::path& file, const View& view, std::uint8_t* pixels) const {
+    PictureView shown = picture_view(model.config.data);
+    shown.cut = view.cut;
+    read_shown(file, shown, {shape().h, shape().w}, shape().c, pixels);
+    if (view.mirrored) mirror(shape(), pixels);
   }
 
   /// Logits (count,classes) of images that `fill(index, pixels)` makes one by one, several threads at a time.
@@ -110,13 +115,19 @@ struct Classifier::Parts {
                                      std::vector<std::string>& errors) {
     check_takes_pictures();
     errors.assign(files.size(), "");
-    return logits(files.size(), [&](std::size_t i, std::uint8_t* pixels) {
-      try {
-        read(files[i], pixels);
-      } catch (const std::exception& error) {
-        errors[i] = error.what();
-      }
-    });
+    std::vector<float> mean;
+    for (const View& view : views) {
+      const std::vector<float> one = logits(files.size(), [&](std::size_t i, std::uint8_t* pixels) {
+        try {
+          read(files[i], view, pixels);
+        } catch (const std::exception& error) {
+          errors[i] = error.what();
+        }
+      });
+      if (mean.empty()) mean.assign(one.size(), 0);
+      for (std::size_t i = 0; i < one.size(); ++i) mean[i] += one[i] / static_cast<float>(views.size());
+    }
+    return mean;
   }
 
   std::span<const float> row(const std::vector<float>& logits, std::size_t i) const {
@@ -126,6 +137,7 @@ struct Classifier::Parts {
 
   ThreadPool readers;  ///< of pictures
   TrainedModel model;
+  std::vector<View> views;  ///< of a file
   Inference inference;
 };
 

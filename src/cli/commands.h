@@ -47,13 +47,13 @@ struct ExportArguments {
   std::vector<std::string> overrides;  ///< of the data to verify with
 };
 struct PredictArguments {
-  std::string path, device = "auto";
+  std::string path, device = "auto", tta = "none";
   std::vector<std::string> images;  ///< files, folders, "-" for names on standard input
   int top = 5;
   bool json = false, csv = false, best = false;
 };
 struct EvalArguments {
-  std::string path, logits, json, csv, part = "validation";
+  std::string path, logits, json, csv, part = "validation", tta = "none";
   bool best = false;
   std::vector<std::string> overrides;
 };

@@ -23,6 +23,10 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
   if (ranks.is_root())
     for (const std::string& note : notes) log_info("{}", note);
   watch(context, config.distributed);
+  std::vector<View> views;
+  agree(ranks, [&] { views = views_of(arguments.tta, config.data); });
+  const bool one_view = views.size() == 1;
+  if (!one_view) config.data.resident = DataConfig::Resident::no;  // each view is made on the host
   const std::unique_ptr<Session> session = make_session(config, ranks);
   agree(ranks, [&] {
     require_same_classes(class_names_in(checkpoint->file, name), session->class_names(), name);
@@ -37,9 +41,15 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
   Predictions predictions;
   const Part part = test ? Part::test : Part::validation;
   const bool figures =
-      !arguments.json.empty() || !arguments.csv.empty() || affords_evaluation(*session, part);
+      !one_view || !arguments.json.empty() || !arguments.csv.empty() || affords_evaluation(*session, part);
   const bool logits = !arguments.logits.empty();
-  const Metrics metrics = session->evaluate(figures || logits ? &predictions : nullptr, part);
+  Metrics metrics;
+  if (one_view) {
+    metrics = session->evaluate(figures || logits ? &predictions : nullptr, part);
+  } else {
+    predictions = evaluate_views(*session, views, part);
+    metrics = metrics_of(predictions);
+  }
   const char* const part_name = test ? "test" : session->validation_name();
   std::optional<Evaluation> evaluation;  // rank 0's
   const std::vector<std::string> classes = session->class_names();
@@ -54,8 +64,9 @@ int run(const CommandContext& context, const EvalArguments& arguments) {
     if (!arguments.csv.empty()) write_file_atomically(arguments.csv, evaluation_csv(*evaluation, classes));
   });
   if (ranks.is_root()) {
-    print_printable("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}  [{}]\n", part_name,
-                    100 * metrics.accuracy(), metrics.correct, metrics.count, metrics.loss(), name);
+    print_printable("{} accuracy {:.2f} % ({:.0f} of {:.0f} correct), loss {:.5f}{}  [{}]\n", part_name,
+                    100 * metrics.accuracy(), metrics.correct, metrics.count, metrics.loss(),
+                    one_view ? "" : fmt::format(", mean of {} views", views.size()), name);
     if (evaluation) fmt::print("{}", evaluation_table(*evaluation, classes));
   }
   return static_cast<int>(ExitCode::done);

@@ -113,6 +113,16 @@ void add_keys(CLI::App& app, Action& action) {
   command->add_flag("--markdown", arguments.markdown, "print the page docs/configuration.md");
 }
 
+void add_tta(CLI::App* command, std::string& tta) {
+  add_choices(command
+                  ->add_option("--tta", tta,
+                               "test-time augmentation: average the logits of several views of each picture. "
+                               "flip: as it is and mirrored; five_crop: the corners and the middle of the "
+                               "resized picture")
+                  ->capture_default_str(),
+              {"none", "flip", "five_crop"});
+}
+
 void add_eval(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("eval", "measure a run or checkpoint on its validation or test data");
@@ -138,6 +148,7 @@ void add_eval(CLI::App& app, Action& action) {
                                "images to measure on: those of validation, or the test part")
                   ->capture_default_str(),
               {"validation", "test"});
+  add_tta(command, arguments.tta);
 }
 
 void add_predict(CLI::App& app, Action& action) {
@@ -154,6 +165,7 @@ void add_predict(CLI::App& app, Action& action) {
       ->option_text("N")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
+  add_tta(command, arguments.tta);
   CLI::Option* json = command->add_flag("--json", arguments.json, "print a line of JSON per image");
   command->add_flag("--csv", arguments.csv, "print a table: file,rank,label,class,probability")
       ->excludes(json);

@@ -103,7 +103,8 @@ int run(const CommandContext& context, const PredictArguments& arguments) {
   const std::vector<fs::path>& files = asked.files;
   if (files.empty()) return static_cast<int>(ExitCode::failure);
   const int batch = static_cast<int>(std::min<std::size_t>(files.size(), 32));
-  Classifier classifier(arguments.path, {arguments.device, arguments.best, batch, threads_for(files.size())});
+  Classifier classifier(arguments.path,
+                        {arguments.device, arguments.best, batch, threads_for(files.size()), arguments.tta});
   if (arguments.csv) fmt::print("file,rank,label,class,probability\n");
   std::size_t broken = 0;
   for (std::size_t first = 0; first < files.size(); first += static_cast<std::size_t>(batch)) {

@@ -32,7 +32,7 @@ Cropper::Cropper(const DataConfig& config, std::uint64_t seed) : random_(config.
 
 Box Cropper::box(ImageSize picture, std::int32_t sample, const Occasion& occasion) const {
   if (occasion.training && random_.max_scale > 0) return random_box(picture, sample, occasion.epoch);
-  return centre_box(picture, shorter_, size_);
+  return cut_box(picture, shorter_, size_, occasion.view.cut);
 }
 
 /// Ten tries for a part that lies within the picture, each with four numbers of its own: area, ratio, place.

@@ -34,7 +34,7 @@ class Cropper {
   FeatureShape shape() const { return {1, size_.height, size_.width, channels_}; }
   ImageSize size() const { return size_; }
   /// The part of a picture that is shown: in training with random_resized_crop a random one, which depends on
-  /// (seed, epoch, sample) alone, else its middle.
+  /// (seed, epoch, sample) alone, else its middle, or the corner that the view says.
   Box box(ImageSize picture, std::int32_t sample, const Occasion& occasion) const;
   /// Resizes the part to the network's input, out (H,W,C); one channel is luma.
   void write(const ImageView& picture, const Box& part, std::uint8_t* out) const;

@@ -83,9 +83,12 @@ void fetch_image(const Dataset& data, std::int32_t sample, const Occasion& occas
   const auto index = static_cast<std::size_t>(sample);
   if (sample < 0 || index >= data.labels.size())
     fail("sample {} of a data set of {}", sample, data.labels.size());
-  if (data.source) return data.source->fetch(sample, occasion, out);
   const auto bytes = static_cast<std::size_t>(data.image.count());
-  std::memcpy(out, data.images.data() + index * bytes, bytes);
+  if (data.source)
+    data.source->fetch(sample, occasion, out);
+  else
+    std::memcpy(out, data.images.data() + index * bytes, bytes);
+  if (occasion.view.mirrored) mirror(data.image, out);
 }
 
 std::int64_t validation_count(const DataConfig& config, std::int64_t samples) {

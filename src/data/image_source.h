@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "src/data/views.h"
 #include "src/io/image.h"
 
 namespace convoy {
@@ -17,6 +18,7 @@ struct Occasion {
   bool training = false;
   int epoch = 0;
   int each_batch = 0;  ///< what `epoch` grows by from one batch of a sequence to the next
+  View view{};  ///< of evaluation
 };
 
 /// Where such a data set's images come from. Threads may fetch at the same time.
@@ -24,8 +26,8 @@ class ImageSource {
  public:
   virtual ~ImageSource() = default;
 
-  /// Writes a sample's image, of the shape and bytes that Dataset says. The same arguments give the same
-  /// bytes, whoever asks, and in whatever order. Throws Error that names what cannot be read.
+  /// Writes a sample's image, not mirrored, of the shape and bytes that Dataset says. The same arguments give
+  /// the same bytes, whoever asks, and in whatever order. Throws Error that names what cannot be read.
   virtual void fetch(std::int32_t sample, const Occasion& occasion, std::uint8_t* out) const = 0;
 
   /// Of what images are read from; the same where ranks read the same.

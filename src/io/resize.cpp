@@ -203,20 +203,24 @@ Image resized(const ImageView& image, const Box& box, ImageSize out) {
   return result;
 }
 
-Box centre_box(ImageSize image, int shorter, ImageSize out) {
-  check(shorter >= out.height && shorter >= out.width, "a centre that is larger than the resized image");
+Box cut_box(ImageSize image, int shorter, ImageSize out, Cut cut) {
+  check(shorter >= out.height && shorter >= out.width, "a part that is larger than the resized image");
   const bool upright = image.height >= image.width;
   const double ratio = upright ? static_cast<double>(image.height) / image.width
                                : static_cast<double>(image.width) / image.height;
   const double longer = std::floor(shorter * ratio + 1e-9);
   const double height = upright ? longer : shorter, width = upright ? shorter : longer;
   const double down = image.height / height, across = image.width / width;  // input pixels per pixel
-  return {std::nearbyint((height - out.height) / 2) * down, std::nearbyint((width - out.width) / 2) * across,
-          out.height * down, out.width * across, false};
+  double top = std::nearbyint((height - out.height) / 2), left = std::nearbyint((width - out.width) / 2);
+  if (cut != Cut::middle) {
+    top = cut == Cut::bottom_left || cut == Cut::bottom_right ? height - out.height : 0;
+    left = cut == Cut::top_right || cut == Cut::bottom_right ? width - out.width : 0;
+  }
+  return {top * down, left * across, out.height * down, out.width * across, false};
 }
 
 Box PictureView::box(ImageSize picture, ImageSize out) const {
-  if (!own_size_as_is || picture != out) return centre_box(picture, shorter, out);
+  if (!own_size_as_is || picture != out) return cut_box(picture, shorter, out, cut);
   return {0, 0, static_cast<double>(out.height), static_cast<double>(out.width), false};
 }
 

@@ -18,16 +18,23 @@ struct RowRange {
 RowRange rows_to_resize(ImageSize image, const Box& box, ImageSize out);
 Image resized(const ImageView& image, const Box& box, ImageSize out);
 
+/// Which part of a resized picture is cut out, in the order of torchvision's FiveCrop.
+enum class Cut { top_left, top_right, bottom_left, bottom_right, middle };
+
 /// Where a picture is looked at in evaluation: its shorter side resized to `shorter` pixels, `out` cut from
-/// the middle. `shorter` is no less than either side of `out`. Rounds as torchvision's Resize and CenterCrop
-/// do.
-Box centre_box(ImageSize image, int shorter, ImageSize out);
+/// the middle or from a corner. `shorter` is no less than either side of `out`. Rounds as torchvision's
+/// Resize, CenterCrop and FiveCrop do.
+Box cut_box(ImageSize image, int shorter, ImageSize out, Cut cut);
+inline Box centre_box(ImageSize image, int shorter, ImageSize out) {
+  return cut_box(image, shorter, out, Cut::middle);
+}
 
 /// How a network is shown a picture of any size that it is to classify.
 struct PictureView {
-  int shorter = 0;  ///< centre_box's
+  int shorter = 0;  ///< cut_box's
   /// A picture that has the size of the network's input is shown as it is.
   bool own_size_as_is = false;
+  Cut cut = Cut::middle;
 
   Box box(ImageSize picture, ImageSize out) const;
 };

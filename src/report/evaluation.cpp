@@ -111,6 +111,33 @@ Evaluation evaluation_of(const Predictions& predictions) {
   return out;
 }
 
+Metrics metrics_of(const Predictions& predictions) {
+  Metrics metrics;
+  for (std::size_t image = 0; image < predictions.labels.size(); ++image) {
+    const std::span<const double> logits = logits_of(predictions, image);
+    const std::int32_t label = predictions.labels[image];
+    metrics.loss_sum += log_sum(logits) - logits[static_cast<std::size_t>(label)];
+    metrics.correct += answer_of(logits) == label ? 1 : 0;
+    metrics.count += 1;
+  }
+  return metrics;
+}
+
+Predictions evaluate_views(Session& session, std::span<const View> views, Part part) {
+  Predictions mean;
+  for (const View& view : views) {
+    Predictions predictions;
+    session.evaluate(&predictions, part, view);
+    if (mean.logits.empty()) {
+      mean = std::move(predictions);
+      continue;
+    }
+    for (std::size_t i = 0; i < mean.logits.size(); ++i) mean.logits[i] += predictions.logits[i];
+  }
+  for (double& logit : mean.logits) logit /= static_cast<double>(views.size());
+  return mean;
+}
+
 bool affords_evaluation(const Session& session, Part part) {
   const PlanSet& plans = session.plans();
   std::int64_t images = 0;

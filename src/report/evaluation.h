@@ -56,6 +56,13 @@ struct Evaluation {
 /// `predictions`: of one image or more.
 Evaluation evaluation_of(const Predictions& predictions);
 
+/// What Session::evaluate() would return of these answers.
+Metrics metrics_of(const Predictions& predictions);
+
+/// Of several views of each image the mean of their logits, as torchvision's and timm's examples take it;
+/// collective. The same on every rank, and for any number of ranks if the logits are.
+Predictions evaluate_views(Session& session, std::span<const View> views, Part part);
+
 /// Whether the logits of all images of a part, and a confusion matrix, are few enough to be gathered on every
 /// rank for figures alone: 2^26 numbers, which take 512 MiB. The same on every rank.
 bool affords_evaluation(const Session& session, Part part);

@@ -178,19 +178,21 @@ StepVerdict Session::verdict(std::int64_t step) {
   return {report.loss, std::isfinite(report.loss), report.stop > 0};
 }
 
-Metrics Session::evaluate(Predictions* predictions, Part part) {
+Metrics Session::evaluate(Predictions* predictions, Part part, const View& view) {
   StopPoll nobody_asks({}, *engine_, ranks_);
-  return evaluate_unless(nobody_asks, predictions, part).value();
+  return evaluate_unless(nobody_asks, predictions, part, view).value();
 }
 
-std::optional<Metrics> Session::evaluate_unless(StopPoll& poll, Predictions* predictions, Part part) {
+std::optional<Metrics> Session::evaluate_unless(StopPoll& poll, Predictions* predictions, Part part,
+                                                const View& view) {
+  check(feed_ || view == View{}, "images in the device's memory are looked at as they are");
   ranks_.activity().begin(part == Part::test ? "testing" : "validating");
   if (order_.empty()) write_order(0);
   const std::vector<std::int32_t>& ids = ids_of(dataset_, part);
   const bool test = part == Part::test;
   const std::vector<Range>& batches = test ? plans_.test_batches : plans_.evaluation_batches;
   const std::int64_t first = std::ssize(dataset_.train) + (test ? std::ssize(dataset_.validation) : 0);
-  stage(batches, first, {false, 0},
+  stage(batches, first, {false, 0, view},
         [&](const Range& batch) { return std::vector<Shard>{evaluation_shard(batch)}; });
   write_values(plans_.layout.validation_metrics, {0, 0, 0});
   if (predictions != nullptr) {
@@ -276,7 +278,7 @@ std::vector<std::uint8_t> Session::read_validation_image(std::int64_t index) {
   if (plans_.resident)
     engine_->read(slice(plans_.layout.images, sample * size, size), pixels.data());
   else
-    fetch_image(dataset_, sample, {false, 0}, pixels.data());
+    fetch_image(dataset_, sample, {}, pixels.data());
   return pixels;
 }
 

@@ -109,10 +109,11 @@ class Session {
   /// Waits for the steps queued so far; the same on every rank.
   std::optional<LossScale> read_loss_scale();
   /// One pass over the images of `part`; collective. Fills in `predictions`, if asked for, on every rank.
-  Metrics evaluate(Predictions* predictions = nullptr, Part part = Part::validation);
+  /// Images are looked at as `view` says, which other than usually takes data.resident: false.
+  Metrics evaluate(Predictions* predictions = nullptr, Part part = Part::validation, const View& view = {});
   /// The same, but ends with nothing between two batches where `poll` says so.
   std::optional<Metrics> evaluate_unless(StopPoll& poll, Predictions* predictions = nullptr,
-                                         Part part = Part::validation);
+                                         Part part = Part::validation, const View& view = {});
   bool has_test_part() const { return !dataset_.test.empty(); }
   bool validation_is_test() const { return dataset_.validation_is_test; }
   /// What people call the images that are validated on: "test" or "validation".

@@ -150,6 +150,35 @@ TEST(Image, ResizesAsPillowDoes) {
   EXPECT_GE(resized_images, 10);
 }
 
+TEST(Image, CornersAndMiddleAreCutOutOfTheResizedPicture) {
+  for (const ImageSize size : {ImageSize{90, 131}, ImageSize{140, 64}}) {
+    constexpr int shorter = 40;
+    const ImageSize out{32, 25};
+    const Image picture = make_picture(size.height, size.width);
+    const ImageSize whole = size.height > size.width ? ImageSize{87, shorter} : ImageSize{shorter, 58};
+    const Image all = resized(
+        picture, {0, 0, static_cast<double>(size.height), static_cast<double>(size.width), false}, whole);
+    const int below = whole.height - out.height, right = whole.width - out.width;
+    const std::pair<Cut, std::pair<int, int>> places[] = {
+        {Cut::top_left, {0, 0}},
+        {Cut::top_right, {0, right}},
+        {Cut::bottom_left, {below, 0}},
+        {Cut::bottom_right, {below, right}},
+        {Cut::middle,
+         {static_cast<int>(std::nearbyint(below / 2.0)), static_cast<int>(std::nearbyint(right / 2.0))}}};
+    for (const auto& [cut, place] : places) {
+      Image part{out.height, out.width, {}};
+      for (int y = place.first; y < place.first + out.height; ++y) {
+        const auto row = all.pixels.begin() + (y * whole.width + place.second) * 3;
+        part.pixels.insert(part.pixels.end(), row, row + out.width * 3);
+      }
+      // The longer side of the whole was rounded before it was resized to.
+      EXPECT_LE(difference(resized(picture, cut_box(size, shorter, out, cut), out), part), 1)
+          << size.height << " " << static_cast<int>(cut);
+    }
+  }
+}
+
 TEST(Image, PartsOfAJpegAreThoseOfTheWhole) {
   for (const bool subsampled : {true, false}) {
     for (const bool progressive : {true, false}) {
