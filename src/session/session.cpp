@@ -192,7 +192,7 @@ std::optional<Metrics> Session::evaluate_unless(StopPoll& poll, Predictions* pre
   const bool test = part == Part::test;
   const std::vector<Range>& batches = test ? plans_.test_batches : plans_.evaluation_batches;
   const std::int64_t first = std::ssize(dataset_.train) + (test ? std::ssize(dataset_.validation) : 0);
-  stage(batches, first, {false, 0, view},
+  stage(batches, first, {.view = view},
         [&](const Range& batch) { return std::vector<Shard>{evaluation_shard(batch)}; });
   write_values(plans_.layout.validation_metrics, {0, 0, 0});
   if (predictions != nullptr) {
