@@ -343,7 +343,7 @@ TEST(Help, ListsEveryKeyThatToYamlWrites) {
   for (std::string word; words >> word;) help += word + " ";
   for (const char* key : {"name", "seed", "data.source", "data.normalize.mean", "train.early_stop.patience",
                           "optimizer.momentum", "schedule.peak_at", "checkpoint.keep", "distributed.timeout",
-                          "conv", "leaky_relu", "residual", "not used by digits and synthetic",
+                          "conv", "leaky_relu", "residual", "not used by digits and shapes3d and synthetic",
                           "data.synthetic.image", "images to train on (source: synthetic)",
                           "fp32 | tf32 | fp16 | bf16 | fp64", "integer in [1, 1000000]"}) {
     EXPECT_NE(help.find(key), std::string::npos) << key;

@@ -1,7 +1,8 @@
-// Weights of classes: what they are, and that a run's training loss has them.
+// Weights of classes: what they are, and that a run's training loss has them. What balanced epochs show.
 #include "src/session/class_weights.h"
 
 #include <cmath>
+#include <set>
 
 #include "tests/train/support.h"
 
@@ -83,6 +84,35 @@ TEST(ClassWeights, AreInTheTrainingLossAlone) {
     EXPECT_NEAR(trained.loss(), expected / 40, 1e-6);
     if (overrides.empty()) plain = validated.loss();
     EXPECT_EQ(validated.loss(), plain) << "validation has no weights";
+  }
+}
+
+// One image has half of the places of an epoch: shifted and mirrored anew each time, its loss changes. The
+// learning rate is zero.
+TEST(BalancedEpochs, ChangeAnImageInAnotherWayInEachBatch) {
+  const RankEnvironment alone = RankEnvironment::alone();
+  for (const char* augment : {"data.augment=[]", "data.augment=[{crop: 2}, {flip: horizontal}]"}) {
+    const Config config = linear({"data.balance=true", "train.global_batch=1", augment});
+    Dataset data = tiny_data(40, 0);
+    data.classes = 4;
+    for (std::size_t i = 0; i < 40; ++i) data.labels[i] = i == 0 ? 0 : 1;
+    data.validation = data.train;
+    Session session(config, data, make_engine(EngineKind::cpu, alone), alone);
+    session.initialize();
+    session.begin_epoch(1);
+    std::set<double> losses;
+    for (int i = 0; i < 40; ++i) {
+      StepState state;
+      state.step = i;
+      session.train_batch(i, state);
+      const double loss = session.verdict(i).loss;
+      if (session.order()[static_cast<std::size_t>(i)] == 0) losses.insert(loss);
+    }
+    if (config.data.augments()) {
+      EXPECT_GT(losses.size(), 10u);
+    } else {
+      EXPECT_EQ(losses.size(), 1u);
+    }
   }
 }
 
