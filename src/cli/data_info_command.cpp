@@ -170,7 +170,7 @@ void verify(const DataConfig& config) {
   const Verification found = data_source(config.source).verify(config, threads);
   print_problems(found.problems, found.damaged);
   if (found.damaged > 0) fail("{}: {} of {} images are damaged", config.path, found.damaged, found.images);
-  print_printable("{}: all {} images were read and found whole{}\n", config.path, found.images, found.note);
+  print_printable("{}: all {} images were read, none is damaged{}\n", config.path, found.images, found.note);
 }
 
 }  // namespace

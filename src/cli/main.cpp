@@ -35,7 +35,7 @@ int run_and_flush(int argc, char** argv, const CommandContext& context, bool pip
     // fmt::print() throws it without a name.
     const auto* system = dynamic_cast<const std::system_error*>(&error);
     if (system == nullptr || std::ferror(stdout) == 0) throw;
-    fail("cannot write all of it to standard output: {}", system->code().message());
+    fail("cannot write everything to standard output: {}", system->code().message());
   }
 }
 

@@ -139,8 +139,10 @@ std::vector<float> OnnxRuntime::answers() {
   const int code = finish();
   const std::string bytes = contents_of(answers_file());
   if (stuck_)
-    fail("cannot verify: {} neither read nor ended for {} s and was ended; more time: CONVOY_PYTHON_TIMEOUT",
-         python_, patience_);
+    fail(
+        "cannot verify: {} did not answer for {} s and was killed; set CONVOY_PYTHON_TIMEOUT to more seconds "
+        "if it is only slow",
+        python_, patience_);
   if (code == package_is_missing)
     fail(
         "cannot verify: {} has no {}; pip install onnxruntime numpy pillow, or name another Python in "

@@ -32,8 +32,8 @@ Arguments& arguments_of(CLI::App* command, Action& action) {
 }
 
 constexpr const char* exit_codes =
-    "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request (SIGUSR1, "
-    "SIGTERM or SIGINT) after writing a checkpoint, 128+n ended by signal n.";
+    "Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 75 stopped on request at a "
+    "checkpoint (SIGUSR1, SIGTERM, SIGHUP or Ctrl-C), 128+n ended by signal n.";
 
 // Positional arguments are named by plain words: CLI11 2.4 refuses names with "=" or "|" when the program
 // starts. What the help shows is their option_text; that of an option stands for its value: "FILE", or

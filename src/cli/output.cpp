@@ -23,8 +23,8 @@ void hold_standard_descriptors() {
 
 void flush_output() {
   const bool lost = std::ferror(stdout) != 0;
-  if (std::fflush(stdout) != 0) fail("cannot write all of it to standard output: {}", std::strerror(errno));
-  if (lost) fail("cannot write all of it to standard output: an earlier part is missing");
+  if (std::fflush(stdout) != 0) fail("cannot write everything to standard output: {}", std::strerror(errno));
+  if (lost) fail("cannot write everything to standard output: an earlier part is missing");
 }
 
 bool reader_of_output_is_gone() {

@@ -142,9 +142,9 @@ struct Word {
   E value;
 };
 
-/// One of a few words. `later` are words that the schema knows and this version cannot do.
+/// One of a few words.
 template <class E>
-Codec<E> choice(std::vector<Word<E>> words, const std::vector<std::string>& later = {}) {
+Codec<E> choice(std::vector<Word<E>> words) {
   std::vector<std::string> texts;
   for (const Word<E>& word : words) texts.emplace_back(word.text);
   const std::string type = fmt::format("{}", fmt::join(texts, " | "));
@@ -154,10 +154,6 @@ Codec<E> choice(std::vector<Word<E>> words, const std::vector<std::string>& late
             if (place.value.kind == Value::Kind::scalar) {
               for (const Word<E>& word : words) {
                 if (text == word.text) return word.value;
-              }
-              for (const std::string& word : later) {
-                if (text == word)
-                  place.refuse("{} is not available in this version; expected {}", text, type);
               }
             }
             place.refuse("expected {}, got {}{}", type, describe(place.value), did_you_mean(text, texts));

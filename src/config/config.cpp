@@ -53,7 +53,7 @@ void check_keys(const Place& place, const std::vector<std::string>& valid, Probl
       const Value& first = *map.find(key);
       if (&first != &map.items[i]) at.refuse("given twice, first at {}", first.mark.text());
       if (std::find(valid.begin(), valid.end(), key) != valid.end()) return;
-      if (key == "<<") at.refuse("merge keys are not supported; a plain alias (*name) is");
+      if (key == "<<") at.refuse("merge keys (<<) are not supported; use a plain alias (*name)");
       at.refuse("unknown key{}", nearest_key(key, valid, place.path));
     });
   }

@@ -112,7 +112,7 @@ class Walk {
     const bool negative = step.text.size() > 1 && step.text[0] == '-' &&
                           step.text.find_first_not_of("0123456789", 1) == std::string::npos;
     if (!step.is_number() && !negative) {
-      fail_usage("{}: {} is a list; say which of its {} entries is meant, counted from 0: {}[0].{}", where_,
+      fail_usage("{}: {} is a list of {} entries; name one by its number from 0, e.g. {}[0].{}", where_,
                  last_.path, count, last_.path, step.text);
     }
     const auto [end, error] = std::from_chars(step.text.data(), step.text.data() + step.text.size(), index);

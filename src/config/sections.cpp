@@ -96,7 +96,7 @@ Table<DataConfig> data_table() {
   };
   table.check = [](const D& data, const Place& place) {
     if (has_files(data.source) && data.path.empty()) {
-      place.at("path").refuse("missing; this source is read from a {}",
+      place.at("path").refuse("missing; this source needs the path of a {}",
                               path_is_file(data.source) ? "file" : "folder");
     }
     check_streamed(data, place);

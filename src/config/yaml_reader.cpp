@@ -53,7 +53,8 @@ class Builder : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark& at) override {
     if (begun_) {
-      fail_usage("{}: a second YAML document, or text behind the first; expected one", mark(at).text());
+      fail_usage("{}: a second YAML document, or text after the first; a configuration is one document",
+                 mark(at).text());
     }
     begun_ = true;
   }
@@ -69,7 +70,7 @@ class Builder : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& at, YAML::anchor_t anchor) override {
     const auto found = anchored_.find(anchor);
     if (found == anchored_.end())
-      fail_usage("{}: an alias inside the value that it repeats", mark(at).text());
+      fail_usage("{}: this alias is inside the value that it refers to", mark(at).text());
     put(mark(at), found->second, 0);
   }
 
@@ -212,7 +213,7 @@ std::string likely_mistake(std::string_view text, const YAML::Exception& error) 
 
 Value parse_yaml(const std::string& text, const std::string& source, bool numbered) {
   if (text.size() > longest_text)
-    fail_usage("{}: too long for a configuration ({} bytes)", source, text.size());
+    fail_usage("{}: {} bytes are too many for a configuration; is this another file?", source, text.size());
   if (!is_text(text)) fail_usage("{}: not a text file; expected YAML in UTF-8", source);
   Builder builder(source, numbered);
   try {

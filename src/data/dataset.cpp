@@ -117,7 +117,7 @@ void check_folder(const std::filesystem::path& folder, const std::string& expect
   std::error_code ignored;
   if (std::filesystem::is_directory(folder, ignored)) return;
   if (folder.string().starts_with("~/"))
-    fail("data.path: {}: only a shell knows what ~ is; write the whole path", folder.string());
+    fail("data.path: {}: ~ is not expanded here; write the whole path", folder.string());
   fail("data.path: {} is not a folder that can be read (from {}); it should hold {}", folder.string(),
        std::filesystem::current_path(ignored).string(), expected);
 }

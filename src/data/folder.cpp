@@ -35,9 +35,10 @@ struct Remarks {
     if (deeper == 0) return text;
     if (!text.empty()) text += "; ";
     return text +
-           fmt::format("{} of the pictures lie{} in folders within a class's folder and count, too: {}{}",
-                       deeper, deeper == 1 ? "s" : "", first_deeper,
-                       all_deeper ? "; is data.path a folder too high?" : "");
+           fmt::format(
+               "{} of the pictures lie{} deeper than their class folder and belong to that class, too: {}{}",
+               deeper, deeper == 1 ? "s" : "", first_deeper,
+               all_deeper ? "; is data.path a folder too high?" : "");
   }
 };
 
@@ -169,7 +170,7 @@ ChosenFolder choose_folder(const DataConfig& config) {
   if (config.validation_fraction > 0) {
     layout.validation.clear();
   } else if (layout.flat) {
-    refuse("its folders are classes (there is no train/), so that no pictures are set apart to validate on");
+    refuse("its folders are classes (there is no train/), so there are no pictures for validation");
   } else if (layout.validation.empty()) {
     if (layout.test.empty()) refuse("there is neither val/ nor test/ beside train/");
     layout.validation = std::exchange(layout.test, "");

@@ -232,7 +232,7 @@ class FolderTest(ProgramTest):
         self.assertIn("red/1.png: the file is empty", done.stderr)
         self.assertEqual([path.name for path in self.folder.glob("other*")], [])
         self.refuse(1, ["nowhere is not a folder that can be read", "train/CLASS/*"], "data", "pack", "nowhere", "other.packed")
-        self.refuse(1, ["~/nowhere: only a shell knows what ~ is"], "train", self.config, "data.path=~/nowhere", ranks=(1,))
+        self.refuse(1, ["~/nowhere: ~ is not expanded here"], "train", self.config, "data.path=~/nowhere", ranks=(1,))
         self.refuse(1, ["pictures: a folder, where"], "data", "pack", self.pictures, "pictures", ranks=(1,))
 
     def test_packing_that_is_interrupted_leaves_nothing(self):

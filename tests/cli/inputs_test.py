@@ -225,7 +225,7 @@ class Packed(ProgramTest):
     def test_damage_is_found(self):
         self.pack(1)
         self.succeed("data", "pack", "p0", "x.pack", "--size", "16")
-        self.assertIn("all 80 images were read and found whole", self.succeed("data", "info", "--verify", "x.pack").stdout)
+        self.assertIn("all 80 images were read, none is damaged", self.succeed("data", "info", "--verify", "x.pack").stdout)
         with open(self.folder / "x.pack", "r+b") as file:
             for image in (3, 50):
                 file.seek(4096 + image * 768 + 99)

@@ -57,7 +57,7 @@ class ListingTest(ProgramTest):
         (self.pictures / "val/b").rename(self.folder / "b")
         (self.pictures / "val/b").symlink_to(self.folder / "b")
         said = self.succeed("train", self.config, "--output", "run").stderr
-        self.assertIn("3 of the pictures lie in folders within a class's folder", said)
+        self.assertIn("3 of the pictures lie deeper than their class folder", said)
         self.assertIn("1 .png that is a link to nothing", said)
         self.succeed("eval", "run", "--logits", "logits")
         files, _ = self.predict("pictures/val")

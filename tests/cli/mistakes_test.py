@@ -40,7 +40,7 @@ class Mistakes(ProgramTest):
             with self.subTest(command=command), open("/dev/full", "w", encoding="utf-8") as full:
                 result = subprocess.run([self.program, *command], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, text=True,
                                         env=environment(), check=False)
-                self.assertRegex(result.stderr, r"error cannot write all of it to standard output: .+\n$")
+                self.assertRegex(result.stderr, r"error cannot write everything to standard output: .+\n$")
                 self.assertEqual(result.returncode, 1)
 
     def test_training_goes_on_where_nothing_can_be_printed(self):

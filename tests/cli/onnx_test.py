@@ -381,7 +381,7 @@ class Onnx(unittest.TestCase):
         for name, body in (("deaf", "exec sleep 1000"), ("endless", "cat > /dev/null; exec sleep 1000")):
             hanging = self.program(name, f"#!/bin/sh\n{body}\n")
             with self.subTest(name), unittest.mock.patch.dict(os.environ, CONVOY_PYTHON_TIMEOUT="1"):
-                self.assertIn("neither read nor ended for 1 s", self.verify(python=hanging, returncode=1).stderr)
+                self.assertIn("did not answer for 1 s", self.verify(python=hanging, returncode=1).stderr)
 
     def test_verify_says_what_is_missing(self):
         self.train(VOLUMES)

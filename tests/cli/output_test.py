@@ -85,7 +85,7 @@ class Output(ProgramTest):
         # Where who calls ignores the signal, it is an error like any other.
         result = self.unread(["keys"], program=["sh", "-c", 'trap "" PIPE; exec "$@"', "sh", self.program])
         self.assertEqual(result.returncode, 1)
-        self.assertIn("cannot write all of it to standard output: Broken pipe", result.stderr)
+        self.assertIn("cannot write everything to standard output: Broken pipe", result.stderr)
 
     def test_that_is_full(self):
         with open("/dev/full", "w") as full:
@@ -99,7 +99,7 @@ class Output(ProgramTest):
                 with self.subTest(arguments=arguments):
                     result = self.ended(arguments, full)
                     self.assertEqual(result.returncode, 1, result.stderr)
-                    self.assertEqual(result.stderr.count(f"cannot write all of it to standard output: {FULL}"), 1, result.stderr)
+                    self.assertEqual(result.stderr.count(f"cannot write everything to standard output: {FULL}"), 1, result.stderr)
 
     def test_that_is_closed(self):
         """All combinations of the first three descriptors: no file takes the number of one."""
@@ -113,7 +113,7 @@ class Output(ProgramTest):
                     result = self.ended(arguments, subprocess.PIPE, closed=closed)
                     self.assertEqual(result.returncode, 1 if 1 in closed else 0, f"{arguments}: {result.stderr}")
                     if 1 in closed and 2 not in closed:
-                        self.assertIn("cannot write all of it to standard output", result.stderr)
+                        self.assertIn("cannot write everything to standard output", result.stderr)
 
     def test_predict_ends_when_nobody_reads(self):
         """Rather than to look at the pictures that are left."""

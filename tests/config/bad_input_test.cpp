@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
              "net.yaml:6: train.epochs: given twice, first at net.yaml:5"},
         Case{"seed: 1\nseed: 1", "net.yaml:5: seed: given twice, first at net.yaml:4"},
         Case{"data:\n  normalize: {mean: 0, mean: 0}", "net.yaml:5: data.normalize.mean: given twice"},
-        Case{"train: {<<: {epochs: 3}}", "merge keys are not supported"},
+        Case{"train: {<<: {epochs: 3}}", "merge keys (<<) are not supported"},
         Case{"{a: b}: 3", "a key must be a word"}, Case{"\"a\\x01b\": 3", R"("a\x01b": unknown key)"},
         // Types.
         Case{"train: 3", "net.yaml:4: train: expected a section with keys epochs, global_batch"},
@@ -113,8 +113,8 @@ INSTANTIATE_TEST_SUITE_P(
              "optimizer.name: expected sgd | adam | adamw | rmsprop | lion | lamb, got \"adagrad\""},
         Case{"train: {precision: fp8}",
              "train.precision: expected fp32 | tf32 | fp16 | bf16 | fp64, got \"fp8\""},
-        Case{"data: {source: folder}", "net.yaml:4: data.path: missing; this source is read from a folder"},
-        Case{"data: {source: packed}", "net.yaml:4: data.path: missing; this source is read from a file"},
+        Case{"data: {source: folder}", "net.yaml:4: data.path: missing; this source needs the path of a folder"},
+        Case{"data: {source: packed}", "net.yaml:4: data.path: missing; this source needs the path of a file"},
         Case{"data: {test: 0.1}", "data.test: expected auto | none, got"},
         Case{"data: {source: packed, path: x, max_bad: 1}", "data.max_bad: only with source: folder"},
         Case{"data: {source: folder, path: x, resize: 20}",
@@ -126,7 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"data: {augment: [random_resized_crop: {scale: [0, 1]}]}", "random_resized_crop.scale"},
         Case{"data: {source: imagenet}", "data.source: expected digits | shapes3d"},
         // Data.
-        Case{"data: {source: mnist}", "net.yaml:4: data.path: missing; this source is read from a folder"},
+        Case{"data: {source: mnist}", "net.yaml:4: data.path: missing; this source needs the path of a folder"},
         Case{"data: {source: synthetic, synthetic: {image: [3, 8]}}",
              "net.yaml:4: data.synthetic.image: expected 3 to 4 values, got 2"},
         Case{"data: {source: synthetic, synthetic: {train: 0}}", "data.synthetic.train: out of range"},
@@ -229,7 +229,7 @@ TEST(BadConfig, SyntaxNamesTheLine) {
   ends_with("train:\n    epochs: 3\n  precision: fp32\n", "; indent all keys of a section alike");
   EXPECT_EQ(refusal("a: *nowhere\n").find(';'), std::string::npos);
   EXPECT_EQ(refusal("a: 1\n---\nb: 2\n"),
-            "net.yaml:2: a second YAML document, or text behind the first; expected one");
+            "net.yaml:2: a second YAML document, or text after the first; a configuration is one document");
   // What yaml-cpp takes for a document without end.
   for (const char* endless : {",", "&ab,\nname: x\n", "a: 1\n...\n,"}) {
     EXPECT_NE(refusal(endless).find("expected one"), std::string::npos) << endless;
@@ -248,12 +248,12 @@ TEST(BadConfig, WhatIsNoConfiguration) {
     EXPECT_NE(refusal(minimal, {std::string("data.path=") + broken}).find("UTF-8"), std::string::npos);
   EXPECT_EQ(refusal("hello"), "net.yaml: expected `key: value` lines, got \"hello\"");
   EXPECT_EQ(refusal("- a\n"), "net.yaml: expected `key: value` lines, got a list");
-  EXPECT_NE(refusal(std::string(2 << 20, 'a')).find("too long for a configuration (2097152 bytes)"),
+  EXPECT_NE(refusal(std::string(2 << 20, 'a')).find("2097152 bytes are too many for a configuration"),
             std::string::npos);
 }
 
 TEST(BadConfig, AliasesCannotBlowUp) {
-  EXPECT_EQ(refusal("b: 1\na: &a [*a]\n"), "net.yaml:2: an alias inside the value that it repeats");
+  EXPECT_EQ(refusal("b: 1\na: &a [*a]\n"), "net.yaml:2: this alias is inside the value that it refers to");
   // Each is shallow by itself.
   const std::string forty(40, '['), end(40, ']');
   EXPECT_NE(refusal("a: &a " + forty + end + "\nb: " + forty + "*a" + end).find("nested more than 64 deep"),
@@ -323,7 +323,7 @@ TEST(BadOverride, EntriesOfLists) {
   EXPECT_EQ(message("model.layers.1.gelu.x=3"), "model.layers[1] is \"relu\", not \"gelu\"");
   EXPECT_EQ(
       message("model.layers.conv.kernel=3"),
-      "model.layers is a list; say which of its 4 entries is meant, counted from 0: model.layers[0].conv");
+      "model.layers is a list of 4 entries; name one by its number from 0, e.g. model.layers[0].conv");
   EXPECT_EQ(message("model.layers[x].conv.kernel=3"), "expected the number of an entry in [], got \"x\"");
   EXPECT_EQ(message("model.layers[].conv.kernel=3"), "empty key in \"model.layers[].conv.kernel\"");
   EXPECT_EQ(message("model.layers.1.relu.slope=3"),

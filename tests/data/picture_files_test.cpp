@@ -50,7 +50,7 @@ TEST(PictureFiles, TrainingTakesThemAll) {
   const Dataset data = load_dataset(folder.config(), 1);
   EXPECT_EQ(data.train.size(), 6u);
   EXPECT_EQ(data.source->name_of(5), (folder.path() / "train/class1/more/deep/9.jpg").string());
-  expect_contains(data.warning, {"1 of the pictures lies in folders within a class's folder and count",
+  expect_contains(data.warning, {"1 of the pictures lies deeper than their class folder and belong",
                                  "class1/more/deep/9.jpg"});
   EXPECT_EQ(data.warning.find("too high"), std::string::npos);
 }
