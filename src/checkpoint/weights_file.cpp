@@ -10,6 +10,7 @@
 #include "core/regular_file.h"
 #include "src/checkpoint/checkpoint.h"
 #include "src/checkpoint/checkpoint_files.h"
+#include "src/checkpoint/timm_file.h"
 #include "src/config/nearest.h"
 #include "src/io/json_reader.h"
 #include "src/io/torch_file.h"
@@ -247,6 +248,7 @@ TensorFile load_weights(const fs::path& path, const RankEnvironment& ranks) {
 
 std::string RestoredWeights::text() const {
   std::string out = fmt::format("{} tensors", loaded);
+  if (!timm.empty()) out += fmt::format(", named as those of timm's {}", timm);
   if (!prefix.empty()) out += fmt::format("; their names are without {} here", prefix);
   if (!head.empty()) out += fmt::format("; layer {} begins anew: {}", anew.front(), head);
   std::vector<std::string> others(anew.begin() + (head.empty() ? 0 : 1), anew.end());
@@ -319,11 +321,15 @@ RestoredWeights match(std::vector<NamedTensor>& tensors, const Graph& graph, con
 
 }  // namespace
 
-RestoredWeights restore_weights(Session& session, const TensorFile& file, const std::string& name,
+RestoredWeights restore_weights(Session& session, const TensorFile& given, const std::string& name,
                                 const std::vector<std::string>& except) {
   std::vector<NamedTensor> tensors = session.named_tensors(false);
+  const std::optional<TimmFile> timm =
+      from_timm(given, weights_for(tensors, given).prefix(), tensors, session.graph(), name);
+  const TensorFile& file = timm ? timm->file : given;
   const NamedWeights weights = weights_for(tensors, file);
   RestoredWeights result = match(tensors, session.graph(), weights, file, name, except);
+  if (timm) result.timm = timm->network;
   for (const NamedTensor& named : tensors) {
     const FileTensor* tensor = weights.find(named.name);
     if (tensor == nullptr) tensor = weights.find(named.stand_in);
@@ -332,13 +338,18 @@ RestoredWeights restore_weights(Session& session, const TensorFile& file, const 
   return result;
 }
 
-RestoredWeights match_weights(const Graph& graph, const TensorFile& file, const std::string& name) {
+RestoredWeights match_weights(const Graph& graph, const TensorFile& given, const std::string& name) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : graph.parameters)
     tensors.push_back({parameter.name, {}, &parameter, parameter.file_shape});
   for (const Statistic& statistic : graph.statistics)
     tensors.push_back({statistic.name, {}, nullptr, {statistic.count}});
-  return match(tensors, graph, weights_for(tensors, file), file, name, {});
+  const std::optional<TimmFile> timm =
+      from_timm(given, weights_for(tensors, given).prefix(), tensors, graph, name);
+  const TensorFile& file = timm ? timm->file : given;
+  RestoredWeights result = match(tensors, graph, weights_for(tensors, file), file, name, {});
+  if (timm) result.timm = timm->network;
+  return result;
 }
 
 }  // namespace convoy

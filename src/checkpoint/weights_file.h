@@ -24,6 +24,7 @@ struct RestoredWeights {
   std::vector<std::string> anew;     ///< layers that begin anew
   std::vector<std::string> ignored;  ///< names in the file that no training needs
   std::string prefix;                ///< that was taken off the file's names
+  std::string timm;                  ///< timm's network that the file's names are of; or empty
   std::string head;  ///< why the last layer begins anew: "1000 scores in the file, 37 here"; or empty
   /// In a sentence for people.
   std::string text() const;
@@ -31,8 +32,8 @@ struct RestoredWeights {
 
 /// Puts the weights and running averages of a file under PyTorch's names into the session, so that they are
 /// where its training begins; a checkpoint's optimizer is left out. Prefixes that wrappers put before all
-/// names
-/// ("module.", "_orig_mod.", "model.", "backbone.") are taken off. The last layer begins anew if it has
+/// names ("module.", "_orig_mod.", "model.", "backbone.") are taken off. Names of timm's are understood
+/// (timm_file.h). The last layer begins anew if it has
 /// another number of outputs, as do the layers named by `except` ("fc", "4.body.0"), whatever the file holds
 /// of them. Throws Error that lists everything that is missing, left over or of another shape, the nearest
 /// names beside.

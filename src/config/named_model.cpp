@@ -103,6 +103,19 @@ ModelFacts facts_of(const NamedModel& model) {
   return facts;
 }
 
+std::optional<TimmNames> timm_names_of(const NamedModel& model) {
+  const Value file = file_of(model);
+  const Value* timm = file.find("timm");
+  if (timm == nullptr) return std::nullopt;
+  TimmNames names;
+  names.network = text_of(*timm, "network");
+  if (const Value* epsilon = timm->find("epsilon"))
+    names.epsilon = number<double>().read({*epsilon, "timm.epsilon"});
+  for (const Value& rule : timm->find("names")->items)
+    names.rules.emplace_back(rule.items.at(0).text, rule.items.at(1).text);
+  return names;
+}
+
 bool expand_named_model(Value& root) {
   Value* model = root.find("model");
   if (model == nullptr) return false;

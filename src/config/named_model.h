@@ -1,8 +1,10 @@
 // Networks by name: `model: resnet18` instead of a list of layers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "src/config/value.h"
@@ -12,7 +14,7 @@ namespace convoy {
 /// A file of configs/models, which is part of the program.
 struct NamedModel {
   std::string name;
-  std::string text;  ///< YAML: about, weights, normalize, parameters, input, layers
+  std::string text;  ///< YAML: about, weights, normalize, parameters, input, layers, timm
 };
 
 /// In the order of their names.
@@ -29,6 +31,17 @@ struct ModelFacts {
   std::vector<std::pair<std::string, std::string>> parameters;  ///< with their defaults
 };
 ModelFacts facts_of(const NamedModel& model);
+
+/// What timm calls the parameters of a network, which have torchvision's names here.
+struct TimmNames {
+  std::string network;  ///< timm's name of it
+  double epsilon = 0;   ///< of its batch normalisation, where it is another one; else 0
+  /// A regular expression (ECMAScript) and what takes the place of each match. One pair after the other
+  /// makes a name of ours of timm's.
+  std::vector<std::pair<std::string, std::string>> rules;
+};
+/// Nothing where the names are the same, or where timm's network is another one.
+std::optional<TimmNames> timm_names_of(const NamedModel& model);
 
 /// Where `root` has `model: NAME` or `model: {name: NAME, ...}` without layers, puts the file's input and
 /// layers there. In them each $P is what `root` says of parameter P, or the file's default. The file's
