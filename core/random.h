@@ -22,6 +22,7 @@ enum class Purpose : std::uint32_t {
   erase = 9,
   blend = 10,
   resized_crop = 11,
+  retouch = 12,
   shapes = 20
 };
 

@@ -20,7 +20,7 @@ void launch(const CpuContext& context, const Augment& call) {
   const float* offset = context.data<float>(call.shift);
   float* x = context.data<float>(call.x);
   std::int32_t* y = context.data<std::int32_t>(call.y);
-  const bool moves = call.crop_pad > 0 || call.flip;
+  const bool moves = call.crop_pad > 0 || call.flip != Flip::none;
   context.threads().for_each(call.n, [&](std::int64_t i) {
     const std::int32_t sample = order[i];
     y[i] = labels[sample];
@@ -34,6 +34,7 @@ void launch(const CpuContext& context, const Augment& call) {
         int from_h = h + shift.dh;
         if (call.pad_mode == PadMode::reflect) from_h = reflect(from_h, height);
         const bool row_inside = from_h >= 0 && from_h < height;
+        if (shift.upside_down) from_h = height - 1 - from_h;
         const std::int64_t row = row_inside ? (std::int64_t{d} * height + from_h) * width : 0;
         for (int w = 0; w < width; ++w, out += channels) {
           int from_w = w + shift.dw;

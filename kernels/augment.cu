@@ -13,7 +13,8 @@ struct AugmentGeometry {
   bool resident;
   std::int64_t slot_rows;
   int crop_pad;
-  bool reflect_edges, flip;
+  bool reflect_edges;
+  Flip flip;
   int h, w, c;
   std::int64_t count;  // values per image
   FastDivide by_c, by_w, by_h;
@@ -33,7 +34,8 @@ __global__ void __launch_bounds__(block_size)
   if (std::int64_t{pack} * V >= g.count) return;
 
   ImageShift shift;
-  if (g.crop_pad > 0 || g.flip) shift = image_shift(state->seed, state->epoch, sample, g.crop_pad, g.flip);
+  if (g.crop_pad > 0 || g.flip != Flip::none)
+    shift = image_shift(state->seed, state->epoch, sample, g.crop_pad, g.flip);
   const std::int64_t row = g.resident ? sample : state->slot * g.slot_rows + g.staged + image;
   const std::uint8_t* pixels = images + row * g.count;
   Pack<V> out;
@@ -50,6 +52,7 @@ __global__ void __launch_bounds__(block_size)
     }
     const bool inside = from_h >= 0 && from_h < g.h && from_w >= 0 && from_w < g.w;
     if (shift.flip) from_w = g.w - 1 - from_w;
+    if (shift.upside_down) from_h = g.h - 1 - from_h;
     float pixel = 0.0f;
     if (inside) pixel = pixels[((depth * g.h + from_h) * g.w + from_w) * g.c + channel];
     out.v[k] = pixel / 255.0f * scale[channel] + offset[channel];

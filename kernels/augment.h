@@ -16,23 +16,29 @@ namespace convoy {
 
 enum class PadMode : std::uint8_t { zero, reflect };
 
-/// Where an augmented pixel comes from: output (d,h,w) reads the stored pixel (d, h + dh, flip ? W-1-w' :
-/// w'), w' = w + dw, after reflecting or zero-filling outside the image.
+/// Which halves of the images are mirrored: left and right (horizontal), top and bottom (vertical), each by a
+/// draw of its own.
+enum class Flip : std::uint8_t { none, horizontal, vertical, both };
+
+/// Where an augmented pixel comes from: output (d,h,w) reads the stored pixel (d, upside_down ? H-1-h' : h',
+/// flip ? W-1-w' : w'), h' = h + dh, w' = w + dw, after reflecting or zero-filling outside the image.
 struct ImageShift {
   int dh = 0, dw = 0;
-  bool flip = false;
+  bool flip = false, upside_down = false;
+  CONVOY_HOST_DEVICE bool moves() const { return dh != 0 || dw != 0 || flip || upside_down; }
 };
 
 /// The crop and flip of one sample in one epoch: the same on every device and rank count.
 CONVOY_HOST_DEVICE inline ImageShift image_shift(std::uint64_t seed, std::int32_t epoch, std::int32_t sample,
-                                                 int crop_pad, bool flip) {
+                                                 int crop_pad, Flip flip) {
   const Random4 r =
       random4(seed, Purpose::augment, static_cast<std::uint32_t>(epoch), static_cast<std::uint64_t>(sample));
   const auto span = static_cast<std::uint32_t>(2 * crop_pad + 1);
   ImageShift shift;
   shift.dh = static_cast<int>(uniform_below(r.v[0], span)) - crop_pad;
   shift.dw = static_cast<int>(uniform_below(r.v[1], span)) - crop_pad;
-  shift.flip = flip && (r.v[2] >> 31) != 0;
+  shift.flip = (flip == Flip::horizontal || flip == Flip::both) && (r.v[2] >> 31) != 0;
+  shift.upside_down = (flip == Flip::vertical || flip == Flip::both) && (r.v[3] >> 31) != 0;
   return shift;
 }
 
@@ -67,11 +73,11 @@ struct RandomErasing {
 
 /// x (N,D,H,W,C) = pixel / 255 * scale + shift per channel (a padded pixel is the stored value 0 before that:
 /// black), y (N) = label. Image i is sample `order[state.first + first + i]`; its pixels are the row of that
-/// sample in a resident data set, else row `staged` + i of slot `state.slot` of the staged batches; its label
-/// is always the sample's.
-/// Then, where asked for, colour (which sees the crop), erasing, and the blend of state.blend with the
-/// partner, the next image of the batch with its own crop, colour and erasing: image i + 1, of the last one
-/// the sample `order[state.first + after]`, staged in row `staged` + N. y_partner (N) is the partner's label.
+/// sample in a resident data set, else row `staged` + i of slot `state.slot` of the staged batches, or row i
+/// of what Retouch made of them; its label is always the sample's. Then, where asked for, colour (which sees
+/// the crop), erasing, and the blend of state.blend with the partner, the next image of the batch with its
+/// own crop, colour and erasing: image i + 1, of the last one the sample `order[state.first + after]`, in the
+/// row behind the others. y_partner (N) is its label.
 struct Augment {
   static constexpr const char* name = "augment";
   int n = 0;
@@ -79,22 +85,25 @@ struct Augment {
   int staged = 0;  ///< of a slot: the row of its first image
   FeatureShape image;
   bool resident = true;
-  int crop_pad = 0;  ///< 0: no crop
+  bool retouched = false;  ///< not resident: images are those of this step, already cropped and flipped
+  int crop_pad = 0;        ///< 0: no crop
   PadMode pad_mode = PadMode::zero;
-  bool flip = false;
+  Flip flip = Flip::none;
   ColorJitter jitter = {};
   RandomErasing erasing = {};
   bool blends = false;
   int after = 0;
-  Tensor images;  ///< u8 (samples,D,H,W,C), staged (staging_slots,rows,D,H,W,C) with rows >= staged + N
+  /// u8: (samples,D,H,W,C), staged (staging_slots,rows,D,H,W,C) with rows >= staged + N, retouched
+  /// (N,D,H,W,C); with blends one row more than N.
+  Tensor images;
   Tensor labels, order;  ///< i32 (samples), i32
   Tensor scale, shift;   ///< (C): 1 / std and -mean / std
   Tensor x, y;
   Tensor y_partner = {};  ///< absent unless images are blended
   /// Whether all is done by crop and flip, which need no more than a pixel at a time.
   bool plain() const { return !jitter.any() && erasing.probability <= 0 && !blends; }
-  /// Rows of a slot; a short batch leaves its last ones alone.
-  std::int64_t slot_rows() const { return images.count / (staging_slots * image.count()); }
+  /// From a slot to the next. A short batch leaves a slot's last rows alone.
+  std::int64_t slot_rows() const { return retouched ? 0 : images.count / (staging_slots * image.count()); }
   std::int64_t flops() const { return 2 * n * image.count(); }
   std::string describe() const { return fmt::format("n={} {}", n, to_string(image)); }
   template <class Self, class Visitor>

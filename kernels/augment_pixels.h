@@ -124,16 +124,17 @@ struct Hexcone {
 };
 
 /// A pixel of the crop: the address of its channels, or null outside the image.
-CONVOY_HOST_DEVICE inline const std::uint8_t* stored_pixel(const Augment& call, const std::uint8_t* pixels,
+CONVOY_HOST_DEVICE inline const std::uint8_t* stored_pixel(const FeatureShape& image, PadMode pad_mode,
+                                                           const std::uint8_t* pixels,
                                                            const ImageShift& shift, int d, int h, int w) {
-  const FeatureShape& image = call.image;
   int from_h = h + shift.dh, from_w = w + shift.dw;
-  if (call.pad_mode == PadMode::reflect) {
+  if (pad_mode == PadMode::reflect) {
     from_h = reflect(from_h, image.h);
     from_w = reflect(from_w, image.w);
   }
   if (from_h < 0 || from_h >= image.h || from_w < 0 || from_w >= image.w) return nullptr;
   if (shift.flip) from_w = image.w - 1 - from_w;
+  if (shift.upside_down) from_h = image.h - 1 - from_h;
   return pixels + ((std::int64_t{d} * image.h + from_h) * image.w + from_w) * image.c;
 }
 
@@ -150,7 +151,7 @@ class PixelColors {
  public:
   CONVOY_HOST_DEVICE PixelColors(const Augment& call, const DrawnImage<T>& image, int d, int h, int w)
       : image_(image),
-        stored_(stored_pixel(call, image.pixels, image.shift, d, h, w)),
+        stored_(stored_pixel(call.image, call.pad_mode, image.pixels, image.shift, d, h, w)),
         channels_(call.image.c),
         contrast_(call.jitter.contrast > 0),
         saturation_(call.jitter.saturation > 0 && channels_ > 1),

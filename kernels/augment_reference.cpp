@@ -36,6 +36,7 @@ void launch(const ReferenceContext<T>& context, const Augment& call) {
           }
           const bool inside = from_h >= 0 && from_h < image.h && from_w >= 0 && from_w < image.w;
           if (shift.flip) from_w = image.w - 1 - from_w;
+          if (shift.upside_down) from_h = image.h - 1 - from_h;
           for (int c = 0; c < image.c; ++c) {
             const int pixel = inside ? pixels[((d * image.h + from_h) * image.w + from_w) * image.c + c] : 0;
             *x++ = static_cast<T>(pixel) / 255 * scale[c] + offset[c];

@@ -16,14 +16,16 @@
 #include "kernels/parameter_hash.h"
 #include "kernels/pool.h"
 #include "kernels/probe.h"
+#include "kernels/retouch.h"
 #include "kernels/trust_ratios.h"
 
 namespace convoy {
 
 /// Calls that every engine has and that no layer has for itself (src/layers).
 using CommonCalls =
-    TypeList<Augment, BiasGrad, Add, Fold, SoftmaxCrossEntropy, AccumulateMetrics, ReportStep, CheckGradients,
-             TrustRatios, OptimizerStep, AverageWeights, Convert, ParameterHash, MultiplyAdd, Copy>;
+    TypeList<Augment, Retouch, BiasGrad, Add, Fold, SoftmaxCrossEntropy, AccumulateMetrics, ReportStep,
+             CheckGradients, TrustRatios, OptimizerStep, AverageWeights, Convert, ParameterHash, MultiplyAdd,
+             Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

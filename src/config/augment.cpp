@@ -37,8 +37,22 @@ Field<S> range_field(std::string key, Part S::*part, float Part::*low, float Par
   return field;
 }
 
-std::vector<Kind<DataConfig>> make_augment_kinds() {
-  using D = DataConfig;
+using D = DataConfig;
+
+/// What comes before the operations on whole pictures.
+std::vector<Kind<D>> make_early_kinds() {
+  using R = RandomResizedCrop;
+  Kind<D> part;
+  part.name = "random_resized_crop";
+  part.help = "resize a random part of the picture to model.input (source: folder | packed)";
+  part.table.short_key = "scale";
+  part.table.fields = {
+      range_field("scale", &D::resized_crop, &R::min_scale, &R::max_scale, share_above_zero,
+                  "smallest and largest area of the part, as a share of the picture; [0.08, 1] is usual")
+          .require(),
+      range_field("ratio", &D::resized_crop, &R::min_ratio, &R::max_ratio, above(0),
+                  "smallest and largest ratio of its width to its height")};
+  part.matches = [](const D& d) { return d.resized_crop.max_scale > 0; };
   Kind<D> crop;
   crop.name = "crop";
   crop.help = "shift by up to `pad` pixels";
@@ -47,12 +61,27 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
       field("pad", &D::crop_pad, number<int>(between(0, 1024)), "pixels added on every side").require(),
       field("mode", &D::crop_mode, choice<PadMode>({{"zero", PadMode::zero}, {"reflect", PadMode::reflect}}),
             "what the added pixels hold")};
+  crop.matches = [](const D& d) { return d.crop_pad > 0 || d.crop_mode != PadMode::zero; };
   Kind<D> flip;
   flip.name = "flip";
   flip.help = "mirror half of the images";
   flip.table.short_key = "direction";
   flip.table.fields = {
-      field("direction", &D::flip, choice<bool>({{"horizontal", true}}), "mirror left and right").require()};
+      field("direction", &D::flip,
+            choice<Flip>(
+                {{"horizontal", Flip::horizontal}, {"vertical", Flip::vertical}, {"both", Flip::both}}),
+            "horizontal: mirror left and right; vertical: top and bottom; both: each for half of the images")
+          .require()};
+  flip.matches = [](const D& d) { return d.flip != Flip::none; };
+  return {std::move(part), std::move(crop), std::move(flip)};
+}
+const std::vector<Kind<D>>& early_kinds() {
+  static const std::vector<Kind<D>> kinds = make_early_kinds();
+  return kinds;
+}
+
+/// What comes after them.
+std::vector<Kind<D>> make_late_kinds() {
   using J = ColorJitter;
   using E = RandomErasing;
   Kind<D> jitter;
@@ -73,6 +102,7 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   jitter.table.check = [](const D& data, const Place& place) {
     if (!data.jitter.any()) place.refuse("needs a strength: brightness, contrast, saturation or hue");
   };
+  jitter.matches = [](const D& d) { return d.jitter.any(); };
   Kind<D> erasing;
   erasing.name = "random_erasing";
   erasing.help = "fill a random rectangle with the mean";
@@ -84,6 +114,7 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
                                       "smallest and largest area of the rectangle, as a share of the image"),
                           range_field("ratio", &D::erasing, &E::min_ratio, &E::max_ratio, above(0),
                                       "smallest and largest ratio of its height to its width")};
+  erasing.matches = [](const D& d) { return d.erasing.probability > 0; };
   Kind<D> mixup;
   mixup.name = "mixup";
   mixup.help =
@@ -91,6 +122,7 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
   mixup.table.short_key = "alpha";
   const Codec<float> alpha = number<float>(Interval{.low = 0, .high = 8, .low_open = true});
   mixup.table.fields = {field("alpha", &D::mixup, alpha, "larger: more even blends").require()};
+  mixup.matches = [](const D& d) { return d.mixup > 0; };
   Kind<D> cutmix;
   cutmix.name = "cutmix";
   cutmix.help =
@@ -98,26 +130,24 @@ std::vector<Kind<DataConfig>> make_augment_kinds() {
       "alpha)";
   cutmix.table.short_key = "alpha";
   cutmix.table.fields = {field("alpha", &D::cutmix, alpha, "1: every share is equally likely").require()};
-  using R = RandomResizedCrop;
-  Kind<D> part;
-  part.name = "random_resized_crop";
-  part.help = "resize a random part of the picture to model.input (source: folder | packed)";
-  part.table.short_key = "scale";
-  part.table.fields = {
-      range_field("scale", &D::resized_crop, &R::min_scale, &R::max_scale, share_above_zero,
-                  "smallest and largest area of the part, as a share of the picture; [0.08, 1] is usual")
-          .require(),
-      range_field("ratio", &D::resized_crop, &R::min_ratio, &R::max_ratio, above(0),
-                  "smallest and largest ratio of its width to its height")};
-  return {std::move(crop),  std::move(flip),   std::move(jitter), std::move(erasing),
-          std::move(mixup), std::move(cutmix), std::move(part)};
+  cutmix.matches = [](const D& d) { return d.cutmix > 0; };
+  return {std::move(jitter), std::move(erasing), std::move(mixup), std::move(cutmix)};
+}
+const std::vector<Kind<D>>& late_kinds() {
+  static const std::vector<Kind<D>> kinds = make_late_kinds();
+  return kinds;
 }
 
 }  // namespace
 
 const std::vector<Kind<DataConfig>>& augment_kinds() {
-  static const std::vector<Kind<DataConfig>> kinds = make_augment_kinds();
-  return kinds;
+  static const std::vector<Kind<DataConfig>> all = [] {
+    std::vector<Kind<DataConfig>> joined = early_kinds();
+    for (const auto* kinds : {&operation_kinds(), &late_kinds()})
+      joined.insert(joined.end(), kinds->begin(), kinds->end());
+    return joined;
+  }();
+  return all;
 }
 
 Field<DataConfig> augment_field() {
@@ -138,19 +168,20 @@ Field<DataConfig> augment_field() {
       if (std::find(seen.begin(), seen.end(), name) != seen.end())
         place.item(i).refuse("{} given twice", name);
       seen.push_back(name);
+      add_operation(target, name);
       read_kind(augment_kinds(), target, place.item(i), false);
     }
   };
   field.write = [](const DataConfig& source) -> std::optional<Value> {
     Value list = Value::list({});
-    if (source.crop_pad > 0 || source.crop_mode != PadMode::zero)
-      list.items.push_back(write_kind(augment_kinds()[0], source));
-    if (source.flip) list.items.push_back(write_kind(augment_kinds()[1], source));
-    if (source.jitter.any()) list.items.push_back(write_kind(augment_kinds()[2], source));
-    if (source.erasing.probability > 0) list.items.push_back(write_kind(augment_kinds()[3], source));
-    if (source.mixup > 0) list.items.push_back(write_kind(augment_kinds()[4], source));
-    if (source.cutmix > 0) list.items.push_back(write_kind(augment_kinds()[5], source));
-    if (source.resized_crop.max_scale > 0) list.items.push_back(write_kind(augment_kinds()[6], source));
+    const auto write_what_is_asked = [&](const std::vector<Kind<DataConfig>>& kinds) {
+      for (const Kind<DataConfig>& kind : kinds)
+        if (kind.matches(source)) list.items.push_back(write_kind(kind, source));
+    };
+    write_what_is_asked(early_kinds());
+    for (const PictureOperation& operation : source.operations)
+      list.items.push_back(write_kind(kind_of(operation.op), source));
+    write_what_is_asked(late_kinds());
     return list;
   };
   return field;

@@ -12,6 +12,7 @@
 #include "core/shape.h"
 #include "kernels/augment.h"
 #include "kernels/optimizers/all.h"
+#include "kernels/retouch.h"
 #include "src/data/sets/all.h"
 #include "src/layers/all.h"
 
@@ -39,11 +40,12 @@ struct DataConfig {
   std::vector<float> mean, std;  ///< per channel (or one for all), of pixels scaled to [0,1]; default 0 and 1
   int crop_pad = 0;              ///< augment: [{crop: {pad, mode}}]
   PadMode crop_mode = PadMode::zero;
-  bool flip = false;            ///< augment: [{flip: horizontal}]
+  Flip flip = Flip::none;       ///< augment: [{flip: horizontal | vertical | both}]
   ColorJitter jitter;           ///< augment: [{color_jitter: {brightness, contrast, saturation, hue}}]
   RandomErasing erasing;        ///< augment: [{random_erasing: {probability, area, ratio}}]
   float mixup = 0, cutmix = 0;  ///< augment: [{mixup: alpha}, {cutmix: alpha}]; 0: off
   RandomResizedCrop resized_crop;
+  std::vector<PictureOperation> operations;  ///< augment: [trivial_augment, rotate: 10, ...], in their order
   int resize = 0;   ///< of streamed sources: the shorter side before the middle is cut out; 0: 8/7 of input's
   int max_bad = 0;  ///< broken images that are replaced by others of their class
   std::vector<int> input;  ///< model.input, which tells streamed sources their size; not a key
@@ -59,7 +61,8 @@ struct DataConfig {
   /// Whether training blends images with partners.
   bool blends() const { return mixup > 0 || cutmix > 0; }
   bool augments() const {
-    return crop_pad > 0 || flip || jitter.any() || erasing.probability > 0 || blends();
+    return crop_pad > 0 || flip != Flip::none || !operations.empty() || jitter.any() ||
+           erasing.probability > 0 || blends();
   }
 };
 struct ModelConfig {

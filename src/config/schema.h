@@ -219,7 +219,7 @@ struct Kind {
   std::string name, help;
   Table<S> table;
   S prototype{};
-  std::function<bool(const S&)> matches = nullptr;  ///< of layers: whether a value is one of this kind
+  std::function<bool(const S&)> matches = nullptr;  ///< whether a value is one of this kind
   std::string example;  ///< of layers: an entry that fits an image of some pixels; empty: the name alone does
 };
 
@@ -301,6 +301,13 @@ const Kind<Repeat>& repeat_kind();                     // layer_list.cpp
 const std::vector<Kind<DataConfig>>& augment_kinds();  // augment.cpp
 /// `augment`: a list whose entries fill members of DataConfig.
 Field<DataConfig> augment_field();
+/// Of the operations among them (augment_operations.cpp), all and one.
+const std::vector<Kind<DataConfig>>& operation_kinds();
+const Kind<DataConfig>& kind_of(PictureOp op);
+/// At the end of the list where an entry of that name is an operation, and not in it yet.
+void add_operation(DataConfig& data, const std::string& kind);
+/// What operations ask of model.input.
+void check_operations(const Config& config, const Place& place);
 /// What must hold of streamed sources and of keys that are theirs.
 void check_streamed(const DataConfig& data, const Place& place);
 void check_streamed_input(const Config& config, const Place& place);

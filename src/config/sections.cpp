@@ -309,6 +309,7 @@ void check_config(const Config& config, const Place& place) {
           "color_jitter.hue: needs images of three channels, but model.input has {}", channels);
     }
   });
+  problems.attempt([&] { check_operations(config, place); });
   problems.attempt([&] { check_streamed_input(config, place); });
   check_channels(config.data.mean, "mean");
   check_channels(config.data.std, "std");

@@ -34,6 +34,8 @@ std::int64_t bytes_of(const Call& call) {
     const int images = augment->blends ? 2 * augment->n : augment->n;
     return images * (augment->image.count() + 8) + augment->x.bytes() + augment->y.bytes();
   }
+  if (const auto* retouch = std::get_if<Retouch>(&call))
+    return retouch->rows() * (retouch->image.count() + 4) + retouch->pictures.bytes();
   ByteCounter counter;
   visit_tensors(call, counter);
   return counter.bytes;

@@ -40,10 +40,28 @@ class Pass : private Emitter {
     }
     call.images = layout_.images, call.labels = layout_.labels, call.order = layout_.order;
     call.scale = layout_.scale, call.shift = layout_.shift;
+    if (training_ && !config_.data.operations.empty()) retouch(call);
     call.x = values_[0] = fresh(n() * call.image.count());
     call.y = labels_ = fresh(n(), DType::i32);
     if (call.blends) call.y_partner = partner_labels_ = fresh(n(), DType::i32);
     emit(call, "input");
+  }
+
+  /// Leaves to `call` pictures that are cropped, flipped and changed.
+  void retouch(Augment& call) {
+    Retouch before;
+    before.n = call.n, before.first = call.first, before.staged = call.staged;
+    before.image = call.image, before.resident = call.resident;
+    before.crop_pad = call.crop_pad, before.pad_mode = call.pad_mode, before.flip = call.flip;
+    before.blends = call.blends, before.after = call.after;
+    for (const PictureOperation& operation : config_.data.operations)
+      before.operations[before.operation_count++] = operation;
+    before.images = call.images, before.order = call.order;
+    before.pictures = fresh(before.rows() * call.image.count(), DType::u8);
+    emit(before, "input");
+    call.images = before.pictures;
+    call.resident = false, call.retouched = true, call.staged = 0;
+    call.crop_pad = 0, call.flip = Flip::none;
   }
 
   void loss() {

@@ -154,11 +154,33 @@ INSTANTIATE_TEST_SUITE_P(
              "net.yaml:4: data.augment: crop.pad: 999 with mode: reflect must be less than"},
         Case{"data: {augment: [{crop: {pad: 2, mode: wrap}}]}",
              "crop.mode: expected zero | reflect, got \"wrap\""},
-        Case{"data: {augment: [{flip: vertical}]}", "flip.direction: expected horizontal, got \"vertical\""},
+        Case{"data: {augment: [{flip: sideways}]}",
+             "flip.direction: expected horizontal | vertical | both, got \"sideways\""},
         Case{"data: {augment: [{flip: horizontal}, {flip: horizontal}]}",
              "data.augment[1]: flip given twice"},
-        Case{"data: {augment: [{rotate: 5}]}",
-             "data.augment[0]: unknown augmentation \"rotate\"; the augmentations are crop, flip"},
+        Case{"data: {augment: [{turn: 5}]}",
+             "data.augment[0]: unknown augmentation \"turn\"; the augmentations are random_resized_crop, "
+             "crop"},
+        Case{"data: {augment: [RandomRotation]}",
+             "unknown augmentation \"RandomRotation\" (did you mean \"rotate\"?)"},
+        Case{"data: {augment: [rotate]}", "data.augment[0].rotate.degrees: missing"},
+        Case{"data: {augment: [{rotate: 0}]}",
+             "rotate.degrees: out of range: expected number in (0, 180], got 0"},
+        Case{"data: {augment: [equalize, equalize]}", "data.augment[1]: equalize given twice"},
+        Case{"data: {augment: [{trivial_augment: 3}]}", "trivial_augment: takes no arguments"},
+        Case{"data: {augment: [{rand_augment: {n: 17}}]}", "rand_augment.n: out of range"},
+        Case{"data: {augment: [{rand_augment: {m: 31}}]}", "rand_augment.m: out of range"},
+        Case{"data: {augment: [affine]}",
+             "data.augment[0].affine: needs a motion: degrees, translate, scale"},
+        Case{"data: {augment: [{affine: {scale: [2, 1]}}]}", "affine.scale: 2 stands before 1"},
+        Case{"data: {augment: [{affine: {shear: [1, 2, 3]}}]}",
+             "affine.shear: expected 1 to 2 values, got 3"},
+        Case{"data: {augment: [{gaussian_blur: 4}]}",
+             "gaussian_blur.kernel: 4 is even; expected an odd number"},
+        Case{"data: {augment: [{gaussian_blur: 63}]}",
+             "net.yaml:4: data.augment: gaussian_blur.kernel: half of 63 must be less than model.input's"},
+        Case{"data: {augment: [{posterize: 9}]}", "posterize.bits: out of range"},
+        Case{"data: {augment: [{grayscale: 0}]}", "grayscale.probability: out of range"},
         Case{"data: {augment: [{color_jitter: {}}]}", "data.augment[0].color_jitter: needs a strength"},
         Case{"data: {augment: [{color_jitter: {contrast: -1}}]}", "color_jitter.contrast: out of range"},
         Case{"data: {augment: [random_erasing]}", "random_erasing.probability: missing"},
@@ -207,6 +229,31 @@ TEST(BadConfig, InputHasThreeOrFourNumbers) {
   EXPECT_NE(message("[28, 28]").find("model.input: expected 3 to 4 values, got 2"), std::string::npos);
   EXPECT_NE(message("28").find("model.input: expected a list of 3 to 4"), std::string::npos);
   EXPECT_NE(message("[1, 0, 28]").find("model.input[1]: out of range"), std::string::npos);
+}
+
+TEST(BadConfig, OperationsOnPicturesNeedPictures) {
+  const auto message = [](const std::string& input, const std::string& operation) {
+    return refusal("model: {layers: [flatten, {linear: 10}], input: " + input + "}\ndata: {augment: [" +
+                   operation + "]}\n");
+  };
+  EXPECT_EQ(
+      message("[3, 4, 8, 8]", "rotate: 5"),
+      "net.yaml:2: data.augment: rotate: is for pictures, but model.input [3, 4, 8, 8] is a volume; leave it "
+      "out");
+  EXPECT_EQ(
+      message("[2, 8, 8]", "trivial_augment"),
+      "net.yaml:2: data.augment: trivial_augment: needs images of 1 or 3 channels, but model.input has 2; "
+      "leave it out");
+  EXPECT_EQ(
+      message("[25, 8, 8]", "gaussian_blur: 3"),
+      "net.yaml:2: data.augment: gaussian_blur: can do up to 24 channels, but model.input has 25; leave it "
+      "out");
+  for (const char* fine : {"rotate: 5", "posterize: 3", "solarize: 3", "equalize", "gaussian_blur: 3"}) {
+    EXPECT_NO_THROW(parse(
+        std::string("model: {layers: [flatten, {linear: 10}], input: [2, 1, 8, 8]}\ndata: {augment: [") +
+        fine + "]}\n"))
+        << fine;
+  }
 }
 
 TEST(BadConfig, EveryMistakeIsTold) {

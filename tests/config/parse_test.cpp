@@ -47,7 +47,7 @@ checkpoint: {every_epochs: 2, every_steps: 5000000000, keep: 0, best: true}
   EXPECT_EQ(config.data.std, std::vector<float>{0.3081f});
   EXPECT_EQ(config.data.crop_pad, 2);
   EXPECT_EQ(config.data.crop_mode, PadMode::reflect);
-  EXPECT_TRUE(config.data.flip);
+  EXPECT_EQ(config.data.flip, Flip::horizontal);
   EXPECT_EQ(config.data.validation_fraction, 0.1);
   EXPECT_EQ(config.data.resident, DataConfig::Resident::no);
   EXPECT_EQ(config.data.mark.text(), "net.yaml:3");
@@ -74,6 +74,38 @@ checkpoint: {every_epochs: 2, every_steps: 5000000000, keep: 0, best: true}
   EXPECT_EQ(config.checkpoint.every_steps, 5'000'000'000);
   EXPECT_TRUE(config.checkpoint.best);
   EXPECT_EQ(config.checkpoint.keep, 0);
+}
+
+TEST(Config, OperationsOnPicturesKeepTheirOrder) {
+  const Config config = parse(minimal + R"(data:
+  augment:
+    - color_jitter: {contrast: 0.4}
+    - solarize: 100.5
+    - trivial_augment
+    - flip: both
+    - affine: {translate: 0.1, scale: [0.9, 1.1], shear: 5}
+    - grayscale: 0.2
+    - gaussian_blur: {kernel: 3, sigma: 1.5}
+)");
+  const std::vector<PictureOperation>& operations = config.data.operations;
+  ASSERT_EQ(operations.size(), 5u);
+  EXPECT_EQ(operations[0].op, PictureOp::solarize);
+  EXPECT_EQ(operations[0].threshold, 100.5f);
+  EXPECT_EQ(operations[0].probability, 0.5f) << "torchvision's";
+  EXPECT_EQ(operations[1], PictureOperation{});
+  EXPECT_EQ(operations[2].op, PictureOp::affine);
+  EXPECT_EQ(operations[2].translate_y, 0.1f);
+  EXPECT_EQ(operations[2].max_scale, 1.1f);
+  EXPECT_EQ(operations[2].shear_y, 0) << "as torchvision reads one number";
+  EXPECT_EQ(operations[2].probability, 1);
+  EXPECT_EQ(operations[3].probability, 0.2f);
+  EXPECT_EQ(operations[4].max_sigma, 1.5f);
+  EXPECT_EQ(config.data.flip, Flip::both);
+  EXPECT_TRUE(config.data.augments());
+  const std::string text = to_yaml(config);
+  EXPECT_LT(text.find("flip"), text.find("solarize"));
+  EXPECT_LT(text.find("solarize"), text.find("- trivial_augment\n")) << text;
+  EXPECT_LT(text.find("gaussian_blur"), text.find("color_jitter"));
 }
 
 TEST(Config, KeepsDefaultsOfAbsentKeys) {

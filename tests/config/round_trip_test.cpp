@@ -19,10 +19,10 @@ auto members(const SyntheticConfig& c) {
 }
 auto members(const DataConfig& c) {
   const auto& [source, path, synthetic, mean, std, crop_pad, crop_mode, flip, jitter, erasing, mixup, cutmix,
-               part, resize, max_bad, input, validation, test, resident, balance, mark] = c;
-  return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, mixup, cutmix, part.min_scale,
-                  part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation, test, resident,
-                  balance);
+               part, operations, resize, max_bad, input, validation, test, resident, balance, mark] = c;
+  return std::tie(source, path, mean, std, crop_pad, crop_mode, flip, mixup, cutmix, operations,
+                  part.min_scale, part.max_scale, part.min_ratio, part.max_ratio, resize, max_bad, validation,
+                  test, resident, balance);
 }
 auto members(const ColorJitter& c) {
   const auto& [brightness, contrast, saturation, hue] = c;
@@ -126,6 +126,31 @@ class Dice {
       if (is_streamed(facts.source) == streamed) sources.push_back(facts.source);
     return sources[static_cast<std::size_t>(below(static_cast<int>(sources.size())))];
   }
+  /// Some, in any order.
+  std::vector<PictureOperation> operations() {
+    std::vector<PictureOperation> all;
+    for (int op = 0; op < picture_ops; ++op) {
+      PictureOperation o;
+      o.op = static_cast<PictureOp>(op);
+      const bool always = o.op == PictureOp::trivial_augment || o.op == PictureOp::rand_augment;
+      if (!always) o.probability = share<float>();
+      if (o.op == PictureOp::rand_augment) o.count = 1 + below(16), o.magnitude = below(31);
+      if (o.op == PictureOp::rotate || o.op == PictureOp::affine) o.degrees = 180 * share<float>();
+      if (o.op == PictureOp::affine) {
+        o.translate_x = share<float>(), o.translate_y = coin() ? o.translate_x : share<float>();
+        o.min_scale = share<float>() + 0.001f, o.max_scale = coin() ? o.min_scale : 1 + share<float>();
+        o.shear_x = 80 * share<float>(), o.shear_y = coin() ? 0 : 80 * share<float>();
+      }
+      if (o.op == PictureOp::gaussian_blur) {
+        o.min_sigma = 1 + share<float>(), o.max_sigma = coin() ? o.min_sigma : 2 + share<float>();
+      }
+      if (o.op == PictureOp::posterize) o.bits = below(9);
+      if (o.op == PictureOp::solarize) o.threshold = 255 * share<float>();
+      if (o.op == PictureOp::sharpness) o.factor = 3 * share<float>();
+      if (coin()) all.insert(all.begin() + below(static_cast<int>(all.size()) + 1), o);
+    }
+    return all;
+  }
   AxisValues axes(int least) {
     AxisValues values(static_cast<std::size_t>(1 + below(3)));
     for (int& value : values) value = least + below(4);
@@ -213,7 +238,8 @@ class Dice {
       c.data.std = coin() ? std::vector{share<float>()} : std::vector{share<float>(), 1.f, share<float>()};
     c.data.crop_pad = below(3);
     c.data.crop_mode = any({PadMode::zero, PadMode::reflect});
-    c.data.flip = coin();
+    c.data.flip = any({Flip::none, Flip::horizontal, Flip::vertical, Flip::both});
+    if (c.model.input.size() == 3 || c.model.input[1] == 1) c.data.operations = operations();
     if (coin()) {
       const bool colored = c.model.input[0] == 3;
       c.data.jitter = {share<float>(), coin() ? 0 : share<float>(), 3 * share<float>(),

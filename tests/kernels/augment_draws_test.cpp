@@ -52,5 +52,19 @@ TEST(AugmentDraws, ErasedBoxesAreAsTallAsAskedAndLieAnywhere) {
   EXPECT_EQ(lefts.size(), 18u) << "17 columns of room";
 }
 
+TEST(AugmentDraws, EachDirectionIsMirroredForHalfOfTheImages) {
+  for (const Flip flip : {Flip::none, Flip::horizontal, Flip::vertical, Flip::both}) {
+    int across = 0, over = 0, both = 0;
+    for (int sample = 0; sample < draws; ++sample) {
+      const ImageShift shift = image_shift(7, 3, sample, 0, flip);
+      across += shift.flip, over += shift.upside_down, both += shift.flip && shift.upside_down;
+      EXPECT_EQ(shift.moves(), shift.flip || shift.upside_down);
+    }
+    EXPECT_NEAR(across, flip == Flip::horizontal || flip == Flip::both ? draws / 2 : 0, 0.03 * draws);
+    EXPECT_NEAR(over, flip == Flip::vertical || flip == Flip::both ? draws / 2 : 0, 0.03 * draws);
+    EXPECT_NEAR(both, flip == Flip::both ? draws / 4 : 0, 0.03 * draws);
+  }
+}
+
 }  // namespace
 }  // namespace convoy::testing

@@ -14,7 +14,7 @@ namespace {
 constexpr int samples = 23, slot_rows = 15;
 
 OpCase augment_case(const std::string& name, const FeatureShape& image, int n, bool resident, int crop_pad,
-                    PadMode pad_mode, bool flip) {
+                    PadMode pad_mode, Flip flip) {
   OpCase op;
   op.name = name;
   op.state.seed = 99;
@@ -49,12 +49,12 @@ OpCase changed_case(OpCase op, const std::string& name, const std::function<void
 }
 
 std::vector<OpCase> changed_cases() {
-  const OpCase plain = augment_case("", {1, 7, 5, 3}, 14, true, 0, PadMode::zero, false);
-  const OpCase cropped = augment_case("", {1, 8, 9, 3}, 18, true, 2, PadMode::reflect, true);
-  const OpCase padded = augment_case("", {1, 9, 8, 3}, 14, false, 3, PadMode::zero, true);
-  const OpCase gray = augment_case("", {1, 28, 28, 1}, 17, true, 2, PadMode::zero, true);
-  const OpCase two_channels = augment_case("", {2, 6, 5, 2}, 9, true, 1, PadMode::reflect, true);
-  const OpCase large = augment_case("", {1, 32, 32, 3}, 128, true, 4, PadMode::reflect, true);
+  const OpCase plain = augment_case("", {1, 7, 5, 3}, 14, true, 0, PadMode::zero, Flip::none);
+  const OpCase cropped = augment_case("", {1, 8, 9, 3}, 18, true, 2, PadMode::reflect, Flip::horizontal);
+  const OpCase padded = augment_case("", {1, 9, 8, 3}, 14, false, 3, PadMode::zero, Flip::both);
+  const OpCase gray = augment_case("", {1, 28, 28, 1}, 17, true, 2, PadMode::zero, Flip::horizontal);
+  const OpCase two_channels = augment_case("", {2, 6, 5, 2}, 9, true, 1, PadMode::reflect, Flip::horizontal);
+  const OpCase large = augment_case("", {1, 32, 32, 3}, 128, true, 4, PadMode::reflect, Flip::horizontal);
   const auto brightness = [](Augment& call) { call.jitter.brightness = 0.4f; };
   const auto contrast = [](Augment& call) { call.jitter.contrast = 0.4f; };
   const auto saturation = [](Augment& call) { call.jitter.saturation = 1.5f; };
@@ -87,29 +87,34 @@ std::vector<OpCase> changed_cases() {
       changed_case(padded, "all_cutmix_staged", all, cut),
       changed_case(cropped, "all_and_hue_mixup", all_and_hue, mix),
       changed_case(padded, "all_and_hue_cutmix_staged", all_and_hue, cut),
-      changed_case(augment_case("", {3, 6, 5, 3}, 9, true, 1, PadMode::reflect, true), "hue_of_a_volume",
-                   hue),
+      changed_case(augment_case("", {3, 6, 5, 3}, 9, true, 1, PadMode::reflect, Flip::horizontal),
+                   "hue_of_a_volume", hue),
       changed_case(two_channels, "all_of_a_volume", all, cut),
       changed_case(large, "all_large", all, mix),
       changed_case(large, "all_and_hue_large", all_and_hue, mix),
-      changed_case(augment_case("", {1, 6, 5, 3}, 0, true, 1, PadMode::zero, true), "all_of_no_image", all,
-                   mix),
+      changed_case(augment_case("", {1, 6, 5, 3}, 0, true, 1, PadMode::zero, Flip::horizontal),
+                   "all_of_no_image", all, mix),
   };
 }
 
 std::vector<OpCase> augment_cases() {
   return {
-      augment_case("plain", {1, 7, 5, 3}, 6, true, 0, PadMode::zero, false),
-      augment_case("gray", {1, 28, 28, 1}, 17, true, 0, PadMode::zero, false),
-      augment_case("staged", {1, 7, 5, 3}, 6, false, 0, PadMode::zero, false),
-      augment_case("crop_zero", {1, 8, 9, 3}, 18, true, 2, PadMode::zero, false),
-      augment_case("crop_reflect", {1, 8, 9, 3}, 18, true, 4, PadMode::reflect, false),
-      augment_case("crop_reflect_to_the_limit", {1, 5, 5, 2}, 18, true, 4, PadMode::reflect, true),
-      augment_case("flip", {1, 6, 7, 3}, 18, true, 0, PadMode::zero, true),
-      augment_case("crop_flip_staged", {1, 8, 8, 3}, 15, false, 2, PadMode::zero, true),
-      augment_case("volume", {3, 6, 5, 2}, 9, true, 1, PadMode::reflect, true),
-      augment_case("no_image", {1, 6, 5, 3}, 0, true, 1, PadMode::zero, true),
-      augment_case("large", {1, 32, 32, 3}, 128, true, 4, PadMode::reflect, true),
+      augment_case("plain", {1, 7, 5, 3}, 6, true, 0, PadMode::zero, Flip::none),
+      augment_case("gray", {1, 28, 28, 1}, 17, true, 0, PadMode::zero, Flip::none),
+      augment_case("staged", {1, 7, 5, 3}, 6, false, 0, PadMode::zero, Flip::none),
+      augment_case("crop_zero", {1, 8, 9, 3}, 18, true, 2, PadMode::zero, Flip::none),
+      augment_case("crop_reflect", {1, 8, 9, 3}, 18, true, 4, PadMode::reflect, Flip::none),
+      augment_case("crop_reflect_to_the_limit", {1, 5, 5, 2}, 18, true, 4, PadMode::reflect,
+                   Flip::horizontal),
+      augment_case("flip", {1, 6, 7, 3}, 18, true, 0, PadMode::zero, Flip::horizontal),
+      augment_case("crop_flip_staged", {1, 8, 8, 3}, 15, false, 2, PadMode::zero, Flip::horizontal),
+      augment_case("flip_vertical", {1, 6, 7, 3}, 18, true, 0, PadMode::zero, Flip::vertical),
+      augment_case("crop_flip_both_ways", {1, 7, 6, 3}, 18, true, 2, PadMode::zero, Flip::both),
+      augment_case("crop_reflect_flip_both_ways_staged", {1, 8, 8, 1}, 15, false, 2, PadMode::reflect,
+                   Flip::both),
+      augment_case("volume", {3, 6, 5, 2}, 9, true, 1, PadMode::reflect, Flip::horizontal),
+      augment_case("no_image", {1, 6, 5, 3}, 0, true, 1, PadMode::zero, Flip::horizontal),
+      augment_case("large", {1, 32, 32, 3}, 128, true, 4, PadMode::reflect, Flip::horizontal),
   };
 }
 
@@ -176,6 +181,7 @@ Values augmented_by_hand(const Augment& call, const StepState& state, const doub
         }
         if (from_h < 0 || from_h >= height || from_w < 0 || from_w >= width) continue;
         if (shift.flip) from_w = width - 1 - from_w;
+        if (shift.upside_down) from_h = height - 1 - from_h;
         for (int c = 0; c < channels; ++c) {
           canvas[static_cast<std::size_t>((h * canvas_w + w) * channels + c)] =
               image[((d * height + from_h) * width + from_w) * channels + c];
@@ -369,7 +375,7 @@ TEST(Augment, draws_uniform_factors_and_boxes_inside_the_image) {
 }
 
 TEST(Augment, is_flip_then_crop_of_the_right_sample) {
-  int flips = 0, shifts = 0;
+  int flips = 0, turned = 0, shifts = 0;
   for (const OpCase& op : augment_cases()) {
     const Computed run(op);
     const Augment& call = run.call;
@@ -385,10 +391,11 @@ TEST(Augment, is_flip_then_crop_of_the_right_sample) {
             << op.name << ", image " << i << ", element " << e;
       }
       const ImageShift drawn = image_shift(op.state.seed, op.state.epoch, sample, call.crop_pad, call.flip);
-      flips += drawn.flip, shifts += drawn.dh != 0 || drawn.dw != 0;
+      flips += drawn.flip, turned += drawn.upside_down, shifts += drawn.dh != 0 || drawn.dw != 0;
     }
   }
   EXPECT_GT(flips, 0);
+  EXPECT_GT(turned, 0);
   EXPECT_GT(shifts, 0);
 }
 

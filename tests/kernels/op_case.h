@@ -107,6 +107,9 @@ class OpRunner {
   const std::vector<std::byte>& bytes() const { return after_; }
 
  private:
+  /// What a run leaves in `tensor` whose bytes were `filler` before.
+  std::vector<std::byte> run_with(const Tensor& tensor, std::byte filler);
+
   std::string name_;
   std::vector<Variable> variables_;  ///< with tensors bound to the arena
   std::vector<Values> initial_;
