@@ -20,6 +20,8 @@ struct RetouchScratch {
   std::uint32_t histogram[256];
   std::uint8_t table[256];
   float weights[(Retouch::max_kernel + 1) / 2];
+  int above[(Retouch::max_kernel + 1) / 2],
+      below[(Retouch::max_kernel + 1) / 2];  ///< rows at these distances
   float row[row_values];
 };
 /// Most channels that gaussian_blur can do.
@@ -49,9 +51,10 @@ CONVOY_HOST_DEVICE inline bool needs_second_picture(Effect effect) {
   return effect == Effect::sharpness || effect == Effect::affine || effect == Effect::blur;
 }
 
-/// Cut off, not rounded, as conversions of tensors are.
+/// Cut off, not rounded, as conversions of tensors are. v is far from the limits of an int.
 CONVOY_HOST_DEVICE inline std::uint8_t to_byte(float v) {
-  return static_cast<std::uint8_t>(v < 0 ? 0.0f : v > 255 ? 255.0f : v);
+  const auto whole = static_cast<int>(v);  // compared as integers, which compilers do without branches
+  return static_cast<std::uint8_t>(whole < 0 ? 0 : whole > 255 ? 255 : whole);
 }
 /// ratio v + rest other.
 CONVOY_HOST_DEVICE inline std::uint8_t mixed(const PictureChange& change, float v, float other) {
@@ -251,29 +254,31 @@ CONVOY_HOST_DEVICE void blur(const Team& team, const PictureChange& change, cons
   team.barrier();
   const float* weights = scratch.weights;
   for (int h = 0; h < image.h; ++h) {
+    for (int i = team.rank(); i <= side; i += team.size()) {
+      scratch.above[i] = reflect(h - i, image.h) * width * channels;
+      scratch.below[i] = reflect(h + i, image.h) * width * channels;
+    }
+    team.barrier();
     for (int left = 0; left < width; left += most) {
       const int part = width - left < most ? width - left : most;
       for (int k = team.rank(); k < part + 2 * side; k += team.size()) {
         const int w = reflect(left + k - side, width);
         for (int c = 0; c < channels; ++c) {
-          const auto at = [&](int row) {
-            return int{from[(std::int64_t{reflect(row, image.h)} * width + w) * channels + c]};
-          };
-          double sum = static_cast<double>(weights[0]) * at(h);
-          for (int i = 1; i <= side; ++i) sum += static_cast<double>(weights[i]) * (at(h - i) + at(h + i));
+          const std::uint8_t* const column = from + w * channels + c;
+          double sum = static_cast<double>(weights[0]) * column[scratch.above[0]];
+          for (int i = 1; i <= side; ++i)
+            sum += static_cast<double>(weights[i]) * (column[scratch.above[i]] + column[scratch.below[i]]);
           scratch.row[k * channels + c] = static_cast<float>(sum);
         }
       }
       team.barrier();
       for (int k = team.rank(); k < part; k += team.size()) {
         for (int c = 0; c < channels; ++c) {
-          const auto at = [&](int i) {
-            return static_cast<double>(scratch.row[(k + side + i) * channels + c]);
-          };
-          double sum = static_cast<double>(weights[0]) * at(0);
+          const float* const middle = scratch.row + (k + side) * channels + c;
+          double sum = static_cast<double>(weights[0]) * static_cast<double>(*middle);
           for (int i = 1; i <= side; ++i) {
-            sum += static_cast<double>(weights[i]) * at(-i);
-            sum += static_cast<double>(weights[i]) * at(i);
+            sum += static_cast<double>(weights[i]) * static_cast<double>(middle[-i * channels]);
+            sum += static_cast<double>(weights[i]) * static_cast<double>(middle[i * channels]);
           }
           to[(std::int64_t{h} * width + left + k) * channels + c] = static_cast<std::uint8_t>(rint(sum));
         }
