@@ -218,7 +218,7 @@ CONVOY_HOST_DEVICE PictureChange drawn_change(const PictureOperation& operation,
       AffineMotion motion;
       motion.turn = Turn(static_cast<double>(around_zero(r.v[1], operation.degrees)));
       const auto shift = [&](std::uint32_t word, float share, int side) {
-        return rint(static_cast<double>(around_zero(word, share * static_cast<float>(side))));
+        return rint(static_cast<double>(around_zero(word, share)) * side);
       };
       motion.shift_x = shift(r.v[2], operation.translate_x, image.w);
       motion.shift_y = shift(r.v[3], operation.translate_y, image.h);

@@ -1,7 +1,12 @@
 // Changes of pictures in bytes: against torchvision, on every engine, and in front of Augment.
 #include "kernels/retouch.h"
 
+#include <atomic>
+#include <barrier>
 #include <cmath>
+#include <map>
+#include <memory>
+#include <thread>
 
 #include "kernels/retouch_pixels.h"
 #include "tests/golden/golden_file.h"
@@ -267,6 +272,57 @@ TEST(Retouch, LeavesToAugmentWhatItWouldHaveMade) {
       EXPECT_NE(augmented(place, true, all_operations(), kind)[0], plain[0]) << "shows that it can differ";
     }
   }
+}
+
+// ---- in a team, as on CUDA ----
+
+class ThreadTeam {
+ public:
+  ThreadTeam(int rank, int size, std::barrier<>* meeting) : rank_(rank), size_(size), meeting_(meeting) {}
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  void barrier() const { meeting_->arrive_and_wait(); }
+  template <class T>
+  static void add(T* total, T value) {
+    std::atomic_ref<T>(*total).fetch_add(value);
+  }
+
+ private:
+  int rank_, size_;
+  std::barrier<>* meeting_;
+};
+
+TEST(Retouch, ATeamMakesWhatOneThreadDoes) {
+  constexpr int size = 5, pictures = 12;
+  Retouch call;
+  call.n = pictures, call.image = {1, 11, 13, 3}, call.crop_pad = 2, call.flip = Flip::both;
+  for (const PictureOperation& o : all_operations()) call.operations[call.operation_count++] = o;
+  StepState state;
+  state.seed = 5, state.epoch = 2;
+  const auto bytes = static_cast<std::size_t>(call.image.count());
+  Bytes images;
+  std::vector<std::int32_t> order;
+  for (int i = 0; i < pictures; ++i) {
+    const Bytes picture = picture_of(call.image, i, 255 - i);
+    images.insert(images.end(), picture.begin(), picture.end());
+    order.push_back(i);
+  }
+  const auto retouched = [&](const auto& team, Bytes& out, Bytes& spare, RetouchScratch& scratch) {
+    for (int i = 0; i < pictures; ++i)
+      retouch_row(team, call, 0, state, images.data(), order.data(), i, out.data() + i * call.image.count(),
+                  spare.data(), scratch);
+  };
+  Bytes expected(bytes * pictures), actual(bytes * pictures), spare(bytes);
+  const auto scratch = std::make_unique<RetouchScratch>();
+  retouched(SoloTeam{}, expected, spare, *scratch);
+  std::barrier<> meeting(size);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank) {
+    threads.emplace_back([&, rank] { retouched(ThreadTeam(rank, size, &meeting), actual, spare, *scratch); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(actual, expected);
+  EXPECT_NE(expected, images);
 }
 
 // ---- what is drawn ----
