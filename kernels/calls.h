@@ -22,10 +22,9 @@
 namespace convoy {
 
 /// Calls that every engine has and that no layer has for itself (src/layers).
-using CommonCalls =
-    TypeList<Augment, Retouch, BiasGrad, Add, Fold, SoftmaxCrossEntropy, AccumulateMetrics, ReportStep,
-             CheckGradients, TrustRatios, OptimizerStep, AverageWeights, Convert, ParameterHash, MultiplyAdd,
-             Copy>;
+using CommonCalls = TypeList<Augment, Retouch, BiasGrad, Add, Fold, SoftmaxCrossEntropy, AccumulateMetrics,
+                             ReportStep, CheckGradients, TrustRatios, OptimizerStep, AverageWeights, Convert,
+                             ParameterHash, MultiplyAdd, Copy>;
 
 /// Calls that an engine may lack.
 using FusedCalls =

@@ -30,7 +30,7 @@ Field<S> range_field(std::string key, Part S::*part, float Part::*low, float Par
   field.help = std::move(help);
   field.read = [=](S& target, const Place& place) {
     const std::vector<float> ends = codec.read(place);
-    if (ends[0] > ends[1]) place.refuse("{} stands before {}; expected the smaller first", ends[0], ends[1]);
+    if (ends[0] > ends[1]) place.refuse("{} comes before {}; give the smaller value first", ends[0], ends[1]);
     target.*part.*low = ends[0], target.*part.*high = ends[1];
   };
   field.write = [=](const S& source) { return codec.write({source.*part.*low, source.*part.*high}); };

@@ -57,7 +57,7 @@ Field<DataConfig> pair_field(std::string key, PictureOp op, float O::*first, flo
     const std::vector<float> values = codec.read(place);
     const float other = values.size() == 2 ? values[1] : lone == Lone::both ? values[0] : 0;
     if (ascending && values[0] > other)
-      place.refuse("{} stands before {}; expected the smaller first", values[0], other);
+      place.refuse("{} comes before {}; give the smaller value first", values[0], other);
     operation_of(data, op).*first = values[0], operation_of(data, op).*second = other;
   };
   field.write = [=](const DataConfig& data) {

@@ -202,7 +202,7 @@ class FolderTest(ProgramTest):
                 (["data.resident=true"], "data.resident: true: pictures are read batch by batch"),
                 (["data.source=digits"], "random_resized_crop: only with source: folder | packed"),
                 (["data.source=packed", "data.max_bad=1"], "data.max_bad: only with source: folder"),
-                (["data.augment=[random_resized_crop: [0.5, 0.1]]"], "expected the smaller first"),
+                (["data.augment=[random_resized_crop: [0.5, 0.1]]"], "give the smaller value first"),
                 (["data.augment=[random_resized_crop]"], "scale: missing")]:
             done = self.launch("check", self.config, *overrides)
             self.assertEqual(done.returncode, 2, overrides)

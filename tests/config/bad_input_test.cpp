@@ -122,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"data: {source: folder, path: x, resident: true}", "pictures are read batch by batch"},
         Case{"data: {resize: 300}", "data.resize: only with source: folder | packed"},
         Case{"data: {augment: [random_resized_crop: [0.1, 1]]}", "only with source: folder | packed"},
-        Case{"data: {augment: [random_resized_crop: {scale: [1, 0.1]}]}", "expected the smaller first"},
+        Case{"data: {augment: [random_resized_crop: {scale: [1, 0.1]}]}", "give the smaller value first"},
         Case{"data: {augment: [random_resized_crop: {scale: [0, 1]}]}", "random_resized_crop.scale"},
         Case{"data: {source: imagenet}", "data.source: expected digits | shapes3d"},
         // Data.
