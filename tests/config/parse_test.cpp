@@ -346,7 +346,7 @@ TEST(Config, ANetworkByNameWithWeightsHasTheDefaultsOfFineTuning) {
   EXPECT_EQ(bare.optimizer.lr, 0.01f);
   EXPECT_EQ(bare.optimizer.weight_decay, 0.0001f);
   EXPECT_EQ(bare.schedule.name, ScheduleConfig::Name::cosine);
-  EXPECT_TRUE(bare.data.flip);
+  EXPECT_EQ(bare.data.flip, Flip::horizontal);
   EXPECT_EQ(bare.data.resized_crop.min_scale, 0.08f);
   EXPECT_EQ(notes.size(), 1u);
 
@@ -360,7 +360,7 @@ TEST(Config, ANetworkByNameWithWeightsHasTheDefaultsOfFineTuning) {
   EXPECT_EQ(other.optimizer.lr, OptimizerConfig{}.lr);
   EXPECT_EQ(other.optimizer.weight_decay, 0);
   EXPECT_EQ(other.schedule.name, ScheduleConfig::Name::constant);
-  EXPECT_FALSE(other.data.flip) << "not of folders";
+  EXPECT_EQ(other.data.flip, Flip::none) << "not of folders";
   EXPECT_EQ(notes.size(), 1u) << "nothing was left to fill in";
 
   // From scratch, and with layers of one's own, all is as before.
