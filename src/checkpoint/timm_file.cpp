@@ -12,7 +12,6 @@
 
 #include "core/error.h"
 #include "src/config/named_model.h"
-#include "src/layers/all.h"
 
 namespace convoy {
 namespace {

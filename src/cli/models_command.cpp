@@ -17,12 +17,18 @@
 namespace convoy {
 namespace {
 
-/// A configuration that has nothing but the network, with ImageNet's number of classes.
+/// A configuration that has nothing but the network, with ImageNet's number of classes, or CIFAR's of
+/// networks for small images.
 Config config_of(const NamedModel& model) {
-  return parse_config(fmt::format("model: {{name: {}, classes: 1000}}\ndata: {{source: synthetic}}\n"
-                                  "train: {{epochs: 1, global_batch: 1}}\n",
-                                  model.name),
-                      model.name, {});
+  constexpr int small = 64;
+  const auto with = [&](int classes) {
+    return parse_config(fmt::format("model: {{name: {}, classes: {}}}\ndata: {{source: synthetic}}\n"
+                                    "train: {{epochs: 1, global_batch: 1}}\n",
+                                    model.name, classes),
+                        model.name, {});
+  };
+  const Config config = with(1000);
+  return config.model.input[1] < small ? with(10) : config;
 }
 
 /// Of one image's forward pass: an addition and a multiplication count as two.
@@ -32,6 +38,11 @@ std::int64_t flops_of_image(const Graph& graph, const Config& config) {
       evaluation_plan(graph, layout, config, micro_batches(config.train, 1, 0, 1).front(), true);
   return std::accumulate(plan.steps.begin(), plan.steps.end(), std::int64_t{0},
                          [](std::int64_t sum, const Step& step) { return sum + flops_of(step.call); });
+}
+
+std::string in_giga(std::int64_t flops) {
+  const double giga = static_cast<double>(flops) / 1e9;
+  return giga < 0.1 ? fmt::format("{:.4f}", giga) : fmt::format("{:.2f}", giga);
 }
 
 struct Row {
@@ -44,7 +55,7 @@ std::vector<Row> rows() {
     const Config config = config_of(model);
     const Graph graph = build_graph(config.model);
     rows.push_back({model.name, fmt::format("{:.2f} M", static_cast<double>(graph.parameter_count()) / 1e6),
-                    fmt::format("{:.2f}", static_cast<double>(flops_of_image(graph, config)) / 1e9),
+                    in_giga(flops_of_image(graph, config)),
                     fmt::format("{}", fmt::join(config.model.input, "x")), facts_of(model).about});
   }
   return rows;
@@ -69,15 +80,22 @@ Three commands go with it:
   `weight_decay: 0.0001`, a `cosine` schedule with one epoch of warm-up, and for pictures `random_resized_crop` and `flip`. The first lines
   of a run list those that were filled in. `convoy check` also reads the weights, and says what does not fit and what begins anew.
 - The last layer gets as many outputs as the data set has classes; `classes: N` says another number.
-- `input: [C, H, W]` takes pictures of another size; `dropout` and `drop_path` change those of networks that have them.
-- Pictures are normalised as the network's file says, with ImageNet's mean and standard deviation, unless `data.normalize` is there.
+- `input: [C, H, W]` takes pictures of another size; `dropout`, `drop_path`, `width` and `epsilon` change those of networks that have them.
+- Pictures are normalised as the network's file says, with the mean and standard deviation of the data set that it was made for, unless
+  `data.normalize` is there.
 - `model.layers.0.conv.stride=1` on the command line changes a layer, as in any network.
 - Parameters have torchvision's names: its weights load here, and `convoy export --format safetensors` writes weights that
-  `load_state_dict(..., strict=True)` of the same torchvision model takes, but for `num_batches_tracked`.
+  `load_state_dict(..., strict=True)` of the same torchvision model takes.
+- Weights of timm's networks load, too. The ResNets, `resnext50_32x4d`, `wide_resnet50_2` and `densenet121` have the same names there.
+  `convnext_tiny`, `efficientnet_b0`, `mobilenetv2_100`, `mobilenetv3_large_100` (with `epsilon: 0.00001`), `mnasnet_100`, `regnety_004` and
+  `vgg16_bn` have other names, which are understood. timm's `efficientnetv2_s` is another network: its batch normalisation has another
+  epsilon. `tf_efficientnetv2_s` pads otherwise, and `efficientnetv2_rw_s` has other blocks.
 
-Logits and gradients of every one are compared with torchvision's in double precision (`tests/golden/models_test.cpp`).
+Logits and gradients are compared with PyTorch's in double precision (`tests/golden/models_test.cpp`), and with torchvision and timm
+themselves where these are installed (`tests/cli/pytorch_test.py`).
 
-Parameters and GFLOP (of one picture's forward pass; a multiplication and an addition are two) are those with 1000 classes.
+Parameters and GFLOP (of one picture's forward pass; a multiplication and an addition are two) are those with 1000 classes, and with
+10 where the input is 28x28 or 32x32.
 
 )";
 
@@ -92,7 +110,8 @@ void print_table() {
   fmt::print(line, "name", "parameters", "GFLOP", "input", "what it is");
   for (const Row& row : rows()) fmt::print(line, row.name, row.parameters, row.gflop, row.input, row.about);
   fmt::print(
-      "\nWith 1000 classes; GFLOP of one picture's forward pass, a multiplication and an addition are two.\n"
+      "\nWith 1000 classes, small inputs with 10; GFLOP of one picture's forward pass, a multiplication and "
+      "an addition are two.\n"
       "`model: NAME` uses one, `convoy models show NAME` prints its file, `convoy models fetch NAME` gets "
       "weights.\n");
 }

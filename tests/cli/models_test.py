@@ -71,6 +71,22 @@ class Models(ProgramTest):
         said = self.succeed("plan", "net.yaml", "model.layers.0.conv.kernel=3", "model.layers.0.conv.pad=1", "device=cpu").stdout
         self.assertIn("11172810 parameters", said)
 
+    def test_networks_of_shipped_configurations_are_known_by_name(self):
+        for config, name, image in (("mnist_lenet", "lenet", "[1, 28, 28]"), ("mnist_lenet5", "lenet5", "[1, 28, 28]"),
+                                    ("cifar10_airbench", "airbench", "[3, 32, 32]"), ("cifar10_vgg", "vgg_cifar", "[3, 32, 32]"),
+                                    ("cifar10_vgg11", "vgg11_cifar", "[3, 32, 32]")):
+            data = f"data={{source: synthetic, synthetic: {{image: {image}, classes: 10}}, normalize: {{mean: [0.4], std: [0.2]}}}}"
+            plan = ["plan", MODELS.parent / f"{config}.yaml", data, "train.global_batch=8", "device=cpu"]
+            self.assertEqual(self.succeed(*plan, f"model={name}").stdout, self.succeed(*plan).stdout, name)
+
+    def test_networks_for_small_images(self):
+        for model, parameters in (("resnet20", 272474), ("resnet18_cifar", 11173962), ("wrn28_10", 36479194),
+                                  ("{name: wrn28_10, width: 2}", 1467610)):
+            self.write(f"model: {model}\ndata: {{source: synthetic, synthetic: {{image: [3, 32, 32], classes: 10}}}}\n"
+                       "train: {global_batch: 2}\n")
+            first = self.succeed("plan", "net.yaml", "device=cpu").stdout.partition(", ")[0]
+            self.assertEqual(first, f"run: {parameters} parameters")
+
     def test_weights_come_from_a_server_and_must_have_the_right_sum(self):
         folder = self.folder / "served"
         folder.mkdir()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes models.safetensors beside this script: what torchvision's networks answer in double, and the gradients of a step.
+"""Writes models.safetensors beside this script: what torchvision's networks, and those of cifar_networks.py,
+answer in double, and the gradients of a step.
 
     python make_models.py [NAME ...]         # needs torch, torchvision and numpy; default: all of configs/models
 
@@ -10,6 +11,7 @@ how far PyTorch's own logits and gradients in float are from these, as shares of
 import pathlib
 import sys
 
+import cifar_networks
 import numpy as np
 import torch
 import torchvision
@@ -18,12 +20,16 @@ from named_values import bits, uniform, value_of
 
 CLASSES, SIDE, IMAGES = 10, 128, 2
 # Configurations are kept in float.
-MEAN, STD = np.float64(np.float32([(0.485, 0.456, 0.406), (0.229, 0.224, 0.225)]))
+IMAGENET = np.float64(np.float32([(0.485, 0.456, 0.406), (0.229, 0.224, 0.225)]))
+CIFAR = np.float64(np.float32([(0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)]))
 
 
 def network(name):
     options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
-    net = getattr(torchvision.models, name)(weights=None, num_classes=CLASSES, **options).double()
+    if name in cifar_networks.NETWORKS:
+        net = cifar_networks.NETWORKS[name](CLASSES).double()
+    else:
+        net = getattr(torchvision.models, name)(weights=None, num_classes=CLASSES, **options).double()
     with torch.no_grad():
         for key, tensor in net.state_dict().items():
             if tensor.is_floating_point():
@@ -36,9 +42,9 @@ def network(name):
     return net
 
 
-def inputs():
+def inputs(mean, std):
     pixels = (bits("images", IMAGES * SIDE * SIDE * 3) >> np.uint64(56)).astype(np.float64)
-    x = (pixels.reshape(IMAGES, SIDE, SIDE, 3) / 255 - MEAN) / STD
+    x = (pixels.reshape(IMAGES, SIDE, SIDE, 3) / 255 - mean) / std
     return torch.tensor(x).permute(0, 3, 1, 2).contiguous(), torch.tensor([3, 7])
 
 
@@ -54,7 +60,7 @@ def run(net, x, labels):
 
 
 def add(golden, name):
-    x, labels = inputs()
+    x, labels = inputs(*(CIFAR if name in cifar_networks.NETWORKS else IMAGENET))
     logits, loss, gradients = run(network(name), x, labels)
     norms = [gradient.norm().item() for gradient in gradients.values()]
     products = [np.dot(gradient.numpy().ravel(), uniform("product " + key, gradient.numel()))
@@ -73,7 +79,8 @@ def add(golden, name):
 
 def shipped():
     folder = HERE.parent.parent / "configs" / "models"
-    return [path.stem for path in sorted(folder.glob("*.yaml")) if hasattr(torchvision.models, path.stem)]
+    return [path.stem for path in sorted(folder.glob("*.yaml")) 
+            if hasattr(torchvision.models, path.stem) or path.stem in cifar_networks.NETWORKS]
 
 
 if __name__ == "__main__":
