@@ -78,7 +78,7 @@ int run(const CommandContext& context, const LrFindArguments& arguments) {
     fs::create_directories(folder);
     write_file_atomically(folder / "lr_find.json",
                           to_json(curve, config, ranks.size(), session->engine().describe()));
-    const Picture chart = lr_chart(curve);
+    const Picture chart = draw(lr_chart(curve));
     write_png(folder / "lr_find.png", {chart.height, chart.width, chart.channels, chart.pixels});
     print_table(curve);
     print_printable("{}\ncurve in {} and {}\n", advice(curve), (folder / "lr_find.png").string(),

@@ -18,7 +18,7 @@ struct Occasion {
   bool training = false;
   int epoch = 0;
   int each_batch = 0;  ///< what `epoch` grows by from one batch of a sequence to the next
-  View view{};  ///< of evaluation
+  View view{};         ///< of evaluation
 };
 
 /// Where such a data set's images come from. Threads may fetch at the same time.

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "src/report/line_chart.h"
-
 namespace convoy {
 namespace {
 
@@ -74,7 +72,7 @@ void suggest(LrCurve& curve) {
   curve.tenth_of_minimum = curve.rates[best] / 10;
 }
 
-Picture lr_chart(const LrCurve& curve) {
+LineChart lr_chart(const LrCurve& curve) {
   LineChart chart;
   chart.x_title = "learning rate", chart.y_title = "loss";
   for (std::size_t i = 0; i < curve.rates.size(); ++i)
@@ -86,7 +84,7 @@ Picture lr_chart(const LrCurve& curve) {
     const auto [low, high] = std::minmax_element(curve.smoothed.begin(), curve.smoothed.end());
     chart.highest = std::min(*high, std::max(1.5 * curve.smoothed.front(), *low + 1e-12));
   }
-  return draw(chart);
+  return chart;
 }
 
 }  // namespace convoy

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "src/io/picture.h"
+#include "src/report/line_chart.h"
 #include "src/session/session.h"
 
 namespace convoy {
@@ -37,6 +37,6 @@ LrCurve find_learning_rate(Session& session, const LrRange& range);
 void suggest(LrCurve& curve);
 
 /// The smoothed losses over a logarithmic axis of learning rates; the suggestions are marked.
-Picture lr_chart(const LrCurve& curve);
+LineChart lr_chart(const LrCurve& curve);
 
 }  // namespace convoy
