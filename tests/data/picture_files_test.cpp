@@ -66,7 +66,7 @@ TEST(PictureFiles, AFolderTooHighIsGuessed) {
   fs::remove_all(above.path() / "pets");
   const Dataset data = load_dataset(config, 1);
   EXPECT_EQ(data.classes, 1);
-  expect_contains(data.warning, {"4 of the pictures lie in folders", "is data.path a folder too high?"});
+  expect_contains(data.warning, {"4 of the pictures lie deeper", "is data.path a folder too high?"});
 }
 
 }  // namespace
