@@ -9,7 +9,8 @@
 #include "src/data/packed.h"
 #include "src/data/recognise.h"
 #include "tests/data/picture_folder.h"
-#include "tests/npz_file.h"
+#include "tests/io/npy_writer.h"
+#include "tests/io/zip_writer.h"
 #include "tests/source_dir.h"
 
 namespace convoy::testing {
@@ -33,19 +34,18 @@ bool is_archive(Source source) {
 
 /// Volumes (2,3,4) of two classes: eight to train on, four to validate on, two for a test.
 void write_archive(const fs::path& path) {
-  std::vector<ZipMember> members;
+  ZipWriter archive;
   for (const auto& [part, count] : {std::pair{"train", 8}, std::pair{"val", 4}, std::pair{"test", 2}}) {
     const std::string shape = fmt::format("({}, 2, 3, 4)", count),
                       labels(static_cast<std::size_t>(count), '\0');
     std::string alternating = labels;
     for (std::size_t i = 1; i < labels.size(); i += 2) alternating[i] = 1;
-    members.push_back(
-        stored_member(std::string(part) + "_images.npy",
-                      npy_file(npy_header("|u1", shape), std::string(labels.size() * 24, 'x'))));
-    members.push_back(stored_member(std::string(part) + "_labels.npy",
-                                    npy_file(npy_header("|u1", fmt::format("({}, 1)", count)), alternating)));
+    archive.add(std::string(part) + "_images.npy",
+                npy_file(npy_header("|u1", shape), std::string(labels.size() * 24, 'x')));
+    archive.add(std::string(part) + "_labels.npy",
+                npy_file(npy_header("|u1", fmt::format("({}, 1)", count)), alternating));
   }
-  std::ofstream(path, std::ios::binary) << zip_file(members);
+  std::ofstream(path, std::ios::binary) << archive.finish();
 }
 
 /// What is known beforehand is what reading finds, in each way to validate.

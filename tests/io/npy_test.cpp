@@ -2,11 +2,11 @@
 #include "src/io/npy.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "core/error.h"
 #include "src/io/zip.h"
-#include "tests/npz_file.h"
+#include "tests/io/npy_writer.h"
+#include "tests/io/zip_writer.h"
 
 namespace convoy::testing {
 namespace {
@@ -75,19 +75,9 @@ TEST(Npy, HeaderAloneNeedsNoValues) {
 
 /// An archive of one member, compressed.
 std::string zip(const std::string& content, std::uint32_t claimed_size) {
-  ZipMember member = stored_member("x", content);
-  member.stored.assign(compressBound(content.size()) + 64, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
-  stream.avail_in = static_cast<uInt>(content.size());
-  stream.next_out = reinterpret_cast<Bytef*>(member.stored.data());
-  stream.avail_out = static_cast<uInt>(member.stored.size());
-  deflate(&stream, Z_FINISH);
-  member.stored.resize(stream.total_out);
-  deflateEnd(&stream);
-  member.method = 8, member.size = claimed_size;
-  return zip_file({member});
+  ZipWriter archive;
+  archive.add_compressed("x", content, claimed_size);
+  return archive.finish();
 }
 std::string unpacked(const std::string& archive, std::uint64_t most = UINT64_MAX) {
   const SharedBytes member = inflated_members(SharedBytes(archive), "a.npz", most).at("x");
