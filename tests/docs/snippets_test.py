@@ -34,6 +34,7 @@ NOT_COMMANDS = [
     (r"(comparing with onnxruntime|loading data)", "what a command prints"),
     (r"YAML ──", "a drawing"),
     (r"model: \{name: ", "a configuration; models_test.py"),
+    (r"augment: \[", "a part of a configuration; parse_test.cpp"),
     (r"title: ", "a study's file; study_test.cpp"),
 ]
 # (beginning of the command, why it does not run here)
