@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "src/cli/commands.h"
 #include "src/cli/version.h"
+#include "src/run/run_lock.h"
 #include "src/study/conduct.h"
 #include "src/study/machine.h"
 #include "src/study/page.h"
@@ -44,6 +45,7 @@ int run(const CommandContext& context, const StudyArguments& arguments) {
   const StudyPlace place{arguments.output.empty() ? fs::path("studies") / fs::path(arguments.path).stem()
                                                   : fs::path(arguments.output),
                          fs::read_symlink("/proc/self/exe")};
+  const RunLock lock(place.folder, context.ranks.host(), [&] { return stop.made(); });
   StudyResults results = conduct(
       study, place, [&] { return stop.made(); },
       [](const std::string& line) {

@@ -31,13 +31,16 @@ void claim(const Study& study, const fs::path& folder) {
   fs::create_directories(folder);
   if (!fs::exists(file)) {
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (entry.path().filename().string().starts_with("run.lock")) continue;
       fail_usage("{}: is not empty and holds no study ({}); name another folder", folder.string(),
                  entry.path().filename().string());
     }
     write_file_atomically(file, study.text);
   } else if (read_file(file) != study.text) {
-    fail_usage("{}: holds another study, or an older text of this one; name another folder, or remove it",
-               folder.string());
+    fail_usage(
+        "{}: holds another study, or this one before its file or a configuration was changed; name "
+        "another folder, or remove it",
+        folder.string());
   }
   for (const char* part : {"losses", "speeds", "calls", "runs"}) fs::create_directories(folder / part);
 }

@@ -247,7 +247,8 @@ std::vector<std::vector<const Choice*>> combinations(const std::vector<const Axi
 }
 
 /// Names are made of the axes that have several choices, of the network if none has.
-std::vector<StudyVariant> variants_of(const StudyFile& file, const fs::path& folder) {
+/// `text` gets the configuration of each.
+std::vector<StudyVariant> variants_of(const StudyFile& file, const fs::path& folder, std::string& text) {
   std::vector<const Axis*> axes{&file.networks};
   if (!file.data.empty()) axes.push_back(&file.data);
   for (const Axis& axis : file.vary) axes.push_back(&axis);
@@ -266,7 +267,9 @@ std::vector<StudyVariant> variants_of(const StudyFile& file, const fs::path& fol
     variant.name = names.empty() ? choices[0]->name : fmt::format("{}", fmt::join(names, ", "));
     Config config = load_config(variant.config.string(), variant.overrides);
     config.name.clear();
-    const auto [place, fresh] = seen.emplace(to_yaml(config), variant.name);
+    const std::string resolved = to_yaml(config);
+    text += fmt::format("---\n# {}\n{}", variant.name, resolved);
+    const auto [place, fresh] = seen.emplace(resolved, variant.name);
     if (!fresh) {
       fail_usage("{}: \"{}\" and \"{}\" are one configuration; an axis of a study must change something",
                  choices.back()->mark.text(), place->second, variant.name);
@@ -318,7 +321,7 @@ Study load_study(const fs::path& path, bool quick) {
     file.set.push_back("train.epochs=1");
   }
   study.title = file.title.empty() ? path.stem().string() : file.title;
-  study.variants = variants_of(file, path.parent_path());
+  study.variants = variants_of(file, path.parent_path(), study.text);
   study.engines = file.engines, study.seeds = file.seeds;
   study.compare = file.compare, study.train = file.train;
   study.seconds = file.seconds, study.rounds = file.rounds;

@@ -39,7 +39,7 @@ struct Study {
   bool train = true;
   double seconds = 1;  ///< about how long a round measures an engine
   int rounds = 3;
-  std::string text;  ///< the file's
+  std::string text;  ///< the file's, and every variant's configuration: what results are of
 };
 
 /// Reads a study's file; paths in it count from its folder. `quick`: one round of a fifth of the time, one

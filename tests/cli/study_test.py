@@ -148,6 +148,28 @@ class Study(ProgramTest):
         self.assertEqual(done.returncode, 2)
         self.assertIn("letter.txt", done.stderr)
 
+    def test_results_of_an_older_configuration_are_not_mixed_in(self):
+        quick = STUDY.replace("engines: [{reference: {batch: 2}}, {cpu: {threads: [1, 2], batch: 20}}, cuda, {pytorch-cpu: {threads: 1}}]",
+                              "engines: [cpu]\ncompare: false\ntrain: false")
+        self.write(quick, "study.yaml")
+        self.assertEqual(self.study().returncode, 0)
+        self.assertEqual(self.study().returncode, 0)
+        self.write(NETWORK.replace("relu", "tanh"))
+        done = self.study()
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("before its file or a configuration was changed", done.stderr)
+
+    def test_a_second_one_in_a_folder_is_refused(self):
+        first = self.start("study", "study.yaml", "--output", "out", variables=NO_TORCH)
+        deadline = time.monotonic() + patience(60)
+        while not (self.folder / "out/study.yaml").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        second = self.study()
+        self.assertNotEqual(second.returncode, 0)
+        self.assertIn("belongs to another run", second.stderr)
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=patience(60))
+
     def test_under_mpirun_it_says_what_to_do(self):
         done = self.study(ranks=2)
         self.assertEqual(done.returncode, 2)
