@@ -237,7 +237,8 @@ CONVOY_HOST_DEVICE inline std::int32_t partner_of(const Augment& call, const Ste
 /// Image i of a call that is not plain, on a host. x (N,D,H,W,C), y (N).
 template <class T, class Context>
 void change_image(const Context& context, const Augment& call, int i) {
-  const auto [depth, height, width, channels] = call.image;
+  // No structured binding: older clang cannot capture one.
+  const int depth = call.image.d, height = call.image.h, width = call.image.w, channels = call.image.c;
   const StepState& state = context.state;
   const auto* order = context.template data<std::int32_t>(call.order);
   const auto* labels = context.template data<std::int32_t>(call.labels);
