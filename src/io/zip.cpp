@@ -211,15 +211,16 @@ std::map<std::string, SharedBytes> stored_members(const SharedBytes& whole, cons
   return members;
 }
 
-std::map<std::string, SharedBytes> inflated_members(const SharedBytes& whole, const std::string& name,
-                                                    std::uint64_t most) {
+std::map<std::string, SharedBytes> inflated_members(
+    const SharedBytes& whole, const std::string& name,
+    const std::function<std::uint64_t(const std::string& member)>& most) {
   constexpr std::uint16_t deflated = 8;
   const Bytes bytes(whole, name);
   std::map<std::string, SharedBytes> members;
   for_each_entry(bytes, name, [&](const Entry& entry) {
     SharedBytes content = content_of(whole, bytes, entry, name);
     if (entry.method == deflated)
-      content = inflated(content, entry, most, name);
+      content = inflated(content, entry, most(entry.name), name);
     else if (entry.method != 0 || entry.stored != entry.size)
       fail("{}: its member {} is compressed in a way that only its maker knows (method {})", name, entry.name,
            entry.method);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -19,9 +20,10 @@ bool is_zip(std::span<const std::byte> bytes);
 /// truncated, inconsistent, altered, encrypted or compressed.
 std::map<std::string, SharedBytes> stored_members(const SharedBytes& bytes, const std::string& name);
 
-/// The same of an archive whose members may be compressed, but no further than `most` bytes of each, of which
-/// the checksum is then not asked. Memory grows with what the archive really holds.
-std::map<std::string, SharedBytes> inflated_members(const SharedBytes& bytes, const std::string& name,
-                                                    std::uint64_t most = UINT64_MAX);
+/// The same of an archive whose members may be compressed: of each no more than the bytes that `most` says,
+/// of which the checksum is then not asked. Memory grows with what the archive really holds.
+std::map<std::string, SharedBytes> inflated_members(
+    const SharedBytes& bytes, const std::string& name,
+    const std::function<std::uint64_t(const std::string& member)>& most);
 
 }  // namespace convoy

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "core/error.h"
@@ -59,24 +60,29 @@ fs::path find_file(const fs::path& path) {
 
 class Archive {
  public:
-  /// Headers alone where `whole` is false.
+  /// Of images the headers alone where `whole` is false.
   Archive(const fs::path& path, bool whole) : path_(find_file(path)), whole_(whole) {
     constexpr std::uint64_t header = 4096;
     const SharedBytes bytes = read_shared(RegularFile(path_));
     if (!is_zip(bytes)) fail("{}: is no archive of NumPy (.npz)", path_.string());
-    members_ = inflated_members(bytes, path_.string(), whole ? UINT64_MAX : header);
+    members_ = inflated_members(bytes, path_.string(), [&](const std::string& member) {
+      return whole || !member.ends_with("_images.npy") ? UINT64_MAX : header;
+    });
   }
   bool has(Section section) const { return members_.contains(file_of(section, "images")); }
   std::string name_of(Section section, const char* what) const {
     return path_.string() + ": " + section_names[section] + "_" + what;
   }
-  NpyArray array(Section section, const char* what) const {
-    const auto found = members_.find(file_of(section, what));
-    if (found == members_.end()) fail("{}: has no array {}_{}", path_.string(), section_names[section], what);
-    return read_npy(found->second, name_of(section, what), whole_);
-  }
+  /// Without values where `whole` is false.
+  NpyArray images(Section section) const { return array(section, "images", whole_); }
+  NpyArray labels(Section section) const { return array(section, "labels", true); }
 
  private:
+  NpyArray array(Section section, const char* what, bool whole) const {
+    const auto found = members_.find(file_of(section, what));
+    if (found == members_.end()) fail("{}: has no array {}_{}", path_.string(), section_names[section], what);
+    return read_npy(found->second, name_of(section, what), whole);
+  }
   static std::string file_of(Section section, const char* what) {
     return std::string(section_names[section]) + "_" + what + ".npy";
   }
@@ -86,23 +92,29 @@ class Archive {
   std::map<std::string, SharedBytes> members_;
 };
 
-/// Which part of a file serves for what, as DataConfig wants it.
+/// What serves for what, besides train_...
 struct Parts {
-  bool validation = false;  ///< val_... is validated on; where there is none, test_... is
-  bool test = false;        ///< test_... is measured on at the end
+  std::optional<Section>
+      validation;     ///< val_..., where there is none test_...; none where a share is split off
+  bool test = false;  ///< test_... is measured on at the end
 };
 Parts parts_of(const Archive& archive, const DataConfig& config) {
   Parts parts;
   const bool split = config.validation_fraction > 0;
-  parts.validation = !split && archive.has(validating);
+  if (!split) parts.validation = archive.has(validating) ? validating : testing;
+  if (!split && !archive.has(*parts.validation))
+    fail(
+        "{}: has no array val_images or test_images to validate on; set data.validation to a share of the "
+        "training set",
+        config.path);
   parts.test =
-      archive.has(testing) && (parts.validation || split) && config.test == DataConfig::Test::automatic;
+      archive.has(testing) && parts.validation != testing && config.test == DataConfig::Test::automatic;
   return parts;
 }
 
 std::vector<std::int64_t> labels_of(const Archive& archive, Section section, std::int64_t images) {
   const std::string name = archive.name_of(section, "labels");
-  const NpyArray array = archive.array(section, "labels");
+  const NpyArray array = archive.labels(section);
   const bool several = array.shape.size() == 2 && array.shape[1] > 1;
   if (several) fail("{}: has {} labels for each image; Convoy trains on one", name, array.shape[1]);
   std::vector<std::int64_t> labels = integers_of(array, name);
@@ -118,35 +130,34 @@ class Volumes final : public DataSource {
   Volumes() : DataSource(Source::volumes) {}
 
   SourceInfo info(const DataConfig& config) const override {
-    // Labels, which say how many classes there are, are small; headers say the rest.
     const Archive headers(config.path, false);
     const Parts parts = parts_of(headers, config);
+    std::int64_t largest = 0;  // labels say how many classes there are
+    SourceInfo info{};
     const auto count = [&](Section section) {
-      return headers.has(section) ? static_cast<int>(headers.array(section, "images").shape.at(0)) : 0;
+      const NpyArray images = headers.images(section);
+      info.image = image_shape(images, headers.name_of(section, "images"));
+      const std::vector<std::int64_t> labels = labels_of(headers, section, images.shape[0]);
+      largest = std::max(largest, *std::max_element(labels.begin(), labels.end()));
+      return static_cast<int>(images.shape[0]);
     };
-    const NpyArray images = headers.array(training, "images");
-    const bool validates = config.validation_fraction == 0;
-    return {image_shape(images, headers.name_of(training, "images")), load(config, 1).classes,
-            count(training), validates ? count(parts.validation ? validating : testing) : 0,
-            parts.test ? count(testing) : 0};
+    info.train = count(training);
+    if (parts.validation) info.validation = count(*parts.validation);
+    if (parts.test) info.test = count(testing);
+    info.classes = static_cast<int>(largest + 1);
+    return info;
   }
 
   Dataset load(const DataConfig& config, std::uint64_t seed) const override {
     const Archive archive(config.path, true);
     const Parts parts = parts_of(archive, config);
-    const bool split = config.validation_fraction > 0;
     Dataset data;
     append(data, archive, training, data.train);
-    if (!split && !parts.validation && !archive.has(testing))
-      fail(
-          "{}: has no array val_images or test_images to validate on; set data.validation to a share of the "
-          "training set",
-          config.path);
-    if (!split) append(data, archive, parts.validation ? validating : testing, data.validation);
+    if (parts.validation) append(data, archive, *parts.validation, data.validation);
     if (parts.test) append(data, archive, testing, data.test);
-    data.validation_is_test = !split && !parts.validation;
+    data.validation_is_test = parts.validation == testing;
     data.classes = 1 + *std::max_element(data.labels.begin(), data.labels.end());
-    if (split) split_off_validation(data, config, seed);
+    if (!parts.validation) split_off_validation(data, config, seed);
     return data;
   }
 
@@ -169,7 +180,7 @@ class Volumes final : public DataSource {
 
  private:
   static void append(Dataset& data, const Archive& archive, Section section, std::vector<std::int32_t>& ids) {
-    const NpyArray images = archive.array(section, "images");
+    const NpyArray images = archive.images(section);
     const std::string name = archive.name_of(section, "images");
     const FeatureShape image = image_shape(images, name);
     if (data.images.empty()) data.image = image;
