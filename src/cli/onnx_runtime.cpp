@@ -19,6 +19,7 @@
 #include "comm/wait.h"
 #include "core/error.h"
 #include "core/number.h"
+#include "core/python.h"
 #include "core/regular_file.h"
 
 extern char** environ;
@@ -29,11 +30,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int package_is_missing = 3;  // onnx_answers.py's exit code
-
-std::string chosen_python() {
-  const char* chosen = std::getenv("CONVOY_PYTHON");
-  return chosen != nullptr && *chosen != '\0' ? chosen : "python3";
-}
 
 int chosen_patience() {
   const char* chosen = std::getenv("CONVOY_PYTHON_TIMEOUT");

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "core/python.h"
 #include "src/config/value.h"
 #include "src/engine/engine.h"
 #include "src/run/run_list.h"
@@ -89,11 +90,6 @@ void ask_for_losses(StudyCell& cell, const fs::path& stem) {
   words.insert(words.end(), {"--steps", std::to_string(gate_steps), "--output", cell.result.string()});
 }
 
-std::string python() {
-  const char* chosen = std::getenv("CONVOY_PYTHON");
-  return chosen != nullptr && *chosen != '\0' ? chosen : "python3";
-}
-
 /// bench/torch_speed.py of the clone that the program was built in; empty: it was not.
 fs::path torch_script(const StudyPlace& place) {
   for (fs::path folder = place.program.parent_path(); folder.has_relative_path();
@@ -125,8 +121,9 @@ std::string what_lacks(const StudyEngine& engine, const StudyPlace& place) {
       return "bench/torch_speed.py is not beside the program; study in a clone of the source";
     const char* question =
         engine.device == Device::cuda ? "import torch, yaml; torch.cuda.init()" : "import torch, yaml";
-    if (run_child({{python(), "-c", question}, {}}, place.folder / "pytorch.log", [] { return false; }) != 0)
-      return fmt::format("{} cannot {}; name another Python in CONVOY_PYTHON", python(), question);
+    if (run_child({{chosen_python(), "-c", question}, {}}, place.folder / "pytorch.log",
+                  [] { return false; }) != 0)
+      return fmt::format("{} cannot {}; name another Python in CONVOY_PYTHON", chosen_python(), question);
     return {};
   }
   if (engine.device == Device::cuda && cuda_device_count() < engine.ranks)
@@ -168,7 +165,7 @@ StudyCell speed_cell(const Study& study, const StudyPlace& place, std::size_t va
   } else {
     cell.config_text = resolved(study.variants[variant], by);
     cell.config = cell.result.parent_path() / (cell.result.stem().string() + ".yaml");
-    words = {python(),
+    words = {chosen_python(),
              torch_script(place).string(),
              cell.config.string(),
              "--device",

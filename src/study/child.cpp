@@ -37,11 +37,6 @@ std::vector<std::string> environment_with(const std::vector<std::string>& more) 
   return all;
 }
 
-bool is_plain(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::strchr("_-./=:,+@%", c) != nullptr;
-}
-
 struct SpawnActions {
   SpawnActions() { ::posix_spawn_file_actions_init(&actions); }
   ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions); }
@@ -51,23 +46,6 @@ struct SpawnActions {
 };
 
 }  // namespace
-
-std::string to_text(const ChildCommand& command) {
-  std::string text;
-  const auto add = [&](const std::string& word) {
-    if (!text.empty()) text += ' ';
-    if (!word.empty() && std::all_of(word.begin(), word.end(), is_plain)) {
-      text += word;
-      return;
-    }
-    text += '\'';
-    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    text += '\'';
-  };
-  for (const std::string& variable : command.variables) add(variable);
-  for (const std::string& word : command.words) add(word);
-  return text;
-}
 
 int run_child(const ChildCommand& command, const std::filesystem::path& log,
               const std::function<bool()>& stop) {

@@ -15,9 +15,6 @@ struct ChildCommand {
   std::vector<std::string> variables;  ///< "NAME=value", besides those of this process
 };
 
-/// As a shell would be told it.
-std::string to_text(const ChildCommand& command);
-
 /// Runs a command to its end, with what it prints in the file `log`. Once `stop` says so it is asked to end
 /// (SIGTERM), and killed if it is there ten seconds later. Returns its exit code, 128 + n where signal n
 /// ended it. Throws Error when it cannot be started.

@@ -1,7 +1,6 @@
 #include "src/study/conduct.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "core/error.h"
 #include "core/printable.h"

@@ -27,16 +27,9 @@ figure { margin: 1rem 0; } svg { width: 100%; height: auto; display: block; }
 svg text { fill: var(--text); font-size: 12px; } svg text.group { font-weight: bold; font-size: 13px; } svg text.small { font-size: 9px; }
 .grid { stroke: var(--faint); stroke-width: 1; } .spread { stroke: var(--text); stroke-width: 1.5; }
 polyline { fill: none; stroke-width: 2; } .dashed { stroke-dasharray: 5 4; }
-)"
-                              R"(
-rect.s0, circle.s0 { fill: var(--s0); } polyline.s0 { stroke: var(--s0); } span.s0 { color: var(--s0); }
-rect.s1, circle.s1 { fill: var(--s1); } polyline.s1 { stroke: var(--s1); } span.s1 { color: var(--s1); }
-rect.s2, circle.s2 { fill: var(--s2); } polyline.s2 { stroke: var(--s2); } span.s2 { color: var(--s2); }
-rect.s3, circle.s3 { fill: var(--s3); } polyline.s3 { stroke: var(--s3); } span.s3 { color: var(--s3); }
-rect.s4, circle.s4 { fill: var(--s4); } polyline.s4 { stroke: var(--s4); } span.s4 { color: var(--s4); }
-rect.s5, circle.s5 { fill: var(--s5); } polyline.s5 { stroke: var(--s5); } span.s5 { color: var(--s5); }
-rect.s6, circle.s6 { fill: var(--s6); } polyline.s6 { stroke: var(--s6); } span.s6 { color: var(--s6); }
-rect.s7, circle.s7 { fill: var(--s7); } polyline.s7 { stroke: var(--s7); } span.s7 { color: var(--s7); }
+.s0 { --own: var(--s0); } .s1 { --own: var(--s1); } .s2 { --own: var(--s2); } .s3 { --own: var(--s3); }
+.s4 { --own: var(--s4); } .s5 { --own: var(--s5); } .s6 { --own: var(--s6); } .s7 { --own: var(--s7); }
+rect, circle { fill: var(--own); } polyline { stroke: var(--own); } .legend span { color: var(--own); }
 .legend { margin: .25rem 0; font-size: 14px; } .table { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: 14px; } th, td { padding: .25rem .75rem .25rem 0; text-align: left;
   border-bottom: 1px solid var(--faint); white-space: nowrap; } td.number { text-align: right; }

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/thread_pool.h"
 #include "src/data/data_source.h"
+#include "src/data/draws.h"
 #include "src/data/reading.h"
 
 namespace convoy {
@@ -145,25 +146,6 @@ Stroke flatten(const Stroke& points) {
   }
   return line;
 }
-
-// The random numbers of one sample, in the order they are asked for.
-class Draws {
- public:
-  Draws(std::uint64_t seed, int sample) : seed_(seed), sample_(static_cast<std::uint64_t>(sample)) {}
-  Random4 words() { return random4(seed_, Purpose::digits, next_++, sample_); }
-  float between(float low, float high) { return low + (high - low) * uniform01(words().v[0]); }
-  /// Bell-shaped around `mean`, within mean ± 3.5 deviation: the sum of four uniforms has deviation
-  /// 1/sqrt(3).
-  float around(float mean, float deviation) {
-    const Random4 r = words();
-    const float sum = uniform01(r.v[0]) + uniform01(r.v[1]) + uniform01(r.v[2]) + uniform01(r.v[3]);
-    return mean + deviation * std::numbers::sqrt3_v<float> * (sum - 2);
-  }
-
- private:
-  std::uint64_t seed_, sample_;
-  std::uint32_t next_ = 0;
-};
 
 // From the glyph's box to pixels: a smooth bend, then scale, shear and rotation about the centre, then a
 // shift.
@@ -309,7 +291,7 @@ class Digits final : public ResidentSource {
     data.images.resize(static_cast<std::size_t>(samples) * pixels);
     ThreadPool(default_threads()).for_each(samples, [&](std::int64_t i) {
       const auto sample = static_cast<std::size_t>(i);
-      draw(variants[static_cast<std::size_t>(data.labels[sample])], Draws(seed, static_cast<int>(i)),
+      draw(variants[static_cast<std::size_t>(data.labels[sample])], Draws(Purpose::digits, seed, sample),
            data.images.data() + sample * pixels);
     });
     return data;

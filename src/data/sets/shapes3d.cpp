@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/thread_pool.h"
 #include "src/data/data_source.h"
+#include "src/data/draws.h"
 #include "src/data/reading.h"
 
 namespace convoy {
@@ -87,18 +88,6 @@ constexpr std::array<Solid, 8> solids{{{"ball", ball},
                                        {"cross", cross},
                                        {"shell", shell}}};
 constexpr int classes = static_cast<int>(solids.size());
-
-/// The random numbers of one sample, in the order in which they are asked for.
-class Draws {
- public:
-  Draws(std::uint64_t seed, std::uint64_t sample) : seed_(seed), sample_(sample) {}
-  Random4 words() { return random4(seed_, Purpose::shapes, next_++, sample_); }
-  float between(float low, float high) { return low + (high - low) * uniform01(words().v[0]); }
-
- private:
-  std::uint64_t seed_, sample_;
-  std::uint32_t next_ = 0;
-};
 
 /// From a voxel to the place in the solid's own box.
 class Placing {
@@ -186,7 +175,8 @@ class Shapes final : public ResidentSource {
     ThreadPool(default_threads()).for_each(samples, [&](std::int64_t i) {
       const auto sample = static_cast<std::size_t>(i);
       data.labels[sample] = static_cast<std::int32_t>(i % classes);
-      draw(solids[sample % classes], Draws(seed, sample), data.images.data() + sample * voxels);
+      draw(solids[sample % classes], Draws(Purpose::shapes, seed, sample),
+           data.images.data() + sample * voxels);
     });
     return data;
   }
