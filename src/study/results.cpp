@@ -124,13 +124,15 @@ CallsResult read_calls(const StudyCell& cell) {
 RunResult read_run_result(const StudyCell& cell) {
   RunResult run{cell.variant, cell.engine, cell.number, read_run(cell.result), {}, {}, {}};
   std::istringstream lines(read_file(cell.result / "metrics.jsonl"));
+  double seconds = 0;
   for (std::string line; std::getline(lines, line);) {
     const nlohmann::json json = read_json_line(line);
     if (!json.is_object() || json.contains("event") || !json.contains("epoch")) continue;
     const double unknown = std::numeric_limits<double>::quiet_NaN();
+    seconds += number_or(json, "seconds", 0);
     run.epochs.push_back({static_cast<int>(number_or(json, "epoch", 0)),
                           number_or(json, "train_loss", unknown), number_or(json, "val_loss", unknown),
-                          number_or(json, "val_accuracy", unknown), number_or(json, "seconds", unknown)});
+                          number_or(json, "val_accuracy", unknown), seconds});
   }
   const std::filesystem::path evaluation = cell.result / "evaluation.json";
   if (!std::filesystem::is_regular_file(evaluation)) return run;

@@ -43,7 +43,8 @@ struct CallsResult {
 
 struct EpochResult {
   int epoch = 0;
-  double train_loss = 0, val_loss = 0, val_accuracy = 0, seconds = 0;
+  double train_loss = 0, val_loss = 0, val_accuracy = 0;
+  double seconds = 0;  ///< of this epoch and those before it
 };
 struct RunResult {
   std::size_t variant = 0, engine = 0;

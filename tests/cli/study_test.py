@@ -177,11 +177,16 @@ class Study(ProgramTest):
 
     def test_a_report_of_runs(self):
         for seed in (1, 2):
-            self.succeed("train", "net.yaml", f"seed={seed}", "--output", f"runs/seed-{seed}")
+            self.succeed("train", "net.yaml", f"seed={seed}", "train.epochs=3", "--output", f"runs/seed-{seed}")
         self.succeed("report", "runs/seed-1", "runs/seed-2", "--output", "report")
         page = (self.folder / "report/index.html").read_text()
         self.assertIn("Accuracy over seconds", page)
         self.assertIn("seed-2", page)
+        rows = [row for row in map(json.loads, (self.folder / "runs/seed-1/metrics.jsonl").read_text().splitlines()) if "event" not in row]
+        epochs = json.loads((self.folder / "report/study.json").read_text())["runs"][0]["epochs"]
+        for i, epoch in enumerate(epochs):  # since the training began
+            self.assertAlmostEqual(epoch["seconds"], sum(row["seconds"] for row in rows[:i + 1]))
+        self.assertEqual(len(epochs), 3)
         done = finish(self.start("report", "nothing", "--output", "report"))
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("nothing", done.stderr)
